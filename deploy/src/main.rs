@@ -1,0 +1,3 @@
+//! The `deploy` binary.
+
+fn main() {}
