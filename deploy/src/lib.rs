@@ -1,1 +1,3 @@
-//! Causeway: the `deploy` crate.
+//! Brings a Compose stack up on a Docker engine and proves its network.
+
+pub mod compose;
