@@ -14,6 +14,7 @@ official_mongo=mongo:7.0.28
 local_debian=causeway/base-debian:local
 local_rust=causeway/base-rust:local
 local_mongo=causeway/base-mongo:local
+fetch_stage=dev.causeway.stage=fetch-mongod
 pull_timeout=${PULL_TIMEOUT:-600}
 say() { printf 'images: %s\n' "$*"; }
 fail() { printf 'images: error: %s\n' "$*" >&2; exit 1; }
@@ -75,7 +76,8 @@ assemble_rust() {
   tar -c -C "$PWD/images/rust" Dockerfile \
       -C "$sysroot" --transform 's,^\(bin\|lib\|libexec\),toolchain/\1,' \
       --exclude='*/rustlib/etc' bin/cargo bin/rustc lib libexec \
-    | docker build --quiet --build-arg "BASE=$local_debian" --tag "$local_rust" - >/dev/null
+    | docker build --quiet --build-arg "BASE=$local_debian" --tag "$local_rust" - >"$scratch/rust.log" 2>&1 \
+    || { tail -n 30 "$scratch/rust.log" >&2; fail "building $local_rust failed"; }
 }
 
 assemble_mongo() {
@@ -84,6 +86,8 @@ assemble_mongo() {
   local log=$scratch/mongo.log
   docker build --build-arg "BASE=$local_debian" --tag "$local_mongo" images/mongo >"$log" 2>&1 \
     || { tail -n 30 "$log" >&2; fail "building $local_mongo failed"; }
+  # The classic builder keeps the stage that fetched the package as an untagged image.
+  docker image ls --quiet --filter "label=$fetch_stage" | xargs -r docker image rm >/dev/null
 }
 
 clean() {

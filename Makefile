@@ -1,0 +1,69 @@
+# Causeway. `make` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO_TARGET_DIR ?= target
+DEPLOY := $(CARGO_TARGET_DIR)/tool/deploy
+OHA    := $(CARGO_TARGET_DIR)/tools/bin/oha
+
+# What users may set on the command line.
+PROJECT     ?= causeway
+SERVICE     ?=
+CONNECTIONS ?= 64
+DURATION    ?= 10s
+METHOD      ?= GET
+BODY        ?=
+export BODY
+PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
+
+.PHONY: help deploy plan verify down ps logs load test images engine tool clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello'
+	@echo '  make logs SERVICE=api'
+
+deploy: engine ## Bring the stack up and verify it: engine, images, networks, containers
+	@$(MAKE) --no-print-directory -j2 images tool
+	@$(DEPLOY) -p $(PROJECT) up
+
+plan: engine tool ## Show what `make deploy` would change
+	@$(DEPLOY) -p $(PROJECT) plan
+
+verify: tool ## Prove that the running stack's network is as drawn
+	@$(DEPLOY) -p $(PROJECT) verify
+
+down: tool ## Stop and remove the stack; its data and secrets stay
+	@$(DEPLOY) -p $(PROJECT) down
+
+ps: tool ## List the stack's containers
+	@$(DEPLOY) -p $(PROJECT) ps
+
+logs: tool ## Follow the logs of all services, or of SERVICE
+	@$(DEPLOY) -p $(PROJECT) logs -f $(SERVICE)
+
+load: $(OHA) ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY)
+	@$(OHA) --no-tui -c $(CONNECTIONS) -z $(DURATION) -m $(METHOD) $(if $(BODY),-d "$$BODY") http://127.0.0.1:$(PORT)/
+
+test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
+	@scripts/test.sh
+
+images: engine ## Pull the base images, or assemble them where no registry answers
+	@images/ensure.sh
+
+clean: ## Remove what was built: target/, assembled images (not the stack, its data or secrets)
+	@if docker info >/dev/null 2>&1; then images/ensure.sh --clean; fi
+	rm -rf $(CARGO_TARGET_DIR)
+
+engine:
+	@scripts/engine.sh
+
+tool:
+	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
+	@cargo build --quiet --locked --profile tool -p deploy
+
+$(OHA):
+	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
+	@echo 'load: installing oha into $(CARGO_TARGET_DIR)/tools (a few minutes, once)'
+	@cargo install --quiet --locked --root $(CARGO_TARGET_DIR)/tools oha@1.16.0
