@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO_TARGET_DIR ?= target
-DEPLOY := $(CARGO_TARGET_DIR)/tool/deploy
+TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+DEPLOY := $(CARGO_TARGET_DIR)/deploy
 OHA    := $(CARGO_TARGET_DIR)/tools/bin/oha
 
 # What users may set on the command line.
@@ -59,9 +60,12 @@ clean: ## Remove what was built: target/, assembled images (not the stack, its d
 engine:
 	@scripts/engine.sh
 
+# Statically linked: `deploy` also runs as the probe inside containers that hold nothing else.
 tool:
 	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
-	@cargo build --quiet --locked --profile tool -p deploy
+	@RUSTFLAGS='-C target-feature=+crt-static' \
+	  cargo build --quiet --locked --profile tool --target $(TRIPLE) -p deploy
+	@cp -u $(CARGO_TARGET_DIR)/$(TRIPLE)/tool/deploy $(DEPLOY)
 
 $(OHA):
 	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev

@@ -147,7 +147,7 @@ impl Stack {
     }
 
     fn deploy(&self, arguments: &[&str]) -> String {
-        let binary = self.target.join("tool/deploy");
+        let binary = self.target.join("deploy");
         run(self.command(binary.to_str().unwrap()).args(["-p", PROJECT]).args(arguments))
     }
 
