@@ -1,28 +1,165 @@
 //! Reads a Compose file (`compose.yaml`) into a [`Project`]: every value resolved, every key
 //! understood or refused.
 //!
-//! The way of a file: YAML with positions → interpolation of its scalars → typed
-//! [`model`] → checks across the whole. Problems are collected on the way and reported together,
-//! each with its line, column and path.
+//! The way of a file: text (`source`) → tree with positions (`yaml`) → variables replaced
+//! (`interpolate`) → typed [`model`] (`read`) → checks across the whole. Problems are
+//! collected on the way and reported together, each with its line, column and path.
 
 pub mod model;
 
+mod check;
+mod context;
+mod cursor;
+mod dotenv;
 mod error;
+mod interpolate;
 mod options;
+mod read;
 mod render;
+mod source;
+mod yaml;
 
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use indexmap::map::Entry;
+
+use context::Context;
+use cursor::Cursor;
 pub use error::{Error, Position, Problem};
 pub use model::Project;
+use model::{NetworkKey, ProjectName};
 pub use options::LoadOptions;
+use read::Sections;
+use yaml::Value;
 
 /// Reads, resolves and checks the Compose file that `options` names.
 ///
 /// # Errors
 /// [`Error::Read`] when the file can't be read, [`Error::Invalid`] with every problem found in it.
 pub fn load(options: &LoadOptions) -> Result<Project, Error> {
-    let _ = options;
-    Err(Error::Invalid {
+    let unreadable = |source| Error::Read {
         file: options.file.clone(),
-        problems: Vec::new(),
+        source,
+    };
+    let invalid = |problems| Error::Invalid {
+        file: options.file.clone(),
+        problems,
+    };
+
+    let text = source::read(&options.file).map_err(unreadable)?;
+    let file = std::path::absolute(&options.file).map_err(unreadable)?;
+    let file = context::normalize(&file);
+    let working_dir = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+
+    let mut root = yaml::parse(&text).map_err(|problem| invalid(vec![problem]))?;
+    let (variables, warnings) =
+        variables(&options.env, &working_dir).map_err(|problem| invalid(vec![problem]))?;
+    let mut context = Context::new(working_dir.clone(), variables);
+    for warning in warnings {
+        context.warn(None, "", warning);
+    }
+
+    let mut only_name = root.clone();
+    if let Value::Map(entries) = &mut only_name.value {
+        entries.retain(|entry| entry.key == "name");
+    }
+    context.interpolate(&mut only_name, "");
+    let given = options
+        .project_name
+        .clone()
+        .map(|name| ("--project", name))
+        .or_else(|| {
+            let name = context
+                .variable("COMPOSE_PROJECT_NAME")
+                .filter(|name| !name.is_empty())?;
+            Some(("COMPOSE_PROJECT_NAME", name))
+        });
+    let name = read::project_name(&cursor(&only_name, &context), given);
+    context.set_project(name.unwrap_or_else(|| ProjectName("causeway".to_owned())));
+
+    context.interpolate(&mut root, "");
+    let mut sections = read::project(&cursor(&root, &context));
+    add_default_network(&mut sections, &context);
+    check::check(&sections, &root, &context);
+
+    let name = context.project.clone();
+    let (problems, warnings) = context.into_findings();
+    if !problems.is_empty() {
+        return Err(invalid(problems));
+    }
+    let Sections {
+        services,
+        networks,
+        volumes,
+        secrets,
+    } = sections;
+    Ok(Project {
+        name,
+        services,
+        networks,
+        volumes,
+        secrets,
+        file,
+        working_dir,
+        warnings,
     })
+}
+
+fn cursor<'a>(root: &'a yaml::Node, context: &'a Context) -> Cursor<'a> {
+    Cursor {
+        node: root,
+        path: String::new(),
+        context,
+    }
+}
+
+/// The variables for interpolation: those of `.env` beside the file, and over them those of the
+/// process. With them, warnings about `.env`.
+fn variables(
+    process: &BTreeMap<String, String>,
+    directory: &Path,
+) -> Result<(BTreeMap<String, String>, Vec<String>), Problem> {
+    let path = directory.join(".env");
+    let problem = |message| Problem {
+        position: None,
+        path: String::new(),
+        message,
+    };
+    let text = match source::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(problem(format!("can't read {}: {error}", path.display()))),
+    };
+    let mut warnings = Vec::new();
+    let mut unset = |name: &str| {
+        warnings.push(format!(
+            "{}: the variable {name} is not set and counts as empty",
+            path.display()
+        ));
+    };
+    let assignments = dotenv::parse(&text, &|name| process.get(name).cloned(), &mut unset)
+        .map_err(|error| problem(format!("{}:{error}", path.display())))?;
+    let assigned = assignments
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let mut variables: BTreeMap<String, String> = assigned.collect();
+    variables.extend(process.clone());
+    Ok((variables, warnings))
+}
+
+/// The network `default` needs no definition; it exists when a service is on it.
+fn add_default_network(sections: &mut Sections, context: &Context) {
+    let used = sections
+        .services
+        .values()
+        .any(|service| service.networks.contains_key("default"));
+    if used && let Entry::Vacant(entry) = sections.networks.entry(NetworkKey("default".to_owned()))
+    {
+        entry.insert(read::default_network(format!(
+            "{}_default",
+            context.project
+        )));
+    }
 }

@@ -133,6 +133,18 @@ pub struct Service {
     pub dns_opt: Vec<String>,
 }
 
+impl Service {
+    /// The services whose containers must be there before this one's: `depends_on`, and the owner
+    /// of a shared network namespace.
+    pub fn dependencies(&self) -> impl Iterator<Item = &ServiceName> {
+        let owner = match &self.network_mode {
+            Some(NetworkMode::Service(name)) => Some(name),
+            _ => None,
+        };
+        self.depends_on.keys().chain(owner)
+    }
+}
+
 /// `build`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Build {

@@ -1,0 +1,16 @@
+//! From the tree to the model, a file for each part of the Compose specification.
+
+mod build;
+mod deploy;
+mod environment;
+mod forms;
+mod health;
+mod mounts;
+mod network;
+mod ports;
+mod process;
+mod project;
+mod service;
+
+pub(super) use network::named as default_network;
+pub(super) use project::{Sections, project, project_name};

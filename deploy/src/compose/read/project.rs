@@ -1,0 +1,197 @@
+//! The top level: the project's name and the sections `services`, `networks`, `volumes` and
+//! `secrets`.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+use super::forms::{host_path, is_name};
+use super::{network, service};
+use crate::compose::cursor::{Cursor, Fields};
+use crate::compose::model::{
+    Generate, Network, NetworkKey, ProjectName, Secret, SecretName, Service, ServiceName, Volume,
+    VolumeKey,
+};
+
+/// Top-level keys of Compose that aren't supported, and what to do instead.
+const HINTS: &[(&str, &str)] = &[
+    ("configs", "mount a file through `volumes` instead"),
+    ("include", "write the services into one file"),
+    ("models", "run the model as a service"),
+];
+
+/// What the top level of a file says.
+#[derive(Default)]
+pub(in crate::compose) struct Sections {
+    pub(in crate::compose) services: IndexMap<ServiceName, Service>,
+    pub(in crate::compose) networks: IndexMap<NetworkKey, Network>,
+    pub(in crate::compose) volumes: IndexMap<VolumeKey, Volume>,
+    pub(in crate::compose) secrets: IndexMap<SecretName, Secret>,
+}
+
+/// The project's name. It is read first since default names contain it. `given` comes from
+/// outside the file and wins, with what to call its source.
+pub(in crate::compose) fn project_name(
+    root: &Cursor<'_>,
+    given: Option<(&str, String)>,
+) -> Option<ProjectName> {
+    const EXPECTED: &str = "lower-case letters, digits, - and _, beginning with a letter or digit";
+    let in_file = root
+        .has("name")
+        .then(|| root.fields()?.get("name"))
+        .flatten()
+        .and_then(|cursor| {
+            let name = cursor.string()?;
+            if !is_project_name(name) {
+                cursor.expected(EXPECTED);
+            }
+            Some(ProjectName(name.to_owned()))
+        });
+    let Some((source, name)) = given else {
+        return in_file;
+    };
+    if !is_project_name(&name) {
+        let message = format!("the project name {name:?} from {source}: expected {EXPECTED}");
+        root.context.problem(None, "", message);
+    }
+    Some(ProjectName(name))
+}
+
+fn is_project_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c))
+}
+
+/// Everything else. `root.context` knows the project's name by now.
+pub(in crate::compose) fn project(root: &Cursor<'_>) -> Sections {
+    let Some(fields) = root.fields() else {
+        return Sections::default();
+    };
+    // Read by `project_name`; and obsolete.
+    let _ = (fields.nullable("name"), fields.nullable("version"));
+    let services = fields.required("services");
+    if let Some(services) = &services
+        && services.entries().is_some_and(|entries| entries.is_empty())
+    {
+        services.problem("no services");
+    }
+    let sections = Sections {
+        services: section(services, ServiceName, service::service),
+        networks: section(fields.get("networks"), NetworkKey, network::network),
+        volumes: section(fields.get("volumes"), VolumeKey, volume),
+        secrets: section(fields.get("secrets"), SecretName, secret),
+    };
+    fields.finish(HINTS);
+    sections
+}
+
+/// A mapping of names to entries of one kind.
+fn section<K: std::hash::Hash + Eq, T>(
+    section: Option<Cursor<'_>>,
+    key: impl Fn(String) -> K,
+    read: impl Fn(&str, &Cursor<'_>) -> Option<T>,
+) -> IndexMap<K, T> {
+    let entries = section
+        .and_then(|section| section.entries())
+        .unwrap_or_default();
+    let read = entries.into_iter().filter_map(|(name, cursor)| {
+        if !is_name(name) {
+            cursor.problem(format!(
+                "the name {name:?}: expected letters, digits, ., _ and -, beginning with a letter or digit"
+            ));
+        }
+        Some((key(name.to_owned()), read(name, &cursor)?))
+    });
+    read.collect()
+}
+
+/// `external`, and the name on the engine: `name`, or for what is the project's own
+/// `<project>_<key>`.
+pub(super) fn external_and_name(key: &str, fields: &Fields<'_>) -> (bool, String) {
+    let external = fields
+        .get("external")
+        .and_then(|cursor| cursor.boolean())
+        .unwrap_or(false);
+    let name = fields.get("name").and_then(|cursor| {
+        let name = cursor.string()?;
+        if !is_name(name) {
+            cursor.expected(
+                "a name of letters, digits, ., _ and -, beginning with a letter or digit",
+            );
+        }
+        Some(name.to_owned())
+    });
+    let default = || {
+        if external {
+            key.to_owned()
+        } else {
+            format!("{}_{key}", fields.here.context.project)
+        }
+    };
+    (external, name.unwrap_or_else(default))
+}
+
+/// Reports settings of something that isn't the project's to set.
+pub(super) fn check_external(fields: &Fields<'_>, external: bool) {
+    for (key, cursor) in fields.here.entries().unwrap_or_default() {
+        if external && !matches!(key, "external" | "name") && !key.starts_with("x-") {
+            cursor.problem(format!("{key} can't be set together with external: true"));
+        }
+    }
+}
+
+fn volume(key: &str, cursor: &Cursor<'_>) -> Option<Volume> {
+    if cursor.is_null() {
+        return Some(Volume {
+            name: format!("{}_{key}", cursor.context.project),
+            external: false,
+            driver: None,
+            driver_opts: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        });
+    }
+    let fields = cursor.fields()?;
+    let (external, name) = external_and_name(key, &fields);
+    let volume = Volume {
+        name,
+        external,
+        driver: fields
+            .get("driver")
+            .and_then(|c| c.filled())
+            .map(str::to_owned),
+        driver_opts: fields
+            .get("driver_opts")
+            .and_then(|c| c.options())
+            .unwrap_or_default(),
+        labels: fields
+            .get("labels")
+            .and_then(|c| c.labels())
+            .unwrap_or_default(),
+    };
+    check_external(&fields, external);
+    fields.finish(&[]);
+    Some(volume)
+}
+
+fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
+    let fields = cursor.fields()?;
+    let file = fields.required("file");
+    let generate = fields
+        .get("x-generate")
+        .and_then(|c| c.choice(&[("password", Generate::Password)]));
+    fields.finish(&[
+        ("external", "external secrets need Swarm; name a `file`"),
+        ("environment", "name a `file`"),
+        (
+            "content",
+            "secrets don't belong into the Compose file; name a `file`",
+        ),
+        ("name", "it means something with Swarm only; remove it"),
+    ]);
+    Some(Secret {
+        file: host_path(&file?)?,
+        generate,
+    })
+}
