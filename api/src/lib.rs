@@ -1,1 +1,19 @@
-//! Causeway: the `api` crate.
+//! Causeway's request recorder: stores each request in MongoDB and answers once it is durable.
+//!
+//! A request passes through [`routes`] → [`body`] → [`document`] (with [`request_url`]) →
+//! [`coalescer`] → [`store`]. [`startup`] puts the parts together from [`configuration`]; [`admin`]
+//! and [`metrics`] show how they are; [`healthcheck`] asks from outside.
+
+pub mod admin;
+pub mod body;
+pub mod coalescer;
+pub mod configuration;
+pub mod document;
+pub mod healthcheck;
+pub mod metrics;
+pub mod mongo_uri;
+pub mod request_url;
+pub mod routes;
+pub mod startup;
+pub mod store;
+pub mod telemetry;

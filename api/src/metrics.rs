@@ -1,0 +1,174 @@
+//! What `/metrics` shows, in the OpenMetrics text format.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Every metric of the process; clones share their values.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Requests answered, by route and status.
+    pub requests: Family<RequestLabels, Counter>,
+    /// The write path.
+    pub writes: WriteMetrics,
+    /// The connection to MongoDB.
+    pub mongo: MongoMetrics,
+}
+
+/// Labels of `api_http_requests_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// Which handler answered.
+    pub route: Route,
+    /// Status code of the answer.
+    pub status: u16,
+}
+
+/// A handler. Paths aren't labels: clients choose them, and their number has no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(missing_docs)]
+pub enum Route {
+    Home,
+    Hello,
+    Other,
+}
+
+/// Metrics of the coalescer.
+#[derive(Clone, Debug)]
+pub struct WriteMetrics {
+    queue_documents: Gauge,
+    queue_bytes: Gauge,
+    expired: Counter,
+    batch_documents: Histogram,
+    queued: Histogram,
+    in_flight: Histogram,
+}
+
+impl Default for WriteMetrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+        Self {
+            queue_documents: Gauge::default(),
+            queue_bytes: Gauge::default(),
+            expired: Counter::default(),
+            batch_documents: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            queued: seconds(),
+            in_flight: seconds(),
+        }
+    }
+}
+
+impl WriteMetrics {
+    /// The queue's length and size have changed to these.
+    pub fn queued(&self, documents: usize, bytes: usize) {
+        self.queue_documents
+            .set(i64::try_from(documents).unwrap_or(i64::MAX));
+        self.queue_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A document left the queue for a batch after `waited`.
+    pub fn dequeued(&self, waited: Duration) {
+        self.queued.observe(waited.as_secs_f64());
+    }
+
+    /// A document left the queue because its request had timed out.
+    pub fn expired(&self) {
+        self.expired.inc();
+    }
+
+    /// A batch was answered, one way or the other.
+    pub fn written(&self, documents: usize, took: Duration) {
+        // At most the batch limit, far below 2^32.
+        self.batch_documents
+            .observe(u32::try_from(documents).unwrap_or(u32::MAX).into());
+        self.in_flight.observe(took.as_secs_f64());
+    }
+}
+
+/// Metrics of the MongoDB driver.
+#[derive(Clone, Debug, Default)]
+pub struct MongoMetrics {
+    /// 1 while a server that takes writes is known, else 0.
+    pub up: Gauge,
+    /// Connections in the pool, busy or idle.
+    pub connections: Gauge,
+    /// Connections in use.
+    pub checked_out: Gauge,
+    /// Connections ever opened.
+    pub opened: Counter<u64, AtomicU64>,
+}
+
+impl Metrics {
+    /// A registry that shows these metrics.
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("api");
+        registry.register(
+            "http_requests",
+            "Requests answered, by route and status",
+            self.requests.clone(),
+        );
+        let writes = &self.writes;
+        registry.register(
+            "write_queue_documents",
+            "Documents waiting to be written",
+            writes.queue_documents.clone(),
+        );
+        registry.register_with_unit(
+            "write_queue",
+            "Size of the documents waiting to be written",
+            Unit::Bytes,
+            writes.queue_bytes.clone(),
+        );
+        registry.register(
+            "write_queue_expired",
+            "Documents dropped unwritten because their requests had timed out",
+            writes.expired.clone(),
+        );
+        registry.register(
+            "write_batch_documents",
+            "Documents written together",
+            writes.batch_documents.clone(),
+        );
+        registry.register_with_unit(
+            "write_queued",
+            "Time from a request's arrival in the queue to the start of its write",
+            Unit::Seconds,
+            writes.queued.clone(),
+        );
+        registry.register_with_unit(
+            "write_in_flight",
+            "Time from the start of a write to MongoDB's acknowledgement",
+            Unit::Seconds,
+            writes.in_flight.clone(),
+        );
+        let mongo = &self.mongo;
+        registry.register(
+            "mongo_up",
+            "Whether a server that takes writes is known",
+            mongo.up.clone(),
+        );
+        registry.register(
+            "mongo_pool_connections",
+            "Connections to MongoDB, busy or idle",
+            mongo.connections.clone(),
+        );
+        registry.register(
+            "mongo_pool_checked_out",
+            "Connections to MongoDB in use",
+            mongo.checked_out.clone(),
+        );
+        registry.register(
+            "mongo_pool_opened",
+            "Connections to MongoDB opened since the start",
+            mongo.opened.clone(),
+        );
+        registry
+    }
+}
