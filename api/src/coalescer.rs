@@ -148,7 +148,7 @@ struct InFlight {
 impl Coalescer {
     /// Starts the lanes.
     pub fn start<S: Store>(
-        store: Arc<S>,
+        store: &Arc<S>,
         write_timeout: Duration,
         limits: Limits,
         metrics: WriteMetrics,
@@ -163,7 +163,7 @@ impl Coalescer {
         for _ in 0..limits.lanes.max(1) {
             lanes.spawn(run_lane(
                 Arc::clone(&shared),
-                Arc::clone(&store),
+                Arc::clone(store),
                 write_timeout,
             ));
         }

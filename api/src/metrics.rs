@@ -1,9 +1,10 @@
 //! What `/metrics` shows, in the OpenMetrics text format.
 
+use std::fmt::{self, Write as _};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -31,12 +32,24 @@ pub struct RequestLabels {
 }
 
 /// A handler. Paths aren't labels: clients choose them, and their number has no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(missing_docs)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
+    /// `/`
     Home,
+    /// `/hello`
     Hello,
+    /// Every other path.
     Other,
+}
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::Home => "home",
+            Self::Hello => "hello",
+            Self::Other => "other",
+        })
+    }
 }
 
 /// Metrics of the coalescer.

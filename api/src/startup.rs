@@ -75,7 +75,7 @@ impl Application {
         let store = Arc::new(store);
         let draining = Arc::new(AtomicBool::new(false));
         let writes = Coalescer::start(
-            Arc::clone(&store),
+            &store,
             settings.write_timeout,
             Limits::default(),
             metrics.writes.clone(),

@@ -9,7 +9,8 @@ use tracing_subscriber::filter::ParseError;
 pub fn init() -> Result<(), ParseError> {
     let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
         Ok(directives) if !directives.trim().is_empty() => directives.parse()?,
-        _ => EnvFilter::new("info"),
+        // The server tells each step of its start and stop; ours says enough.
+        _ => EnvFilter::new("info,actix_server=warn"),
     };
     let logs = tracing_subscriber::fmt().with_env_filter(filter);
     // An error means that logging has been started already.

@@ -1,5 +1,6 @@
 //! `/`, any method: records the request and answers with the document's id.
 
+use actix_http::ConnectionType;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -25,10 +26,11 @@ pub(super) async fn home(
         Ok(id) => ok(format!("Request information stored successfully: {id}\n")),
         Err(refusal) => refusal,
     };
-    if wants_to_leave_http(&request) {
+    if wants_to_leave_http(&request) || response.status().is_client_error() {
+        // After a refused body nobody knows how much of it is still to come.
         response
             .head_mut()
-            .set_connection_type(actix_http::ConnectionType::Close);
+            .set_connection_type(ConnectionType::Close);
     }
     recorder.counted(Route::Home, response)
 }
