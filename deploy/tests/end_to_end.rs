@@ -22,7 +22,10 @@ fn deploy_use_redeploy_and_take_down() {
     let stack = Stack::fresh_checkout();
 
     let first = stack.make(&["deploy"]);
-    assert!(first.contains(&stack.url()), "the deploy ends with the URL:\n{first}");
+    assert!(
+        first.contains(&stack.url()),
+        "the deploy ends with the URL:\n{first}"
+    );
 
     // The request that shows it works, and its document in the database.
     let (status, body) = stack.request("GET", "/?a=b", "");
@@ -31,19 +34,33 @@ fn deploy_use_redeploy_and_take_down() {
         .strip_prefix("Request information stored successfully: ")
         .unwrap_or_else(|| panic!("unexpected body: {body}"))
         .trim_end();
-    assert!(id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    assert!(
+        id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{id}"
+    );
     let document = stack.find_document(id);
     assert!(
         document.contains(&format!("{}/?a=b", stack.url())),
         "the document bears the request's URL: {document}"
     );
 
-    let load = stack.make(&["load", "CONNECTIONS=64", "DURATION=5s", "METHOD=POST", "BODY=hello"]);
-    let statuses: Vec<&str> =
-        load.lines().map(str::trim).filter(|line| line.starts_with('[')).collect();
+    let load = stack.make(&[
+        "load",
+        "CONNECTIONS=64",
+        "DURATION=5s",
+        "METHOD=POST",
+        "BODY=hello",
+    ]);
+    let statuses: Vec<&str> = load
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('['))
+        .collect();
     assert!(
         statuses.iter().any(|line| line.starts_with("[200] "))
-            && statuses.iter().all(|line| line.starts_with("[200] ") || line.contains("deadline")),
+            && statuses
+                .iter()
+                .all(|line| line.starts_with("[200] ") || line.contains("deadline")),
         "every response of the load run is 200:\n{load}"
     );
 
@@ -53,21 +70,36 @@ fn deploy_use_redeploy_and_take_down() {
     let started = Instant::now();
     let second = stack.make(&["deploy"]);
     assert!(second.to_lowercase().contains("no changes"), "{second}");
-    assert!(started.elapsed() < Duration::from_secs(60), "took {:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "took {:?}",
+        started.elapsed()
+    );
     assert_eq!(stack.container_ids(), before);
 
     // Down leaves the volume; the next deploy finds the data in it.
     stack.make(&["down"]);
     assert_eq!(stack.container_ids(), "");
-    assert_eq!(stack.docker(&["network", "ls", "-q", "--filter", &label_filter()]), "");
     assert_eq!(
-        stack.docker(&["volume", "ls", "-q", "--filter", &label_filter()]).trim(),
+        stack.docker(&["network", "ls", "-q", "--filter", &label_filter()]),
+        ""
+    );
+    assert_eq!(
+        stack
+            .docker(&["volume", "ls", "-q", "--filter", &label_filter()])
+            .trim(),
         format!("{PROJECT}_mongo-data")
     );
     stack.make(&["deploy"]);
-    assert!(stack.find_document(id).contains(id), "data survives down and deploy");
+    assert!(
+        stack.find_document(id).contains(id),
+        "data survives down and deploy"
+    );
     stack.deploy(&["down", "--volumes"]);
-    assert_eq!(stack.docker(&["volume", "ls", "-q", "--filter", &label_filter()]), "");
+    assert_eq!(
+        stack.docker(&["volume", "ls", "-q", "--filter", &label_filter()]),
+        ""
+    );
 
     // Docker's own Compose takes the same file.
     stack.compose(&["config", "--quiet"]);
@@ -78,7 +110,10 @@ fn deploy_use_redeploy_and_take_down() {
         if status == 200 {
             break;
         }
-        assert!(Instant::now() < deadline, "under docker-compose: {status} {body}");
+        assert!(
+            Instant::now() < deadline,
+            "under docker-compose: {status} {body}"
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
     stack.compose(&["down", "--volumes"]);
@@ -107,9 +142,18 @@ impl Stack {
         }
 
         // What a clone would bring, with the changes that are not committed yet.
-        let checkout = tempfile::Builder::new().prefix("causeway-e2e-").tempdir().unwrap();
+        let checkout = tempfile::Builder::new()
+            .prefix("causeway-e2e-")
+            .tempdir()
+            .unwrap();
         let files = run(Command::new("git")
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ])
             .current_dir(repository));
         for file in files.split_terminator('\0') {
             let (from, to) = (repository.join(file), checkout.path().join(file));
@@ -121,8 +165,16 @@ impl Stack {
 
         let target = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| repository.join("target"), |dir| repository.join(dir));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { checkout, target, port }
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        Self {
+            checkout,
+            target,
+            port,
+        }
     }
 
     fn url(&self) -> String {
@@ -143,16 +195,25 @@ impl Stack {
     }
 
     fn make(&self, arguments: &[&str]) -> String {
-        run(self.command("make").args(arguments).arg(format!("PROJECT={PROJECT}")))
+        run(self
+            .command("make")
+            .args(arguments)
+            .arg(format!("PROJECT={PROJECT}")))
     }
 
     fn deploy(&self, arguments: &[&str]) -> String {
         let binary = self.target.join("deploy");
-        run(self.command(binary.to_str().unwrap()).args(["-p", PROJECT]).args(arguments))
+        run(self
+            .command(binary.to_str().unwrap())
+            .args(["-p", PROJECT])
+            .args(arguments))
     }
 
     fn compose(&self, arguments: &[&str]) -> String {
-        run(self.command("docker-compose").args(["-p", PROJECT]).args(arguments))
+        run(self
+            .command("docker-compose")
+            .args(["-p", PROJECT])
+            .args(arguments))
     }
 
     fn docker(&self, arguments: &[&str]) -> String {
@@ -160,7 +221,14 @@ impl Stack {
     }
 
     fn container_ids(&self) -> String {
-        self.docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &label_filter()])
+        self.docker(&[
+            "ps",
+            "--all",
+            "--quiet",
+            "--no-trunc",
+            "--filter",
+            &label_filter(),
+        ])
     }
 
     /// Sends one HTTP/1.0 request to the published port; the status is 0 where nothing answers.
@@ -180,7 +248,11 @@ impl Stack {
             return (0, error.to_string());
         }
         let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0);
         (status, body.to_owned())
     }
 
@@ -195,12 +267,23 @@ impl Stack {
         );
         let mut shell = self
             .command("docker")
-            .args(["exec", "--interactive", &format!("{PROJECT}-mongo-1"), "mongosh", "--quiet"])
+            .args([
+                "exec",
+                "--interactive",
+                &format!("{PROJECT}-mongo-1"),
+                "mongosh",
+                "--quiet",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        shell
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(script.as_bytes())
+            .unwrap();
         String::from_utf8(shell.wait_with_output().unwrap().stdout).unwrap()
     }
 }
@@ -215,7 +298,11 @@ impl Drop for Stack {
                 .args(["--quiet", "--filter", &label_filter()])
                 .output()
                 .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-            output.unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+            output
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         for (kind, remove) in [
             (vec!["ps", "--all"], vec!["rm", "--force"]),
@@ -232,9 +319,15 @@ impl Drop for Stack {
 
 /// Runs a command to its end and returns what it printed; panics with all of it if it failed.
 fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{stdout}\n{stderr}",
+        output.status
+    );
     stdout.into_owned()
 }

@@ -22,6 +22,8 @@ pub(super) struct Context {
     variables: BTreeMap<String, String>,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
+    /// Where interpolation failed; what else is wrong with such a value isn't worth telling.
+    broken: RefCell<BTreeSet<Position>>,
     /// Variables that have been warned of.
     unset: RefCell<BTreeSet<String>>,
     interpolated: Cell<usize>,
@@ -37,6 +39,7 @@ impl Context {
             variables,
             problems: RefCell::default(),
             warnings: RefCell::default(),
+            broken: RefCell::default(),
             unset: RefCell::default(),
             interpolated: Cell::default(),
             ports: Cell::default(),
@@ -56,6 +59,9 @@ impl Context {
     }
 
     pub(super) fn problem(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
+        if at.is_some_and(|at| self.broken.borrow().contains(&at)) {
+            return;
+        }
         let problem = Problem {
             position: at,
             path: path.to_owned(),
@@ -145,7 +151,10 @@ impl Context {
                             scalar.text = text;
                         }
                     }
-                    Err(error) => self.problem(at, path, error.to_string()),
+                    Err(error) => {
+                        self.problem(at, path, error.to_string());
+                        self.broken.borrow_mut().insert(node.at);
+                    }
                 }
             }
             Value::Null | Value::Scalar(_) => {}

@@ -124,7 +124,7 @@ impl<'a> Cursor<'a> {
     /// A whole number in the range.
     pub(super) fn integer(&self, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
         let expected = match (*range.start(), *range.end()) {
-            (low, i64::MAX) => format!("a whole number, {low} or more"),
+            (low, high) if high >= u32::MAX.into() => format!("a whole number, {low} or more"),
             (low, high) => format!("a whole number from {low} to {high}"),
         };
         self.parse(expected, |text| {

@@ -20,7 +20,7 @@ mod source;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use indexmap::map::Entry;
@@ -32,6 +32,7 @@ pub use model::Project;
 use model::{NetworkKey, ProjectName};
 pub use options::LoadOptions;
 use read::Sections;
+pub use render::RenderError;
 use yaml::Value;
 
 /// Reads, resolves and checks the Compose file that `options` names.
@@ -51,6 +52,10 @@ pub fn load(options: &LoadOptions) -> Result<Project, Error> {
     let text = source::read(&options.file).map_err(unreadable)?;
     let file = std::path::absolute(&options.file).map_err(unreadable)?;
     let file = context::normalize(&file);
+    if file.to_str().is_none() {
+        let reason = "paths in the project contain the file's own, which isn't UTF-8 text";
+        return Err(unreadable(io::Error::new(ErrorKind::InvalidInput, reason)));
+    }
     let working_dir = file.parent().unwrap_or(Path::new("/")).to_path_buf();
 
     let mut root = yaml::parse(&text).map_err(|problem| invalid(vec![problem]))?;

@@ -70,7 +70,7 @@ impl Spec {
             && published.len() != length
         {
             item.problem(format!(
-                "{} host ports for {length} container ports; both ranges must have the same length",
+                "the host range has {} ports and the container range {length}; both must have the same length",
                 published.len(),
             ));
             return;

@@ -1,0 +1,9 @@
+//! The Compose-file reader, driven through `compose::load` with real files.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
+mod errors;
+mod resolution;
+mod robustness;
+mod support;
+mod surroundings;
