@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::Position;
 use super::context::Context;
-use super::cursor::nearest;
+use super::fields::nearest;
 use super::model::{Condition, HealthTest, Mount, NetworkMode, Port, Service, ServiceName};
 use super::read::Sections;
 use super::yaml::{Node, Value};

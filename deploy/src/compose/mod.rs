@@ -12,6 +12,7 @@ mod context;
 mod cursor;
 mod dotenv;
 mod error;
+mod fields;
 mod interpolate;
 mod options;
 mod read;

@@ -5,6 +5,10 @@
 //! the file's order) and into valid Compose syntax, so the same form serves as the input of
 //! configuration hashes and as the output of [`Project::to_yaml`].
 
+mod health;
+mod mount;
+mod network;
+mod rollout;
 mod service;
 mod values;
 
@@ -15,6 +19,10 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+pub use health::*;
+pub use mount::*;
+pub use network::*;
+pub use rollout::*;
 pub use service::*;
 pub use values::*;
 

@@ -6,7 +6,7 @@ use crate::support::{Fixture, service};
 #[test]
 fn corpus() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compose/errors");
-    let mut differences = String::new();
+    let mut differences = Vec::new();
     let mut count = 0;
     for entry in std::fs::read_dir(corpus).unwrap() {
         let path = entry.unwrap().path();
@@ -20,13 +20,14 @@ fn corpus() {
         let problems = Fixture::new(&text).problems();
         let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
         if found != expected {
-            differences += &format!("\n{}:\n# {}\n", path.display(), found.join("\n# "));
+            differences.push(format!("{}:\n# {}\n", path.display(), found.join("\n# ")));
         }
         count += 1;
     }
     assert!(
         differences.is_empty(),
-        "problems found instead:{differences}"
+        "problems found instead:\n{}",
+        differences.join("\n")
     );
     assert!(count > 8, "only {count} files in the corpus");
 }

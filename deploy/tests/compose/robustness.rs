@@ -28,17 +28,15 @@ fn sizes_are_bounded() {
         "{text}"
     );
 
-    let mut laughs = "x-0: &x0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]\n".to_owned();
+    let mut laughs = vec!["x-0: &x0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]".to_owned()];
     for level in 1..12 {
         let alias = format!("*x{}, ", level - 1).repeat(10);
-        laughs += &format!("x-{level}: &x{level} [{alias}]\n");
+        laughs.push(format!("x-{level}: &x{level} [{alias}]"));
     }
-    assert!(message(laughs).contains("beyond 8 MiB when its aliases"));
+    assert!(message(laughs.join("\n")).contains("beyond 8 MiB when its aliases"));
 
-    let doubling: String = (1..40)
-        .map(|n| format!("A{n}=$A{0}$A{0}\n", n - 1))
-        .collect();
-    let fixture = service("").file(".env", &format!("A0=xxxxxxxx\n{doubling}"));
+    let doubling: Vec<String> = (1..40).map(|n| format!("A{n}=$A{0}$A{0}", n - 1)).collect();
+    let fixture = service("").file(".env", &format!("A0=xxxxxxxx\n{}", doubling.join("\n")));
     assert!(
         fixture
             .load()

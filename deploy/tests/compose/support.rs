@@ -65,6 +65,7 @@ impl Fixture {
 /// further top-level sections.
 pub(crate) fn service(keys: &str) -> Fixture {
     let (keys, top) = keys.split_once("---\n").unwrap_or((keys, ""));
-    let indented: String = keys.lines().map(|line| format!("    {line}\n")).collect();
+    let indented: Vec<String> = keys.lines().map(|line| format!("    {line}\n")).collect();
+    let indented = indented.concat();
     Fixture::new(format!("services:\n  s:\n    image: i\n{indented}{top}"))
 }

@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use super::forms::{cpus, duration, size};
-use crate::compose::cursor::{Cursor, Fields};
+use crate::compose::cursor::Cursor;
+use crate::compose::fields::Fields;
 use crate::compose::model::{
     Deploy, FailureAction, Limits, Reservations, Resources, UpdateConfig, UpdateOrder,
 };

@@ -5,8 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::forms::host_path;
-use crate::compose::cursor::{Cursor, Fields};
+use crate::compose::cursor::Cursor;
 use crate::compose::dotenv;
+use crate::compose::fields::Fields;
 use crate::compose::source;
 
 /// `env_file` in its order, then `environment` over it.

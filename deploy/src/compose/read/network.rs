@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::forms::{address, cidr, is_name};
 use super::project::{check_external, external_and_name};
-use crate::compose::cursor::{Cursor, Fields};
+use crate::compose::cursor::Cursor;
+use crate::compose::fields::Fields;
 use crate::compose::model::{
     Attachment, ExtraHost, Ipam, IpamPool, Network, NetworkKey, NetworkMode, ServiceName,
 };

@@ -7,7 +7,8 @@ use indexmap::IndexMap;
 
 use super::forms::{host_path, is_name};
 use super::{network, service};
-use crate::compose::cursor::{Cursor, Fields};
+use crate::compose::cursor::Cursor;
+use crate::compose::fields::Fields;
 use crate::compose::model::{
     Generate, Network, NetworkKey, ProjectName, Secret, SecretName, Service, ServiceName, Volume,
     VolumeKey,
