@@ -1,0 +1,254 @@
+//! Settings from defaults, file and environment; and what is said of bad ones.
+
+use crate::support::{Backend, TestProxy, free_address, ok, run_proxy};
+use std::net::TcpListener;
+
+/// Design §4: each key and its default.
+const KEYS: [(&str, &str); 12] = [
+    ("PROXY_LISTEN", "0.0.0.0:80"),
+    ("PROXY_UPSTREAM", "flask-app:9090"),
+    ("PROXY_ADMIN_LISTEN", "0.0.0.0:9180"),
+    ("PROXY_WORKERS", "CPU"),
+    ("PROXY_RESOLVE_INTERVAL", "1s"),
+    ("PROXY_CONNECT_TIMEOUT", "2s"),
+    ("PROXY_READ_TIMEOUT", "60s"),
+    ("PROXY_HEADER_TIMEOUT", "10s"),
+    ("PROXY_MAX_BODY", "1MiB"),
+    ("PROXY_TRUSTED_PROXIES", "empty"),
+    ("PROXY_DRAIN_TIMEOUT", "10s"),
+    ("PROXY_ACCESS_LOG", "on"),
+];
+
+/// Asserts that the proxy refuses to start, and that it says each of `mentions`.
+#[track_caller]
+fn assert_refused(arguments: &[&str], environment: &[(&str, &str)], mentions: &[&str]) {
+    let output = run_proxy(arguments, environment);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let context = format!("{arguments:?} {environment:?}: {said:?}");
+    assert_eq!(output.status.code(), Some(2), "{context}");
+    for mention in mentions {
+        let mentioned = said.to_lowercase().contains(&mention.to_lowercase());
+        assert!(mentioned, "{mention:?} isn't mentioned; {context}");
+    }
+    assert!(!said.contains("panicked"), "{context}");
+    assert!(
+        output.stdout.is_empty(),
+        "errors belong on stderr; {context}"
+    );
+}
+
+#[test]
+fn help_lists_every_key_with_its_default() {
+    let output = run_proxy(&["--help"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    for (key, default) in KEYS {
+        let mut described = help.split(key).skip(1).map(|after| {
+            let end = after.find("PROXY_").unwrap_or(after.len());
+            &after[..end]
+        });
+        assert!(
+            described.any(|text| text.contains(default)),
+            "{key} ({default}) in:\n{help}"
+        );
+    }
+    for word in ["healthcheck", "--config", "--version"] {
+        assert!(help.contains(word), "{word} in:\n{help}");
+    }
+}
+
+#[test]
+fn version_is_told() {
+    let output = run_proxy(&["--version"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_key_and_what_is_expected() {
+    for (key, value, expected) in [
+        ("PROXY_LISTEN", "nonsense", ":"),
+        ("PROXY_LISTEN", "127.0.0.1:99999", ":"),
+        ("PROXY_ADMIN_LISTEN", "0.0.0.0", ":"),
+        ("PROXY_UPSTREAM", "no-port", "port"),
+        ("PROXY_UPSTREAM", "host:0", "port"),
+        ("PROXY_UPSTREAM", "host:99999", "port"),
+        ("PROXY_UPSTREAM", "http://host:1", "port"),
+        ("PROXY_WORKERS", "0", "1"),
+        ("PROXY_WORKERS", "many", "number"),
+        ("PROXY_RESOLVE_INTERVAL", "soon", "1s"),
+        ("PROXY_RESOLVE_INTERVAL", "0s", "0s"),
+        ("PROXY_CONNECT_TIMEOUT", "-1s", "s"),
+        ("PROXY_READ_TIMEOUT", "5 parsecs", "s"),
+        ("PROXY_HEADER_TIMEOUT", "5", "s"),
+        ("PROXY_DRAIN_TIMEOUT", "later", "s"),
+        ("PROXY_MAX_BODY", "an apple", "MiB"),
+        ("PROXY_MAX_BODY", "-1", "MiB"),
+        ("PROXY_TRUSTED_PROXIES", "10.0.0.0/33", "CIDR"),
+        ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "CIDR"),
+        ("PROXY_ACCESS_LOG", "maybe", "off"),
+    ] {
+        // In the environment the key is said as it was set; in the file, as it is spelt there.
+        assert_refused(&[], &[(key, value)], &[key, value, expected]);
+    }
+}
+
+#[test]
+fn unknown_keys_are_errors() {
+    assert_refused(&[], &[("PROXY_LISTN", "127.0.0.1:1")], &["PROXY_LISTN"]);
+    assert_refused(&[], &[("PROXY_", "x")], &["PROXY_"]);
+    assert_refused(&[], &[("PROXY_LISTEN_", "x")], &["PROXY_LISTEN_"]);
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("proxy.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "listn = \"127.0.0.1:1\"\n").unwrap();
+    assert_refused(&["--config", path], &[], &["listn"]);
+    std::fs::write(&file, "[http]\nlisten = \"127.0.0.1:1\"\n").unwrap();
+    assert_refused(&["--config", path], &[], &["http"]);
+}
+
+#[test]
+fn bad_files_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("proxy.toml");
+    let path = file.to_str().unwrap();
+    assert_refused(&["--config", path], &[], &[path]);
+    std::fs::write(&file, "listen = \n").unwrap();
+    assert_refused(&["--config", path], &[], &[path]);
+    std::fs::write(&file, "max_body = \"an apple\"\n").unwrap();
+    assert_refused(&["--config", path], &[], &["max_body", "an apple", "MiB"]);
+    std::fs::write(&file, "workers = \"many\"\n").unwrap();
+    assert_refused(&["--config", path], &[], &["workers", "many"]);
+}
+
+#[test]
+fn bad_arguments_are_named() {
+    assert_refused(&["--no-such-flag"], &[], &["--no-such-flag"]);
+    assert_refused(&["no-such-command"], &[], &["no-such-command"]);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
+    let proxy = TestProxy::builder(backend.address())
+        .file("max_body = \"10B\"\nread_timeout = \"50s\"\naccess_log = \"off\"\nworkers = 3\n")
+        .set("MAX_BODY", "20B")
+        .start();
+    let mut client = proxy.client();
+    assert_eq!(
+        client.exchange("POST", "/", "", &"x".repeat(20)).text(),
+        "20"
+    );
+    assert_eq!(
+        client.exchange("POST", "/", "", &"x".repeat(21)).status,
+        413
+    );
+    assert!(
+        proxy.access_entries().is_empty(),
+        "the file's access_log = off holds"
+    );
+}
+
+#[test]
+fn the_file_wins_over_the_defaults() {
+    let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
+    let proxy = TestProxy::builder(backend.address())
+        .file("max_body = \"10B\"\n")
+        .start();
+    let mut client = proxy.client();
+    assert_eq!(
+        client.exchange("POST", "/", "", &"x".repeat(10)).text(),
+        "10"
+    );
+    assert_eq!(
+        client.exchange("POST", "/", "", &"x".repeat(11)).status,
+        413
+    );
+}
+
+/// Not a mistake in the settings, but the address has to be named all the same.
+#[test]
+fn a_taken_address_is_named() {
+    let taken = TcpListener::bind(free_address()).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = free_address().to_string();
+    for (listen, admin) in [(&address, &free), (&free, &address)] {
+        let environment = [
+            ("PROXY_LISTEN", listen.as_str()),
+            ("PROXY_ADMIN_LISTEN", admin.as_str()),
+            ("PROXY_UPSTREAM", "127.0.0.1:1"),
+        ];
+        let output = run_proxy(&[], &environment);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(
+            output.status.code().is_some_and(|code| code != 0),
+            "{:?}: {said}",
+            output.status
+        );
+        assert!(said.contains(&address), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[test]
+fn healthcheck_asks_the_admin_listener() {
+    let backend = Backend::answering(|_| ok("served"));
+    let mut proxy = TestProxy::before(backend.address());
+    let admin = proxy.admin.to_string();
+    let environment = [("PROXY_ADMIN_LISTEN", admin.as_str())];
+    for arguments in [&["healthcheck"][..], &["healthcheck", "--ready"]] {
+        let output = run_proxy(arguments, &environment);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+
+    let idle = TestProxy::builder("no-such-host.invalid:1").start_alive();
+    let admin = idle.admin.to_string();
+    let environment_of_idle = [("PROXY_ADMIN_LISTEN", admin.as_str())];
+    assert_eq!(
+        run_proxy(&["healthcheck"], &environment_of_idle)
+            .status
+            .code(),
+        Some(0)
+    );
+    let output = run_proxy(&["healthcheck", "--ready"], &environment_of_idle);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!output.stderr.is_empty(), "the reason is told");
+
+    proxy.signal(nix::sys::signal::Signal::SIGKILL);
+    proxy.wait();
+    let output = run_proxy(&["healthcheck"], &environment);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&proxy.admin.to_string()), "{said}");
+}
+
+/// The default listens on every address, which is none that one can connect to by name.
+#[test]
+fn healthcheck_of_a_wildcard_listener() {
+    let backend = Backend::answering(|_| ok("served"));
+    let port = crate::support::free_port();
+    let admin = format!("0.0.0.0:{port}");
+    let _proxy = TestProxy::builder(backend.address())
+        .admin_on(admin.parse().unwrap())
+        .start();
+    let output = run_proxy(&["healthcheck"], &[("PROXY_ADMIN_LISTEN", &admin)]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// A healthcheck must not hang for as long as its server does.
+#[test]
+fn healthcheck_has_a_time_limit() {
+    let silent = TcpListener::bind(free_address()).unwrap();
+    let admin = silent.local_addr().unwrap().to_string();
+    let started = std::time::Instant::now();
+    let output = run_proxy(&["healthcheck"], &[("PROXY_ADMIN_LISTEN", &admin)]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        started.elapsed() < std::time::Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
+}

@@ -1,0 +1,190 @@
+//! Connections that carry more than one request, on both sides of the proxy.
+
+use crate::support::{Backend, End, Framing, TestProxy, ok};
+use std::time::Duration;
+
+#[test]
+fn one_client_connection_and_one_upstream_connection_carry_many_requests() {
+    let backend = Backend::answering(|request| ok(&request.target));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for number in 0..50 {
+        let target = format!("/{number}");
+        assert_eq!(client.get(&target).text(), target);
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn clients_share_the_upstream_connections() {
+    let backend = Backend::answering(|request| ok(&request.target));
+    let proxy = TestProxy::before(backend.address());
+    for number in 0..20 {
+        let target = format!("/{number}");
+        assert_eq!(proxy.get(&target).text(), target);
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn a_client_that_says_close_is_told_close_and_closed() {
+    let backend = Backend::answering(|_| ok("bye"));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    let response = client.get_with("/", "Connection: close\r\n");
+    assert_eq!(response.head.get("connection"), Some("close"));
+    client.assert_closed();
+
+    assert_eq!(proxy.get("/").status, 200);
+    assert_eq!(
+        backend.connections(),
+        1,
+        "the client's close is not the upstream's"
+    );
+}
+
+#[test]
+fn an_upstream_that_says_close_does_not_close_the_client() {
+    let backend = Backend::start(|connection| {
+        if connection.request().is_ok() {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        }
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for _ in 0..5 {
+        let response = client.get("/");
+        assert_eq!(response.text(), "ok");
+        assert_ne!(response.head.get("connection"), Some("close"));
+    }
+    assert_eq!(backend.connections(), 5);
+}
+
+/// The upstream closes a pooled connection behind the proxy's back, again and again: no client
+/// may notice, even with a method that must not be sent twice.
+#[test]
+fn a_stale_upstream_connection_is_never_used() {
+    let backend = Backend::answering(|_| ok("fresh"));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for round in 1..=10 {
+        let response = client.exchange("POST", "/", "", "once");
+        assert_eq!(response.text(), "fresh");
+        assert_eq!(backend.requests().len(), round);
+        // On loopback the FIN has reached the proxy's socket when this returns.
+        backend.close_connections();
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let backend = Backend::answering(|request| {
+        if request.target == "/slow" {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        ok(&format!(
+            "{} {}",
+            request.target,
+            String::from_utf8_lossy(&request.body)
+        ))
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send(
+        "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n\
+         POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\
+         POST /chunked HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ndef\r\n0\r\n\r\n\
+         HEAD /head HTTP/1.1\r\nHost: a\r\n\r\n\
+         GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n\
+         GET /never HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    for (method, body) in [
+        ("GET", "/slow "),
+        ("POST", "/length abc"),
+        ("POST", "/chunked def"),
+        ("HEAD", ""),
+        ("GET", "/last "),
+    ] {
+        let response = client.response(method).unwrap();
+        assert_eq!((response.status, response.text().as_str()), (200, body));
+    }
+    client.assert_closed();
+    assert_eq!(
+        backend.targets(),
+        ["/slow", "/length", "/chunked", "/head", "/last"]
+    );
+}
+
+#[test]
+fn a_hundred_pipelined_requests_in_one_write() {
+    let backend = Backend::answering(|request| ok(&request.target));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    let requests = (0..100).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    client.send(requests.collect::<String>());
+    for number in 0..100 {
+        assert_eq!(client.response("GET").unwrap().text(), format!("/{number}"));
+    }
+}
+
+#[test]
+fn a_request_in_tiny_pieces_is_still_one_request() {
+    let backend = Backend::answering(|request| {
+        ok(&format!(
+            "{} {}",
+            request.target,
+            String::from_utf8_lossy(&request.body)
+        ))
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    let request = "POST /bytes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n";
+    for byte in request.as_bytes() {
+        client.send([*byte]);
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    assert_eq!(client.response("POST").unwrap().text(), "/bytes abcdefg");
+}
+
+#[test]
+fn http_1_0_is_closed_unless_it_asks_for_keep_alive() {
+    let backend = Backend::answering(|request| ok(&request.target));
+    let proxy = TestProxy::before(backend.address());
+
+    let mut client = proxy.client();
+    client.send("GET /plain HTTP/1.0\r\n\r\n");
+    assert_eq!(client.response("GET").unwrap().text(), "/plain");
+    client.assert_closed();
+
+    let mut client = proxy.client();
+    for target in ["/first", "/second"] {
+        client.send(format!(
+            "GET {target} HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+        ));
+        let response = client.response("GET").unwrap();
+        assert_eq!(response.text(), target);
+        assert_eq!(response.framing, Framing::Length);
+        assert_eq!(response.head.get("connection"), Some("keep-alive"));
+    }
+}
+
+/// A client that sends FIN after its request still wants the answer.
+#[test]
+fn a_half_closed_client_gets_its_answer() {
+    let backend = Backend::answering(|request| {
+        std::thread::sleep(Duration::from_millis(50));
+        ok(&request.target)
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send("GET /half HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.finish();
+    let (answer, end) = client.drain(Duration::from_secs(10));
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("/half"),
+        "{answer}"
+    );
+    assert_eq!(end, End::Eof);
+}

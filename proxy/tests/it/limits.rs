@@ -1,0 +1,330 @@
+//! Everything a client can make large, many or slow has a limit, and beyond it comes a status.
+
+use crate::support::{Backend, TestProxy, WireError, ok, until};
+use std::time::{Duration, Instant};
+
+const MAX_BODY: usize = 10_000;
+
+fn chunked(size: usize) -> String {
+    let chunks = ["x".repeat(size / 2), "x".repeat(size - size / 2)];
+    let framed = chunks.map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+    format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+        framed.concat()
+    )
+}
+
+fn by_length(size: usize) -> String {
+    let body = "x".repeat(size);
+    format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{body}")
+}
+
+#[test]
+fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
+    let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
+    let proxy = TestProxy::builder(backend.address())
+        .set("MAX_BODY", MAX_BODY)
+        .start();
+    for request in [by_length, chunked] {
+        let response = proxy
+            .client()
+            .provoke(request(MAX_BODY).as_bytes())
+            .unwrap();
+        assert_eq!(
+            (response.status, response.text()),
+            (200, MAX_BODY.to_string())
+        );
+
+        let mut client = proxy.client();
+        let response = client.provoke(request(MAX_BODY + 1).as_bytes()).unwrap();
+        assert_eq!(response.status, 413);
+        assert_eq!(response.head.get("connection"), Some("close"));
+        client.drain(Duration::from_secs(5));
+    }
+    assert_eq!(
+        backend.requests().len(),
+        2,
+        "none over the limit is ever whole at the backend"
+    );
+    assert!(
+        backend.connections() <= 3,
+        "one too large by its length is never begun"
+    );
+}
+
+#[test]
+fn the_limit_counts_the_body_not_its_chunks() {
+    let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
+    let proxy = TestProxy::builder(backend.address())
+        .set("MAX_BODY", 100)
+        .start();
+    let chunks = "1\r\nx\r\n".repeat(100);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let response = proxy
+        .client()
+        .provoke(format!("{head}{chunks}0\r\n\r\n").as_bytes())
+        .unwrap();
+    assert_eq!((response.status, response.text().as_str()), (200, "100"));
+}
+
+#[test]
+fn an_endless_chunked_body_is_cut() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("MAX_BODY", "1MiB")
+        .start();
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
+    let sent = (0..1000)
+        .take_while(|_| client.try_send(&chunk).is_ok())
+        .count();
+    assert!(
+        sent < 1000,
+        "the proxy took 64 MiB of a body limited to 1 MiB"
+    );
+    assert_eq!(backend.requests().len(), 0);
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+#[test]
+fn an_endless_chunk_extension_is_cut() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    let extension = "x".repeat(1 << 20);
+    let request =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;{extension}");
+    let response = client.provoke(request.as_bytes()).unwrap();
+    assert_eq!(response.status, 400);
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+/// Sends a head of this size or shape to a proxy with the defaults.
+#[track_caller]
+fn status_of(requests: &[(String, u16)]) {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    for (request, expected) in requests {
+        let mut client = proxy.client();
+        let start = &request[..request.len().min(60)];
+        let response = client.provoke(request.as_bytes());
+        let response = response.unwrap_or_else(|error| panic!("{start:?}: {error:?}"));
+        assert_eq!(
+            response.status,
+            *expected,
+            "{start:?}… of {} bytes",
+            request.len()
+        );
+        if *expected >= 400 {
+            assert_eq!(response.head.get("connection"), Some("close"));
+            client.drain(Duration::from_secs(5));
+        }
+    }
+    let served = requests.iter().filter(|(_, status)| *status == 200).count();
+    assert_eq!(backend.requests().len(), served);
+    assert!(proxy.memory("VmHWM") < 48 << 20);
+}
+
+#[test]
+fn large_heads() {
+    let field = |size: usize| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+            "x".repeat(size)
+        )
+    };
+    status_of(&[
+        (field(8 << 10), 200),
+        (field(32 << 10), 200),
+        (field(66 << 10), 431),
+        (field(1 << 20), 431),
+        // No end of the line, no end of the head: the limit must not wait for either.
+        (field(1 << 20).trim_end().to_owned(), 431),
+    ]);
+}
+
+#[test]
+fn many_fields() {
+    let fields = |count: usize| {
+        let fields = (0..count)
+            .map(|n| format!("X-{n}: y\r\n"))
+            .collect::<String>();
+        format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+    };
+    status_of(&[
+        (fields(80), 200),
+        (fields(1000), 431),
+        (fields(100_000), 431),
+    ]);
+}
+
+#[test]
+fn long_targets() {
+    let target = |size: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(size));
+    let endless = format!("GET /{}", "x".repeat(1 << 20));
+    status_of(&[
+        (target(4 << 10), 200),
+        (target(100 << 10), 414),
+        (endless, 414),
+    ]);
+}
+
+#[test]
+fn a_long_method() {
+    let request = format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "X".repeat(1 << 20));
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let response = proxy.client().provoke(request.as_bytes()).unwrap();
+    assert!(
+        [400, 414, 431, 501].contains(&response.status),
+        "{}",
+        response.status
+    );
+    assert_eq!(backend.connections(), 0);
+}
+
+/// However steadily it drips, a head has to be complete within `HEADER_TIMEOUT`.
+#[test]
+fn a_head_that_drips_is_timed_out() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("HEADER_TIMEOUT", "500ms")
+        .start();
+    let mut client = proxy.client();
+    let started = Instant::now();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n");
+    while started.elapsed() < Duration::from_millis(1500) {
+        if client.try_send("X: y\r\n").is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let response = client.response("GET").unwrap();
+    assert_eq!(response.status, 408);
+    client.drain(Duration::from_secs(5));
+    assert_eq!(backend.connections(), 0);
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+#[test]
+fn a_head_that_stops_is_timed_out_in_time() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("HEADER_TIMEOUT", "300ms")
+        .start();
+    for beginning in ["G", "GET / HTTP/1.1\r\nHost: a\r\n", "\r\n"] {
+        let mut client = proxy.client();
+        let started = Instant::now();
+        client.send(beginning);
+        match client.response("GET") {
+            Ok(response) => assert_eq!(response.status, 408),
+            // Nothing but an empty line is as good as nothing.
+            Err(WireError::Closed) => assert_eq!(beginning, "\r\n"),
+            Err(other) => panic!("{beginning:?}: {other:?}"),
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            started.elapsed()
+        );
+        client.assert_closed();
+    }
+}
+
+/// The second request on a connection has the same limit.
+#[test]
+fn a_later_head_is_timed_out_too() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("HEADER_TIMEOUT", "300ms")
+        .start();
+    let mut client = proxy.client();
+    assert_eq!(client.get("/").status, 200);
+    client.send("GET / HTT");
+    assert_eq!(client.response("GET").unwrap().status, 408);
+    client.assert_closed();
+}
+
+/// A client that has connected and says nothing is told nothing.
+#[test]
+fn a_silent_client_is_closed_in_silence() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("HEADER_TIMEOUT", "300ms")
+        .start();
+    let mut client = proxy.client();
+    client.assert_closed();
+}
+
+#[test]
+fn a_body_that_stops_is_timed_out() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("READ_TIMEOUT", "300ms")
+        .start();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+    for request in [
+        format!("{head}Content-Length: 10\r\n\r\nhalf"),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
+    ] {
+        let mut client = proxy.client();
+        let response = client.provoke(request.as_bytes()).unwrap();
+        assert_eq!(response.status, 408);
+        client.assert_closed();
+    }
+    assert_eq!(backend.requests().len(), 0);
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+/// 5,000 clients that do nothing cost little, and keep nobody else out.
+#[test]
+fn thousands_of_idle_connections() {
+    const IDLE: usize = 5_000;
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let before = proxy.memory("VmRSS");
+    let mut clients = Vec::new();
+    for number in 0..IDLE {
+        let mut client = proxy.client();
+        // Half have been served once: their buffers are to be given back.
+        if number % 2 == 0 {
+            assert_eq!(client.get("/").status, 200);
+        }
+        clients.push(client);
+    }
+    assert_eq!(proxy.get("/").status, 200);
+    let each = (proxy.memory("VmRSS").saturating_sub(before)) / IDLE as u64;
+    // 10,000 in 200 MB.
+    assert!(each < 20_000, "{each} bytes for each idle connection");
+    assert_eq!(clients[0].get("/").status, 200);
+    assert_eq!(clients[IDLE - 2].get("/").status, 200);
+
+    let files = proxy.open_files();
+    assert!(files > IDLE);
+    drop(clients);
+    until("the sockets to be closed", || {
+        (proxy.open_files() < 100).then_some(())
+    });
+}
+
+/// Out of file descriptors, the proxy turns clients away and lives on.
+#[test]
+fn more_connections_than_files() {
+    let backend = Backend::answering(|_| ok("served"));
+    let mut proxy = TestProxy::builder(backend.address())
+        .open_files(128)
+        .start();
+    let clients: Vec<_> = (0..300).map(|_| proxy.client()).collect();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(proxy.is_running());
+    drop(clients);
+    until("room for another client", || {
+        let mut client = proxy.client();
+        client.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").ok()?;
+        client
+            .response("GET")
+            .ok()
+            .filter(|response| response.status == 200)
+    });
+}

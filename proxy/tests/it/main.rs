@@ -1,0 +1,22 @@
+//! What the proxy promises, asked of the real binary over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+// A copied value costs a test nothing; another `&` at each call costs its reader something.
+#![allow(clippy::needless_pass_by_value, clippy::format_collect)]
+
+mod support;
+
+mod balancing;
+mod configuration;
+mod discovery;
+mod drain;
+mod expect;
+mod headers;
+mod keep_alive;
+mod limits;
+mod messages;
+mod observability;
+mod request_framing;
+mod response_framing;
+mod streaming;
+mod upstream_failures;
+mod websocket;

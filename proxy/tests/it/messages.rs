@@ -1,0 +1,274 @@
+//! Methods, targets, statuses and bodies: what goes through, and how it is framed.
+
+use crate::support::{Backend, Framing, TestProxy, ok};
+
+#[test]
+fn methods_and_targets_pass_untouched() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    let requests = [
+        ("GET", "/"),
+        ("POST", "/a/b?c=d&c=e&&f"),
+        ("PUT", "/../../etc/passwd"),
+        ("PATCH", "/%2e%2e/%2E%2E//./x"),
+        ("DELETE", "/%00%0d%0a%20?%ff"),
+        ("OPTIONS", "/;p=1,2:3@4!$&'()*+~-._"),
+        ("TRACE", "//double//slash//"),
+        ("PROPFIND", "/?"),
+        ("get", "/case-sensitive"),
+        ("M-SEARCH!#$%&'*+.^_`|~", "/any-token"),
+        ("OPTIONS", "*"),
+    ];
+    for (method, target) in requests {
+        assert_eq!(
+            client.exchange(method, target, "", "").status,
+            200,
+            "{method} {target}"
+        );
+    }
+    let passed = backend.requests();
+    for ((method, target), passed) in requests.iter().zip(&passed) {
+        assert_eq!(
+            (passed.method.as_str(), passed.target.as_str()),
+            (*method, *target)
+        );
+    }
+    assert_eq!(passed.len(), requests.len());
+}
+
+/// RFC 9112 §3.2.2: the target's authority wins over `Host`.
+#[test]
+fn an_absolute_target_is_rewritten() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    for (target, path) in [
+        ("http://example.org:81/a?b", "/a?b"),
+        ("http://example.org:81", "/"),
+        ("HTTP://example.org:81/", "/"),
+    ] {
+        let response = proxy.client().exchange("GET", target, "", "");
+        assert_eq!(response.status, 200, "{target}");
+        let passed = backend.requests().pop().unwrap();
+        assert_eq!(passed.target, path, "{target}");
+        assert_eq!(passed.head.get("host"), Some("example.org:81"), "{target}");
+    }
+    let response = proxy
+        .client()
+        .exchange("GET", "http://user:secret@example.org/", "", "");
+    assert_eq!(response.status, 400, "userinfo: RFC 9110 §4.2.4");
+    let response = proxy
+        .client()
+        .exchange("GET", "http:///no-authority", "", "");
+    assert_eq!(response.status, 400);
+}
+
+#[test]
+fn bodies_keep_their_framing() {
+    let backend = Backend::answering(|request| match request.framing {
+        Framing::Chunked => {
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec()
+        }
+        _ => ok("abc"),
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+
+    let response = client.exchange("POST", "/", "", "body");
+    assert_eq!(
+        (response.framing, response.text().as_str()),
+        (Framing::Length, "abc")
+    );
+
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send("2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n");
+    let response = client.response("POST").unwrap();
+    assert_eq!(
+        (response.framing, response.text().as_str()),
+        (Framing::Chunked, "abc")
+    );
+
+    let response = client.exchange("POST", "/", "Content-Length: 0\r\n", "");
+    assert_eq!(response.status, 200);
+    let passed = backend.requests();
+    let framings = passed
+        .iter()
+        .map(|request| request.framing)
+        .collect::<Vec<_>>();
+    assert_eq!(
+        framings,
+        [Framing::Length, Framing::Chunked, Framing::Length]
+    );
+    assert_eq!(
+        (passed[0].body.as_slice(), passed[1].body.as_slice()),
+        (&b"body"[..], &b"body"[..])
+    );
+    assert_eq!(
+        passed[2].head.get("content-length"),
+        Some("0"),
+        "an empty body is not no body"
+    );
+}
+
+/// A GET may have a body (RFC 9110 §9.3.1); what matters is that it is framed.
+#[test]
+fn a_get_with_a_body_passes_whole() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    assert_eq!(proxy.client().exchange("GET", "/", "", "body").status, 200);
+    assert_eq!(backend.only_request().body, b"body");
+}
+
+#[test]
+fn binary_bodies_pass_unchanged() {
+    let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let answer = bytes.clone();
+    let backend = Backend::answering(move |_| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        [head.as_bytes(), &answer].concat()
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        bytes.len()
+    ));
+    client.send(&bytes);
+    assert!(client.response("POST").unwrap().body == bytes);
+    assert!(backend.only_request().body == bytes);
+}
+
+#[test]
+fn responses_without_a_body() {
+    let backend = Backend::answering(|request| {
+        let head = match request.target.as_str() {
+            "/204" => "HTTP/1.1 204 No Content\r\n\r\n",
+            "/304" => "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 42\r\n\r\n",
+            "/head" => "HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n",
+            "/head-chunked" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "/empty" => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            other => return ok(other),
+        };
+        head.into()
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for (method, target, status, length) in [
+        ("GET", "/204", 204, None),
+        ("GET", "/304", 304, Some("42")),
+        ("HEAD", "/head", 200, Some("42")),
+        ("HEAD", "/head-chunked", 200, None),
+        ("GET", "/empty", 200, Some("0")),
+        ("POST", "/204", 204, None),
+    ] {
+        let response = client.exchange(method, target, "", "");
+        assert_eq!(response.status, status, "{method} {target}");
+        assert_eq!(response.body, b"", "{method} {target}");
+        assert_eq!(
+            response.head.get("content-length"),
+            length,
+            "{method} {target}"
+        );
+        // The connection is still in step.
+        assert_eq!(
+            client.get("/next").text(),
+            "/next",
+            "after {method} {target}"
+        );
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn a_body_until_close_becomes_chunked() {
+    let backend = Backend::start(|connection| {
+        if connection.request().is_ok() {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil the end");
+        }
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        let response = client.get("/");
+        assert_eq!(
+            (response.framing, response.text().as_str()),
+            (Framing::Chunked, "until the end")
+        );
+    }
+}
+
+#[test]
+fn http_1_0_clients_get_no_chunks() {
+    let backend = Backend::answering(|_| {
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n\
+          3\r\nabc\r\n4\r\ndefg\r\n0\r\nX: y\r\n\r\n"
+            .to_vec()
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+    let response = client.response("GET").unwrap();
+    assert_eq!(
+        (response.framing, response.text().as_str()),
+        (Framing::UntilClose, "abcdefg")
+    );
+    assert_ne!(response.head.get("connection"), Some("keep-alive"));
+}
+
+/// RFC 9110 §15.2: a 1.0 client gets no interim response.
+#[test]
+fn interim_responses() {
+    let backend = Backend::answering(|_| {
+        let interim = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
+        [interim.as_bytes(), interim.as_bytes(), &ok("final")].concat()
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for _ in 0..2 {
+        let hints = client.response("GET").unwrap();
+        assert_eq!(hints.status, 103);
+        assert_eq!(hints.head.get("link"), Some("</style.css>; rel=preload"));
+    }
+    assert_eq!(client.response("GET").unwrap().text(), "final");
+
+    let mut old = proxy.client();
+    old.send("GET / HTTP/1.0\r\n\r\n");
+    let response = old.response("GET").unwrap();
+    assert_eq!((response.status, response.text().as_str()), (200, "final"));
+}
+
+#[test]
+fn trailers_pass_both_ways() {
+    let backend = Backend::answering(|_| {
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Other\r\n\r\n\
+          5\r\nhello\r\n0\r\nX-Sum: 42\r\nX-Other: z\r\n\r\n"
+            .to_vec()
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        client.send(
+            "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\
+             Transfer-Encoding: chunked\r\nTrailer: X-In\r\n\r\n\
+             4\r\nbody\r\n0\r\nX-In: in\r\nX-More: more\r\n\r\n",
+        );
+        let response = client.response("POST").unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(response.text(), "hello");
+        assert_eq!(
+            response.trailers,
+            [pair("X-Sum", "42"), pair("X-Other", "z")]
+        );
+        let passed = backend.requests().pop().unwrap();
+        assert_eq!(passed.body, b"body");
+        assert_eq!(
+            passed.trailers,
+            [pair("X-In", "in"), pair("X-More", "more")]
+        );
+    }
+    assert_eq!(backend.connections(), 1);
+}

@@ -1,0 +1,302 @@
+//! The access log, the metrics and the admin listener.
+
+use crate::support::{Backend, RawClient, TestProxy, free_address, ok, until};
+use std::time::Duration;
+
+#[test]
+fn one_access_log_entry_for_each_request() {
+    let backend = Backend::answering(|request| match request.target.as_str() {
+        "/missing" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone".to_vec(),
+        _ => ok("hello"),
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    let mut expected = Vec::new();
+    for (method, target, body, status) in [
+        ("GET", "/?a=b", "", 200),
+        ("POST", "/submit", "body", 200),
+        ("GET", "/missing", "", 404),
+        ("HEAD", "/", "", 200),
+    ] {
+        let response = client.exchange(method, target, "User-Agent: probe/1\r\n", body);
+        assert_eq!(response.status, status);
+        expected.push((response.request_id().to_owned(), method, target, status));
+    }
+    for (id, method, target, status) in &expected {
+        let entry = proxy.access_entry(id);
+        assert_eq!(entry["method"], *method, "{entry}");
+        assert_eq!(entry["target"], *target, "{entry}");
+        assert_eq!(entry["status"], *status, "{entry}");
+        let client = entry["client"].as_str().unwrap();
+        assert!(client.starts_with("127.0.0.1"), "{entry}");
+        let upstream = entry["upstream"].as_str().unwrap();
+        assert_eq!(upstream, backend.address().to_string(), "{entry}");
+    }
+    assert_eq!(proxy.access_entries().len(), expected.len());
+}
+
+/// Refusals and failures are requests too, and their ids lead from the page to the log.
+#[test]
+fn failures_are_in_the_access_log() {
+    let proxy = TestProxy::builder(free_address()).start_alive();
+    let response = until("the proxy to try", || {
+        Some(proxy.get("/nobody")).filter(|response| response.status == 502)
+    });
+    let entry = proxy.access_entry(response.request_id());
+    assert_eq!(entry["status"], 502, "{entry}");
+
+    let mut client = proxy.client();
+    let request =
+        b"GET /both HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let response = client.provoke(request).unwrap();
+    let entry = proxy.access_entry(response.request_id());
+    assert_eq!(entry["status"], 400, "{entry}");
+}
+
+/// A log is read on terminals: nothing that a client sends may arrive there as a control
+/// character, C1 and bidirectional overrides included.
+#[test]
+fn control_characters_are_escaped() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let mut requests = 0;
+    for bytes in [
+        &b"GET /\x1b[31mred HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Bad: \x1b]0;title\x07\r\n\r\n",
+        b"\x1b[2J / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: \xc2\x9b31m\xe2\x80\xae\xc2\x85\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: \x9b\xff\xfe\"\\}{\r\n\r\n",
+        b"GET /?q=\xc2\x9b31m\xe2\x80\xae HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\"quoted\\backslash HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: forged\",\"status\":999,\"x\":\"\r\n\r\n",
+    ] {
+        let response = proxy.client().provoke(bytes).unwrap();
+        proxy.access_entry(response.request_id());
+        requests += 1;
+    }
+    let log = proxy.log();
+    let raw = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+    let line = log.lines().find(|line| line.contains(raw));
+    assert!(line.is_none(), "{:?}", line.unwrap());
+    assert_eq!(proxy.access_entries().len(), requests);
+    assert!(
+        proxy
+            .access_entries()
+            .iter()
+            .all(|entry| entry["status"] != 999)
+    );
+}
+
+/// Secrets travel in these fields; the log is no place for them.
+#[test]
+fn the_log_holds_no_credentials() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let response = proxy.client().get_with(
+        "/",
+        "Authorization: Bearer planted-secret\r\nCookie: session=planted-secret\r\n\
+         Proxy-Authorization: Basic planted-secret\r\n",
+    );
+    proxy.access_entry(response.request_id());
+    assert!(!proxy.log().contains("planted-secret"));
+}
+
+#[test]
+fn the_access_log_can_be_off() {
+    let backend = Backend::answering(|_| ok("served"));
+    let mut proxy = TestProxy::builder(backend.address())
+        .set("ACCESS_LOG", "off")
+        .start();
+    for _ in 0..10 {
+        assert_eq!(proxy.get("/").status, 200);
+    }
+    // The end of the process is the end of the log.
+    proxy.signal(nix::sys::signal::Signal::SIGTERM);
+    proxy.wait();
+    assert!(proxy.access_entries().is_empty());
+    assert!(!proxy.events().is_empty(), "other events are still logged");
+}
+
+/// The last entries are not lost when the process ends.
+#[test]
+fn the_log_is_complete_at_the_end() {
+    let backend = Backend::answering(|_| ok("served"));
+    let mut proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for _ in 0..200 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    proxy.signal(nix::sys::signal::Signal::SIGTERM);
+    proxy.wait();
+    assert_eq!(proxy.access_entries().len(), 200);
+}
+
+#[test]
+fn the_start_and_every_change_of_the_upstream_are_logged() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    assert_eq!(proxy.get("/").status, 200);
+    let address = backend.address().to_string();
+    let log = proxy.log();
+    assert!(log.contains(&proxy.address.to_string()), "{log}");
+    assert!(log.contains(&proxy.admin.to_string()), "{log}");
+    assert!(log.contains(&address), "{log}");
+
+    let before = proxy.log().matches(&address).count();
+    backend.stop();
+    proxy.get("/");
+    until("the ejection in the log", || {
+        let events = proxy.events();
+        let about = |event: &&serde_json::Value| {
+            event["fields"].get("status").is_none() && event.to_string().contains(&address)
+        };
+        (events.iter().filter(about).count() > before.min(1)).then_some(())
+    });
+}
+
+#[test]
+fn metrics_are_openmetrics_and_count() {
+    let backend = Backend::answering(|request| match request.target.as_str() {
+        "/missing" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        _ => ok("hello"),
+    });
+    let proxy = TestProxy::builder(backend.address())
+        .set("WORKERS", "2")
+        .start();
+    for _ in 0..7 {
+        proxy.get("/");
+    }
+    for _ in 0..3 {
+        proxy.get("/missing");
+    }
+    // Counted when the exchange is over, which the client may learn a moment earlier.
+    until("ten requests in the metrics", || {
+        (proxy.metric("proxy_requests_total", &[]) >= 10.0).then_some(())
+    });
+    assert!((proxy.metric("proxy_requests_total", &["\"200\""]) - 7.0).abs() < f64::EPSILON);
+    assert!((proxy.metric("proxy_requests_total", &["\"404\""]) - 3.0).abs() < f64::EPSILON);
+    assert!(
+        (proxy.metric("proxy_request_duration_seconds_count", &[]) - 10.0).abs() < f64::EPSILON
+    );
+
+    let response = proxy.admin_get("/metrics");
+    let kind = response.head.get("content-type").unwrap();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    let text = response.text();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert!(
+        text.contains(&backend.address().to_string()),
+        "each backend has its series:\n{text}"
+    );
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let family = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let mut family = family.filter_map(|line| line.split(' ').next());
+        assert!(
+            family.any(|family| name.starts_with(family)),
+            "no TYPE for {name}"
+        );
+    }
+}
+
+/// What clients choose must not choose how many series there are.
+#[test]
+fn clients_cannot_grow_the_metrics() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let series = || proxy.admin_get("/metrics").text().lines().count();
+    let mut client = proxy.client();
+    for method in ["GET", "POST", "UNHEARD-OF"] {
+        client.exchange(method, "/", "", "");
+    }
+    until("three requests in the metrics", || {
+        (proxy.metric("proxy_requests_total", &[]) >= 3.0).then_some(())
+    });
+    let before = series();
+    for number in 0..50 {
+        let lines = format!("User-Agent: agent-{number}\r\n");
+        client.exchange(
+            &format!("METHOD{number}"),
+            &format!("/{number}"),
+            &lines,
+            "",
+        );
+    }
+    until("fifty more in the metrics", || {
+        (proxy.metric("proxy_requests_total", &[]) >= 53.0).then_some(())
+    });
+    assert_eq!(series(), before);
+    assert!(!proxy.admin_get("/metrics").text().contains("UNHEARD-OF"));
+}
+
+#[test]
+fn open_connections_are_counted_up_and_down() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let open = || proxy.metric("proxy_client_connections", &[]);
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = proxy.client();
+            client.get("/");
+            client
+        })
+        .collect();
+    until("20 open connections", || (open() >= 20.0).then_some(()));
+    drop(clients);
+    until("no open connections", || (open() < 1.0).then_some(()));
+}
+
+/// The admin paths are the backend's on the public listener.
+#[test]
+fn admin_is_not_reachable_through_the_front() {
+    let backend = Backend::answering(|request| ok(&format!("backend {}", request.target)));
+    let proxy = TestProxy::before(backend.address());
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(proxy.get(path).text(), format!("backend {path}"));
+    }
+    let requests = backend.requests().len();
+    assert_eq!(proxy.admin_get("/").status, 404);
+    assert_eq!(proxy.admin_get("/other").status, 404);
+    assert_eq!(
+        backend.requests().len(),
+        requests,
+        "and the backend is not on the admin listener"
+    );
+}
+
+#[test]
+fn admin_answers_get_and_head_only() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let head = RawClient::connect(proxy.admin).exchange("HEAD", path, "", "");
+        assert_eq!(head.status, 200, "{path}");
+        let post = RawClient::connect(proxy.admin).exchange("POST", path, "", "");
+        assert_eq!(post.status, 405, "{path}");
+    }
+}
+
+#[test]
+fn admin_survives_garbage() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let huge = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1 << 20));
+    for bytes in [
+        &b"garbage\r\n\r\n"[..],
+        &[0; 4096],
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        huge.as_bytes(),
+    ] {
+        let mut client = RawClient::connect(proxy.admin);
+        let _refused_early = client.try_send(bytes);
+        client.drain(Duration::from_millis(100));
+        assert_eq!(proxy.admin_get("/healthz").status, 200);
+    }
+    // Silent connections keep nobody out.
+    let silent: Vec<_> = (0..200).map(|_| RawClient::connect(proxy.admin)).collect();
+    assert_eq!(proxy.admin_get("/healthz").status, 200);
+    drop(silent);
+    assert_eq!(proxy.get("/").status, 200);
+}

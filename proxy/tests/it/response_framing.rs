@@ -1,0 +1,352 @@
+//! Backends that answer what is not HTTP or could be read in two ways: the client gets a 502, and
+//! nothing of it reaches the next request.
+
+use crate::support::{Backend, Framing, TestProxy, WireError, ok, until};
+use std::time::Duration;
+
+/// What a poisoned answer would look like to the next request.
+const POISON: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
+
+/// Answers `/N` with the bytes of the Nth case and then `POISON`; anything else with a plain 200.
+fn poisoner(cases: Vec<Vec<u8>>) -> Backend {
+    Backend::start(move |connection| {
+        while let Ok(request) = connection.request() {
+            let number = request.target.trim_start_matches('/').parse::<usize>();
+            let Some(bytes) = number.ok().and_then(|number| cases.get(number)) else {
+                connection.send(ok("honest"));
+                continue;
+            };
+            let sent = connection.try_send([bytes.as_slice(), POISON.as_bytes()].concat());
+            if sent.is_err() || connection.drain(Duration::from_millis(100)).0.is_empty() {
+                return;
+            }
+        }
+    })
+}
+
+/// Every case gets a 502, and the next request on the same client connection an honest answer.
+#[track_caller]
+fn assert_bad_gateway(cases: &[(&str, &[u8])]) {
+    let backend = poisoner(cases.iter().map(|(_, bytes)| bytes.to_vec()).collect());
+    let proxy = TestProxy::before(backend.address());
+    let mut failures = Vec::new();
+    for (number, (name, _)) in cases.iter().enumerate() {
+        let mut client = proxy.client();
+        client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        match client.response("GET") {
+            Ok(response) if response.status == 502 => {}
+            other => {
+                failures.push((name, format!("{other:?}")));
+                continue;
+            }
+        }
+        let next = client.get("/next");
+        if next.text() != "honest" {
+            failures.push((name, format!("the next request got {:?}", next.text())));
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} of {}: {failures:#?}",
+        failures.len(),
+        cases.len()
+    );
+}
+
+#[test]
+fn status_lines() {
+    assert_bad_gateway(&[
+        ("garbage", b"garbage\r\n\r\n"),
+        ("an SSH banner", b"SSH-2.0-OpenSSH_9.2\r\n"),
+        ("zeros", &[0; 64]),
+        ("a request", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("no status", b"HTTP/1.1\r\n\r\n"),
+        ("two digits", b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n"),
+        (
+            "four digits",
+            b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+        ("letters", b"HTTP/1.1 2xx OK\r\nContent-Length: 0\r\n\r\n"),
+        (
+            "a status below 100",
+            b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "another version",
+            b"HTTP/2 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "another protocol",
+            b"ICY 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "two spaces",
+            b"HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "a leading space",
+            b" HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "a control byte in the reason",
+            b"HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "a switch that nobody asked for",
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        ),
+    ]);
+}
+
+#[test]
+fn ambiguous_lengths() {
+    assert_bad_gateway(&[
+        ("CL, TE", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("TE, CL", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n"),
+        ("CL twice, different", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
+        ("CL list", b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nok"),
+        ("CL plus", b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok"),
+        ("CL minus", b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
+        ("CL hexadecimal", b"HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok"),
+        ("CL empty", b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok"),
+        ("CL overflow", b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551618\r\n\r\nok"),
+        ("TE twice", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("TE chunked, chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+        ("TE nearly chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+        ("TE on HTTP/1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ]);
+}
+
+#[test]
+fn header_syntax() {
+    assert_bad_gateway(&[
+        (
+            "bare LF throughout",
+            b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        ),
+        (
+            "bare LF after a field",
+            b"HTTP/1.1 200 OK\r\nX: y\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "bare CR in a value",
+            b"HTTP/1.1 200 OK\r\nX: y\rSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "a fold",
+            b"HTTP/1.1 200 OK\r\nX: y\r\n z\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "a space before the colon",
+            b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok",
+        ),
+        (
+            "a leading space",
+            b"HTTP/1.1 200 OK\r\n X: y\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "no name",
+            b"HTTP/1.1 200 OK\r\n: y\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "no colon",
+            b"HTTP/1.1 200 OK\r\nX\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "a space in a name",
+            b"HTTP/1.1 200 OK\r\nX Y: z\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "a NUL in a value",
+            b"HTTP/1.1 200 OK\r\nX: \0\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "ESC in a value",
+            b"HTTP/1.1 200 OK\r\nX: \x1b[2J\r\nContent-Length: 2\r\n\r\nok",
+        ),
+    ]);
+}
+
+#[test]
+fn heads_without_measure() {
+    let long = format!(
+        "HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 2\r\n\r\nok",
+        "y".repeat(1 << 20)
+    );
+    let fields = (0..5000)
+        .map(|n| format!("X-{n}: y\r\n"))
+        .collect::<String>();
+    let many = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok");
+    assert_bad_gateway(&[
+        ("a field of 1 MiB", long.as_bytes()),
+        ("5,000 fields", many.as_bytes()),
+    ]);
+}
+
+/// Bytes after the end of a response belong to nobody: the connection must not be used again.
+#[test]
+fn bytes_after_a_response_are_not_the_next_response() {
+    let cases = [
+        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        ),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        (
+            "GET",
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n",
+        ),
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"),
+    ];
+    let backend = poisoner(
+        cases
+            .iter()
+            .map(|(_, bytes)| bytes.as_bytes().to_vec())
+            .collect(),
+    );
+    let proxy = TestProxy::before(backend.address());
+    for (number, (method, answer)) in cases.into_iter().enumerate() {
+        let mut client = proxy.client();
+        let response = client.exchange(method, &format!("/{number}"), "", "");
+        assert!(response.status < 400, "{answer:?}");
+        assert!(!response.text().contains("poison"), "{answer:?}");
+        let next = client.get("/next");
+        assert_eq!(next.text(), "honest", "after {answer:?}");
+    }
+}
+
+/// The same when the poison comes later, while the connection waits in the pool.
+#[test]
+fn an_unasked_response_poisons_nobody() {
+    let backend = Backend::start(|connection| {
+        while let Ok(request) = connection.request() {
+            connection.send(ok("honest"));
+            if request.target == "/poison" {
+                std::thread::sleep(Duration::from_millis(50));
+                let _dropped = connection.try_send(POISON);
+            }
+        }
+    });
+    let proxy = TestProxy::before(backend.address());
+    for _ in 0..3 {
+        let mut client = proxy.client();
+        assert_eq!(client.get("/poison").text(), "honest");
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(client.get("/next").text(), "honest");
+    }
+}
+
+/// A body that breaks off or breaks its framing must not look whole to the client.
+#[test]
+fn a_broken_body_has_no_clean_end() {
+    let cases: [(&str, &str); 7] = [
+        ("a letter for a size", "2\r\nok\r\nx\r\n\r\n"),
+        ("bare LF after a size", "2\nok\r\n0\r\n\r\n"),
+        ("no CRLF after the data", "2\r\nok0\r\n\r\n"),
+        (
+            "an overflowing size",
+            "2\r\nok\r\n10000000000000002\r\nok\r\n0\r\n\r\n",
+        ),
+        (
+            "a space before a trailer's colon",
+            "2\r\nok\r\n0\r\nX : y\r\n\r\n",
+        ),
+        ("bare LF at the end", "2\r\nok\r\n0\r\n\n"),
+        ("an endless extension", "2\r\nok\r\n0;"),
+    ];
+    let answers = cases.map(|(name, body)| {
+        let filler = if name == "an endless extension" {
+            "x".repeat(1 << 20)
+        } else {
+            String::new()
+        };
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}{filler}").into_bytes()
+    });
+    let backend = poisoner(answers.to_vec());
+    let proxy = TestProxy::before(backend.address());
+    for (number, (name, _)) in cases.into_iter().enumerate() {
+        let mut client = proxy.client();
+        client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        match client.response("GET") {
+            Ok(response) => assert_eq!(response.status, 502, "{name} looks whole: {response:?}"),
+            Err(WireError::Truncated(_)) => {}
+            Err(other) => panic!("{name}: {other:?}"),
+        }
+        assert_eq!(proxy.get("/next").text(), "honest", "after {name}");
+    }
+}
+
+/// An endless row of interim responses is bounded.
+#[test]
+fn interim_responses_without_end_are_cut() {
+    let backend = Backend::start(|connection| {
+        if connection
+            .request()
+            .is_ok_and(|request| request.target == "/")
+        {
+            while connection
+                .try_send("HTTP/1.1 100 Continue\r\n\r\n".repeat(100))
+                .is_ok()
+            {}
+        }
+    });
+    let proxy = TestProxy::builder(backend.address())
+        .set("READ_TIMEOUT", "2s")
+        .start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    until("the end of the interim responses", || {
+        match client.response("GET") {
+            Ok(response) if response.status == 100 => None,
+            Ok(response) => {
+                assert!([502, 504].contains(&response.status), "{}", response.status);
+                Some(())
+            }
+            Err(WireError::Truncated(_) | WireError::Closed) => Some(()),
+            Err(other) => panic!("{other:?}"),
+        }
+    });
+    assert!(proxy.memory("VmRSS") < 64 << 20);
+}
+
+#[test]
+fn legal_oddities_are_served() {
+    let backend = Backend::answering(|request| match request.target.as_str() {
+        "/small" => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(),
+        "/no-reason" => b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok".to_vec(),
+        _ => b"HTTP/1.1 299 Any Reason At All\r\nContent-Length: 2\r\n\r\nok".to_vec(),
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for (target, status) in [("/small", 200), ("/no-reason", 200), ("/odd", 299)] {
+        let response = client.get(target);
+        assert_eq!((response.status, response.text().as_str()), (status, "ok"));
+    }
+}
+
+/// HTTP/1.0 backends close after each response; 1.1 clients are to notice nothing.
+#[test]
+fn an_http_1_0_backend_is_served() {
+    let backend = Backend::start(|connection| {
+        if let Ok(request) = connection.request() {
+            connection.send(match request.target.as_str() {
+                "/length" => "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                _ => "HTTP/1.0 200 OK\r\n\r\nok",
+            });
+        }
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for (target, framing) in [
+        ("/length", Framing::Length),
+        ("/until-close", Framing::Chunked),
+    ] {
+        let response = client.get(target);
+        assert_eq!(
+            (response.text().as_str(), response.framing),
+            ("ok", framing),
+            "{target}"
+        );
+    }
+}

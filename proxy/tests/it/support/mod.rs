@@ -1,0 +1,16 @@
+//! What the tests are made of: the proxy as a process, backends and clients as bare sockets, a
+//! name server. Nothing here knows the proxy's code; a test sees what a peer would see.
+
+mod backend;
+mod client;
+mod name_server;
+mod net;
+mod proxy;
+mod wire;
+
+pub(crate) use backend::{Backend, BackendConnection};
+pub(crate) use client::RawClient;
+pub(crate) use name_server::{Answer, NameServer};
+pub(crate) use net::{free_address, free_port, loopback, until};
+pub(crate) use proxy::{ProxyBuilder, TestProxy, run_proxy};
+pub(crate) use wire::{End, Framing, Request, Response, WireError, ok};

@@ -1,0 +1,321 @@
+//! The proxy as its users run it: a process with an environment, two listeners and a log.
+
+use super::client::RawClient;
+use super::name_server::NameServer;
+use super::net::{free_address, until};
+use super::wire::Response;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
+
+/// A running proxy, killed at the end of the test.
+pub(crate) struct TestProxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    process: Child,
+    /// Holds the log (`log`) and what the proxy was configured with.
+    directory: TempDir,
+}
+
+/// The settings of a proxy to be.
+pub(crate) struct ProxyBuilder {
+    environment: BTreeMap<String, String>,
+    listen: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    file: Option<String>,
+    name_server: Option<String>,
+    open_files: Option<u32>,
+}
+
+impl TestProxy {
+    /// In front of one backend, otherwise with the defaults.
+    pub(crate) fn before(backend: SocketAddr) -> Self {
+        Self::builder(backend).start()
+    }
+
+    pub(crate) fn builder(upstream: impl ToString) -> ProxyBuilder {
+        let environment = BTreeMap::from([
+            ("PROXY_UPSTREAM".to_owned(), upstream.to_string()),
+            ("PROXY_WORKERS".to_owned(), "1".to_owned()),
+        ]);
+        ProxyBuilder {
+            environment,
+            listen: None,
+            admin: None,
+            file: None,
+            name_server: None,
+            open_files: None,
+        }
+    }
+
+    /// A new client connection.
+    pub(crate) fn client(&self) -> RawClient {
+        RawClient::connect(self.address)
+    }
+
+    /// One GET on a connection of its own.
+    #[track_caller]
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.client().get(target)
+    }
+
+    /// One GET to the admin listener.
+    #[track_caller]
+    pub(crate) fn admin_get(&self, target: &str) -> Response {
+        RawClient::connect(self.admin).get(target)
+    }
+
+    /// The sum over every series of a metric that has all of `labels` (`status="200"`).
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.admin_get("/metrics").text();
+        let series = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            let named = rest.is_some_and(|rest| rest.starts_with(['{', ' ']));
+            named && labels.iter().all(|label| line.contains(label))
+        });
+        let values = series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.fold(0.0, |sum, value| sum + value)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A memory figure from `/proc/PID/status` in bytes (`VmRSS`, `VmHWM`).
+    pub(crate) fn memory(&self, figure: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(figure))
+            .unwrap();
+        let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kilobytes * 1024
+    }
+
+    /// How many files and sockets the process has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .count()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the process to end by itself.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        until("the proxy's end", || self.process.try_wait().unwrap())
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Everything that the process has printed so far.
+    pub(crate) fn log(&self) -> String {
+        let log = std::fs::read(self.directory.path().join("log")).unwrap();
+        String::from_utf8(log).expect("the log is UTF-8")
+    }
+
+    /// The whole log lines so far; each one has to be a JSON object.
+    #[track_caller]
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let log = self.log();
+        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+        let lines = whole.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("a log line is JSON"))
+            .collect()
+    }
+
+    /// Waits for the access-log entry of the request with this id, and returns its fields.
+    #[track_caller]
+    pub(crate) fn access_entry(&self, request_id: &str) -> Value {
+        until(&format!("an access-log entry for {request_id}"), || {
+            self.access_entries()
+                .into_iter()
+                .find(|entry| entry["request_id"] == request_id)
+        })
+    }
+
+    /// The fields of every access-log entry so far: the events that have a `status`.
+    #[track_caller]
+    pub(crate) fn access_entries(&self) -> Vec<Value> {
+        let fields = self
+            .events()
+            .into_iter()
+            .map(|mut event| event["fields"].take());
+        fields
+            .filter(|fields| fields.get("status").is_some())
+            .collect()
+    }
+}
+
+impl Drop for TestProxy {
+    fn drop(&mut self) {
+        let _already_ended = self.process.kill();
+        let _already_waited = self.process.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail = log.lines().rev().take(30).collect::<Vec<_>>();
+            eprintln!(
+                "--- the proxy's last log lines, newest first:\n{}",
+                tail.join("\n")
+            );
+        }
+    }
+}
+
+impl ProxyBuilder {
+    /// Sets `PROXY_<key>`.
+    pub(crate) fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.environment
+            .insert(format!("PROXY_{key}"), value.to_string());
+        self
+    }
+
+    /// Has the proxy ask this name server, and no other.
+    pub(crate) fn asking(mut self, server: &NameServer) -> Self {
+        self.name_server = Some(format!(
+            "nameserver {}\noptions ndots:0\n",
+            server.address()
+        ));
+        self
+    }
+
+    /// Listens on a chosen address instead of one that belongs to the test.
+    pub(crate) fn listening_on(mut self, address: SocketAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
+    /// The same for the admin listener.
+    pub(crate) fn admin_on(mut self, address: SocketAddr) -> Self {
+        self.admin = Some(address);
+        self
+    }
+
+    /// Starts with `--config` and a file of this content.
+    pub(crate) fn file(mut self, content: &str) -> Self {
+        self.file = Some(content.to_owned());
+        self
+    }
+
+    /// Limits the files and sockets that the process may have open.
+    pub(crate) fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
+        self
+    }
+
+    /// Starts the proxy and waits until it says that it can serve.
+    #[track_caller]
+    pub(crate) fn start(self) -> TestProxy {
+        let proxy = self.start_alive();
+        until("the proxy's /readyz", || {
+            (proxy.admin_get("/readyz").status == 200).then_some(())
+        });
+        proxy
+    }
+
+    /// Starts the proxy and waits only until it listens, with or without an upstream.
+    #[track_caller]
+    pub(crate) fn start_alive(mut self) -> TestProxy {
+        let directory = TempDir::new().unwrap();
+        let address = self.listen.unwrap_or_else(free_address);
+        let admin = self.admin.unwrap_or_else(free_address);
+        for (key, value) in [("PROXY_LISTEN", address), ("PROXY_ADMIN_LISTEN", admin)] {
+            self.environment.insert(key.to_owned(), value.to_string());
+        }
+        let log = File::create(directory.path().join("log")).unwrap();
+        let mut process = self
+            .command(directory.path())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let up = until("the proxy's listeners", || {
+            let ended = process.try_wait().unwrap().is_some();
+            let up = [address, admin]
+                .into_iter()
+                .all(|listener| std::net::TcpStream::connect(listener).is_ok());
+            (up || ended).then_some(up)
+        });
+        let proxy = TestProxy {
+            address,
+            admin,
+            process,
+            directory,
+        };
+        assert!(up, "the proxy ended at the start");
+        let health = proxy.admin_get("/healthz");
+        assert_eq!(health.status, 200, "{}", health.text());
+        proxy
+    }
+
+    /// The proxy's own process id has to be the child's, so each wrapper ends in `exec`.
+    fn command(&self, directory: &Path) -> Command {
+        let mut script = String::new();
+        if let Some(limit) = self.open_files {
+            script = format!("ulimit -n {limit}; ");
+        }
+        let mut wrapper = vec![OsString::from("sh")];
+        if let Some(name_server) = &self.name_server {
+            std::fs::write(directory.join("resolv.conf"), name_server).unwrap();
+            wrapper = ["unshare", "--mount", "sh"].map(OsString::from).to_vec();
+            script += "mount --bind \"$1/resolv.conf\" /etc/resolv.conf && ";
+        }
+        script += "exec \"$0\"";
+        if let Some(content) = &self.file {
+            std::fs::write(directory.join("proxy.toml"), content).unwrap();
+            script += " --config \"$1/proxy.toml\"";
+        }
+        let mut command = Command::new(&wrapper[0]);
+        command
+            .args(&wrapper[1..])
+            .arg("-c")
+            .arg(script)
+            .args([BINARY.as_ref(), directory.as_os_str()])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(&self.environment)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// Runs the proxy's command line to its end.
+pub(crate) fn run_proxy(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let child = Command::new(BINARY)
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A proxy that starts where it should have refused must not hang the test.
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    let (done, ended) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        if ended.recv_timeout(super::net::PATIENCE).is_err() {
+            let _already_ended = kill(pid, Signal::SIGKILL);
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    done.send(()).ok();
+    watchdog.join().unwrap();
+    output
+}

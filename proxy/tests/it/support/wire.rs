@@ -1,0 +1,449 @@
+//! One end of an HTTP/1.1 connection, strict in what it accepts: every CR, LF and length has to be
+//! right, so that whatever passes here is proof of what the proxy put on the wire.
+
+use super::net::PATIENCE;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Why a message could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum WireError {
+    /// The peer closed in an orderly way where a message might have begun.
+    Closed,
+    /// The peer closed or reset in the middle of a message, having sent these bytes of it.
+    Truncated(Vec<u8>),
+    /// Nothing came in time.
+    TimedOut,
+    /// Not HTTP/1.1 as RFC 9112 has it.
+    Malformed(String),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Eof,
+    Reset,
+    StillOpen,
+}
+
+/// How a body's end was told (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    None,
+    Length,
+    Chunked,
+    UntilClose,
+}
+
+/// A message's head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) start_line: String,
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The only value of `name`, or none; panics when the field is repeated.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let values = self.all(name);
+        assert!(values.len() < 2, "{name} is repeated: {self:#?}");
+        values.first().copied()
+    }
+
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let same = |(field, _): &&(String, String)| field.eq_ignore_ascii_case(name);
+        self.fields
+            .iter()
+            .filter(same)
+            .map(|(_, value)| value.as_str())
+            .collect()
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        !self.all(name).is_empty()
+    }
+
+    /// The comma-separated members of every `name` field, lower-cased.
+    fn members(&self, name: &str) -> Vec<String> {
+        let all = self.all(name).join(",").to_ascii_lowercase();
+        all.split(',')
+            .map(|member| member.trim().to_owned())
+            .filter(|m| !m.is_empty())
+            .collect()
+    }
+}
+
+/// A request as a backend read it.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) head: Head,
+    pub(crate) framing: Framing,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(String, String)>,
+}
+
+/// A response as a client read it.
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: Head,
+    pub(crate) framing: Framing,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(String, String)>,
+}
+
+impl Response {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The id that the proxy gave the request; it is always there.
+    pub(crate) fn request_id(&self) -> &str {
+        self.head
+            .get("x-request-id")
+            .expect("a response has an X-Request-Id")
+    }
+}
+
+/// A 200 with this body and a Content-Length.
+pub(crate) fn ok(body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A connection with what has been read from it but not yet consumed.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    unread: Vec<u8>,
+    /// Gets a copy of every byte that arrives, where a test wants to see them all.
+    tap: Option<Arc<Mutex<Vec<u8>>>>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            unread: Vec::new(),
+            tap: None,
+        }
+    }
+
+    pub(crate) fn tapped(mut self, tap: Arc<Mutex<Vec<u8>>>) -> Self {
+        self.tap = Some(tap);
+        self
+    }
+
+    /// Stops copying what arrives: for bodies too large to keep.
+    pub(crate) fn untap(&mut self) {
+        self.tap = None;
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("the peer takes what is sent");
+    }
+
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Sends FIN: "nothing more from me".
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Has dropping this close with RST instead of FIN, as a crashed peer does.
+    pub(crate) fn reset_on_drop(&self) {
+        socket2::SockRef::from(&self.stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+
+    /// Reads once. `Ok(0)` is the end of the stream.
+    fn fill(&mut self) -> std::io::Result<usize> {
+        let start = self.unread.len();
+        self.unread.resize(start + 64 * 1024, 0);
+        let read = self.stream.read(&mut self.unread[start..]);
+        self.unread.truncate(start + *read.as_ref().unwrap_or(&0));
+        let arrived = &self.unread[start..];
+        if let Some(tap) = &self.tap {
+            tap.lock().unwrap().extend_from_slice(arrived);
+        }
+        read
+    }
+
+    fn more(&mut self) -> Result<(), WireError> {
+        match self.fill() {
+            Ok(0) => Err(self.truncated()),
+            Ok(_) => Ok(()),
+            Err(error) if is_timeout(&error) => Err(WireError::TimedOut),
+            Err(_) => Err(self.truncated()),
+        }
+    }
+
+    fn truncated(&mut self) -> WireError {
+        WireError::Truncated(std::mem::take(&mut self.unread))
+    }
+
+    /// Whatever comes within `wait`, up to the end of the connection.
+    pub(crate) fn drain(&mut self, wait: Duration) -> (Vec<u8>, End) {
+        self.stream.set_read_timeout(Some(wait)).unwrap();
+        let end = loop {
+            match self.fill() {
+                Ok(0) => break End::Eof,
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => break End::StillOpen,
+                Err(_) => break End::Reset,
+            }
+        };
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        (std::mem::take(&mut self.unread), end)
+    }
+
+    /// Waits for the peer to close, and asserts that it says nothing more before.
+    #[track_caller]
+    pub(crate) fn assert_closed(&mut self) {
+        let (rest, end) = self.drain(PATIENCE);
+        assert_ne!(end, End::StillOpen, "the peer should have closed");
+        let rest = String::from_utf8_lossy(&rest);
+        assert_eq!(rest, "", "the peer should have closed in silence");
+    }
+
+    /// Reads exactly `count` bytes.
+    pub(crate) fn take(&mut self, count: usize) -> Result<Vec<u8>, WireError> {
+        while self.unread.len() < count {
+            self.more()?;
+        }
+        Ok(self.unread.drain(..count).collect())
+    }
+
+    /// Reads and drops exactly `count` bytes, holding none of them.
+    pub(crate) fn skip(&mut self, mut count: usize) -> Result<(), WireError> {
+        loop {
+            let now = count.min(self.unread.len());
+            self.unread.drain(..now);
+            count -= now;
+            if count == 0 {
+                return Ok(());
+            }
+            self.more()?;
+        }
+    }
+
+    /// Reads up to and without the next CRLF.
+    fn line(&mut self) -> Result<String, WireError> {
+        let mut searched = 0;
+        let end = loop {
+            if let Some(at) = self.unread[searched..]
+                .iter()
+                .position(|&byte| byte == b'\n')
+            {
+                break searched + at;
+            }
+            searched = self.unread.len();
+            self.more()?;
+        };
+        let line: Vec<u8> = self.unread.drain(..=end).collect();
+        let Some(line) = line.strip_suffix(b"\r\n") else {
+            return Err(WireError::Malformed(format!(
+                "bare LF after {:?}",
+                line.escape_ascii()
+            )));
+        };
+        if line
+            .iter()
+            .any(|byte| byte.is_ascii_control() && *byte != b'\t')
+        {
+            return Err(WireError::Malformed(format!(
+                "control byte in {}",
+                line.escape_ascii()
+            )));
+        }
+        // Field values may hold any byte from 0x80 (obs-text): shown here as Latin-1.
+        Ok(line.iter().map(|&byte| char::from(byte)).collect())
+    }
+
+    fn fields(&mut self) -> Result<Vec<(String, String)>, WireError> {
+        let mut fields = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok(fields);
+            }
+            let malformed = || WireError::Malformed(format!("field line {line:?}"));
+            let (name, value) = line.split_once(':').ok_or_else(malformed)?;
+            if name.is_empty() || name.contains([' ', '\t']) {
+                return Err(malformed());
+            }
+            fields.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
+        }
+    }
+
+    /// Reads a message's head, up to and with its empty line.
+    pub(crate) fn head(&mut self) -> Result<Head, WireError> {
+        if self.unread.is_empty() {
+            match self.fill() {
+                Ok(0) => return Err(WireError::Closed),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => return Err(WireError::TimedOut),
+                Err(_) => return Err(self.truncated()),
+            }
+        }
+        Ok(Head {
+            start_line: self.line()?,
+            fields: self.fields()?,
+        })
+    }
+
+    /// Reads one chunk; an empty one is the last, with trailers still to come.
+    pub(crate) fn chunk(&mut self) -> Result<Vec<u8>, WireError> {
+        let line = self.line()?;
+        let malformed = |_| WireError::Malformed(format!("chunk size {line:?}"));
+        let size = usize::from_str_radix(&line, 16).map_err(malformed)?;
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let chunk = self.take(size)?;
+        match self.take(2)?.as_slice() {
+            b"\r\n" => Ok(chunk),
+            other => Err(WireError::Malformed(format!("{other:?} after a chunk"))),
+        }
+    }
+
+    /// Reads the fields after the last chunk.
+    pub(crate) fn trailers(&mut self) -> Result<Vec<(String, String)>, WireError> {
+        self.fields()
+    }
+
+    fn body(&mut self, framing: Framing, head: &Head) -> Result<Body, WireError> {
+        let mut body = Vec::new();
+        let mut trailers = Vec::new();
+        match framing {
+            Framing::None => {}
+            Framing::Length => {
+                let length = head.get("content-length").unwrap_or_default();
+                let malformed = |_| WireError::Malformed(format!("Content-Length {length:?}"));
+                body = self.take(length.parse().map_err(malformed)?)?;
+            }
+            Framing::Chunked => {
+                loop {
+                    let chunk = self.chunk()?;
+                    if chunk.is_empty() {
+                        break;
+                    }
+                    body.extend(chunk);
+                }
+                trailers = self.trailers()?;
+            }
+            Framing::UntilClose => match self.drain(PATIENCE) {
+                (rest, End::Eof) => body = rest,
+                (_, End::StillOpen) => return Err(WireError::TimedOut),
+                (rest, End::Reset) => return Err(WireError::Truncated(rest)),
+            },
+        }
+        Ok((body, trailers))
+    }
+
+    /// Reads one request, body and all.
+    pub(crate) fn request(&mut self) -> Result<Request, WireError> {
+        let head = self.head()?;
+        let (body, trailers) = self.body(framing_of(&head)?, &head)?;
+        Request::from_parts(head, body, trailers)
+    }
+
+    /// Reads one response to a request with `method`, body and all. An interim (1xx) response
+    /// counts as one.
+    pub(crate) fn response(&mut self, method: &str) -> Result<Response, WireError> {
+        let head = self.head()?;
+        let status = status_of(&head)?;
+        let bodiless = method == "HEAD" || status < 200 || status == 204 || status == 304;
+        let framing = match framing_of(&head)? {
+            _ if bodiless => Framing::None,
+            Framing::None => Framing::UntilClose,
+            framing => framing,
+        };
+        let (body, trailers) = self.body(framing, &head)?;
+        Ok(Response {
+            status,
+            head,
+            framing,
+            body,
+            trailers,
+        })
+    }
+}
+
+type Body = (Vec<u8>, Vec<(String, String)>);
+
+impl Request {
+    /// A request from what was read of it.
+    pub(crate) fn from_parts(
+        head: Head,
+        body: Vec<u8>,
+        trailers: Vec<(String, String)>,
+    ) -> Result<Self, WireError> {
+        let mut parts = head.start_line.split(' ');
+        let (Some(method), Some(target), Some("HTTP/1.1"), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(WireError::Malformed(format!(
+                "request line {:?}",
+                head.start_line
+            )));
+        };
+        let (method, target) = (method.to_owned(), target.to_owned());
+        Ok(Self {
+            method,
+            target,
+            framing: framing_of(&head)?,
+            head,
+            body,
+            trailers,
+        })
+    }
+}
+
+/// The status of a response's head.
+pub(crate) fn status_of(head: &Head) -> Result<u16, WireError> {
+    let malformed = || WireError::Malformed(format!("status line {:?}", head.start_line));
+    let rest = head
+        .start_line
+        .strip_prefix("HTTP/1.1 ")
+        .ok_or_else(malformed)?;
+    let (code, _reason) = rest.split_once(' ').ok_or_else(malformed)?;
+    match code.parse() {
+        Ok(status) if code.len() == 3 => Ok(status),
+        _ => Err(malformed()),
+    }
+}
+
+fn framing_of(head: &Head) -> Result<Framing, WireError> {
+    let codings = head.members("transfer-encoding");
+    let lengths = head.all("content-length");
+    match (codings.as_slice(), lengths.as_slice()) {
+        ([], []) => Ok(Framing::None),
+        ([], [_]) => Ok(Framing::Length),
+        ([chunked], []) if chunked == "chunked" => Ok(Framing::Chunked),
+        _ => Err(WireError::Malformed(format!(
+            "ambiguous framing: {head:#?}"
+        ))),
+    }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

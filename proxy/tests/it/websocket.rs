@@ -1,0 +1,180 @@
+//! `Upgrade` (RFC 9110 §7.8): WebSocket passes, everything else stays HTTP.
+
+use crate::support::{Backend, BackendConnection, TestProxy, ok};
+use std::net::TcpStream;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Error, Message, WebSocket};
+
+type Client = WebSocket<TcpStream>;
+
+/// Greets, then echoes until the client closes; closes by itself when told `close`.
+fn echo(connection: &mut BackendConnection) {
+    let stream = connection.stream().try_clone().unwrap();
+    let Ok(mut socket) = tungstenite::accept(stream) else {
+        return;
+    };
+    socket.send(Message::text("welcome")).unwrap();
+    loop {
+        match socket.read() {
+            Ok(Message::Text(text)) if text == "close" => {
+                let frame = CloseFrame {
+                    code: CloseCode::Away,
+                    reason: "told to".into(),
+                };
+                socket.close(Some(frame)).unwrap();
+            }
+            Ok(Message::Text(text)) if text == "drop" => return,
+            Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                socket.send(message).unwrap();
+            }
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn connect(proxy: &TestProxy) -> Client {
+    let stream = TcpStream::connect(proxy.address).unwrap();
+    let (mut socket, response) =
+        tungstenite::client("ws://example.test/socket", stream).expect("a WebSocket");
+    assert_eq!(response.status(), 101);
+    assert!(response.headers().contains_key("x-request-id"));
+    assert_eq!(socket.read().unwrap(), Message::text("welcome"));
+    socket
+}
+
+#[test]
+fn messages_pass_both_ways() {
+    let backend = Backend::start(echo);
+    let proxy = TestProxy::before(backend.address());
+    let mut sockets = [connect(&proxy), connect(&proxy), connect(&proxy)];
+    for round in 0..50 {
+        for socket in &mut sockets {
+            let text = Message::text(format!("message {round}"));
+            socket.send(text.clone()).unwrap();
+            assert_eq!(socket.read().unwrap(), text);
+        }
+    }
+    let large = Message::binary(vec![7; 4 << 20]);
+    let [socket, ..] = &mut sockets;
+    socket.send(large.clone()).unwrap();
+    assert!(
+        socket.read().unwrap() == large,
+        "MAX_BODY is not for tunnels"
+    );
+}
+
+#[test]
+fn the_client_closes() {
+    let backend = Backend::start(echo);
+    let proxy = TestProxy::before(backend.address());
+    let mut socket = connect(&proxy);
+    let frame = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "done".into(),
+    };
+    socket.close(Some(frame.clone())).unwrap();
+    assert_eq!(
+        socket.read().unwrap(),
+        Message::Close(Some(frame)),
+        "the backend's own close"
+    );
+    assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+}
+
+#[test]
+fn the_backend_closes() {
+    let backend = Backend::start(echo);
+    let proxy = TestProxy::before(backend.address());
+    let mut socket = connect(&proxy);
+    socket.send(Message::text("close")).unwrap();
+    let Message::Close(Some(frame)) = socket.read().unwrap() else {
+        panic!("no close frame")
+    };
+    assert_eq!(
+        (frame.code, frame.reason.as_str()),
+        (CloseCode::Away, "told to")
+    );
+    assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+}
+
+#[test]
+fn the_backend_drops_the_connection() {
+    let backend = Backend::start(echo);
+    let proxy = TestProxy::before(backend.address());
+    let mut socket = connect(&proxy);
+    socket.send(Message::text("drop")).unwrap();
+    assert!(socket.read().is_err(), "the client is told");
+}
+
+#[test]
+fn the_client_drops_the_connection() {
+    let (ended, end) = std::sync::mpsc::channel();
+    let ended = std::sync::Mutex::new(ended);
+    let backend = Backend::start(move |connection| {
+        echo(connection);
+        ended.lock().unwrap().send(()).unwrap();
+    });
+    let proxy = TestProxy::before(backend.address());
+    drop(connect(&proxy));
+    end.recv_timeout(std::time::Duration::from_secs(10))
+        .expect("the backend is told");
+}
+
+/// One direction may end before the other: what is under way still arrives.
+#[test]
+fn a_half_closed_tunnel_still_delivers() {
+    let backend = Backend::start(|connection| {
+        connection.head().unwrap();
+        connection.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: blob\r\n\r\n",
+        );
+        let (all, _) = connection.drain(std::time::Duration::from_secs(10));
+        connection.send(format!("{} bytes", all.len()));
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    // What follows the head at once already belongs to the new protocol.
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: blob\r\n\r\n12345");
+    let response = client.response("GET").unwrap();
+    assert_eq!(response.status, 101);
+    assert_eq!(response.head.get("upgrade"), Some("blob"));
+    client.send(vec![b'x'; 100_000]);
+    client.finish();
+    let (answer, _) = client.drain(std::time::Duration::from_secs(10));
+    assert_eq!(String::from_utf8_lossy(&answer), "100005 bytes");
+}
+
+#[test]
+fn an_upgrade_that_the_backend_declines_is_an_ordinary_exchange() {
+    let backend = Backend::answering(|_| ok("plain"));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        assert_eq!(client.get_with("/", lines).text(), "plain");
+    }
+    let request = backend.requests().remove(0);
+    assert_eq!(request.head.get("upgrade"), Some("websocket"));
+    assert_eq!(backend.connections(), 1);
+}
+
+/// HTTP/2 in clear would carry requests past every check that the proxy makes; and `Upgrade`
+/// without `Connection: upgrade` is for somebody else.
+#[test]
+fn what_is_not_to_be_upgraded_is_not() {
+    let backend = Backend::answering(|_| ok("plain"));
+    let proxy = TestProxy::before(backend.address());
+    for lines in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+        "Connection: Upgrade\r\nUpgrade: H2C\r\n",
+        "Upgrade: websocket\r\n",
+    ] {
+        let response = proxy.client().get_with("/", lines);
+        assert_eq!(response.text(), "plain", "{lines}");
+        let request = backend.requests().pop().unwrap();
+        assert!(!request.head.has("upgrade"), "{lines} {:#?}", request.head);
+        assert!(!request.head.has("http2-settings"), "{lines}");
+    }
+}
