@@ -1,6 +1,6 @@
 //! SIGTERM: what is in flight is answered, nothing new is begun, and the end comes soon.
 
-use crate::support::{Backend, RawClient, TestProxy, ok, until};
+use crate::support::{Backend, RawClient, TestProxy, assert_within, ok, until};
 use nix::sys::signal::Signal;
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -60,11 +60,7 @@ fn what_is_in_flight_is_finished() {
         client.assert_closed();
         let answered = Instant::now();
         assert_eq!(proxy.wait().code(), Some(0));
-        assert!(
-            answered.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            answered.elapsed()
-        );
+        assert_within(Duration::from_secs(5), answered);
     }
 }
 
@@ -122,11 +118,7 @@ fn with_nothing_in_flight_the_end_comes_at_once() {
     let signalled = Instant::now();
     proxy.signal(Signal::SIGTERM);
     assert_eq!(proxy.wait().code(), Some(0));
-    assert!(
-        signalled.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        signalled.elapsed()
-    );
+    assert_within(Duration::from_secs(5), signalled);
     for client in &mut idle {
         client.assert_closed();
     }
@@ -165,11 +157,7 @@ fn a_tunnel_does_not_outlive_the_drain_timeout() {
     let signalled = Instant::now();
     proxy.signal(Signal::SIGTERM);
     assert_eq!(proxy.wait().code(), Some(0));
-    assert!(
-        signalled.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        signalled.elapsed()
-    );
+    assert_within(Duration::from_secs(5), signalled);
 }
 
 #[test]
@@ -185,11 +173,7 @@ fn a_second_signal_is_the_end_at_once() {
     let again = Instant::now();
     proxy.signal(Signal::SIGTERM);
     proxy.wait();
-    assert!(
-        again.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        again.elapsed()
-    );
+    assert_within(Duration::from_secs(5), again);
 }
 
 /// Without an upstream there is nothing to drain either.
@@ -199,9 +183,5 @@ fn it_stops_before_it_ever_served() {
     let signalled = Instant::now();
     proxy.signal(Signal::SIGTERM);
     assert_eq!(proxy.wait().code(), Some(0));
-    assert!(
-        signalled.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        signalled.elapsed()
-    );
+    assert_within(Duration::from_secs(5), signalled);
 }

@@ -11,6 +11,6 @@ mod wire;
 pub(crate) use backend::{Backend, BackendConnection};
 pub(crate) use client::RawClient;
 pub(crate) use name_server::{Answer, NameServer};
-pub(crate) use net::{free_address, free_port, loopback, until};
+pub(crate) use net::{assert_within, free_address, free_port, loopback, until};
 pub(crate) use proxy::{ProxyBuilder, TestProxy, run_proxy};
 pub(crate) use wire::{End, Framing, Request, Response, WireError, ok};

@@ -55,3 +55,10 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Asserts that no more than `limit` has passed since `start`.
+#[track_caller]
+pub(crate) fn assert_within(limit: Duration, start: Instant) {
+    let took = start.elapsed();
+    assert!(took < limit, "it took {took:?}, not less than {limit:?}");
+}
