@@ -245,10 +245,10 @@ impl<'a> Cursor<'a> {
                 }
             }
         } else {
-            let Value::Map(_) = self.node.value else {
-                self.expected("a mapping, or a list of NAME=value");
+            if self.is_scalar() {
+                self.problem("expected a mapping, or a list of NAME=value");
                 return None;
-            };
+            }
             for (name, value) in self.entries()? {
                 let text = if value.is_null() {
                     None

@@ -5,7 +5,7 @@
 //! format interpolate from the process environment and nothing else, while here `.env`, the
 //! options and earlier lines count too.
 
-use super::interpolate::interpolate;
+use super::interpolate::{InterpolationError, interpolate};
 
 /// A line of the file: a name, and its value unless the name stands alone.
 pub(super) type Assignment = (String, Option<String>);
@@ -76,7 +76,7 @@ pub(super) fn parse(
                     earlier.and_then(|(_, value)| value.clone())
                 })
             };
-            interpolate(&raw, &lookup, unset).map_err(|error| at(&error.to_string()))?
+            interpolate(&raw, &lookup, unset).map_err(|error| at(&without_value(error)))?
         };
         assignments.push((name.to_owned(), Some(value)));
     }
@@ -89,6 +89,17 @@ fn check_name(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err("expected NAME=value".to_owned())
+}
+
+/// What is wrong with a value, without any of it.
+fn without_value(error: InterpolationError) -> String {
+    match error {
+        InterpolationError::Syntax(_) => {
+            "a $ that begins no variable; write $$ for one $, or put the value in single quotes"
+                .to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 /// The text up to the closing quote, and what follows. In double quotes, backslash escapes are
@@ -180,6 +191,10 @@ mod tests {
             ("A='x\ny'\nB='secret", "3: the quote isn't closed"),
             ("A=\"secret\\", "1: the quote isn't closed"),
             ("A='x' secret", "1: text after the closing quote"),
+            (
+                "A=x$!secret",
+                "1: a $ that begins no variable; write $$ for one $, or put the value in single quotes",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(read(text).unwrap_err(), expected, "{text:?}");

@@ -143,21 +143,26 @@ proptest! {
         survives(format!("services:\n  s:\n    image: i\n    {text}").as_bytes(), "");
     }
 
-    /// Scalars of every key's reader.
+    /// A value for every key's reader. All problems of a file are collected, so one file does.
     #[test]
     fn arbitrary_values(value in "[-+:/.,=0-9a-z\\[\\]$~é ]{0,20}") {
-        for key in [
+        let lists = [
             "ports", "expose", "volumes", "tmpfs", "secrets", "networks", "extra_hosts", "dns",
             "environment", "env_file", "labels", "depends_on", "cap_add", "command",
-        ] {
-            let quoted = serde_json::to_string(&value).unwrap();
-            survives(service_text(&format!("{key}: [{quoted}]")).as_bytes(), "");
-        }
-        for key in ["image", "build", "command", "restart", "stop_grace_period", "mem_limit", "cpus",
-            "shm_size", "network_mode", "user", "tmpfs", "memswap_limit"] {
-            let quoted = serde_json::to_string(&value).unwrap();
-            survives(service_text(&format!("{key}: {quoted}")).as_bytes(), "");
-        }
+        ];
+        let scalars = [
+            "image", "build", "command", "restart", "stop_grace_period", "mem_limit", "cpus",
+            "shm_size", "network_mode", "user", "tmpfs", "memswap_limit", "pids_limit",
+        ];
+        let quoted = serde_json::to_string(&value).unwrap();
+        let lists = lists.iter().map(|key| (key, format!("[{quoted}]")));
+        let scalars = scalars.iter().map(|key| (key, quoted.clone()));
+        let services: Vec<String> = lists
+            .chain(scalars)
+            .enumerate()
+            .map(|(index, (key, value))| format!("  s{index}: {{{key}: {value}}}"))
+            .collect();
+        survives(format!("services:\n{}", services.join("\n")).as_bytes(), "");
     }
 
     /// Interpolation of what comes from a variable, and rendering of the result.

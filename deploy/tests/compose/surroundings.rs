@@ -110,6 +110,22 @@ fn problems_of_env_files_name_file_and_line_but_no_value() {
     assert!(!text.contains("secret"), "{text}");
 }
 
+/// Where passwords are passed in variables, problems beside them don't show them.
+#[test]
+fn problems_show_no_secrets_from_variables() {
+    let keys = [
+        "command: \"run --password $PASSWORD 'open\"",
+        "environment: PASSWORD=$PASSWORD",
+        "environment: [\"=$PASSWORD\"]",
+        "healthcheck: {test: [probe, $PASSWORD]}",
+    ];
+    for keys in keys {
+        let fixture = service(keys).env("PASSWORD", "secret");
+        let text = fixture.load().unwrap_err().to_string();
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
 #[test]
 fn the_projects_name_comes_from_the_nearest() {
     let name = |fixture: Fixture| fixture.load().unwrap().name.to_string();

@@ -66,7 +66,10 @@ fn test(cursor: &Cursor<'_>) -> Option<HealthTest> {
         _ => None,
     };
     if test.is_none() {
-        cursor.problem(format!("expected {EXPECTED}; found [{}]", words.join(", ")));
+        let first = words.first().map_or("nothing", String::as_str);
+        cursor.problem(format!(
+            "expected {EXPECTED}, found {first} as the first word"
+        ));
     }
     test
 }
