@@ -1,3 +1,29 @@
 //! Brings a Compose stack up on a Docker engine and proves its network.
+//!
+//! The way of an `up`: [`compose`] reads the file, [`state`] the engine; [`plan`]
+//! compares them; [`preflight`] looks for what stands in the way; [`prepare`] and
+//! [`rollout`] do it; [`verify`] looks whether it works.
 
+pub mod apply;
+pub mod cli;
+mod commands;
 pub mod compose;
+pub mod container;
+pub mod diff;
+pub mod engine;
+pub mod error;
+pub mod health;
+pub mod image;
+pub mod labels;
+pub mod output;
+pub mod plan;
+pub mod preflight;
+pub mod prepare;
+pub mod remove;
+pub mod rollout;
+pub mod secrets;
+pub mod spec;
+pub mod state;
+pub mod verify;
+
+pub use commands::run;

@@ -1,3 +1,10 @@
 //! The `deploy` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use deploy::cli::Cli;
+
+fn main() -> ExitCode {
+    deploy::run(Cli::parse())
+}

@@ -1,0 +1,129 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Brings a Compose stack up on a Docker engine and proves its network
+#[derive(Debug, Parser)]
+#[command(
+    name = "deploy",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage or Compose file, 3 no Docker engine.\n\
+                  DOCKER_HOST names the engine (unix:///path or tcp://host:port)."
+)]
+pub struct Cli {
+    /// The Compose file; goes before the command
+    #[arg(short, long, value_name = "FILE", default_value = "compose.yaml")]
+    pub file: PathBuf,
+    /// Project name, the prefix of everything created [default: the file's `name:`, else causeway]
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub project: Option<String>,
+    /// Print JSON: one document, or one line for each event
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print without colours (also with NO_COLOR set)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the stack to where the file says, and verify it
+    Up(Up),
+    /// Show what `up` would change
+    Plan(Images),
+    /// Stop and remove the stack; data and secrets stay
+    Down(Down),
+    /// List the stack's containers
+    Ps,
+    /// Show the containers' logs
+    Logs(Logs),
+    /// Change how many containers services run, until the next `up`
+    Scale(Scale),
+    /// Prove that the running stack answers and that its network is as drawn
+    Verify,
+    /// Print the file with everything resolved
+    Config,
+}
+
+/// Which images are made anew.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Images {
+    /// Build images even if their sources didn't change
+    #[arg(long)]
+    pub build: bool,
+    /// Pull images even if the engine has them
+    #[arg(long)]
+    pub pull: bool,
+}
+
+/// `deploy up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub images: Images,
+    /// How long a container may take to become ready [default: what its health check allows, and 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Don't verify at the end
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+/// `deploy down`.
+#[derive(Debug, Args)]
+pub struct Down {
+    /// Remove the volumes too, with all data in them
+    #[arg(long)]
+    pub volumes: bool,
+}
+
+/// `deploy logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Go on with what is logged from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only the last N lines of each container
+    #[arg(long, value_name = "N")]
+    pub tail: Option<u32>,
+    /// Begin each line with its time
+    #[arg(short, long)]
+    pub timestamps: bool,
+}
+
+/// `deploy scale`.
+#[derive(Debug, Args)]
+pub struct Scale {
+    /// How many containers each service runs. The next `up` goes back to the file's
+    /// `deploy.replicas`
+    #[arg(required = true, value_name = "SERVICE=N", value_parser = service_count)]
+    pub counts: Vec<(String, u32)>,
+    /// How long a container may take to become ready
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a duration such as 90s or 5m".to_owned())
+}
+
+fn service_count(text: &str) -> Result<(String, u32), String> {
+    let expected = "expected SERVICE=N such as api=3";
+    let (service, count) = text.split_once('=').ok_or(expected)?;
+    if service.is_empty() {
+        return Err(expected.to_owned());
+    }
+    Ok((service.to_owned(), count.parse().map_err(|_| expected)?))
+}

@@ -1,0 +1,74 @@
+//! `deploy logs`: every container's lines, prefixed with its name. What containers
+//! print reaches a terminal with its control characters made visible.
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::LogsOptionsBuilder;
+use futures_util::stream::{SelectAll, StreamExt};
+use serde_json::json;
+
+use super::{Context, known_services};
+use crate::cli::Logs;
+use crate::engine::Engine;
+use crate::error::{EngineContext, Result};
+use crate::output::text;
+use crate::state::State;
+
+pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
+    let output = &context.output;
+    let project = context.project()?;
+    known_services(&project, &args.services)?;
+    let engine = Engine::connect().await?;
+    let state = State::observe(&engine, &project.name).await?;
+    let chosen: Vec<_> = state
+        .containers
+        .iter()
+        .filter(|it| args.services.is_empty() || args.services.contains(&it.service))
+        .collect();
+    let tail = args
+        .tail
+        .map_or_else(|| "all".to_owned(), |lines| lines.to_string());
+    let width = chosen.iter().map(|it| it.name.len()).max().unwrap_or(0);
+
+    let mut streams = SelectAll::new();
+    for container in chosen {
+        let options = LogsOptionsBuilder::new()
+            .follow(args.follow)
+            .stdout(true)
+            .stderr(true)
+            .timestamps(args.timestamps)
+            .tail(&tail)
+            .build();
+        let stream = engine.docker().logs(&container.id, Some(options));
+        streams.push(stream.map(move |chunk| (container, chunk)).boxed());
+    }
+    while let Some((container, chunk)) = streams.next().await {
+        let chunk = chunk.doing(|| format!("read the log of {}", container.name))?;
+        let source = if matches!(chunk, LogOutput::StdErr { .. }) {
+            "stderr"
+        } else {
+            "stdout"
+        };
+        let bytes = chunk.into_bytes();
+        let line = text::printable(&bytes);
+        let written = if output.is_json() {
+            let raw = String::from_utf8_lossy(&bytes);
+            let event = json!({
+                "event": "log",
+                "service": container.service,
+                "container": container.name,
+                "stream": source,
+                "line": raw.trim_end_matches(['\r', '\n']),
+            });
+            output.stream(&event.to_string())
+        } else {
+            let prefix = format!("{:width$} |", container.name);
+            let prefix = output.style().by_key(&container.name, &prefix);
+            output.stream(&format!("{prefix} {line}"))
+        };
+        if written.is_err() {
+            // The reader left (`deploy logs | head`).
+            return Ok(());
+        }
+    }
+    Ok(())
+}

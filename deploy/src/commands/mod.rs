@@ -1,0 +1,159 @@
+//! The verbs, one file each, and what they share.
+
+mod config;
+mod down;
+mod logs;
+mod plan;
+mod ps;
+mod scale;
+mod up;
+mod verify;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, Images};
+use crate::compose::{self, LoadOptions, Project};
+use crate::error::{Error, Exit, Result, chain};
+use crate::image::Refresh;
+use crate::output::Output;
+
+/// What every verb is given.
+struct Context {
+    output: Output,
+    options: LoadOptions,
+}
+
+impl Context {
+    /// Reads the Compose file.
+    fn project(&self) -> Result<Project> {
+        let project =
+            compose::load(&self.options).map_err(|err| file_error(&self.options.file, &err))?;
+        for warning in &project.warnings {
+            self.output
+                .note(&format!("{}: {warning}", self.options.file.display()));
+        }
+        Ok(project)
+    }
+}
+
+/// Runs the command line to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let output = Output::new(cli.json, cli.no_color);
+    let mut options = LoadOptions::from_process(cli.file);
+    options.project_name = cli.project;
+    let context = Context { output, options };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(err) => {
+            context.output.failure(&Error::failed(
+                format!("can't start: {err}"),
+                "see the limits on processes and memory of this user (`ulimit -a`)",
+            ));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = dispatch(&context, cli.command) => result,
+            name = interrupted() => Err(Error::failed(
+                format!("interrupted by {name}"),
+                "nothing is lost: the next `deploy up` finishes the job",
+            )),
+        }
+    });
+    // A blocking read (a context being packed) must not hold up the end.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            context.output.failure(&error);
+            ExitCode::from(match error.exit {
+                Exit::Failed => 1,
+                Exit::Usage => 2,
+                Exit::NoEngine => 3,
+            })
+        }
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Up(args) => up::run(context, args).await,
+        Command::Plan(args) => plan::run(context, args).await,
+        Command::Down(args) => down::run(context, args).await,
+        Command::Ps => ps::run(context).await,
+        Command::Logs(args) => logs::run(context, args).await,
+        Command::Scale(args) => scale::run(context, args).await,
+        Command::Verify => verify::run(context).await,
+        Command::Config => config::run(context),
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM; what was under way stops where it is.
+async fn interrupted() -> &'static str {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        // Without handlers the signals end the process by themselves.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "Ctrl-C",
+        _ = terminate.recv() => "SIGTERM",
+    }
+}
+
+fn refresh(images: Images) -> Refresh {
+    Refresh {
+        build: images.build,
+        pull: images.pull,
+    }
+}
+
+fn file_error(file: &Path, err: &compose::Error) -> Error {
+    match err {
+        compose::Error::Read { .. } => Error::usage(
+            chain(err),
+            format!(
+                "run in the directory that has {}, or name the file with -f",
+                file.display()
+            ),
+        ),
+        compose::Error::Invalid { problems, .. } => {
+            let place = |problem: &compose::Problem| match problem.position {
+                Some(_) => format!("{}:{problem}", file.display()),
+                None => format!("{}: {problem}", file.display()),
+            };
+            Error::usage(
+                format!("{} has {} problem(s)", file.display(), problems.len()),
+                "correct them and run again",
+            )
+            .with_details(problems.iter().map(place))
+        }
+    }
+}
+
+/// Refuses services that the file doesn't have.
+fn known_services(project: &Project, names: &[String]) -> Result<()> {
+    let unknown: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !project.services.contains_key(*name))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<&str> = project.services.keys().map(|name| name.as_str()).collect();
+    Err(Error::usage(
+        format!("no such service: {}", unknown.join(", ")),
+        format!("choose among {}", known.join(", ")),
+    ))
+}

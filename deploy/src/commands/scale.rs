@@ -1,0 +1,58 @@
+//! `deploy scale`: like Compose, for now and not for ever. The file stays the one
+//! description of the stack, so the next `up` goes back to its `deploy.replicas`.
+
+use super::{Context, known_services};
+use crate::apply::{Options, apply};
+use crate::cli::Scale;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {
+    let output = &context.output;
+    let mut project = context.project()?;
+    let names: Vec<String> = args.counts.iter().map(|(name, _)| name.clone()).collect();
+    known_services(&project, &names)?;
+    let mut only = Vec::new();
+    let mut temporary = Vec::new();
+    for (name, count) in &args.counts {
+        let Some((key, _)) = project.services.get_key_value(name.as_str()) else {
+            continue;
+        };
+        only.push(key.clone());
+        let Some(service) = project.services.get_mut(name.as_str()) else {
+            continue;
+        };
+        let fixed_port = service.ports.iter().find_map(|port| port.published);
+        let obstacle = match (fixed_port, &service.container_name) {
+            (Some(port), _) => Some(format!(
+                "publishes host port {port}, which one container can hold"
+            )),
+            (None, Some(name)) => Some(format!("has the fixed container_name {name}")),
+            (None, None) => None,
+        };
+        if let Some(obstacle) = obstacle.filter(|_| *count > 1) {
+            return Err(Error::usage(
+                format!("can't run {count} containers of {name}: it {obstacle}"),
+                "remove that from the service, or put a proxy in front of it",
+            ));
+        }
+        if service.deploy.replicas != *count {
+            temporary.push(format!("{name}={}", service.deploy.replicas));
+        }
+        service.deploy.replicas = *count;
+    }
+    let engine = Engine::connect().await?;
+    let options = Options {
+        timeout: args.timeout,
+        only: Some(only),
+        ..Options::default()
+    };
+    apply(&engine, output, &project, &options).await?;
+    if !temporary.is_empty() {
+        output.note(&format!(
+            "the next `deploy up` goes back to the file: {}; set deploy.replicas to keep it",
+            temporary.join(", ")
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! `deploy up`.
+
+use serde_json::json;
+
+use super::{Context, refresh};
+use crate::apply::{Options, apply};
+use crate::cli::Up;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::verify;
+
+pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
+    let output = &context.output;
+    let project = context.project()?;
+    let engine = Engine::connect().await?;
+    let options = Options {
+        refresh: refresh(args.images),
+        timeout: args.timeout,
+        only: None,
+    };
+    let changed = apply(&engine, output, &project, &options).await?;
+    if !args.no_verify {
+        verify::run(&engine, output, &project).await?;
+    }
+    let urls = verify::urls(&project);
+    output.event(&json!({"event": "up", "changed": changed, "urls": urls}));
+    if !urls.is_empty() {
+        output.line(&format!("{} is up: {}", project.name, urls.join(" ")));
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! The connection to the Docker engine: where it is, that it answers, and that
+//! it is recent enough.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use crate::error::{EngineContext, Error, Result, chain};
+
+/// Engine API 1.41 is Docker 20.10, the oldest that we support.
+const OLDEST_API: (usize, usize) = (1, 41);
+/// Longest silence for an ordinary call. Calls that are known to take long ask
+/// for more through [`Engine::patient`].
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A live connection to one Docker engine.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    docker: Docker,
+    /// Where the engine listens, as `DOCKER_HOST` would say it.
+    address: String,
+}
+
+impl Engine {
+    /// Connects to `DOCKER_HOST`, or else to the first usual socket that exists,
+    /// and settles the API version.
+    ///
+    /// # Errors
+    /// [`Exit::NoEngine`](crate::error::Exit::NoEngine) when nothing answers there
+    /// or what answers is older than Docker 20.10.
+    pub async fn connect() -> Result<Self> {
+        let address = address()?;
+        let docker = dial(&address)?;
+        let docker = docker
+            .negotiate_version()
+            .await
+            .map_err(|err| unreachable(&address, &chain(&err)))?;
+        let version = docker.client_version();
+        if (version.major_version, version.minor_version) < OLDEST_API {
+            return Err(Error::no_engine(
+                format!(
+                    "the engine at {address} speaks API {}.{}; 1.41 (Docker 20.10) is the oldest supported",
+                    version.major_version, version.minor_version
+                ),
+                "upgrade the Docker engine",
+            ));
+        }
+        Ok(Self { docker, address })
+    }
+
+    /// The Engine API client.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// A client for one call that may rightly stay silent for up to `silence`.
+    pub fn patient(&self, silence: Duration) -> Docker {
+        self.docker.clone().with_timeout(silence.max(TIMEOUT))
+    }
+
+    /// Whether the engine publishes ports on this very machine, so that a port
+    /// can be tried by binding it.
+    pub fn is_local(&self) -> bool {
+        self.address.starts_with("unix://") && !self.address.contains("/.docker/")
+    }
+
+    /// Where the engine listens, as `DOCKER_HOST` would say it.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The engine's own version, `20.10.24`.
+    pub async fn version(&self) -> Result<String> {
+        let version = self
+            .docker
+            .version()
+            .await
+            .doing(|| "ask the engine's version".into())?;
+        Ok(version.version.unwrap_or_default())
+    }
+}
+
+fn address() -> Result<String> {
+    if let Ok(host) = env::var("DOCKER_HOST")
+        && !host.is_empty()
+    {
+        return Ok(host);
+    }
+    let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
+    if let Some(runtime) = env::var_os("XDG_RUNTIME_DIR") {
+        sockets.push(Path::new(&runtime).join("docker.sock"));
+    }
+    if let Some(home) = env::var_os("HOME") {
+        sockets.push(Path::new(&home).join(".docker/run/docker.sock"));
+    }
+    match sockets.iter().find(|path| path.exists()) {
+        Some(path) => Ok(format!("unix://{}", path.display())),
+        None => Err(Error::no_engine(
+            "no Docker engine found: DOCKER_HOST is not set and no socket exists",
+            NEXT_INSTALL,
+        )
+        .with_details(
+            sockets
+                .iter()
+                .map(|path| format!("looked for {}", path.display())),
+        )),
+    }
+}
+
+const NEXT_INSTALL: &str = "start Docker (`systemctl start docker`, or Docker Desktop), or install it \
+     (Debian: `apt-get install docker.io`), or point DOCKER_HOST at an engine";
+
+fn dial(address: &str) -> Result<Docker> {
+    let seconds = TIMEOUT.as_secs();
+    let dialled = if address.starts_with("unix://") {
+        Docker::connect_with_unix(address, seconds, API_DEFAULT_VERSION)
+    } else if address.starts_with("tcp://") || address.starts_with("http://") {
+        if env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty()) {
+            return Err(Error::usage(
+                "DOCKER_TLS_VERIFY is set, but deploy does not speak TLS to an engine",
+                "forward the engine's socket instead: `ssh -NL /tmp/docker.sock:/var/run/docker.sock HOST` \
+                 and DOCKER_HOST=unix:///tmp/docker.sock",
+            ));
+        }
+        Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
+    } else {
+        return Err(Error::usage(
+            format!("DOCKER_HOST={address}: expected unix:///path or tcp://host:port"),
+            "set DOCKER_HOST to one of these, or unset it for the local engine",
+        ));
+    };
+    dialled.map_err(|err| unreachable(address, &chain(&err)))
+}
+
+fn unreachable(address: &str, reason: &str) -> Error {
+    let next = if reason.contains("ermission denied") {
+        "run as root, or add yourself to the docker group: `sudo usermod -aG docker $USER`, \
+         then log in again"
+    } else {
+        NEXT_INSTALL
+    };
+    Error::no_engine(
+        format!("no Docker engine answers at {address}: {reason}"),
+        next,
+    )
+}

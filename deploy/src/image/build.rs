@@ -1,0 +1,144 @@
+//! Builds an image with the engine's classic builder, which every engine has.
+//!
+//! Builds run one after the other: services whose Dockerfiles share their first
+//! stages then find them in the classic builder's layer cache, whereas two builds at
+//! once would both do the work.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::body_try_stream;
+use bollard::errors::Error as EngineError;
+use bollard::query_parameters::BuildImageOptions;
+use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+
+use super::context::Context;
+use crate::compose::model::{Build, Service};
+use crate::engine::Engine;
+use crate::error::{Error, Result, from_engine};
+use crate::labels;
+use crate::output::{Output, text};
+
+/// A build step (a compile) may print nothing for this long.
+const SILENCE: Duration = Duration::from_hours(2);
+/// Lines of the build's output that a failure shows.
+const LAST_LINES: usize = 30;
+
+/// Over everything that goes into the build: files, Dockerfile, arguments, target, labels.
+pub async fn hash(build: &Build) -> Result<String> {
+    let spec = build.clone();
+    let context = blocking(build, move || list(&spec)?.hash()).await?;
+    let settings = serde_json::json!({
+        "dockerfile": build.dockerfile.file_name().map(|name| name.to_string_lossy().into_owned()),
+        "args": build.args,
+        "target": build.target,
+        "labels": build.labels,
+    });
+    Ok(hex::encode(
+        Sha256::new()
+            .chain_update(context)
+            .chain_update(settings.to_string())
+            .finalize(),
+    ))
+}
+
+/// Builds and tags the service's image.
+pub async fn run(
+    engine: &Engine,
+    output: &Output,
+    project: &str,
+    service: &Service,
+    build: &Build,
+    hash: &str,
+) -> Result<()> {
+    let image = &service.image;
+    let task = output.task(&format!("image {image}"), "building");
+    let spec = build.clone();
+    let context = blocking(build, move || list(&spec)).await?;
+    let mut image_labels = build.labels.clone();
+    image_labels.insert(labels::BUILD_HASH.to_owned(), hash.to_owned());
+    image_labels.insert(labels::PROJECT.to_owned(), project.to_owned());
+    let options = BuildImageOptions {
+        dockerfile: context.dockerfile().to_owned(),
+        t: Some(image.clone()),
+        rm: true,
+        forcerm: true,
+        buildargs: Some(build.args.clone().into_iter().collect()),
+        labels: Some(image_labels.into_iter().collect()),
+        target: build.target.clone().unwrap_or_default(),
+        ..BuildImageOptions::default()
+    };
+    let pieces = stream::unfold(context.stream(), |mut pieces| async move {
+        pieces.recv().await.map(|piece| (piece, pieces))
+    });
+    let docker = engine.patient(SILENCE);
+    let mut events = Box::pin(docker.build_image(options, None, Some(body_try_stream(pieces))));
+    let mut last = VecDeque::with_capacity(LAST_LINES);
+    while let Some(event) = events.next().await {
+        let info = match event {
+            Ok(info) => info,
+            Err(err) => return Err(failure(image, &err, last)),
+        };
+        let said = info.stream.or(info.status).unwrap_or_default();
+        for line in said
+            .lines()
+            .map(str::trim_end)
+            .filter(|line| !line.is_empty())
+        {
+            let line = text::escape(line).into_owned();
+            if line.starts_with("Step ") {
+                task.state(&line);
+            } else {
+                task.detail(&line);
+            }
+            if last.len() == LAST_LINES {
+                last.pop_front();
+            }
+            last.push_back(line);
+        }
+    }
+    task.done("built");
+    Ok(())
+}
+
+fn list(build: &Build) -> std::io::Result<Context> {
+    Context::list(&build.context, &build.dockerfile)
+}
+
+async fn blocking<T: Send + 'static>(
+    build: &Build,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let context: PathBuf = build.context.clone();
+    let dockerfile: PathBuf = build.dockerfile.clone();
+    let result = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::other);
+    result.and_then(|inner| inner).map_err(|err| {
+        Error::failed(
+            format!(
+                "can't read the build context {} with {}: {err}",
+                context.display(),
+                dockerfile.display()
+            ),
+            "correct `build.context` or `build.dockerfile` in the Compose file, or the file's permissions",
+        )
+    })
+}
+
+fn failure(image: &str, err: &EngineError, last: VecDeque<String>) -> Error {
+    let message = match err {
+        EngineError::DockerStreamError { error } => error,
+        EngineError::DockerResponseServerError { message, .. } => message,
+        other => return from_engine(&format!("build image {image}"), other).with_details(last),
+    };
+    let message = text::escape(message.trim());
+    Error::failed(
+        format!("building image {image} failed: {message}"),
+        "correct what the build's last lines above complain about; the next `deploy up` \
+         goes on from the last good layer",
+    )
+    .with_details(last)
+}

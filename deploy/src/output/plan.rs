@@ -1,0 +1,171 @@
+//! A plan as a diff for people and as JSON for machines.
+
+use serde::Serialize;
+
+use super::style::{Style, Tone};
+use crate::compose::Project;
+use crate::compose::model::UpdateOrder;
+use crate::container;
+use crate::diff::Change;
+use crate::image::Need;
+use crate::plan::{NetworkAction, Plan, Step};
+
+/// A plan, ready to be printed.
+#[derive(Debug, Serialize)]
+pub struct PlanView {
+    /// The project's name.
+    pub project: String,
+    /// Everything that will be done.
+    pub actions: Vec<Line>,
+    /// How many containers stay as they are.
+    pub unchanged: usize,
+    /// Beside the plan.
+    pub notes: Vec<String>,
+}
+
+/// One action.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// `secret`, `image`, `network`, `volume` or `container`.
+    pub kind: &'static str,
+    /// Its name on the engine.
+    pub name: String,
+    /// `create`, `build`, `pull`, `start`, `recreate` or `remove`.
+    pub action: &'static str,
+    /// Why, or how; may be empty.
+    pub reason: String,
+    /// The settings that differ.
+    pub changes: Vec<Change>,
+}
+
+impl PlanView {
+    /// The lines of `plan`.
+    pub fn new(project: &Project, plan: &Plan) -> Self {
+        let mut actions = Vec::new();
+        let mut unchanged = 0;
+        let mut add = |kind, name: &str, action, reason: &str, changes: &[Change]| {
+            let (name, reason) = (name.to_owned(), reason.to_owned());
+            actions.push(Line {
+                kind,
+                name,
+                action,
+                reason,
+                changes: changes.to_vec(),
+            });
+        };
+        for name in &plan.secrets {
+            add("secret", name, "create", "generated", &[]);
+        }
+        for (image, _, need) in &plan.images {
+            match need {
+                Need::Build { reason, .. } => add("image", image, "build", reason, &[]),
+                Need::Pull { reason } => add("image", image, "pull", reason, &[]),
+            }
+        }
+        for (name, _) in &plan.orphans {
+            add("container", name, "remove", "not in the file any more", &[]);
+        }
+        let network = |key: &str| {
+            project
+                .networks
+                .get(key)
+                .map_or_else(|| key.to_owned(), |it| it.name.clone())
+        };
+        for action in &plan.networks {
+            match action {
+                NetworkAction::Create { key } => add("network", &network(key), "create", "", &[]),
+                NetworkAction::Recreate { key, changes } => {
+                    add("network", &network(key), "recreate", "", changes);
+                }
+                NetworkAction::Remove { name } => {
+                    add("network", name, "remove", "not in the file any more", &[]);
+                }
+            }
+        }
+        for key in &plan.volumes {
+            let name = project.volumes.get(key.as_str()).map_or(key, |it| &it.name);
+            add("volume", name, "create", "", &[]);
+        }
+        for service_plan in &plan.services {
+            let Some(service) = project.services.get(&service_plan.service) else {
+                continue;
+            };
+            for action in &service_plan.containers {
+                let name = container::name(project, &service_plan.service, service, action.number);
+                match &action.step {
+                    Step::Keep { .. } => unchanged += 1,
+                    Step::Start { reason, .. } => add("container", &name, "start", reason, &[]),
+                    Step::Create => add("container", &name, "create", "", &[]),
+                    Step::Recreate { changes, .. } => {
+                        let how = match service_plan.order {
+                            UpdateOrder::StartFirst => "the new one first",
+                            UpdateOrder::StopFirst => "",
+                        };
+                        add("container", &name, "recreate", how, changes);
+                    }
+                    Step::Remove { reason, .. } => add("container", &name, "remove", reason, &[]),
+                }
+            }
+        }
+        let project = project.name.to_string();
+        Self {
+            project,
+            actions,
+            unchanged,
+            notes: plan.notes.clone(),
+        }
+    }
+
+    /// As a diff: `+` created, `~` changed, `-` removed.
+    pub fn lines(&self, style: Style) -> Vec<String> {
+        let mut lines = Vec::new();
+        for line in &self.actions {
+            let (sign, tone) = match line.action {
+                "remove" => ("-", Tone::Bad),
+                "recreate" | "start" => ("~", Tone::Notice),
+                _ => ("+", Tone::Good),
+            };
+            let mut text = format!(
+                "  {} {} {}",
+                style.paint(tone, sign),
+                style.paint(tone, &format!("{:<8} {:<9}", line.action, line.kind)),
+                line.name
+            );
+            if !line.reason.is_empty() {
+                text.push_str(&style.paint(Tone::Faint, &format!("  ({})", line.reason)));
+            }
+            lines.push(text);
+            lines.extend(line.changes.iter().map(|change| {
+                style.paint(
+                    Tone::Faint,
+                    &format!("{:25}{}", "", super::text::escape(&change.to_string())),
+                )
+            }));
+        }
+        lines.push(self.summary());
+        lines
+    }
+
+    /// `2 to create, 1 to change, 0 to remove, 3 unchanged`, or `no changes`.
+    pub fn summary(&self) -> String {
+        if self.actions.is_empty() {
+            return format!(
+                "no changes: {} containers are as the file says",
+                self.unchanged
+            );
+        }
+        let count = |actions: &[&str]| {
+            self.actions
+                .iter()
+                .filter(|line| actions.contains(&line.action))
+                .count()
+        };
+        format!(
+            "{} to create, {} to change, {} to remove; {} containers unchanged",
+            count(&["create", "build", "pull"]),
+            count(&["recreate", "start"]),
+            count(&["remove"]),
+            self.unchanged
+        )
+    }
+}

@@ -1,0 +1,440 @@
+//! The second half of applying a plan: services, each as soon as those it depends on
+//! are in the state it asks for, everything independent side by side.
+//!
+//! Every step leaves something that the next plan recognises (a container missing,
+//! created, stopped, one too many), so a rollout that was killed anywhere is
+//! finished by planning again.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bollard::query_parameters::CreateContainerOptions;
+use futures_util::future::{join_all, try_join_all};
+use tokio::sync::watch;
+
+use crate::compose::Project;
+use crate::compose::model::{Condition, NetworkMode, Service, ServiceName, UpdateOrder};
+use crate::container::{self, Blueprint};
+use crate::engine::Engine;
+use crate::error::{EngineContext, Error, Result};
+use crate::health::{self, Gate, Goal};
+use crate::image::Images;
+use crate::output::{Output, Task};
+use crate::plan::{self, ContainerAction, Plan, ServicePlan, Step};
+use crate::remove;
+use crate::secrets::{self, Secrets};
+use crate::spec;
+use crate::state::State;
+
+/// Brings the services to where a plan wants them.
+#[derive(Debug)]
+pub struct Rollout<'a> {
+    /// The engine that it happens on.
+    pub engine: &'a Engine,
+    /// Where progress is shown.
+    pub output: &'a Output,
+    /// The file.
+    pub project: &'a Project,
+    /// What was there when the plan was made.
+    pub state: &'a State,
+    /// All of them present by now.
+    pub images: &'a Images,
+    /// All of them present by now.
+    pub secrets: &'a Secrets,
+    /// How long a container may take to become ready; `None`: its health check says.
+    pub timeout: Option<Duration>,
+}
+
+/// How far a service has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Waiting,
+    Started,
+    Ready,
+    Failed,
+}
+
+/// Where services tell each other how far they are.
+struct Board {
+    stages: HashMap<ServiceName, watch::Sender<Stage>>,
+    /// A running container of each service, for those that share its network namespace.
+    containers: Mutex<HashMap<String, String>>,
+}
+
+impl Rollout<'_> {
+    /// Carries out the services' part of `plan`.
+    ///
+    /// # Errors
+    /// The first failure, with those of other services below it. What doesn't depend
+    /// on a failed service is brought up all the same.
+    pub async fn run(&self, plan: &Plan) -> Result<()> {
+        let board = Board::new(plan, self.state);
+        let services = plan
+            .services
+            .iter()
+            .map(|service| self.service(service, &board));
+        let mut failures = join_all(services).await.into_iter().filter_map(Result::err);
+        let Some(mut first) = failures.next() else {
+            return Ok(());
+        };
+        for other in failures {
+            first.details.push(format!("also: {}", other.message));
+            first
+                .details
+                .extend(other.details.into_iter().map(|line| format!("  {line}")));
+        }
+        Err(first)
+    }
+
+    async fn service(&self, plan: &ServicePlan, board: &Board) -> Result<()> {
+        let name = &plan.service;
+        let Some(service) = self.project.services.get(name) else {
+            return Ok(());
+        };
+        for (dependency, condition) in plan::dependencies(service) {
+            if !board.reached(&dependency, condition).await {
+                self.output.note(&format!(
+                    "{name}: left as it is, because {dependency} failed"
+                ));
+                board.set(name, Stage::Failed);
+                return Ok(());
+            }
+        }
+        let result = self.containers(plan, service, board).await;
+        board.set(
+            name,
+            if result.is_ok() {
+                Stage::Ready
+            } else {
+                Stage::Failed
+            },
+        );
+        result
+    }
+
+    async fn containers(&self, plan: &ServicePlan, service: &Service, board: &Board) -> Result<()> {
+        let name = &plan.service;
+        let goal = self.goal(name);
+        let replacing = plan
+            .containers
+            .iter()
+            .any(|it| matches!(it.step, Step::Recreate { .. }));
+
+        // What is missing comes first: it can only help while others are replaced.
+        let mut started = Vec::new();
+        let present = plan
+            .containers
+            .iter()
+            .filter(|it| !matches!(it.step, Step::Recreate { .. }));
+        let launches = present.map(|action| self.launch(name, service, action, board));
+        started.extend(try_join_all(launches).await?.into_iter().flatten());
+        if let Some(first) = started.first() {
+            board.joinable(name, &first.id);
+        }
+        if !replacing {
+            board.set(name, Stage::Started);
+        }
+        try_join_all(started.into_iter().map(|it| self.ready(goal, it))).await?;
+
+        let changed: Vec<&ContainerAction> = plan
+            .containers
+            .iter()
+            .filter(|it| matches!(it.step, Step::Recreate { .. }))
+            .collect();
+        let update = &service.deploy.update_config;
+        let batch = match update.parallelism {
+            0 => changed.len().max(1),
+            n => usize::try_from(n).unwrap_or(usize::MAX),
+        };
+        // Start-first needs a number for the new container beside the old one's.
+        let spare = self.spare_numbers(plan, changed.len());
+        let changed: Vec<(&ContainerAction, u32)> = changed.into_iter().zip(spare).collect();
+        for (index, batch) in changed.chunks(batch).enumerate() {
+            if index > 0 {
+                tokio::time::sleep(update.delay).await;
+            }
+            let replacements = batch.iter().map(|(action, spare)| {
+                self.replace(plan.order, name, service, action, *spare, board)
+            });
+            try_join_all(replacements).await?;
+        }
+
+        // Last, so that what replaced them serves already.
+        let surplus = plan
+            .containers
+            .iter()
+            .filter_map(|action| match &action.step {
+                Step::Remove { id, reason } => Some((action, id, reason)),
+                _ => None,
+            });
+        try_join_all(surplus.map(|(action, id, reason)| async move {
+            let name = container::name(self.project, name, service, action.number);
+            let task = self.output.task(&format!("container {name}"), reason);
+            remove::container(self.engine, id, &name, &task).await?;
+            task.done("removed");
+            Ok(())
+        }))
+        .await?;
+        Ok(())
+    }
+
+    /// What others wait for decides what a service has to reach.
+    fn goal(&self, name: &ServiceName) -> Goal {
+        let awaited = |condition: Condition| {
+            let services = self.project.services.values();
+            services
+                .flat_map(|it| it.depends_on.get(name))
+                .any(|it| it.condition == condition)
+        };
+        if awaited(Condition::ServiceCompletedSuccessfully) {
+            Goal::Completed
+        } else if awaited(Condition::ServiceHealthy) {
+            Goal::Healthy
+        } else {
+            Goal::Up
+        }
+    }
+
+    /// Starts or creates; `None` for what isn't there to be launched.
+    async fn launch(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        action: &ContainerAction,
+        board: &Board,
+    ) -> Result<Option<Launched<'_>>> {
+        let container = container::name(self.project, name, service, action.number);
+        let subject = format!("container {container}");
+        match &action.step {
+            Step::Keep { id } => Ok(Some(Launched {
+                id: id.clone(),
+                name: container,
+                task: None,
+            })),
+            Step::Start { id, reason } => {
+                let task = self.output.task(&subject, &format!("starting ({reason})"));
+                self.start(id, &container).await?;
+                Ok(Some(Launched {
+                    id: id.clone(),
+                    name: container,
+                    task: Some(task),
+                }))
+            }
+            Step::Create => {
+                let task = self.output.task(&subject, "creating");
+                let id = self.create(name, service, action.number, board).await?;
+                task.state("starting");
+                self.start(&id, &container).await?;
+                Ok(Some(Launched {
+                    id,
+                    name: container,
+                    task: Some(task),
+                }))
+            }
+            Step::Recreate { .. } | Step::Remove { .. } => Ok(None),
+        }
+    }
+
+    async fn replace(
+        &self,
+        order: UpdateOrder,
+        name: &ServiceName,
+        service: &Service,
+        action: &ContainerAction,
+        spare: u32,
+        board: &Board,
+    ) -> Result<()> {
+        let Step::Recreate { id: old, .. } = &action.step else {
+            return Ok(());
+        };
+        let old_name = container::name(self.project, name, service, action.number);
+        let number = match order {
+            UpdateOrder::StopFirst => {
+                let task = self
+                    .output
+                    .task(&format!("container {old_name}"), "replacing");
+                remove::container(self.engine, old, &old_name, &task).await?;
+                action.number
+            }
+            UpdateOrder::StartFirst => spare,
+        };
+        let new = ContainerAction {
+            number,
+            step: Step::Create,
+        };
+        if let Some(launched) = self.launch(name, service, &new, board).await? {
+            board.joinable(name, &launched.id);
+            self.ready(self.goal(name), launched).await?;
+        }
+        if order == UpdateOrder::StartFirst {
+            let task = self
+                .output
+                .task(&format!("container {old_name}"), "replaced");
+            remove::container(self.engine, old, &old_name, &task).await?;
+            task.done("removed");
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        number: u32,
+        board: &Board,
+    ) -> Result<String> {
+        let content = self.images.get(&service.image).content;
+        let salt = secrets::salt();
+        let settings = spec::container(
+            self.project,
+            service,
+            content.as_deref(),
+            self.secrets,
+            &salt,
+        );
+        let joined = match &service.network_mode {
+            Some(NetworkMode::Service(host)) => Some(board.joined(host)?),
+            _ => None,
+        };
+        let Blueprint {
+            name,
+            body,
+            connect,
+        } = container::blueprint(
+            self.project,
+            name,
+            service,
+            number,
+            &settings,
+            joined.as_deref(),
+        );
+        let options = CreateContainerOptions {
+            name: Some(name.clone()),
+            ..CreateContainerOptions::default()
+        };
+        let created = self
+            .engine
+            .docker()
+            .create_container(Some(options), body)
+            .await
+            .doing(|| format!("create container {name}"))?;
+        for warning in created.warnings {
+            self.output.note(&format!("container {name}: {warning}"));
+        }
+        for (network, mut request) in connect {
+            request.container.clone_from(&created.id);
+            self.engine
+                .docker()
+                .connect_network(&network, request)
+                .await
+                .doing(|| format!("connect container {name} to network {network}"))?;
+        }
+        Ok(created.id)
+    }
+
+    async fn start(&self, id: &str, name: &str) -> Result<()> {
+        let docker = self.engine.docker();
+        match docker.start_container(id, None).await {
+            Err(bollard::errors::Error::DockerResponseServerError { message, .. })
+                if message.contains("paused") =>
+            {
+                docker.unpause_container(id).await
+            }
+            result => result,
+        }
+        .doing(|| format!("start container {name}"))
+    }
+
+    async fn ready(&self, goal: Goal, launched: Launched<'_>) -> Result<()> {
+        let Launched { id, name, task } = launched;
+        let gate = Gate {
+            goal,
+            fresh: task.is_some(),
+            timeout: self.timeout,
+        };
+        let task = task.unwrap_or_else(|| self.output.silent_task(&format!("container {name}")));
+        let reached = health::wait(self.engine, &id, &name, gate, &task).await?;
+        task.done(reached);
+        Ok(())
+    }
+
+    /// Numbers that no container of the service has or will have.
+    fn spare_numbers(&self, plan: &ServicePlan, count: usize) -> Vec<u32> {
+        let taken = |number: &u32| {
+            plan.containers.iter().any(|it| it.number == *number)
+                || self
+                    .state
+                    .of_service(&plan.service)
+                    .any(|it| it.number == *number)
+        };
+        (1..).filter(|number| !taken(number)).take(count).collect()
+    }
+}
+
+/// A container on its way; without a task when it was there already.
+struct Launched<'a> {
+    id: String,
+    name: String,
+    task: Option<Task<'a>>,
+}
+
+impl Board {
+    fn new(plan: &Plan, state: &State) -> Self {
+        let stages = plan
+            .services
+            .iter()
+            .map(|it| (it.service.clone(), watch::Sender::new(Stage::Waiting)))
+            .collect();
+        let containers = state
+            .containers
+            .iter()
+            .map(|it| (it.service.clone(), it.id.clone()))
+            .collect();
+        Self {
+            stages,
+            containers: Mutex::new(containers),
+        }
+    }
+
+    fn set(&self, service: &ServiceName, stage: Stage) {
+        if let Some(sender) = self.stages.get(service) {
+            sender.send_replace(stage);
+        }
+    }
+
+    /// Waits for a dependency; false when it failed.
+    async fn reached(&self, service: &ServiceName, condition: Condition) -> bool {
+        let needed = match condition {
+            Condition::ServiceStarted => Stage::Started,
+            Condition::ServiceHealthy | Condition::ServiceCompletedSuccessfully => Stage::Ready,
+        };
+        let Some(sender) = self.stages.get(service) else {
+            return true;
+        };
+        let mut stage = sender.subscribe();
+        let reached = stage.wait_for(|stage| *stage >= needed).await;
+        reached.is_ok_and(|stage| *stage != Stage::Failed)
+    }
+
+    fn joinable(&self, service: &ServiceName, container: &str) {
+        let mut containers = self
+            .containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        containers.insert(service.to_string(), container.to_owned());
+    }
+
+    fn joined(&self, service: &ServiceName) -> Result<String> {
+        let containers = self
+            .containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        containers.get(service.as_str()).cloned().ok_or_else(|| {
+            Error::failed(
+                format!("service {service} has no container whose network could be joined"),
+                "give it at least one replica",
+            )
+        })
+    }
+}

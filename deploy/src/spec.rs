@@ -1,0 +1,111 @@
+//! What containers, networks and volumes should be made from: the part of the file
+//! that matters to each, in a canonical form whose hash decides whether one that is
+//! there may stay.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::compose::Project;
+use crate::compose::model::{Mount, Network, Service, Volume};
+use crate::diff;
+use crate::secrets::Secrets;
+
+/// Raised when the way we render the same settings into an engine call changes, so
+/// that existing containers are made anew.
+const RENDERING: u32 = 1;
+/// The salt of secret fingerprints is kept under this key.
+const SALT: &str = "secret_salt";
+
+/// Settings of the service that rule how `deploy` acts, not what a container is.
+const NOT_OF_THE_CONTAINER: [&str; 3] = ["build", "depends_on", "pull_policy"];
+
+/// The canonical settings of a service's containers.
+///
+/// `image_content` is `None` while the image isn't there; nothing equals that, so
+/// a container with it is always made anew. `salt` comes from the container that
+/// is compared with, see [`salt_of`].
+pub fn container(
+    project: &Project,
+    service: &Service,
+    image_content: Option<&str>,
+    secrets: &Secrets,
+    salt: &str,
+) -> Value {
+    let mut settings = match serde_json::to_value(service) {
+        Ok(Value::Object(settings)) => settings,
+        // A model made of maps with string keys, lists and scalars always serialises.
+        Ok(_) | Err(_) => Map::new(),
+    };
+    for key in NOT_OF_THE_CONTAINER {
+        settings.remove(key);
+    }
+    if let Some(Value::Object(deploy)) = settings.get_mut("deploy") {
+        deploy.retain(|key, _| key == "resources");
+    }
+    settings.insert("rendering".into(), RENDERING.into());
+    settings.insert("image_content".into(), image_content.into());
+    // A network that is made anew takes its containers with it.
+    let networks: Map<String, Value> = service
+        .networks
+        .keys()
+        .filter_map(|key| Some((key.to_string(), network(project.networks.get(key)?))))
+        .collect();
+    settings.insert("network_settings".into(), networks.into());
+    let volumes: Map<String, Value> = service
+        .volumes
+        .iter()
+        .filter_map(|mount| match mount {
+            Mount::Volume {
+                source: Some(key), ..
+            } => Some((
+                key.to_string(),
+                project.volumes.get(key)?.name.clone().into(),
+            )),
+            _ => None,
+        })
+        .collect();
+    settings.insert("volume_names".into(), volumes.into());
+    if !service.secrets.is_empty() {
+        let contents: Map<String, Value> = service
+            .secrets
+            .iter()
+            .map(|mount| {
+                let print = secrets.fingerprint(&mount.source, salt);
+                (mount.source.to_string(), print.into())
+            })
+            .collect();
+        settings.insert(diff::SECRETS.into(), contents.into());
+        settings.insert(SALT.into(), salt.into());
+        let files: Map<String, Value> = service
+            .secrets
+            .iter()
+            .filter_map(|mount| {
+                let file = &project.secrets.get(&mount.source)?.file;
+                Some((mount.source.to_string(), file.display().to_string().into()))
+            })
+            .collect();
+        settings.insert("secret_files".into(), files.into());
+    }
+    settings.into()
+}
+
+/// The salt in recorded container settings.
+pub fn salt_of(recorded: &Value) -> Option<&str> {
+    recorded.get(SALT)?.as_str()
+}
+
+/// The canonical settings of a network.
+pub fn network(network: &Network) -> Value {
+    json!(network)
+}
+
+/// The canonical settings of a volume.
+pub fn volume(volume: &Volume) -> Value {
+    json!(volume)
+}
+
+/// Hash of canonical settings.
+pub fn hash(settings: &Value) -> String {
+    // serde_json's maps are sorted, so equal settings have one text.
+    hex::encode(Sha256::digest(settings.to_string()))
+}
