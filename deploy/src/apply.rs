@@ -62,7 +62,9 @@ pub async fn apply(
     for line in view.lines(output.style()) {
         output.line(&line);
     }
-    first.plan.notes.iter().for_each(|note| output.note(note));
+    for note in &first.plan.notes {
+        output.note(note);
+    }
     preflight::check(engine, project, &first.state, &first.plan).await?;
 
     let changed = !first.plan.is_empty();

@@ -24,7 +24,7 @@ pub struct Cli {
     /// Print JSON: one document, or one line for each event
     #[arg(long, global = true)]
     pub json: bool,
-    /// Print without colours (also with NO_COLOR set)
+    /// Print without colours (also with `NO_COLOR` set)
     #[arg(long, global = true)]
     pub no_color: bool,
     /// What to do.

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use crate::compose::Project;
 use crate::compose::model::{
-    Attachment, Healthcheck, Mount, NetworkMode, Port, RestartPolicy as Restart, Service,
+    Attachment, Cpus, HealthTest, Healthcheck, Mount, NetworkMode, Port, RestartPolicy as Restart,
+    Service,
 };
 use crate::labels;
 use crate::spec;
@@ -171,7 +172,7 @@ fn host_config(project: &Project, service: &Service, network_mode: Option<String
         network_mode,
         port_bindings: Some(ports),
         restart_policy: Some(restart(service.restart)),
-        nano_cpus: limits.cpus.map(|cpus| cpus.nanos()),
+        nano_cpus: limits.cpus.map(Cpus::nanos),
         memory: limits.memory.map(signed),
         memory_swap: service.memswap_limit,
         memory_reservation: reservations.memory.map(signed),
@@ -309,10 +310,7 @@ fn healthcheck(check: &Healthcheck) -> HealthConfig {
         duration.map(|duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
     };
     HealthConfig {
-        test: check
-            .test
-            .as_ref()
-            .map(crate::compose::model::HealthTest::to_engine),
+        test: check.test.as_ref().map(HealthTest::to_engine),
         interval: nanos(check.interval),
         timeout: nanos(check.timeout),
         retries: check.retries.map(i64::from),

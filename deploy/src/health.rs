@@ -20,7 +20,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// On top of what the health check itself may take.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long a job may run if `--timeout` doesn't say.
-const JOB: Duration = Duration::from_mins(15);
+const JOB: Duration = Duration::from_secs(15 * 60);
 /// So many restarts while we wait are a crash loop.
 const CRASH_LOOP: i64 = 3;
 /// Lines of the container's log that a failure shows.

@@ -34,7 +34,9 @@ pub async fn run(
         output
             .task(&format!("secret {name}"), "generating")
             .done("generated");
-        note.iter().for_each(|note| output.note(note));
+        if let Some(note) = note {
+            output.note(&note);
+        }
     }
     images(engine, output, project, plan).await?;
 

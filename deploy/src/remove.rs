@@ -11,7 +11,7 @@ use crate::error::{EngineContext, Error, Result};
 use crate::output::Task;
 
 /// Longer than any grace period in use; the engine answers when the container has ended.
-const STOP: Duration = Duration::from_hours(1);
+const STOP: Duration = Duration::from_secs(60 * 60);
 /// A removal that the engine has begun is done after this long, or never.
 const REMOVAL: Duration = Duration::from_secs(30);
 

@@ -184,7 +184,7 @@ impl Rollout<'_> {
         let awaited = |condition: Condition| {
             let services = self.project.services.values();
             services
-                .flat_map(|it| it.depends_on.get(name))
+                .filter_map(|it| it.depends_on.get(name))
                 .any(|it| it.condition == condition)
         };
         if awaited(Condition::ServiceCompletedSuccessfully) {

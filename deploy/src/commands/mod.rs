@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, Images};
+use crate::compose::model::ServiceName;
 use crate::compose::{self, LoadOptions, Project};
 use crate::error::{Error, Exit, Result, chain};
 use crate::image::Refresh;
@@ -151,7 +152,7 @@ fn known_services(project: &Project, names: &[String]) -> Result<()> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let known: Vec<&str> = project.services.keys().map(|name| name.as_str()).collect();
+    let known: Vec<&str> = project.services.keys().map(ServiceName::as_str).collect();
     Err(Error::usage(
         format!("no such service: {}", unknown.join(", ")),
         format!("choose among {}", known.join(", ")),

@@ -20,10 +20,12 @@ pub(super) async fn run(context: &Context, args: Images) -> Result<()> {
     if output.is_json() {
         output.document(&view);
     } else {
-        view.lines(output.style())
-            .iter()
-            .for_each(|line| output.line(line));
-        view.notes.iter().for_each(|note| output.note(note));
+        for line in view.lines(output.style()) {
+            output.line(&line);
+        }
+        for note in view.notes {
+            output.note(&note);
+        }
     }
     Ok(())
 }

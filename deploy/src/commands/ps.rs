@@ -42,9 +42,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     }
     let rows: Vec<Vec<table::Cell>> = state.containers.iter().map(cells).collect();
     let heading = ["SERVICE", "CONTAINER", "STATE", "SINCE", "PORTS", "IMAGE"];
-    table::lines(&heading, &rows, output.style())
-        .iter()
-        .for_each(|line| output.line(line));
+    output.table(&heading, &rows);
     Ok(())
 }
 

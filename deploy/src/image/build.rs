@@ -22,7 +22,7 @@ use crate::labels;
 use crate::output::{Output, text};
 
 /// A build step (a compile) may print nothing for this long.
-const SILENCE: Duration = Duration::from_hours(2);
+const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
 /// Lines of the build's output that a failure shows.
 const LAST_LINES: usize = 30;
 

@@ -167,21 +167,21 @@ async fn need_build(
 
 fn need_pull(service: &Service, present: bool, always: bool) -> Result<Option<Need>> {
     let image = &service.image;
-    match service.pull_policy {
-        PullPolicy::Never if !present => Err(Error::failed(
-            format!("image {image} is not on the engine and `pull_policy: never` forbids pulling"),
-            format!(
-                "provide it (`docker load`, `docker build -t {image} …`), or change pull_policy"
-            ),
-        )),
-        PullPolicy::Never => Ok(None),
-        PullPolicy::Always => Ok(Some(Need::Pull {
-            reason: "pull_policy: always",
-        })),
-        PullPolicy::Missing if !present => Ok(Some(Need::Pull {
-            reason: "not on the engine yet",
-        })),
-        PullPolicy::Missing if always => Ok(Some(Need::Pull { reason: "--pull" })),
-        PullPolicy::Missing => Ok(None),
-    }
+    let reason = match (service.pull_policy, present) {
+        (PullPolicy::Never, false) => {
+            return Err(Error::failed(
+                format!(
+                    "image {image} is not on the engine and `pull_policy: never` forbids pulling"
+                ),
+                format!(
+                    "provide it (`docker load`, `docker build -t {image} …`), or change pull_policy"
+                ),
+            ));
+        }
+        (PullPolicy::Always, _) => "pull_policy: always",
+        (PullPolicy::Missing, false) => "not on the engine yet",
+        (PullPolicy::Missing, true) if always => "--pull",
+        (PullPolicy::Never | PullPolicy::Missing, true) => return Ok(None),
+    };
+    Ok(Some(Need::Pull { reason }))
 }

@@ -66,6 +66,13 @@ impl Output {
         }
     }
 
+    /// A table for people; nothing in JSON mode.
+    pub fn table(&self, heading: &[&str], rows: &[Vec<table::Cell>]) {
+        for line in table::lines(heading, rows, self.style) {
+            self.line(&line);
+        }
+    }
+
     /// Something the user should know though it stops nothing.
     pub fn note(&self, text: &str) {
         if self.json {
@@ -109,19 +116,12 @@ impl Output {
             self.event(&json!({"event": "error", "error": error}));
             return;
         }
-        let mut text = format!(
-            "{} {}\n",
-            self.style.paint(Tone::Bad, "error:"),
-            error.message
-        );
-        for line in &error.details {
-            text.push_str(&format!("  {line}\n"));
-        }
-        text.push_str(&format!(
-            "{} {}\n",
-            self.style.paint(Tone::Strong, "next:"),
-            error.next
-        ));
+        let mark = self.style.paint(Tone::Bad, "error:");
+        let next = self.style.paint(Tone::Strong, "next:");
+        let mut lines = vec![format!("{mark} {}", error.message)];
+        lines.extend(error.details.iter().map(|line| format!("  {line}")));
+        lines.push(format!("{next} {}\n", error.next));
+        let text = lines.join("\n");
         // Standard error may be closed; there is nobody left to tell then.
         self.bars
             .suspend(|| _ = stderr().lock().write_all(text.as_bytes()));

@@ -115,19 +115,16 @@ async fn addresses(engine: &Engine, to: &Container) -> Result<Vec<String>> {
 /// Prints a line for each: `dns NAME closed|ADDRESS`, `tcp ADDRESS:PORT closed|open`.
 /// Names and addresses hold no character that means anything to a shell.
 fn script(names: &BTreeSet<String>, addresses: &[String]) -> String {
-    let mut script = String::new();
-    for name in names {
-        script.push_str(&format!(
-            "a=$(timeout 5 getent hosts {name}); set -- $a; echo dns {name} ${{1:-closed}}\n"
-        ));
-    }
-    for address in addresses {
-        script.push_str(&format!(
-            "if timeout 1 bash -c 'exec 3<>/dev/tcp/{address}/{MONGO_PORT}' 2>/dev/null; \
-             then echo tcp {address}:{MONGO_PORT} open; else echo tcp {address}:{MONGO_PORT} closed; fi\n"
-        ));
-    }
-    script
+    let names = names.iter().map(|name| {
+        format!("a=$(timeout 5 getent hosts {name}); set -- $a; echo dns {name} ${{1:-closed}}\n")
+    });
+    let addresses = addresses.iter().map(|address| {
+        format!(
+            "timeout 1 bash -c 'exec 3<>/dev/tcp/{address}/{MONGO_PORT}' 2>/dev/null \
+             && seen=open || seen=closed; echo tcp {address}:{MONGO_PORT} $seen\n"
+        )
+    });
+    names.chain(addresses).collect()
 }
 
 /// Runs `script` in the network namespace of `from` and returns what it printed.

@@ -73,9 +73,7 @@ pub async fn run(engine: &Engine, output: &Output, project: &Project) -> Result<
     let rows: Vec<Vec<table::Cell>> = checks.iter().map(cells).collect();
     if !rows.is_empty() {
         let heading = ["", "FROM", "TO", "BY", "EXPECTED", "SEEN"];
-        table::lines(&heading, &rows, output.style())
-            .iter()
-            .for_each(|line| output.line(line));
+        output.table(&heading, &rows);
     }
     if failed.is_empty() {
         let time = text::duration(begun.elapsed());
