@@ -1,14 +1,17 @@
 //! `deploy config`.
 
 use super::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub(super) fn run(context: &Context) -> Result<()> {
     let project = context.project()?;
     if context.output.is_json() {
         context.output.document(&project);
     } else {
-        context.output.line(project.to_yaml().trim_end());
+        let yaml = project.to_yaml().map_err(|err| {
+            Error::failed(format!("the project can't be written as YAML: {err}"), "use `--json`")
+        })?;
+        context.output.line(yaml.trim_end());
     }
     Ok(())
 }
