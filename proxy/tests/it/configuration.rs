@@ -3,8 +3,8 @@
 use crate::support::{Backend, TestProxy, assert_within, free_address, ok, run_proxy};
 use std::net::TcpListener;
 
-/// Design §4: each key and its default.
-const KEYS: [(&str, &str); 12] = [
+/// Each key and its default.
+const KEYS: [(&str, &str); 15] = [
     ("PROXY_LISTEN", "0.0.0.0:80"),
     ("PROXY_UPSTREAM", "flask-app:9090"),
     ("PROXY_ADMIN_LISTEN", "0.0.0.0:9180"),
@@ -13,8 +13,11 @@ const KEYS: [(&str, &str); 12] = [
     ("PROXY_CONNECT_TIMEOUT", "2s"),
     ("PROXY_READ_TIMEOUT", "60s"),
     ("PROXY_HEADER_TIMEOUT", "10s"),
+    ("PROXY_IDLE_TIMEOUT", "75s"),
+    ("PROXY_UPSTREAM_IDLE_TIMEOUT", "4s"),
+    ("PROXY_MAX_CONNECTIONS", "20000"),
     ("PROXY_MAX_BODY", "1MiB"),
-    ("PROXY_TRUSTED_PROXIES", "empty"),
+    ("PROXY_TRUSTED_PROXIES", ""),
     ("PROXY_DRAIN_TIMEOUT", "10s"),
     ("PROXY_ACCESS_LOG", "on"),
 ];

@@ -1,6 +1,6 @@
 //! Everything a client can make large, many or slow has a limit, and beyond it comes a status.
 
-use crate::support::{Backend, TestProxy, WireError, assert_within, ok, until};
+use crate::support::{Backend, RawClient, TestProxy, WireError, assert_within, ok, until};
 use std::time::{Duration, Instant};
 
 const MAX_BODY: usize = 10_000;
@@ -242,15 +242,45 @@ fn a_later_head_is_timed_out_too() {
     client.assert_closed();
 }
 
-/// A client that has connected and says nothing is told nothing.
+/// A client that says nothing is told nothing: neither at first, nor between requests.
 #[test]
 fn a_silent_client_is_closed_in_silence() {
     let backend = Backend::answering(|_| ok("served"));
     let proxy = TestProxy::builder(backend.address())
         .set("HEADER_TIMEOUT", "300ms")
+        .set("IDLE_TIMEOUT", "300ms")
         .start();
+    let started = Instant::now();
+    proxy.client().assert_closed();
     let mut client = proxy.client();
+    assert_eq!(client.get("/").status, 200);
     client.assert_closed();
+    assert_within(Duration::from_secs(5), started);
+}
+
+/// One more than allowed gets an answer at once, and the others keep theirs.
+#[test]
+fn one_connection_too_many() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("MAX_CONNECTIONS", 3)
+        .start();
+    // The wait for the proxy's start has opened and closed connections too.
+    until("room for three", || {
+        let mut clients = [proxy.client(), proxy.client(), proxy.client()];
+        let served = |client: &mut RawClient| client.get("/").status == 200;
+        if !clients.iter_mut().all(served) {
+            return None;
+        }
+        let mut fourth = proxy.client();
+        assert_eq!(fourth.get("/").status, 503);
+        fourth.assert_closed();
+        assert!(clients.iter_mut().all(served));
+        Some(())
+    });
+    until("room again", || {
+        (proxy.get("/").status == 200).then_some(())
+    });
 }
 
 #[test]

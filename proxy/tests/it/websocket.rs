@@ -1,7 +1,8 @@
 //! `Upgrade` (RFC 9110 §7.8): WebSocket passes, everything else stays HTTP.
 
-use crate::support::{Backend, BackendConnection, TestProxy, ok};
+use crate::support::{Backend, BackendConnection, TestProxy, assert_within, ok};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
@@ -118,7 +119,7 @@ fn the_client_drops_the_connection() {
     });
     let proxy = TestProxy::before(backend.address());
     drop(connect(&proxy));
-    end.recv_timeout(std::time::Duration::from_secs(10))
+    end.recv_timeout(Duration::from_secs(10))
         .expect("the backend is told");
 }
 
@@ -130,7 +131,7 @@ fn a_half_closed_tunnel_still_delivers() {
         connection.send(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: blob\r\n\r\n",
         );
-        let (all, _) = connection.drain(std::time::Duration::from_secs(10));
+        let (all, _) = connection.drain(Duration::from_secs(10));
         connection.send(format!("{} bytes", all.len()));
     });
     let proxy = TestProxy::before(backend.address());
@@ -142,8 +143,26 @@ fn a_half_closed_tunnel_still_delivers() {
     assert_eq!(response.head.get("upgrade"), Some("blob"));
     client.send(vec![b'x'; 100_000]);
     client.finish();
-    let (answer, _) = client.drain(std::time::Duration::from_secs(10));
+    let (answer, _) = client.drain(Duration::from_secs(10));
     assert_eq!(String::from_utf8_lossy(&answer), "100005 bytes");
+}
+
+/// Silence in both directions has the same limit as anywhere else.
+#[test]
+fn a_silent_tunnel_is_closed() {
+    let backend = Backend::start(echo);
+    let proxy = TestProxy::builder(backend.address())
+        .set("READ_TIMEOUT", "500ms")
+        .start();
+    let mut socket = connect(&proxy);
+    for _ in 0..8 {
+        std::thread::sleep(Duration::from_millis(100));
+        socket.send(Message::text("awake")).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::text("awake"));
+    }
+    let silent = Instant::now();
+    assert!(socket.read().is_err());
+    assert_within(Duration::from_secs(5), silent);
 }
 
 #[test]

@@ -167,13 +167,12 @@ impl Drop for TestProxy {
     fn drop(&mut self) {
         let _already_ended = self.process.kill();
         let _already_waited = self.process.wait();
+        let log = self.log();
         if std::thread::panicking() {
-            let log = self.log();
-            let tail = log.lines().rev().take(30).collect::<Vec<_>>();
-            eprintln!(
-                "--- the proxy's last log lines, newest first:\n{}",
-                tail.join("\n")
-            );
+            let tail = log.lines().rev().take(30).collect::<Vec<_>>().join("\n");
+            eprintln!("--- the proxy's last log lines, newest first:\n{tail}");
+        } else {
+            assert!(!log.contains("panicked"), "the proxy panicked: {log}");
         }
     }
 }
