@@ -1,33 +1,10 @@
 //! Backends that refuse, hang, break off or aren't there: which status, how soon, and on what page.
 
-use crate::support::{
-    Backend, End, Response, TestProxy, WireError, assert_within, free_address, ok, until,
-};
+use crate::error_pages::assert_error_page;
+use crate::support::{Backend, End, TestProxy, WireError, assert_within, free_address, ok, until};
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-
-/// The page says what happened and carries the id that the log has, and asks for no repetition
-/// of a connection that is still good.
-#[track_caller]
-fn assert_error_page(response: &Response, status: u16) {
-    assert_eq!(response.status, status, "{}", response.text());
-    let id = response.request_id();
-    assert_eq!(id.len(), 24, "{id}");
-    let page = response.text();
-    assert!(page.contains(id), "no request id on the page: {page}");
-    assert!(
-        page.contains(&status.to_string()),
-        "no status on the page: {page}"
-    );
-    assert!(page.len() < 2000, "a short page");
-    assert!(
-        response
-            .head
-            .get("content-type")
-            .is_some_and(|kind| kind.starts_with("text/"))
-    );
-}
 
 /// An address whose connections are never completed: the queue of its listener is full.
 struct Blackhole {
@@ -333,46 +310,6 @@ fn a_client_that_leaves_in_mid_response_is_noticed_by_the_backend() {
     until("both sockets to be closed", || {
         (proxy.open_files() <= files).then_some(())
     });
-}
-
-#[test]
-fn json_for_those_who_ask_for_it() {
-    let proxy = TestProxy::builder("no-such-host.invalid:9090").start_alive();
-    let response = proxy.client().get_with("/", "Accept: application/json\r\n");
-    assert_eq!(response.status, 503);
-    assert_eq!(response.head.get("content-type"), Some("application/json"));
-    let page: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
-    assert_eq!(page["status"], 503);
-    assert_eq!(page["request_id"], response.request_id());
-
-    for accept in ["text/html,application/json;q=0.5", "*/*", "text/html"] {
-        let response = proxy
-            .client()
-            .get_with("/", &format!("Accept: {accept}\r\n"));
-        assert_error_page(&response, 503);
-    }
-}
-
-#[test]
-fn an_error_page_for_head_has_no_body() {
-    let proxy = TestProxy::builder("no-such-host.invalid:9090").start_alive();
-    let mut client = proxy.client();
-    for _ in 0..2 {
-        let response = client.exchange("HEAD", "/", "", "");
-        assert_eq!(response.status, 503);
-    }
-}
-
-/// What the client sent must not come back as markup.
-#[test]
-fn an_error_page_repeats_nothing_of_the_request() {
-    let proxy = TestProxy::builder("no-such-host.invalid:9090").start_alive();
-    let response = proxy.client().get_with(
-        "/?%3Cscript%3E'planted'",
-        "X-Request-Id: <script>planted\r\nUser-Agent: <script>planted\r\n",
-    );
-    assert_error_page(&response, 503);
-    assert!(!response.text().contains("planted"), "{}", response.text());
 }
 
 /// The upstream comes back by itself.

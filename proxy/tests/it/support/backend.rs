@@ -1,7 +1,8 @@
 //! A backend that keeps every byte it receives and answers what the test scripts.
 
+use super::message::Request;
 use super::net::{free_address, until};
-use super::wire::{Request, Wire, WireError};
+use super::wire::{Wire, WireError};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::HashMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

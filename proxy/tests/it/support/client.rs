@@ -1,6 +1,7 @@
 //! A client that says exactly what the test tells it to.
 
-use super::wire::{Response, Wire, WireError};
+use super::message::Response;
+use super::wire::{Wire, WireError};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 

@@ -1,9 +1,9 @@
 //! The proxy as its users run it: a process with an environment, two listeners and a log.
 
 use super::client::RawClient;
+use super::message::Response;
 use super::name_server::NameServer;
 use super::net::{free_address, until};
-use super::wire::Response;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
