@@ -99,7 +99,7 @@ fn short_and_long_syntaxes() {
         (
             "secrets: [{source: a, target: b, uid: '1', gid: 2, mode: 0440}]\n---\nsecrets: {a: {file: a}}\n",
             "secrets/0",
-            json!({"source": "a", "target": "/run/secrets/b", "uid": 1, "gid": 2, "mode": "0440"}),
+            json!({"source": "a", "target": "/run/secrets/b", "uid": "1", "gid": "2", "mode": "0440"}),
         ),
         (
             "secrets: [{source: a, target: /etc/b, mode: \"400\"}]\n---\nsecrets: {a: {file: a}}\n",
@@ -209,15 +209,15 @@ fn short_and_long_syntaxes() {
                 "replicas": 2,
                 "update_config": {"parallelism": 1, "delay": "0s", "order": "stop-first", "failure_action": "pause", "monitor": "0s"},
                 "resources": {
-                    "limits": {"cpus": "0.25", "memory": 64 << 20, "pids": 9},
-                    "reservations": {"memory": 32 << 20},
+                    "limits": {"cpus": "0.25", "memory": "67108864", "pids": 9},
+                    "reservations": {"memory": "33554432"},
                 },
             }),
         ),
         (
             "deploy: {resources: {limits: {cpus: '1.5', memory: 1gb, pids: -1}}}",
             "deploy/resources/limits",
-            json!({"cpus": "1.5", "memory": 1 << 30, "pids": -1}),
+            json!({"cpus": "1.5", "memory": "1073741824", "pids": -1}),
         ),
         (
             "deploy: {update_config: {order: start-first, delay: 10s, failure_action: rollback, parallelism: 0}}",

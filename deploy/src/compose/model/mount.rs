@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+use super::values::optional_string;
 use super::{FileMode, SecretName, VolumeKey, is_false};
 
 /// An entry of a service's `volumes`. Targets are absolute paths in the container.
@@ -89,10 +90,16 @@ pub struct SecretMount {
     /// Absolute path in the container; `/run/secrets/<source>` by default.
     pub target: String,
     /// Owner of the file in the container.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_string"
+    )]
     pub uid: Option<u32>,
     /// Group of the file in the container.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_string"
+    )]
     pub gid: Option<u32>,
     /// Permissions of the file in the container.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Cpus;
-use super::values::duration;
+use super::values::{duration, optional_string};
 
 /// `deploy`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -97,7 +97,10 @@ pub struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Cpus>,
     /// In bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_string"
+    )]
     pub memory: Option<u64>,
     /// Processes and threads; −1 for unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,7 +117,10 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Reservations {
     /// In bytes; a soft limit on one engine (the Engine API's `MemoryReservation`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "optional_string"
+    )]
     pub memory: Option<u64>,
 }
 

@@ -160,6 +160,15 @@ pub(super) fn optional_duration<S: Serializer>(
     value.map(format_duration).serialize(serializer)
 }
 
+/// Serialises a number that Compose takes as a string only.
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+pub(super) fn optional_string<T: fmt::Display, S: Serializer>(
+    value: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    value.as_ref().map(T::to_string).serialize(serializer)
+}
+
 /// The units of Compose's durations, largest first, in nanoseconds.
 const UNITS: [(&str, u128); 6] = [
     ("h", 3_600_000_000_000),
