@@ -148,7 +148,7 @@ fn the_start_and_every_change_of_the_upstream_are_logged() {
     until("the ejection in the log", || {
         let events = proxy.events();
         let about = |event: &&serde_json::Value| {
-            event["fields"].get("status").is_none() && event.to_string().contains(&address)
+            event["target"] != "access" && event.to_string().contains(&address)
         };
         (events.iter().filter(about).count() > before.min(1)).then_some(())
     });
@@ -233,7 +233,7 @@ fn clients_cannot_grow_the_metrics() {
 fn open_connections_are_counted_up_and_down() {
     let backend = Backend::answering(|_| ok("served"));
     let proxy = TestProxy::before(backend.address());
-    let open = || proxy.metric("proxy_client_connections", &[]);
+    let open = || proxy.metric("proxy_client_connections_open", &[]);
     let clients: Vec<_> = (0..20)
         .map(|_| {
             let mut client = proxy.client();

@@ -197,3 +197,27 @@ fn what_is_not_to_be_upgraded_is_not() {
         assert!(!request.head.has("http2-settings"), "{lines}");
     }
 }
+
+#[test]
+fn h2c_is_not_offered_beside_another_protocol() {
+    let backend = Backend::answering(|_| ok("plain"));
+    let proxy = TestProxy::before(backend.address());
+    for protocols in ["websocket, h2c", "h2c,websocket"] {
+        let lines = format!("Connection: Upgrade\r\nUpgrade: {protocols}\r\n");
+        assert_eq!(proxy.client().get_with("/", &lines).text(), "plain");
+        let request = backend.requests().pop().unwrap();
+        let offered = request.head.all("upgrade").join(",");
+        assert!(!offered.contains("h2c"), "{offered}");
+    }
+}
+
+/// Where a body ends and the new protocol begins could be read in two ways.
+#[test]
+fn a_request_with_a_body_is_not_upgraded() {
+    let backend = Backend::answering(|_| ok("plain"));
+    let proxy = TestProxy::before(backend.address());
+    let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let response = proxy.client().exchange("POST", "/", lines, "body");
+    assert_eq!(response.text(), "plain");
+    assert!(!backend.only_request().head.has("upgrade"));
+}

@@ -140,7 +140,7 @@ impl TestProxy {
             .collect()
     }
 
-    /// Waits for the access-log entry of the request with this id, and returns its fields.
+    /// Waits for the access-log entry of the request with this id.
     #[track_caller]
     pub(crate) fn access_entry(&self, request_id: &str) -> Value {
         until(&format!("an access-log entry for {request_id}"), || {
@@ -150,16 +150,12 @@ impl TestProxy {
         })
     }
 
-    /// The fields of every access-log entry so far: the events that have a `status`.
+    /// Every access-log entry so far.
     #[track_caller]
     pub(crate) fn access_entries(&self) -> Vec<Value> {
-        let fields = self
-            .events()
-            .into_iter()
-            .map(|mut event| event["fields"].take());
-        fields
-            .filter(|fields| fields.get("status").is_some())
-            .collect()
+        let mut events = self.events();
+        events.retain(|event| event["target"] == "access");
+        events
     }
 }
 
