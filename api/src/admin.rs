@@ -57,9 +57,17 @@ impl Admin {
 
 /// Adds the endpoints to an application.
 pub fn configure(app: &mut web::ServiceConfig) {
-    app.route("/healthz", web::get().to(healthz))
-        .route("/readyz", web::get().to(readyz))
-        .route("/metrics", web::get().to(metrics));
+    app.service(
+        web::resource("/healthz")
+            .route(web::get().to(healthz))
+            .route(web::head().to(healthz)),
+    )
+    .service(
+        web::resource("/readyz")
+            .route(web::get().to(readyz))
+            .route(web::head().to(readyz)),
+    )
+    .service(web::resource("/metrics").route(web::get().to(metrics)));
 }
 
 async fn healthz() -> &'static str {

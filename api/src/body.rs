@@ -1,13 +1,16 @@
 //! Reading a request's body within bounds: its own size, the time it takes, and the memory that all
 //! bodies take together.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::HttpRequest;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
 
 /// Longest time for a whole body to arrive.
@@ -64,7 +67,7 @@ impl BodyBudget {
     pub async fn read(
         &self,
         request: &HttpRequest,
-        payload: Payload,
+        payload: &mut Payload,
         limit: usize,
     ) -> Result<Body, BodyError> {
         let length = content_length(request);
@@ -125,7 +128,7 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
 }
 
 async fn collect(
-    mut payload: Payload,
+    payload: &mut Payload,
     length: Option<u64>,
     limit: usize,
     share: &mut Share,
@@ -159,4 +162,35 @@ async fn collect(
     } else {
         whole.freeze()
     })
+}
+
+/// Keeps what wasn't read of a body until its answer is sent. The server then closes the connection
+/// and reads on only for a short time; without it, it would read an endless body to the end.
+pub fn hold_unread(response: HttpResponse, payload: Payload) -> HttpResponse {
+    response.map_body(|_, body| {
+        BoxBody::new(Holding {
+            body,
+            _payload: payload,
+        })
+    })
+}
+
+struct Holding {
+    body: BoxBody,
+    _payload: Payload,
+}
+
+impl MessageBody for Holding {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
-use crate::admin::{self, Admin};
+use crate::admin::Admin;
 use crate::body::BodyBudget;
 use crate::coalescer::{Coalescer, Limits};
 use crate::configuration::Settings;
@@ -123,9 +123,13 @@ impl Application {
             workers = self.workers,
             "ready for requests"
         );
-        let recorder = self.recorder.clone();
-        let server = self.serve()?;
-        let admin_server = self.serve_admin()?;
+        let server = serve(
+            self.listener,
+            self.recorder.clone(),
+            self.workers,
+            self.write_timeout,
+        )?;
+        let admin_server = serve_admin(self.admin_listener, self.admin)?;
         let (handle, admin_handle) = (server.handle(), admin_server.handle());
         let mut serving = tokio::spawn(server);
         let admin_serving = tokio::spawn(admin_server);
@@ -137,48 +141,53 @@ impl Application {
         tracing::info!("stopping: answering what is in flight");
         self.draining.store(true, Ordering::Relaxed);
         handle.stop(true).await;
-        recorder.writes.drain().await;
+        self.recorder.writes.drain().await;
         admin_handle.stop(false).await;
         serving.await.map_err(io::Error::other)??;
         admin_serving.await.map_err(io::Error::other)??;
         tracing::info!("stopped");
         Ok(())
     }
+}
 
-    fn serve(&self) -> io::Result<Server> {
-        let recorder = self.recorder.clone();
-        // Whatever is in flight is answered within a write timeout; a body may have to arrive first.
-        let patience = self.write_timeout.as_secs() + LINGER.as_secs() + 1;
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(recorder.clone())
-                .configure(routes::configure)
-        })
-        .workers(self.workers)
-        .max_connections((MAX_CONNECTIONS / self.workers).max(1))
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(LINGER)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(patience)
-        .disable_signals()
-        .listen(self.listener.try_clone()?)?;
-        Ok(server.run())
-    }
+/// The public server. It owns its listener, so that connections are refused once it has stopped.
+fn serve(
+    listener: TcpListener,
+    recorder: web::Data<Recorder>,
+    workers: usize,
+    write_timeout: Duration,
+) -> io::Result<Server> {
+    // Whatever is in flight is answered within a write timeout; a body may have to arrive first.
+    let patience = write_timeout + LINGER + Duration::from_secs(1);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(recorder.clone())
+            .configure(routes::configure)
+    })
+    .workers(workers)
+    .max_connections((MAX_CONNECTIONS / workers).max(1))
+    .client_request_timeout(HEAD_TIMEOUT)
+    .client_disconnect_timeout(LINGER)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(patience.as_secs())
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
+}
 
-    fn serve_admin(&self) -> io::Result<Server> {
-        let admin = self.admin.clone();
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(admin.clone())
-                .configure(admin::configure)
-        })
-        .workers(1)
-        .max_connections(100)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .disable_signals()
-        .listen(self.admin_listener.try_clone()?)?;
-        Ok(server.run())
-    }
+/// The admin server: one thread is enough.
+fn serve_admin(listener: TcpListener, admin: web::Data<Admin>) -> io::Result<Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(admin.clone())
+            .configure(crate::admin::configure)
+    })
+    .workers(1)
+    .max_connections(100)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
 }
 
 fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartupError> {

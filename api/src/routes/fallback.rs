@@ -20,5 +20,5 @@ pub(super) async fn fallback(
     let response = HttpResponse::NotFound()
         .insert_header(ContentType::plaintext())
         .body("Not found\n");
-    recorder.counted(Route::Other, response)
+    recorder.finish(Route::Other, &request, payload, response)
 }

@@ -11,7 +11,11 @@ use crate::metrics::Route;
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Says hello from MongoDB.
-pub(super) async fn hello(request: HttpRequest, recorder: web::Data<Recorder>) -> HttpResponse {
+pub(super) async fn hello(
+    request: HttpRequest,
+    payload: web::Payload,
+    recorder: web::Data<Recorder>,
+) -> HttpResponse {
     let response = match *request.method() {
         Method::GET | Method::HEAD => greet(&recorder).await,
         Method::OPTIONS => HttpResponse::Ok().insert_header((ALLOW, METHODS)).finish(),
@@ -19,7 +23,7 @@ pub(super) async fn hello(request: HttpRequest, recorder: web::Data<Recorder>) -
             .insert_header((ALLOW, METHODS))
             .finish(),
     };
-    recorder.counted(Route::Hello, response)
+    recorder.finish(Route::Hello, &request, payload, response)
 }
 
 async fn greet(recorder: &Recorder) -> HttpResponse {

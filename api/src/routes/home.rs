@@ -1,13 +1,12 @@
 //! `/`, any method: records the request and answers with the document's id.
 
-use actix_http::ConnectionType;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 
-use super::{Recorder, ok, unavailable, wants_to_leave_http};
+use super::{Recorder, ok, unavailable};
 use crate::body::BodyError;
 use crate::coalescer::WriteError;
 use crate::document::Received;
@@ -19,26 +18,20 @@ const UNAVAILABLE: &str = "Mongo is not available";
 /// Records a request.
 pub(super) async fn home(
     request: HttpRequest,
-    payload: web::Payload,
+    mut payload: web::Payload,
     recorder: web::Data<Recorder>,
 ) -> HttpResponse {
-    let mut response = match record(&request, payload, &recorder).await {
+    let response = match record(&request, &mut payload, &recorder).await {
         Ok(id) => ok(format!("Request information stored successfully: {id}\n")),
         Err(refusal) => refusal,
     };
-    if wants_to_leave_http(&request) || response.status().is_client_error() {
-        // After a refused body nobody knows how much of it is still to come.
-        response
-            .head_mut()
-            .set_connection_type(ConnectionType::Close);
-    }
-    recorder.counted(Route::Home, response)
+    recorder.finish(Route::Home, &request, payload, response)
 }
 
 /// Returns the id under which MongoDB has the request, or the answer that says why it hasn't.
 async fn record(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: &mut web::Payload,
     recorder: &Recorder,
 ) -> Result<ObjectId, HttpResponse> {
     let at = DateTime::now();

@@ -7,11 +7,12 @@ mod home;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::ConnectionType;
 use actix_web::http::Method;
 use actix_web::http::header::{ContentType, HeaderName, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::body::BodyBudget;
+use crate::body::{BodyBudget, hold_unread};
 use crate::coalescer::Coalescer;
 use crate::metrics::{Metrics, RequestLabels, Route};
 use crate::store::MongoStore;
@@ -41,14 +42,25 @@ pub fn configure(app: &mut web::ServiceConfig) {
 }
 
 impl Recorder {
-    /// Counts an answer on its way out.
-    fn counted(&self, route: Route, response: HttpResponse) -> HttpResponse {
+    /// Counts an answer on its way out, and ends the connection after it where that has to be.
+    fn finish(
+        &self,
+        route: Route,
+        request: &HttpRequest,
+        payload: web::Payload,
+        mut response: HttpResponse,
+    ) -> HttpResponse {
         let labels = RequestLabels {
             route,
             status: response.status().as_u16(),
         };
         self.metrics.requests.get_or_create(&labels).inc();
-        response
+        if wants_to_leave_http(request) {
+            response
+                .head_mut()
+                .set_connection_type(ConnectionType::Close);
+        }
+        hold_unread(response, payload)
     }
 }
 

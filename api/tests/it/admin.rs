@@ -1,0 +1,51 @@
+//! The admin port, and that the public one doesn't have it.
+
+use crate::support::{get, post, send, spawn_app};
+
+#[tokio::test]
+async fn health_readiness_and_metrics() {
+    let app = spawn_app().await;
+    assert_eq!(get(app.admin, "/healthz").await.body, "ok\n");
+    assert_eq!(get(app.admin, "/readyz").await.body, "ready\n");
+    for _ in 0..3 {
+        assert_eq!(post(app.address, b"x").await.status, 200);
+    }
+    assert_eq!(get(app.address, "/nothing").await.status, 404);
+    let metrics = get(app.admin, "/metrics").await;
+    assert!(
+        metrics
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
+    for line in [
+        "api_http_requests_total{route=\"home\",status=\"200\"} 3",
+        "api_http_requests_total{route=\"other\",status=\"404\"} 1",
+        "api_write_batch_documents_sum 3.0",
+        "api_write_queue_documents 0",
+        "api_mongo_up 1",
+    ] {
+        assert!(
+            metrics.body.contains(line),
+            "{line} isn't in {}",
+            metrics.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_survived() {
+    let app = spawn_app().await;
+    assert_eq!(
+        send(app.admin, "\x16\x03\x01\0\0\r\n\r\n").await.status,
+        400
+    );
+    assert_eq!(get(app.admin, "/").await.status, 404);
+    assert_eq!(
+        send(app.admin, "POST /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .status,
+        405
+    );
+    assert_eq!(get(app.admin, "/healthz").await.status, 200);
+}

@@ -1,0 +1,111 @@
+//! The command line: exit codes and messages.
+
+use std::process::{Command, Output};
+
+use crate::support::{Process, shared_mongo_uri};
+
+fn api(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_api"))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn assert_refused(output: &Output, code: i32, texts: &[&str]) {
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    for text in texts {
+        assert!(message.contains(text), "{text:?} isn't in {message:?}");
+    }
+}
+
+#[test]
+fn help_lists_the_settings_with_their_defaults() {
+    let output = api(&["--help"], &[]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in [
+        "API_MONGO_URI",
+        "[default: mongodb://mongo:27017]",
+        "API_WORKERS",
+        "1MiB",
+    ] {
+        assert!(text.contains(expected), "{expected} isn't in {text}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_used_exit_with_2() {
+    let bad = api(&[], &[("API_MAX_BODY", "lots")]);
+    assert_refused(&bad, 2, &["API_MAX_BODY", "\"lots\"", "15MiB"]);
+    assert_refused(
+        &api(&[], &[("API_MAXBODY", "1")]),
+        2,
+        &["API_MAXBODY", "API_MAX_BODY"],
+    );
+    assert_refused(
+        &api(&["--config", "/no/such.toml"], &[]),
+        2,
+        &["/no/such.toml"],
+    );
+    assert_refused(&api(&["--nonsense"], &[]), 2, &["--nonsense"]);
+    assert_refused(
+        &api(&[], &[("RUST_LOG", "a=b=c")]),
+        2,
+        &["RUST_LOG", "a=b=c"],
+    );
+    let missing = api(
+        &[],
+        &[
+            ("API_LISTEN", "127.0.0.1:0"),
+            ("API_ADMIN_LISTEN", "127.0.0.1:0"),
+            ("API_MONGO_USERNAME", "api"),
+            ("API_MONGO_PASSWORD_FILE", "/no/such/file"),
+        ],
+    );
+    assert_refused(
+        &missing,
+        2,
+        &["API_MONGO_PASSWORD_FILE", "/no/such/file", "No such file"],
+    );
+}
+
+#[test]
+fn a_taken_port_exits_with_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_refused(
+        &api(&[], &[("API_LISTEN", &address)]),
+        1,
+        &["API_LISTEN", &address],
+    );
+}
+
+#[tokio::test]
+async fn healthcheck_asks_the_running_api() {
+    let away = Process::start(&[("API_MONGO_URI", "mongodb://127.0.0.1:1")]);
+    let admin = away.admin.to_string();
+    let environment = [("API_ADMIN_LISTEN", admin.as_str())];
+    assert!(api(&["healthcheck"], &environment).status.success());
+    let not_ready = api(&["healthcheck", "--ready"], &environment);
+    assert_refused(&not_ready, 1, &["503", "not ready"]);
+    drop(away);
+    assert_refused(
+        &api(&["healthcheck"], &environment),
+        1,
+        &["no answer from", &admin],
+    );
+
+    let uri = shared_mongo_uri().await;
+    let here = Process::start(&[("API_MONGO_URI", &uri)]);
+    // Every address of the machine includes the loopback one.
+    let everywhere = here.admin.to_string().replace("127.0.0.1", "0.0.0.0");
+    let environment = [("API_ADMIN_LISTEN", everywhere.as_str())];
+    let ready = api(&["healthcheck", "--ready"], &environment);
+    assert!(
+        ready.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ready.stderr)
+    );
+}

@@ -1,0 +1,20 @@
+//! The API's behaviour as its users see it: HTTP, command line, documents in a real MongoDB.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on fails"
+)]
+
+mod support;
+
+mod admin;
+mod answers;
+mod cli;
+mod coalescing;
+mod credentials;
+mod limits;
+mod outage;
+mod parity;
+mod recording;
+mod shutdown;

@@ -1,0 +1,52 @@
+//! SIGTERM: what is in flight is answered, and then the process ends with 0.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::support::{Process, Response, eventually, get, shared_mongo_uri};
+
+#[tokio::test]
+async fn requests_in_flight_are_answered() {
+    let uri = shared_mongo_uri().await;
+    let mut process = Process::start(&[("API_MONGO_URI", &uri), ("API_DATABASE", "shutdown")]);
+    eventually("ready", Duration::from_secs(20), || async {
+        (get(process.admin, "/readyz").await.status == 200).then_some(())
+    })
+    .await;
+
+    let mut idle = TcpStream::connect(process.address).await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        .await
+        .unwrap();
+    Response::read(&mut idle, false).await.unwrap();
+    let mut busy = TcpStream::connect(process.address).await.unwrap();
+    busy.write_all(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nha")
+        .await
+        .unwrap();
+    // An answer on a later connection means that the earlier bytes have been seen too.
+    get(process.address, "/").await;
+
+    process.terminate();
+    eventually("readiness fails", Duration::from_secs(5), || async {
+        (get(process.admin, "/readyz").await.status == 503).then_some(())
+    })
+    .await;
+    eventually(
+        "new connections are refused",
+        Duration::from_secs(5),
+        || async { TcpStream::connect(process.address).await.err() },
+    )
+    .await;
+    assert!(
+        Response::read(&mut idle, false).await.is_none(),
+        "idle connections are closed"
+    );
+
+    busy.write_all(b"lf").await.unwrap();
+    let response = Response::read(&mut busy, false).await.unwrap();
+    assert_eq!(response.status, 200, "{}", response.body);
+    assert_eq!(response.header("connection"), Some("close"));
+    assert!(process.ended(Duration::from_secs(10)).await.success());
+}

@@ -1,0 +1,160 @@
+//! The application under test: in this process, or as the binary.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use api::configuration::Settings;
+use api::startup::Application;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
+use mongodb::{Client, Collection};
+
+use super::{shared_mongo_uri, unique_name};
+
+/// The application in this process, on ports of its own.
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) collection: Collection<Document>,
+}
+
+impl TestApp {
+    /// The document with this id.
+    pub(crate) async fn document(&self, id: ObjectId) -> Document {
+        let found = self.collection.find_one(doc! { "_id": id }).await.unwrap();
+        found.unwrap_or_else(|| panic!("{id} was answered, so it must be in the database"))
+    }
+
+    /// How many documents there are.
+    pub(crate) async fn count(&self) -> u64 {
+        self.collection.count_documents(doc! {}).await.unwrap()
+    }
+}
+
+/// Starts the application on the shared MongoDB, with a database of its own.
+pub(crate) async fn spawn_app() -> TestApp {
+    spawn_app_with(&shared_mongo_uri().await, &[]).await
+}
+
+/// Starts the application on a MongoDB with further settings.
+pub(crate) async fn spawn_app_with(mongo_uri: &str, settings: &[(&str, &str)]) -> TestApp {
+    let database = unique_name("db").chars().rev().take(38).collect::<String>();
+    let mut environment = HashMap::from([
+        ("API_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+        ("API_ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+        ("API_MONGO_URI".to_owned(), mongo_uri.to_owned()),
+        ("API_DATABASE".to_owned(), database),
+        ("API_WORKERS".to_owned(), "2".to_owned()),
+    ]);
+    environment.extend(
+        settings
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+    );
+    let settings = Settings::from_sources(None, Some(environment)).unwrap();
+    let client = Client::with_uri_str(mongo_uri).await.unwrap();
+    let collection = client
+        .database(&settings.mongo.database)
+        .collection(&settings.mongo.collection);
+    let application = Application::build(settings).await.unwrap();
+    let app = TestApp {
+        address: application.address().unwrap(),
+        admin: application.admin_address().unwrap(),
+        collection,
+    };
+    tokio::spawn(application.run_until_stopped(std::future::pending()));
+    app
+}
+
+/// The binary, killed on drop.
+pub(crate) struct Process {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) log: Vec<String>,
+}
+
+impl Process {
+    /// Starts the binary and waits until it says where it listens.
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_api"))
+            .env("API_LISTEN", "127.0.0.1:0")
+            .env("API_ADMIN_LISTEN", "127.0.0.1:0")
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            stdout
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut process = Self {
+            child,
+            lines,
+            address: nowhere,
+            admin: nowhere,
+            log: Vec::new(),
+        };
+        let ready = process.wait_for_log("ready for requests");
+        process.address = ready["listen"].as_str().unwrap().parse().unwrap();
+        process.admin = ready["admin"].as_str().unwrap().parse().unwrap();
+        process
+    }
+
+    /// Waits for a JSON log line with this text in it.
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> serde_json::Value {
+        loop {
+            let line = self
+                .lines
+                .recv_timeout(Duration::from_secs(20))
+                .unwrap_or_else(|_| panic!("no log line has {text:?}: {:#?}", self.log));
+            self.log.push(line.clone());
+            if line.contains(text) {
+                return serde_json::from_str(&line).expect("log lines are JSON off a terminal");
+            }
+        }
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the end, which must come within `limit`.
+    pub(crate) async fn ended(&mut self, limit: Duration) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                self.log.extend(self.lines.iter());
+                return status;
+            }
+            assert!(started.elapsed() < limit, "still running after {limit:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails if it has ended already, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

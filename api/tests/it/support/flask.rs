@@ -1,0 +1,83 @@
+//! The Flask application, in a virtual environment under `target/`.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A running Flask application, killed on drop.
+pub(crate) struct Flask {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Flask {
+    /// Starts the application on a database.
+    pub(crate) fn start(mongo_uri: &str, database: &str) -> Self {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flask");
+        let mut child = Command::new(python(&sources.join("requirements.txt")))
+            .arg(sources.join("app.py"))
+            .args([mongo_uri, database])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut port)
+            .unwrap();
+        let port = port
+            .trim()
+            .parse()
+            .expect("Flask should say which port it listens on");
+        Self {
+            child,
+            address: ([127, 0, 0, 1], port).into(),
+        }
+    }
+}
+
+impl Drop for Flask {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The interpreter of a virtual environment with the requirements, made if it isn't there yet.
+fn python(requirements: &Path) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let lock = File::create(folder.join("flask.lock")).unwrap();
+    lock.lock().unwrap();
+    let venv = folder.join("flask");
+    let python = venv.join("bin/python");
+    let installed = venv.join("requirements.txt");
+    let wanted = std::fs::read(requirements).unwrap();
+    if std::fs::read(&installed).ok().as_ref() != Some(&wanted) {
+        command(
+            "python3",
+            &[
+                "-m".as_ref(),
+                "venv".as_ref(),
+                "--clear".as_ref(),
+                venv.as_ref(),
+            ],
+        );
+        let install = ["-m", "pip", "install", "--quiet", "--requirement"].map(Path::new);
+        command(
+            python.to_str().unwrap(),
+            &[&install[..], &[requirements]].concat(),
+        );
+        std::fs::write(installed, wanted).unwrap();
+    }
+    python
+}
+
+fn command(program: &str, arguments: &[&Path]) {
+    let status = Command::new(program)
+        .args(arguments)
+        .status()
+        .expect("python3 should be there");
+    assert!(status.success(), "{program} {arguments:?}: {status}");
+}

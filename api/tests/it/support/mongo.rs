@@ -1,0 +1,183 @@
+//! A real mongod in a container, from the image that `CAUSEWAY_MONGO_IMAGE` names.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mongodb::Client;
+use mongodb::bson::doc;
+
+use super::eventually;
+
+/// Marks what tests have started.
+const LABEL: &str = "dev.causeway.test=1";
+
+/// After this a container ends and removes itself, even if its test was killed.
+const LIFETIME: &str = "15m";
+
+/// How long a mongod may take to start; minutes of load on a small machine included.
+const START: Duration = Duration::from_secs(60);
+
+/// A mongod of one's own, removed on drop.
+#[derive(Debug)]
+pub(crate) struct Mongo {
+    container: String,
+    port: u16,
+}
+
+impl Mongo {
+    /// Starts a mongod and waits until it answers.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a mongod whose only user is root, with this password.
+    pub(crate) async fn start_with_root(password: &str) -> Self {
+        let password = format!("MONGO_INITDB_ROOT_PASSWORD={password}");
+        Self::start_with(&[
+            "--env",
+            "MONGO_INITDB_ROOT_USERNAME=root",
+            "--env",
+            &password,
+        ])
+        .await
+    }
+
+    async fn start_with(options: &[&str]) -> Self {
+        // The port stays the same when the container is stopped and started.
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let container = run(&unique_name("mongo"), port, options);
+        let mongo = Self { container, port };
+        wait_for(&mongo.uri()).await;
+        mongo
+    }
+
+    /// Where it listens, without credentials.
+    pub(crate) fn uri(&self) -> String {
+        format!("mongodb://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub(crate) fn kill(&self) {
+        docker(&["kill", &self.container]);
+    }
+
+    /// Starts it again.
+    pub(crate) fn start_again(&self) {
+        docker(&["start", &self.container]);
+    }
+
+    /// Freezes it: connections stay open and nothing answers.
+    pub(crate) fn pause(&self) {
+        docker(&["pause", &self.container]);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn unpause(&self) {
+        docker(&["unpause", &self.container]);
+    }
+}
+
+impl Drop for Mongo {
+    fn drop(&mut self) {
+        docker(&["rm", "--force", "--volumes", &self.container]);
+    }
+}
+
+/// The MongoDB that tests share, which only have databases of their own in it: `TEST_MONGO_URI`, or
+/// one that the first test of a run starts and that ends by itself.
+pub(crate) async fn shared_mongo_uri() -> String {
+    if let Ok(uri) = std::env::var("TEST_MONGO_URI") {
+        return uri;
+    }
+    let uri = {
+        let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("mongo.lock")).unwrap();
+        lock.lock().unwrap();
+        let run_id =
+            std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string());
+        let name = format!("causeway-test-shared-{run_id}");
+        let port = published_port(&name).unwrap_or_else(|| {
+            run(&name, 0, &["--rm"]);
+            published_port(&name).expect("a started container has a port")
+        });
+        format!("mongodb://127.0.0.1:{port}")
+    };
+    wait_for(&uri).await;
+    uri
+}
+
+/// A name that no other test has.
+pub(crate) fn unique_name(what: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!(
+        "causeway-test-{what}-{}-{nanos}-{count}",
+        std::process::id()
+    )
+}
+
+/// Starts a container and returns its id.
+fn run(name: &str, port: u16, options: &[&str]) -> String {
+    let image = std::env::var("CAUSEWAY_MONGO_IMAGE")
+        .unwrap_or_else(|_| "causeway/base-mongo:local".to_owned());
+    let publish = format!("127.0.0.1:{port}:27017");
+    let start = format!("exec timeout {LIFETIME} docker-entrypoint.sh mongod --quiet");
+    let mut arguments = vec![
+        "run",
+        "--detach",
+        "--label",
+        LABEL,
+        "--name",
+        name,
+        "--publish",
+        &publish,
+    ];
+    arguments.extend(["--entrypoint", "bash"]);
+    arguments.extend(options);
+    arguments.extend([&image, "-c", &start]);
+    docker(&arguments)
+}
+
+fn published_port(name: &str) -> Option<u16> {
+    let output = Command::new("docker")
+        .args(["port", name, "27017/tcp"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().next()?.rsplit_once(':')?.1.parse().ok()
+}
+
+async fn wait_for(uri: &str) {
+    let client = Client::with_uri_str(format!("{uri}/?serverSelectionTimeoutMS=500"))
+        .await
+        .unwrap();
+    let database = client.database("admin");
+    eventually("MongoDB answers", START, || async {
+        database.run_command(doc! { "ping": 1 }).await.ok()
+    })
+    .await;
+}
+
+fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker")
+        .args(arguments)
+        .output()
+        .expect("docker should be there");
+    assert!(
+        output.status.success(),
+        "docker {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
