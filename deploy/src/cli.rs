@@ -51,6 +51,9 @@ pub enum Command {
     Verify,
     /// Print the file with everything resolved
     Config,
+    /// Report on the network namespace that this runs in, as JSON
+    #[command(hide = true)]
+    Probe(Probe),
 }
 
 /// Which images are made anew.
@@ -113,6 +116,14 @@ pub struct Scale {
     /// How long a container may take to become ready
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+}
+
+/// `deploy probe`.
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// What to find out, as JSON; several pieces are joined; without any, standard input is read
+    #[arg(value_name = "REQUEST")]
+    pub request: Vec<String>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -19,6 +19,7 @@ pub mod output;
 pub mod plan;
 pub mod preflight;
 pub mod prepare;
+pub mod probe;
 pub mod remove;
 pub mod rollout;
 pub mod secrets;

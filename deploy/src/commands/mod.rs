@@ -4,6 +4,7 @@ mod config;
 mod down;
 mod logs;
 mod plan;
+mod probe;
 mod ps;
 mod scale;
 mod up;
@@ -42,6 +43,9 @@ impl Context {
 
 /// Runs the command line to its end.
 pub fn run(cli: Cli) -> ExitCode {
+    if let Command::Probe(args) = &cli.command {
+        return probe::run(args);
+    }
     let output = Output::new(cli.json, cli.no_color);
     let mut options = LoadOptions::from_process(cli.file);
     options.project_name = cli.project;
@@ -94,6 +98,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Scale(args) => scale::run(context, args).await,
         Command::Verify => verify::run(context).await,
         Command::Config => config::run(context),
+        // Answered by `run`: it needs neither an engine nor a Compose file.
+        Command::Probe(_) => Ok(()),
     }
 }
 
