@@ -15,7 +15,7 @@ use crate::output::{Task, text};
 
 /// How often the engine is asked.
 const INTERVAL: Duration = Duration::from_millis(150);
-/// A container without a health check has to stay up this long after its start.
+/// A container without a health check has to stay up this long without a restart.
 const SETTLE: Duration = Duration::from_secs(1);
 /// On top of what the health check itself may take.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -61,7 +61,9 @@ pub async fn wait(
     task: &Task<'_>,
 ) -> Result<&'static str> {
     let begun = Instant::now();
-    let mut restarts_before = None;
+    // A container that was just started has restarted as often as the engine says.
+    let mut restarts_before = gate.fresh.then_some(0);
+    let mut steady = (0, Instant::now());
     loop {
         let inspected = engine
             .docker()
@@ -70,8 +72,15 @@ pub async fn wait(
             .doing(|| format!("inspect container {name}"))?;
         let restarts = inspected.restart_count.unwrap_or(0);
         let restarted = restarts - *restarts_before.get_or_insert(restarts);
+        let running = inspected
+            .state
+            .as_ref()
+            .is_some_and(|it| it.running == Some(true));
+        if !running || steady.0 != restarts {
+            steady = (restarts, Instant::now());
+        }
         let check = healthcheck(&inspected);
-        let reason = match verdict(&inspected, gate, begun.elapsed(), restarted) {
+        let reason = match verdict(&inspected, gate, steady.1.elapsed(), restarted) {
             Verdict::Reached(what) => return Ok(what),
             Verdict::Failed(reason) => reason,
             Verdict::Waiting(what) => {
@@ -97,7 +106,7 @@ enum Verdict {
 fn verdict(
     inspected: &ContainerInspectResponse,
     gate: Gate,
-    waited: Duration,
+    steady: Duration,
     restarted: i64,
 ) -> Verdict {
     let Some(state) = &inspected.state else {
@@ -135,7 +144,7 @@ fn verdict(
         (Status::RUNNING, Goal::Up | Goal::Healthy) => {
             let health = state.health.as_ref().and_then(|health| health.status);
             match (healthcheck(inspected), health) {
-                (None, _) if gate.fresh && waited < SETTLE => Verdict::Waiting("starting"),
+                (None, _) if gate.fresh && steady < SETTLE => Verdict::Waiting("starting"),
                 (None, _) => Verdict::Reached("running"),
                 (Some(_), Some(HealthStatusEnum::HEALTHY)) => Verdict::Reached("healthy"),
                 (Some(_), Some(HealthStatusEnum::UNHEALTHY)) if gate.fresh => {

@@ -9,7 +9,10 @@ pub(super) fn run(context: &Context) -> Result<()> {
         context.output.document(&project);
     } else {
         let yaml = project.to_yaml().map_err(|err| {
-            Error::failed(format!("the project can't be written as YAML: {err}"), "use `--json`")
+            Error::failed(
+                format!("the project can't be written as YAML: {err}"),
+                "use `--json`",
+            )
         })?;
         context.output.line(yaml.trim_end());
     }

@@ -26,6 +26,9 @@ const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);
 /// Lines of the build's output that a failure shows.
 const LAST_LINES: usize = 30;
 
+/// Of a line of progress; a Dockerfile's step may be a whole script.
+const WIDTH: usize = 100;
+
 /// Over everything that goes into the build: files, Dockerfile, arguments, target, labels.
 pub async fn hash(build: &Build) -> Result<String> {
     let spec = build.clone();
@@ -89,9 +92,9 @@ pub async fn run(
         {
             let line = text::escape(line).into_owned();
             if line.starts_with("Step ") {
-                task.state(&line);
+                task.state(&text::shorten(&line, WIDTH));
             } else {
-                task.detail(&line);
+                task.detail(&text::shorten(&line, WIDTH));
             }
             if last.len() == LAST_LINES {
                 last.pop_front();

@@ -26,6 +26,14 @@ pub fn printable(bytes: &[u8]) -> String {
     escape(text.trim_end_matches(['\r', '\n'])).into_owned()
 }
 
+/// At most `width` characters of a line, with `…` where it was cut.
+pub fn shorten(line: &str, width: usize) -> Cow<'_, str> {
+    match line.char_indices().nth(width) {
+        None => Cow::Borrowed(line),
+        Some((end, _)) => Cow::Owned(format!("{}…", line[..end].trim_end())),
+    }
+}
+
 /// `2.3s`, `1m05s`.
 pub fn duration(duration: std::time::Duration) -> String {
     let seconds = duration.as_secs();
@@ -45,6 +53,12 @@ mod tests {
         assert_eq!(escape("a\x1b[2Jb\u{9b}c\td"), "a\\u{1b}[2Jb\\u{9b}c\td");
         assert_eq!(printable(b"line\r\n"), "line");
         assert_eq!(printable(b"\xff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn long_lines_are_cut_between_characters() {
+        assert_eq!(shorten("häuser", 6), "häuser");
+        assert_eq!(shorten("häuser", 2), "hä…");
     }
 
     #[test]

@@ -77,10 +77,11 @@ pub async fn run(engine: &Engine, output: &Output, project: &Project) -> Result<
     }
     if failed.is_empty() {
         let time = text::duration(begun.elapsed());
-        output.line(&format!(
-            "verified: {} checks passed in {time}",
-            checks.len()
-        ));
+        output.line(&match checks.len() {
+            0 => "verified: nothing is published, so there was nothing to check".to_owned(),
+            1 => format!("verified: 1 check passed in {time}"),
+            n => format!("verified: {n} checks passed in {time}"),
+        });
         return Ok(());
     }
     Err(Error::failed(

@@ -1,0 +1,64 @@
+//! Images that are built.
+
+use crate::stack::{IMAGE, Stack};
+
+fn stack(test: &str) -> Stack {
+    let stack = Stack::with(
+        test,
+        "services:\n  web: {<<: *app, image: 'PROJECT:1', build: {context: ., args: {GREETING: hello}}}\n",
+    );
+    stack.write(".dockerignore", "*\n!site\n");
+    stack.write("site/index.html", "one");
+    stack.write("Dockerfile", &format!("FROM {IMAGE}\nARG GREETING\nCOPY site/index.html /site/\nRUN echo $GREETING > /site/greeting\n"));
+    stack
+}
+
+fn read(stack: &Stack, path: &str) -> String {
+    crate::stack::docker(&["exec", &stack.name("web-1"), "cat", path])
+}
+
+#[test]
+fn built_when_its_sources_changed_and_only_then() {
+    let stack = stack("build");
+    stack
+        .ok(&["up"])
+        .assert_says(&["+ build", "not built yet", "Step 1/"]);
+    assert_eq!(read(&stack, "/site/index.html"), "one");
+    assert_eq!(read(&stack, "/site/greeting"), "hello\n");
+    let first = stack.id("web-1");
+
+    stack.write("README.md", "not part of the context");
+    stack.ok(&["up"]).assert_says(&["no changes"]);
+
+    // Part of the context but not of the image: built again, yet nothing is restarted.
+    stack.write("site/unused", "x");
+    stack.ok(&["up"]).assert_says(&["its sources changed"]);
+    assert_eq!(stack.id("web-1"), first);
+
+    stack.write("site/index.html", "two");
+    stack
+        .ok(&["up"])
+        .assert_says(&["its sources changed", "if the result differs"]);
+    assert_ne!(stack.id("web-1"), first);
+    assert_eq!(read(&stack, "/site/index.html"), "two");
+
+    stack.ok(&["up", "--build"]).assert_says(&["--build"]);
+    stack.ok(&["up"]).assert_says(&["no changes"]);
+}
+
+#[test]
+fn a_failing_build_shows_its_last_lines() {
+    let stack = stack("nobuild");
+    stack.write(
+        "Dockerfile",
+        &format!("FROM {IMAGE}\nRUN echo missing header; false\n"),
+    );
+    stack
+        .fails(1, &["up"])
+        .assert_says(&["missing header", "returned a non-zero code"]);
+    assert!(stack.containers().is_empty());
+
+    stack
+        .compose("services:\n  web: {<<: *app, image: 'PROJECT:1', build: {context: ./nowhere}}\n");
+    stack.fails(1, &["up"]).assert_says(&["nowhere"]);
+}

@@ -1,0 +1,78 @@
+//! Generated secrets.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use crate::stack::{Stack, docker};
+
+const SERVICES: &str = "
+services:
+  db: {<<: *app, user: '4711:4712', secrets: [password]}
+  app: {<<: *app, user: '4711:4712', secrets: [password]}
+  free: {<<: *app}
+secrets:
+  password: {file: ./secrets/password, x-generate: password}
+";
+
+#[test]
+fn generated_once_private_and_never_shown() {
+    let stack = Stack::with("secret", SERVICES);
+    let up = stack.ok(&["up"]);
+    let file = stack.path().join("secrets/password");
+    let password = fs::read_to_string(&file).unwrap();
+    assert!(password.len() >= 32 && password.chars().all(|c| c.is_ascii_alphanumeric()));
+    let directory = fs::metadata(file.parent().unwrap()).unwrap();
+    assert_eq!(directory.permissions().mode() & 0o777, 0o700);
+    let meta = fs::metadata(&file).unwrap();
+    if directory.uid() == 0 {
+        // As root the file can be given to its readers.
+        assert_eq!(
+            (meta.permissions().mode() & 0o777, meta.uid(), meta.gid()),
+            (0o600, 4711, 4712)
+        );
+    } else {
+        assert_eq!(meta.permissions().mode() & 0o777, 0o644);
+        up.assert_says(&["note: ", "0644"]);
+    }
+    let seen = docker(&["exec", &stack.name("db-1"), "cat", "/run/secrets/password"]);
+    assert_eq!(seen, password);
+
+    let everything = format!(
+        "{}{}{}{}{}",
+        up.text,
+        stack.inspect("db-1"),
+        stack.ok(&["plan", "--json"]).text,
+        stack.ok(&["config"]).text,
+        stack.ok(&["logs"]).text
+    );
+    assert!(
+        !everything.contains(&password),
+        "the password is nowhere to be read"
+    );
+
+    stack.ok(&["down", "--volumes"]);
+    stack.ok(&["up"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), password, "kept");
+}
+
+#[test]
+fn a_changed_secret_recreates_its_readers() {
+    let stack = Stack::with("rotated", SERVICES);
+    stack.ok(&["up"]);
+    let (db, app, free) = (stack.id("db-1"), stack.id("app-1"), stack.id("free-1"));
+    fs::write(stack.path().join("secrets/password"), "another").unwrap();
+    let up = stack.ok(&["up"]);
+    up.assert_says(&["secret_contents.password: (old value, hidden) → (new value, hidden)"]);
+    assert_ne!(stack.id("db-1"), db);
+    assert_ne!(stack.id("app-1"), app);
+    assert_eq!(stack.id("free-1"), free);
+}
+
+#[test]
+fn a_missing_secret_that_may_not_be_generated_is_an_error() {
+    let stack = Stack::with("nosecret", &SERVICES.replace(", x-generate: password", ""));
+    stack
+        .fails(1, &["up"])
+        .assert_says(&["secret password", "x-generate"]);
+    assert!(stack.containers().is_empty());
+}
