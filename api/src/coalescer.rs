@@ -179,18 +179,23 @@ impl Coalescer {
         let queued_at = Instant::now();
         let deadline = queued_at + self.write_timeout;
         let (answer, answered) = oneshot::channel();
-        self.shared.push(Entry {
+        let entry = Entry {
             id,
             document,
             queued_at,
             deadline,
             answer,
-        })?;
-        match timeout_at(deadline, answered).await {
-            Ok(Ok(fate)) => fate,
-            // Dropped unsent by the lane, which saw the deadline pass before we did.
-            Ok(Err(_)) | Err(_) => Err(WriteError::TimedOut),
-        }
+        };
+        let fate = match self.shared.push(entry) {
+            Err(refusal) => Err(refusal),
+            Ok(()) => match timeout_at(deadline, answered).await {
+                Ok(Ok(fate)) => fate,
+                // Dropped unsent by the lane, which saw the deadline pass before we did.
+                Ok(Err(_)) | Err(_) => Err(WriteError::TimedOut),
+            },
+        };
+        self.shared.metrics.answered(&fate);
+        fate
     }
 
     /// Refuses new documents from now on, and waits until the accepted ones are answered: at most
@@ -241,11 +246,14 @@ impl Shared {
             arrival.as_mut().enable();
             {
                 let mut queue = self.queue();
-                let batch = self.take(&mut queue);
+                let (batch, expired) = self.take(&mut queue);
+                let done = queue.draining && queue.entries.is_empty();
+                drop(queue);
+                log_fate(&expired, "not written: timed out in the queue");
                 if !batch.is_empty() {
                     return Some(batch);
                 }
-                if queue.draining {
+                if done {
                     return None;
                 }
             }
@@ -253,32 +261,28 @@ impl Shared {
         }
     }
 
-    /// Takes a batch from the front, leaving out what nobody waits for any more.
-    fn take(&self, queue: &mut Queue) -> Vec<Entry> {
+    /// Takes a batch from the front, and the ids of what nobody waits for any more.
+    fn take(&self, queue: &mut Queue) -> (Vec<Entry>, Vec<ObjectId>) {
         let now = Instant::now();
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        while let Some(entry) = queue.entries.front() {
+        let (mut batch, mut expired, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some(entry) = queue.entries.pop_front() {
             let size = entry.document.as_bytes().len();
-            if batch.len() >= self.limits.batch_documents
-                || (!batch.is_empty() && bytes + size > self.limits.batch_bytes)
-            {
+            let full = batch.len() >= self.limits.batch_documents
+                || (!batch.is_empty() && bytes + size > self.limits.batch_bytes);
+            if full {
+                queue.entries.push_front(entry);
                 break;
             }
-            let Some(entry) = queue.entries.pop_front() else {
-                break;
-            };
             queue.bytes -= size;
             if entry.deadline <= now {
-                self.metrics.expired();
-                tracing::warn!(id = %entry.id, "timed out in the queue; the document was not written");
-                continue;
+                expired.push(entry.id);
+            } else {
+                bytes += size;
+                batch.push(entry);
             }
-            bytes += size;
-            batch.push(entry);
         }
         self.metrics.queued(queue.entries.len(), queue.bytes);
-        batch
+        (batch, expired)
     }
 }
 
@@ -344,7 +348,7 @@ fn settle(batch: Vec<InFlight>, rejections: &[Rejection]) {
             late.push(entry.id);
         }
     }
-    log_late(&late, "stored");
+    log_fate(&late, "stored");
 }
 
 /// Tells all requests of a batch the same.
@@ -355,11 +359,11 @@ fn fail(batch: Vec<InFlight>, error: &WriteError, fate: &str) {
             late.push(entry.id);
         }
     }
-    log_late(&late, fate);
+    log_fate(&late, fate);
 }
 
-/// Logs the fate of documents whose requests were answered, or given up, before it was known.
-fn log_late(ids: &[ObjectId], fate: &str) {
+/// Logs the fate of documents whose requests ended before it was known.
+fn log_fate(ids: &[ObjectId], fate: &str) {
     if !ids.is_empty() {
         let ids: Vec<String> = ids.iter().map(|id| id.to_hex()).collect();
         tracing::warn!(

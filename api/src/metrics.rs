@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::coalescer::WriteError;
+
 /// Every metric of the process; clones share their values.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -57,10 +59,16 @@ impl EncodeLabelValue for Route {
 pub struct WriteMetrics {
     queue_documents: Gauge,
     queue_bytes: Gauge,
-    expired: Counter,
+    answers: Family<AnswerLabels, Counter>,
     batch_documents: Histogram,
     queued: Histogram,
     in_flight: Histogram,
+}
+
+/// Labels of `api_writes_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    outcome: &'static str,
 }
 
 impl Default for WriteMetrics {
@@ -69,7 +77,7 @@ impl Default for WriteMetrics {
         Self {
             queue_documents: Gauge::default(),
             queue_bytes: Gauge::default(),
-            expired: Counter::default(),
+            answers: Family::default(),
             batch_documents: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             queued: seconds(),
             in_flight: seconds(),
@@ -91,9 +99,17 @@ impl WriteMetrics {
         self.queued.observe(waited.as_secs_f64());
     }
 
-    /// A document left the queue because its request had timed out.
-    pub fn expired(&self) {
-        self.expired.inc();
+    /// A request was told what became of its document.
+    pub fn answered(&self, fate: &Result<(), WriteError>) {
+        let outcome = match fate {
+            Ok(()) => "acknowledged",
+            Err(WriteError::QueueFull) => "queue_full",
+            Err(WriteError::TimedOut) => "timed_out",
+            Err(WriteError::Rejected(_)) => "rejected",
+            Err(WriteError::Failed(_)) => "failed",
+            Err(WriteError::ShuttingDown) => "shutting_down",
+        };
+        self.answers.get_or_create(&AnswerLabels { outcome }).inc();
     }
 
     /// A batch was answered, one way or the other.
@@ -140,9 +156,9 @@ impl Metrics {
             writes.queue_bytes.clone(),
         );
         registry.register(
-            "write_queue_expired",
-            "Documents dropped unwritten because their requests had timed out",
-            writes.expired.clone(),
+            "writes",
+            "Documents by what their requests were told of them",
+            writes.answers.clone(),
         );
         registry.register(
             "write_batch_documents",

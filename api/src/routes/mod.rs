@@ -5,7 +5,6 @@ mod hello;
 mod home;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_http::ConnectionType;
 use actix_web::http::Method;
@@ -75,7 +74,7 @@ fn ok(text: String) -> HttpResponse {
 fn unavailable(text: &'static str) -> HttpResponse {
     HttpResponse::ServiceUnavailable()
         .insert_header(ContentType::html())
-        .insert_header((RETRY_AFTER, Duration::from_secs(1).as_secs()))
+        .insert_header((RETRY_AFTER, "1"))
         .body(text)
 }
 

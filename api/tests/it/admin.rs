@@ -21,6 +21,7 @@ async fn health_readiness_and_metrics() {
     for line in [
         "api_http_requests_total{route=\"home\",status=\"200\"} 3",
         "api_http_requests_total{route=\"other\",status=\"404\"} 1",
+        "api_writes_total{outcome=\"acknowledged\"} 3",
         "api_write_batch_documents_sum 3.0",
         "api_write_queue_documents 0",
         "api_mongo_up 1",

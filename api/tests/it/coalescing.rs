@@ -36,8 +36,7 @@ struct Seen {
     batches: Vec<(usize, usize)>,
     in_flight: usize,
     most_in_flight: usize,
-    /// When each document was handed over, and when it was acknowledged.
-    documents: HashMap<ObjectId, (u32, Option<Instant>)>,
+    documents: HashMap<ObjectId, Document>,
 }
 
 impl Scripted {
@@ -47,6 +46,14 @@ impl Scripted {
             seen: Mutex::default(),
         })
     }
+}
+
+/// What happened to a document.
+#[derive(Clone, Copy, Debug, Default)]
+struct Document {
+    times_handed_over: u32,
+    handed_over: Option<Instant>,
+    acknowledged: Option<Instant>,
 }
 
 /// Counts a batch out again, also when it is given up.
@@ -69,7 +76,9 @@ impl Store for Scripted {
             seen.in_flight += 1;
             seen.most_in_flight = seen.most_in_flight.max(seen.in_flight);
             for id in &ids {
-                seen.documents.entry(*id).or_default().0 += 1;
+                let document = seen.documents.entry(*id).or_default();
+                document.times_handed_over += 1;
+                document.handed_over = Some(Instant::now());
             }
             let bytes = batch.iter().map(|document| document.as_bytes().len()).sum();
             seen.batches.push((batch.len(), bytes));
@@ -92,7 +101,7 @@ impl Store for Scripted {
                     reason: "no".to_owned(),
                 });
             } else {
-                seen.documents.get_mut(&id).unwrap().1 = Some(Instant::now());
+                seen.documents.get_mut(&id).unwrap().acknowledged = Some(Instant::now());
             }
         }
         Ok(rejections)
@@ -168,9 +177,13 @@ proptest! {
             for writer in writers {
                 let (id, fate, started, ended) = writer.await.unwrap();
                 let seen = store.seen.lock().unwrap();
-                let (handed_over, acknowledged) =
+                let Document { times_handed_over, handed_over, acknowledged } =
                     seen.documents.get(&id).copied().unwrap_or_default();
-                prop_assert!(handed_over <= 1, "written twice");
+                prop_assert!(times_handed_over <= 1, "written twice");
+                prop_assert!(
+                    handed_over.is_none_or(|at| at < started + TIMEOUT),
+                    "written after its request had timed out"
+                );
                 // Timers are good to a millisecond.
                 prop_assert!(ended - started <= TIMEOUT + Duration::from_millis(1), "answered late");
                 match &fate {
@@ -179,13 +192,13 @@ proptest! {
                         "answered before it was acknowledged"
                     ),
                     Err(WriteError::QueueFull | WriteError::ShuttingDown) => {
-                        prop_assert_eq!(handed_over, 0, "refused and written");
+                        prop_assert!(handed_over.is_none(), "refused and written");
                     }
                     Err(WriteError::TimedOut) => {
                         prop_assert!(ended - started >= TIMEOUT, "gave up early");
                     }
                     Err(WriteError::Rejected(_) | WriteError::Failed(_)) => {
-                        prop_assert!(handed_over == 1 && acknowledged.is_none());
+                        prop_assert!(handed_over.is_some() && acknowledged.is_none());
                     }
                 }
                 if acknowledged.is_some_and(|at| at < started + TIMEOUT) {
@@ -301,6 +314,34 @@ fn a_full_queue_refuses_at_once() {
                 fates.iter().all(|fate| *fate == Err(WriteError::TimedOut)),
                 "{fates:?}"
             );
+        }
+    });
+}
+
+#[test]
+fn room_in_the_queue_is_given_back() {
+    in_virtual_time(async {
+        let store = Scripted::new(vec![
+            (1, Behaviour::Acknowledge),
+            (1, Behaviour::Fail),
+            (0, Behaviour::Hang),
+            (1, Behaviour::Reject(u64::MAX)),
+        ]);
+        let limits = Limits {
+            lanes: 1,
+            queue_documents: 5,
+            queue_bytes: 500,
+            ..Limits::default()
+        };
+        let coalescer = Arc::new(Coalescer::start(
+            &store,
+            TIMEOUT,
+            limits,
+            WriteMetrics::default(),
+        ));
+        for _ in 0..100 {
+            let fates = write_at_once(&coalescer, 5).await;
+            assert!(!fates.contains(&Err(WriteError::QueueFull)), "{fates:?}");
         }
     });
 }
