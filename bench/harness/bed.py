@@ -1,0 +1,209 @@
+"""What is measured, set up: the three stacks on one mongod, or the five proxies before one backend.
+
+All peers of a bed run at the same time and are loaded in turn: those that aren't loaded are idle.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import images, peers
+from .database import Database, Passwords
+from .engine import Container, ContainerSpec, Engine
+from .errors import BenchError
+from .load import Generator, Load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .compose import Service
+    from .peers import Gunicorn, Part, Peer
+
+READY_TIMEOUT = 60
+"""Seconds that a peer may take from its start to its first answer."""
+
+
+@dataclass
+class Setting:
+    """What is the same for everyone."""
+
+    engine: Engine
+    root: Path
+    """The repository."""
+    services: dict[str, Service]
+    cpus: float
+    """CPUs that each container may use, the load generator's aside."""
+    gunicorn: Gunicorn
+    only: frozenset[str]
+    """Peers that are measured; empty for all."""
+
+    def common(self, *, ours: bool) -> list[str]:
+        """`docker run` arguments of every server: CPU limit, open files, and the log driver.
+
+        Ours has the latter two from compose.yaml, and memory and process limits besides, which
+        peers are spared.
+        """
+        arguments = [f"--cpus={self.cpus:g}"]
+        if not ours:
+            proxy = self.services["proxy"].arguments
+            arguments += [part for part in proxy if part.startswith(("--log-", "--ulimit="))]
+        return arguments
+
+
+class Bed(ABC):
+    """Peers that are up."""
+
+    def __init__(self, setting: Setting, members: tuple[Peer, ...]) -> None:
+        """Take who is compared; subclasses start them."""
+        self.setting = setting
+        self.members = [peer for peer in members if not setting.only or peer.key in setting.only]
+        self.roles: dict[str, dict[str, list[Container]]] = {}
+        """Containers of each peer by the role they play, shared ones included."""
+        self.generator_container: Container | None = None
+        self._networks: list[str] = []
+
+    @property
+    def generator(self) -> Generator:
+        """oha, on the peers' own networks."""
+        if self.generator_container is None:
+            raise BenchError("the bed isn't up")
+        return Generator.in_container(self.generator_container.id)
+
+    def url(self, peer: str) -> str:
+        """Where a peer answers on its network."""
+        return f"http://{self.roles[peer]['front'][0].name}/"
+
+    def published_url(self, peer: str) -> str:
+        """Where a peer answers on this machine's loopback."""
+        return f"http://{self.setting.engine.published(self.roles[peer]['front'][0], 80)}/"
+
+    @abstractmethod
+    def before_run(self) -> None:
+        """Put everything back to where each run begins."""
+
+    @abstractmethod
+    def stored(self) -> int | None:
+        """How many documents were stored since; None where nothing is stored."""
+
+    def close(self) -> None:
+        """Remove containers and networks."""
+        running = [c for roles in self.roles.values() for group in roles.values() for c in group]
+        running += [self.generator_container] if self.generator_container else []
+        self.setting.engine.remove(*{container.id: container for container in running}.values())
+        self.setting.engine.remove_networks(*self._networks)
+
+    def _start_generator(self, networks: list[str]) -> None:
+        files = [part for part in self.setting.common(ours=False) if part.startswith("--ulimit=")]
+        joined: dict[str, list[str]] = {name: [] for name in networks}
+        spec = ContainerSpec("load", images.tag("load"), joined, arguments=files)
+        self.generator_container = self.setting.engine.start(spec)
+
+    def _run(self, name: str, part: Part, networks: dict[str, list[str]], *more: str) -> Container:
+        ours = part.image in (images.tag("proxy"), images.tag("api"))
+        arguments = [*part.arguments, *self.setting.common(ours=ours), *more]
+        return self.setting.engine.start(
+            ContainerSpec(name, part.image, networks, part.command, part.environment, arguments)
+        )
+
+    def _await_ready(self, peer: str) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT
+        while True:
+            # As many requests as find every process of every replica, with some likelihood.
+            result = self.generator.run(Load(connections=8), self.url(peer), 0.2)
+            if not result.problems():
+                return
+            if time.monotonic() > deadline:
+                logs = "\n".join(
+                    f"{c.name}:\n{self.setting.engine.logs(c.id)}" for group in self.roles[peer].values() for c in group
+                )
+                raise BenchError(f"{peer} isn't ready after {READY_TIMEOUT} s: {result.problems()}\n{logs}")
+            time.sleep(0.3)
+
+
+class StackBed(Bed):
+    """Whole stacks: a front and applications each, on networks as compose.yaml draws them."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Start mongod and the stacks with one application each."""
+        super().__init__(setting, peers.STACKS)
+        self._seeded = 0
+        self._passwords = Passwords()
+        engine = setting.engine
+        self._private = engine.network("private", internal=True)
+        self._public = {peer.key: engine.network(f"public-{peer.key}") for peer in self.members}
+        self._networks = [self._private, *self._public.values()]
+        self.database = Database(engine, self._private, setting.services["mongo"], self._passwords, setting.root)
+        self._start_generator(list(self._public.values()))
+        for peer in self.members:
+            self.start_peer(peer.key, setting.gunicorn)
+
+    def start_peer(self, key: str, gunicorn: Gunicorn, replicas: int = 1) -> None:
+        """(Re)start one stack, with this many applications."""
+        for group in ("front", "app"):
+            self.setting.engine.remove(*self.roles.get(key, {}).get(group, []))
+        self.roles.pop(key, None)
+        public = self._public[key]
+        app = peers.app(key, self.setting.services, gunicorn)
+        secret = self._passwords.mounts("mongo_api_password")
+        apps = [
+            self._run(f"{key}-app-{n}", app, {public: ["flask-app"], self._private: []}, *secret)
+            for n in range(1, replicas + 1)
+        ]
+        # After the applications: nginx looks their addresses up once, at its start.
+        front = peers.proxy(key, self.setting.services)
+        published = "--publish=127.0.0.1::80"
+        self.roles[key] = {"app": apps, "mongo": [self.database.container]}
+        self.roles[key]["front"] = [self._run(f"{key}-front", front, {public: []}, published)]
+        self._await_ready(key)
+
+    def seed(self, documents: int) -> None:
+        """Begin every run from here on with this many documents."""
+        self._seeded = documents
+        if documents:
+            self.database.seed(documents)
+
+    def before_run(self) -> None:
+        """Leave what was seeded, and nothing else, in the database."""
+        if self._seeded:
+            self.database.trim(self._seeded)
+        else:
+            self.database.drop()
+
+    def stored(self) -> int | None:
+        """Documents that came since."""
+        return self.database.count() - self._seeded
+
+    def close(self) -> None:
+        """Remove everything, the passwords too."""
+        self.database.close()
+        self.setting.engine.remove(self.database.control)
+        super().close()
+        self._passwords.remove()
+
+
+class ProxyBed(Bed):
+    """Proxies alone, before one static backend that answers to the name flask-app."""
+
+    def __init__(self, setting: Setting, *, quiet: bool) -> None:
+        """Start them, with or without their access logs."""
+        super().__init__(setting, peers.PROXIES)
+        network = setting.engine.network("proxies")
+        self._networks = [network]
+        backend = self._run("backend", peers.Part(images.tag("backend"), [], {}, []), {network: ["flask-app"]})
+        self._start_generator([network])
+        for peer in self.members:
+            part = peers.proxy(peer.key, setting.services, quiet=quiet)
+            front = self._run(f"proxy-{peer.key}", part, {network: []}, "--publish=127.0.0.1::80")
+            self.roles[peer.key] = {"front": [front], "backend": [backend]}
+            self._await_ready(peer.key)
+
+    def before_run(self) -> None:
+        """Nothing is kept between runs."""
+
+    def stored(self) -> int | None:
+        """Nothing is stored."""
+        return None
+

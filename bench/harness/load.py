@@ -1,0 +1,126 @@
+"""Load: one run of oha, and what it says happened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import BenchError
+
+HOST = "bench.test"
+"""`Host` of every request, so that all peers get the same bytes."""
+REQUEST_TIMEOUT = 30
+"""Seconds after which a request without an answer counts as failed."""
+GRACE = REQUEST_TIMEOUT + 30
+"""Seconds that oha may take beyond its duration."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What clients do."""
+
+    connections: int = 64
+    body: int = 0
+    """Body size in bytes: 0 for a GET without one, else a POST."""
+    rate: int | None = None
+    """Requests per second to begin, answered or not (an open loop); None for as many as possible.
+
+    At a fixed rate latency counts from when a request was due, not from when a busy connection
+    got round to sending it (coordinated omission).
+    """
+
+    def arguments(self, url: str, seconds: float) -> list[str]:
+        """Arguments of oha for this load on `url`."""
+        arguments = ["--no-tui", "--output-format", "json"]
+        # Requests under way at the end are waited for: each one is counted, so that answers and
+        # documents can be compared.
+        arguments += ["--wait-ongoing-requests-after-deadline", "-z", f"{round(seconds * 1000)}ms"]
+        arguments += ["-t", f"{REQUEST_TIMEOUT}s", "-c", str(self.connections), "--host", HOST]
+        if self.body:
+            arguments += ["-m", "POST", "-T", "text/plain", "-D", f"/bodies/{self.body}"]
+        if self.rate is not None:
+            arguments += ["-q", str(self.rate), "--latency-correction"]
+        return [*arguments, url]
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What came of it. Latencies in milliseconds, None where nothing was answered."""
+
+    seconds: float
+    answered: int
+    """Requests that were answered 200."""
+    p50: float | None
+    p99: float | None
+    p999: float | None
+    statuses: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    """Requests without an answer, by reason."""
+
+    @property
+    def per_second(self) -> float:
+        """Requests answered 200 per second."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+    def problems(self) -> list[str]:
+        """Whatever makes a run invalid: any answer but 200, any request without an answer."""
+        found = [f"{count} answers {status}" for status, count in self.statuses.items() if status != "200"]
+        found += [f"{count} requests failed: {reason}" for reason, count in self.errors.items()]
+        return found if found or self.answered else ["no request was answered"]
+
+
+def parse(text: str) -> LoadResult:
+    """Read oha's JSON, whose latencies are in seconds, or null where there was no answer."""
+    try:
+        document: dict[str, Any] = json.loads(text)
+        statuses = {str(key): int(count) for key, count in document["statusCodeDistribution"].items()}
+        percentiles = document["latencyPercentiles"]
+        return LoadResult(
+            seconds=float(document["summary"]["total"]),
+            answered=statuses.get("200", 0),
+            p50=_milliseconds(percentiles["p50"]),
+            p99=_milliseconds(percentiles["p99"]),
+            p999=_milliseconds(percentiles["p99.9"]),
+            statuses=statuses,
+            errors={str(key): int(count) for key, count in document["errorDistribution"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BenchError(f"oha's output isn't what was expected ({error!r}): {text[:200]!r}") from None
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
+class Generator:
+    """Somewhere that oha runs: a container, or this machine."""
+
+    def __init__(self, command: list[str]) -> None:
+        """Take the command that stands before oha's arguments."""
+        self.command = command
+
+    @classmethod
+    def in_container(cls, identifier: str) -> Generator:
+        """Run oha in a running container of the load image."""
+        return cls(["docker", "exec", identifier, "oha"])
+
+    @classmethod
+    def on_host(cls, oha: Path) -> Generator:
+        """Run oha as a process of this machine."""
+        return cls([str(oha)])
+
+    def run(self, load: Load, url: str, seconds: float) -> LoadResult:
+        """Put `load` on `url` for `seconds`."""
+        command = self.command + load.arguments(url, seconds)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=seconds + GRACE
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"oha didn't end {GRACE} s after its time: {' '.join(command)}") from None
+        if done.returncode != 0:
+            raise BenchError(f"oha failed: {done.stderr.strip() or done.stdout.strip()}")
+        return parse(done.stdout)

@@ -1,0 +1,194 @@
+"""Plots: one SVG for each series, in one style."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .peers import CAUSEWAY, PROXIES, STACKS, Peer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .series import Point, Results, Series
+
+INK, FAINT, GRID = "#1c2330", "#6b7483", "#e6e9ee"
+COLOURS = {
+    CAUSEWAY: "#0b62d6",
+    "exercise": "#9aa3b0",
+    "tuned": "#e08a1e",
+    "nginx-exercise": "#9aa3b0",
+    "nginx-tuned": "#1f9d63",
+    "haproxy": "#e08a1e",
+    "caddy": "#a457c4",
+}
+LABELS = {
+    "per_second": "requests per second",
+    "p50": "p50, ms",
+    "p99": "p99, ms",
+    "p999": "p99.9, ms",
+    "cpu": "CPU per request, µs",
+}
+PANEL = (4.3, 3.3)
+"""Inches of one panel of a curve."""
+
+
+def write(results: Results, out: Path) -> dict[str, str]:
+    """Draw every series; return file names by series."""
+    import matplotlib as mpl  # noqa: PLC0415  not needed for anything else, nor by tests
+
+    mpl.use("svg")
+    mpl.rcParams.update(
+        {
+            "font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "axes.labelcolor": FAINT,
+            "axes.edgecolor": GRID, "xtick.color": FAINT, "ytick.color": FAINT, "axes.titlesize": 9.5,
+            "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.spines.top": False,
+            "axes.spines.right": False, "axes.grid": True, "grid.color": GRID, "axes.axisbelow": True,
+            "svg.hashsalt": "causeway", "figure.facecolor": "white",
+        }
+    )  # fmt: skip
+    written = {}
+    for series in results.series:
+        draw = curves if series.axis else bars
+        picture = draw(series)
+        if picture is not None:
+            name = f"{series.name}.svg"
+            picture.savefig(out / name, metadata={"Date": None})
+            written[series.name] = name
+    return written
+
+
+def place(series: Series, x: float) -> str:
+    """Write a value of x as its axis shows it."""
+    if series.axis and "bytes" in series.axis:
+        for size, unit in ((2**20, "MiB"), (2**10, "KiB")):
+            if x >= size:
+                return f"{x / size:g} {unit}"
+    return short(x)
+
+
+def short(value: float, _: object = None) -> str:
+    """Write a number shortly: 950, 1.5k, 12k, 1M."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def bars(series: Series) -> Any:  # noqa: ANN401  matplotlib is only there at run time
+    """Draw requests/s, p99 and CPU per request of every peer side by side."""
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    members = [peer for peer in reversed(_members(series)) if (p := series.point(peer.key)) and p.counts()]
+    if not members:
+        return None
+    points = [point for peer in members if (point := series.point(peer.key))]
+    figure, panels = pyplot.subplots(
+        1, 3, figsize=(12, 1.35 + 0.42 * len(members)), sharey=True, layout="constrained"
+    )
+    colours = [COLOURS[peer.key] for peer in members]
+    for axes, metric in zip(panels, ("per_second", "p99"), strict=False):
+        _bar(axes, points, colours, metric)
+    _cpu_bar(panels[2], points, colours)
+    panels[0].set_yticks(range(len(members)), [peer.label for peer in members])
+    for label, peer in zip(panels[0].get_yticklabels(), members, strict=True):
+        label.set(color=INK, fontweight="bold" if peer.key == CAUSEWAY else "normal")
+    for axes in panels:
+        axes.grid(visible=False)
+        axes.tick_params(left=False, bottom=False, labelbottom=False)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.margins(x=0.22)
+    _headings(figure, series)
+    return figure
+
+
+def _bar(axes: Any, points: list[Point], colours: list[str], metric: str) -> None:  # noqa: ANN401
+    spreads = [point.spread(metric) for point in points]
+    axes.set_title(LABELS[metric] + (" (more is better)" if metric == "per_second" else " (less is better)"))
+    for row, (spread, colour) in enumerate(zip(spreads, colours, strict=True)):
+        if spread is None:
+            continue
+        axes.barh(row, spread.median, color=colour, height=0.62)
+        axes.plot([spread.q1, spread.q3], [row, row], color=INK, linewidth=1.2, solid_capstyle="butt")
+        text = f"  {spread.median:,.0f}" if spread.median >= 100 else f"  {spread.median:.3g}"  # noqa: PLR2004
+        axes.text(max(spread.median, spread.q3), row, text, va="center", color=INK)
+
+
+def _cpu_bar(axes: Any, points: list[Point], colours: list[str]) -> None:  # noqa: ANN401
+    """Stack user and system time of the front, and of the application where there is one."""
+    axes.set_title("CPU per request, µs (less is better)")
+    for row, (point, colour) in enumerate(zip(points, colours, strict=True)):
+        left = 0.0
+        parts = [("user.front", 1.0), ("system.front", 0.55), ("user.app", 0.38), ("system.app", 0.22)]
+        for metric, alpha in parts:
+            value = point.median(metric)
+            if value:
+                axes.barh(row, value, left=left, color=colour, alpha=alpha, height=0.62, linewidth=0)
+                left += value
+        axes.text(left, row, f"  {left:,.0f}" if left >= 100 else f"  {left:.3g}", va="center", color=INK)  # noqa: PLR2004
+    both = any(point.median("cpu.app") for point in points)
+    key = "from dark to light: proxy user, system" + ("; app user, system" if both else "")
+    axes.text(0, -0.02, key, transform=axes.transAxes, va="top", color=FAINT, fontsize=7.5)
+
+
+def curves(series: Series) -> Any:  # noqa: ANN401  matplotlib is only there at run time
+    """Draw how figures change along x, a line with its interquartile band for each peer."""
+    from matplotlib import pyplot  # noqa: PLC0415
+    from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
+
+    members = [peer for peer in _members(series) if series.curve(peer.key)]
+    if not members:
+        return None
+    by_rate = (series.axis or "").startswith("rate")
+    metrics = ("p50", "p99", "p999") if by_rate else ("per_second", "p99", "cpu")
+    places = sorted({point.x for point in series.points if point.x is not None})
+    figure, panels = pyplot.subplots(1, 3, figsize=(PANEL[0] * 3, PANEL[1] + 0.75), layout="constrained")
+    for axes, metric in zip(panels, metrics, strict=True):
+        for peer in members:
+            _line(axes, series.curve(peer.key), places, peer, metric)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(short))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        low, high = axes.get_ylim()
+        if high / low < 30:  # noqa: PLR2004  less than a decade and a half: label within decades too
+            axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: short(v) if str(v)[0] in "25" else ""))
+        axes.set_xticks(range(len(places)), [place(series, x) for x in places])
+        axes.set_xlim(-0.25, len(places) - 0.75)
+        axes.set_xlabel((series.axis or "").replace("[", "(").replace("]", ")"))
+        axes.set_title(LABELS[metric] + (" (proxy" + (" + app" if series.kind == "stack" else "") + ")" if metric == "cpu" else ""))
+        axes.grid(visible=True, axis="y", which="major")
+        axes.grid(visible=False, axis="x")
+        axes.tick_params(length=0, which="both")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    _headings(figure, series)
+    return figure
+
+
+def _line(axes: Any, points: list[Point], places: list[float], peer: Peer, metric: str) -> None:  # noqa: ANN401
+    names = ("cpu.front", "cpu.app") if metric == "cpu" else (metric,)
+    rows = []
+    for point in points:
+        spreads = [spread for name in names if (spread := point.spread(name))]
+        if spreads and point.x is not None:
+            x = places.index(point.x)
+            rows.append((x, *(sum(getattr(s, part) for s in spreads) for part in ("median", "q1", "q3"))))
+        elif point.x is not None:
+            # Invalid: a cross at the foot of the panel.
+            axes.plot(
+                places.index(point.x), 0.02, "x", color=COLOURS[peer.key], transform=axes.get_xaxis_transform()
+            )
+    ours = peer.key == CAUSEWAY
+    style = {"color": COLOURS[peer.key], "zorder": 3 if ours else 2}
+    x, median, q1, q3 = zip(*rows, strict=True) if rows else ((), (), (), ())
+    axes.plot(x, median, "o-", markersize=4, linewidth=2.4 if ours else 1.7, label=peer.label, **style)
+    axes.fill_between(x, q1, q3, alpha=0.16, linewidth=0, **style)
+
+
+def _headings(figure: Any, series: Series) -> None:  # noqa: ANN401
+    kind = "Whole stack" if series.kind == "stack" else "Proxy alone"
+    title = series.title if series.title.startswith(kind) else f"{kind}: {series.title.lower()}"
+    figure.suptitle(title, x=0.008, ha="left", fontsize=12.5, fontweight="bold")
+
+
+def _members(series: Series) -> tuple[Peer, ...]:
+    return STACKS if series.kind == "stack" else PROXIES

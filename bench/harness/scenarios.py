@@ -1,0 +1,143 @@
+"""What is measured: the scenarios of a full and of a quick run, and how long they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .load import Load
+from .peers import PROXIES, STACKS
+
+RUN_OVERHEAD = 0.9
+"""Seconds around each run for emptying the database, counting and reading accounts."""
+BED_OVERHEAD = {"stack": 25.0, "proxy": 6.0}
+"""Seconds to set up the containers of a kind of scenario."""
+SECONDS_PER_SEED = 60e-6
+"""Seconds that one seeded document takes under an emulated mongod."""
+HEADLINES = ("stack", "proxy")
+"""The scenarios that the goals are about; an invalid run in one of them fails the benchmark."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One series to measure: every peer, round after round, at each value of x."""
+
+    name: str
+    title: str
+    kind: str
+    """`stack`, `proxy`, or `proxy-quiet` for proxies without access logs."""
+    note: str
+    rounds: int
+    seconds: float
+    """Of each round."""
+    warm_up: float
+    """Seconds before the first round, at each value of x."""
+    load: Load = Load()
+    axis: str | None = None
+    """What x is: a field of `load`, or `replicas`, or `documents`."""
+    unit: str = ""
+    values: tuple[int | None, ...] = (None,)
+    published: bool = False
+    """Load from this machine through the published port, not on the peers' network."""
+
+    def at(self, x: int | None) -> Load:
+        """Load at a value of x."""
+        return replace(self.load, **{self.axis: x}) if self.axis in ("connections", "body", "rate") else self.load
+
+    def estimate(self) -> float:
+        """Seconds that it takes, beds aside."""
+        peers = len(STACKS if self.kind == "stack" else PROXIES)
+        run = self.warm_up + RUN_OVERHEAD + self.rounds * (self.seconds + RUN_OVERHEAD)
+        extra = 0.0
+        if self.axis == "documents":
+            extra = sum(SECONDS_PER_SEED * (x or 0) + 2 for x in self.values)
+            extra += len(self.values) * peers * self.rounds * 2  # taking back what was stored
+        if self.axis == "replicas":
+            extra = len(self.values) * peers * 5.0
+        return len(self.values) * peers * run + extra
+
+
+ACCESS_LOGS = (
+    "Every proxy logs each request to standard output, collected by the engine's json-file driver with "
+    "compose.yaml's rotation: nginx (exercise) and HAProxy line by line, nginx (tuned) through a 64 KiB buffer, "
+    "Caddy and Causeway as JSON."
+)
+
+
+def full() -> list[Scenario]:
+    """Everything, for results that are published."""
+    curve = {"rounds": 5, "seconds": 2.0, "warm_up": 1.0}
+    proxy_curve = {"rounds": 5, "seconds": 1.0, "warm_up": 0.5}
+    return [
+        Scenario("stack", "Whole stack", "stack", "64 connections, GET /.", rounds=7, seconds=8, warm_up=4),
+        Scenario(
+            "stack-connections", "Connections", "stack", "GET /.", **curve,
+            axis="connections", values=(1, 4, 16, 64, 256, 1024),
+        ),
+        Scenario(
+            "stack-body", "Body size", "stack", "POST with 16 connections; 0 is a GET.", **curve,
+            load=Load(connections=16), axis="body", unit="bytes", values=(0, 1024, 16384, 131072, 1048576),
+        ),
+        Scenario(
+            "stack-rate", "Latency at fixed rates", "stack",
+            "Open loop: requests are due at a fixed rate whether or not earlier ones were answered, and latency "
+            "counts from when a request was due.",
+            **curve, load=Load(connections=128), axis="rate", unit="requests/s",
+            values=(100, 200, 400, 800, 1600, 3200, 6400),
+        ),
+        Scenario(
+            "stack-replicas", "API replicas", "stack", "64 connections, GET /.", **curve,
+            axis="replicas", values=(1, 2, 3),
+        ),
+        Scenario(
+            "stack-collection", "Collection size", "stack",
+            "64 connections, GET /, on a collection that holds this many documents before each run.", **curve,
+            axis="documents", unit="documents", values=(1_000, 10_000, 100_000, 1_000_000),
+        ),
+        Scenario(
+            "stack-published", "Whole stack through the published port", "stack",
+            "64 connections, GET /, from the host through 127.0.0.1 and the engine's port forwarder.",
+            rounds=5, seconds=3, warm_up=1, published=True,
+        ),
+        Scenario("proxy", "Proxy alone", "proxy", f"64 connections, GET /. {ACCESS_LOGS}", rounds=7, seconds=5, warm_up=2),
+        Scenario(
+            "proxy-connections", "Connections", "proxy", "GET /.", **proxy_curve,
+            axis="connections", values=(1, 4, 16, 64, 256, 1024),
+        ),
+        Scenario(
+            "proxy-body", "Body size", "proxy", "POST with 16 connections; 0 is a GET.", **proxy_curve,
+            load=Load(connections=16), axis="body", unit="bytes", values=(0, 1024, 16384, 131072, 1048576),
+        ),
+        Scenario(
+            "proxy-rate", "Latency at fixed rates", "proxy", "Open loop, latency from when a request was due.",
+            **proxy_curve, load=Load(connections=128), axis="rate", unit="requests/s",
+            values=(1000, 2000, 4000, 8000, 16000, 32000),
+        ),
+        Scenario(
+            "proxy-published", "Proxy alone through the published port", "proxy",
+            "64 connections, GET /, from the host through 127.0.0.1 and the engine's port forwarder.",
+            rounds=5, seconds=2, warm_up=1, published=True,
+        ),
+        Scenario(
+            "proxy-quiet", "Proxy alone, no access logs", "proxy-quiet", "64 connections, GET /, nobody logs requests.",
+            rounds=5, seconds=5, warm_up=2,
+        ),
+    ]  # fmt: skip
+
+
+def quick() -> list[Scenario]:
+    """A look in under three minutes; the figures are rough."""
+    return [
+        Scenario("stack", "Whole stack", "stack", "64 connections, GET /.", rounds=5, seconds=1.5, warm_up=1),
+        Scenario(
+            "stack-connections", "Connections", "stack", "GET /.", rounds=2, seconds=1, warm_up=0.3,
+            axis="connections", values=(1, 16, 256),
+        ),
+        Scenario("proxy", "Proxy alone", "proxy", f"64 connections, GET /. {ACCESS_LOGS}", rounds=5, seconds=1, warm_up=0.5),
+    ]  # fmt: skip
+
+
+def estimate(scenarios: list[Scenario]) -> float:
+    """Seconds that all of these take, images aside."""
+    kinds = {scenario.kind for scenario in scenarios}
+    beds = sum(BED_OVERHEAD["stack" if kind == "stack" else "proxy"] for kind in kinds)
+    return beds + sum(scenario.estimate() for scenario in scenarios)
