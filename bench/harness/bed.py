@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .compose import Service
     from .peers import Gunicorn, Part, Peer
 
-READY_TIMEOUT = 60
+READY_TIMEOUT = 120
 """Seconds that a peer may take from its start to its first answer."""
 
 
@@ -206,4 +206,3 @@ class ProxyBed(Bed):
     def stored(self) -> int | None:
         """Nothing is stored."""
         return None
-

@@ -13,7 +13,6 @@ from pathlib import Path
 from .errors import BenchError
 
 
-
 @dataclass(frozen=True)
 class CpuTime:
     """CPU time, in microseconds."""

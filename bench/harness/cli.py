@@ -56,11 +56,26 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="measure, and write results, tables and plots")
     run.add_argument("--quick", action="store_true", help="a short version, in under three minutes")
-    run.add_argument("--only", metavar="SCENARIO,…", help="some scenarios: " + ", ".join(s.name for s in scenarios.full()))
+    run.add_argument(
+        "--only",
+        metavar="SCENARIO,…",
+        help="some scenarios: " + ", ".join(s.name for s in scenarios.full()),
+    )
     run.add_argument("--peers", metavar="PEER,…", help="some peers, e.g. causeway,nginx-tuned")
     run.add_argument("--rounds", type=int, metavar="N", help="rounds instead of each scenario's own number")
-    run.add_argument("--seconds", type=float, metavar="S", help="seconds of a round instead of each scenario's own")
-    run.add_argument("--cpus", type=float, default=os.cpu_count() or 1, metavar="N", help="CPU limit of each container (all CPUs)")
+    run.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="seconds of a round instead of each scenario's own",
+    )
+    run.add_argument(
+        "--cpus",
+        type=float,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="CPU limit of each container (all CPUs)",
+    )
     run.add_argument("--base", metavar="IMAGE", help="Debian image that peers are built on")
     run.add_argument("--oha", type=Path, required=True, metavar="FILE", help="the load generator")
     run.add_argument("--no-build", action="store_true", help="use the images that are there")
@@ -77,7 +92,11 @@ def run_command(given: argparse.Namespace) -> int:
     """Measure."""
     chosen = choose(given)
     seconds = scenarios.estimate(chosen)
-    sweeping = not given.quick and any(s.kind == "stack" for s in chosen) and (not _peers(given) or sweep.PEER in _peers(given))
+    sweeping = (
+        not given.quick
+        and any(s.kind == "stack" for s in chosen)
+        and (not _peers(given) or sweep.PEER in _peers(given))
+    )
     seconds += sweep.estimate(os.cpu_count() or 1) if sweeping else 0
     print(
         f"bench: {len(chosen)} scenarios, about {seconds / 60:.0f} min once images are built; "
@@ -86,9 +105,11 @@ def run_command(given: argparse.Namespace) -> int:
     )
     services = compose.load(ROOT)
     with _only_one():
+        if left := engine.sweep(engine.LABEL):
+            print(f"bench: removed {left} containers and networks that an earlier run left")
         if not given.no_build:
             images.Sources(ROOT, given.base, given.oha).ensure()
-        started, begun = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
+        started, begun = datetime.datetime.now(datetime.UTC), time.monotonic()
         run = secrets.token_hex(3)
         with Engine(run) as own:
             gunicorn = sweep.default(os.cpu_count() or 1)
@@ -124,9 +145,7 @@ def choose(given: argparse.Namespace) -> list[Scenario]:
     for value, least, name in ((given.rounds, 1, "rounds"), (given.seconds, 0.2, "seconds")):
         if value is not None and value < least:
             raise BenchError(f"--{name} {value}: at least {least} is needed")
-    return [
-        replace(s, rounds=given.rounds or s.rounds, seconds=given.seconds or s.seconds) for s in chosen
-    ]
+    return [replace(s, rounds=given.rounds or s.rounds, seconds=given.seconds or s.seconds) for s in chosen]
 
 
 def _peers(given: argparse.Namespace) -> frozenset[str]:
@@ -148,7 +167,12 @@ def clean_command(_: argparse.Namespace) -> int:
 
 
 def _measure_all(
-    setting: Setting, chosen: list[Scenario], given: argparse.Namespace, results: Results, *, sweeping: bool
+    setting: Setting,
+    chosen: list[Scenario],
+    given: argparse.Namespace,
+    results: Results,
+    *,
+    sweeping: bool,
 ) -> None:
     host = Generator.on_host(given.oha)
     mongod = "not measured"

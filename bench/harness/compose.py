@@ -99,7 +99,7 @@ def service(name: str, keys: dict[str, Any]) -> Service:
     )
 
 
-def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401, PLR0911  one line a key
+def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401, C901, PLR0911  a key, a line
     match key:
         case "read_only":
             return ["--read-only"] if value else []

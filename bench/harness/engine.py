@@ -16,6 +16,7 @@ from .errors import BenchError
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+    from typing import Self
 
 LABEL = "dev.causeway.bench"
 COMMAND_TIMEOUT = 120
@@ -53,16 +54,18 @@ class Engine:
         """Take the name of this run, which its containers and networks bear."""
         self.run = run
 
-    def __enter__(self) -> Engine:
-        """Remove what a killed run left."""
-        self._sweep(LABEL, "left by an earlier run")
+    def __enter__(self) -> Self:
+        """Begin."""
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Remove everything of this run's."""
-        self._sweep(f"{LABEL}={self.run}", None)
+        sweep(f"{LABEL}={self.run}")
 
     def name(self, role: str) -> str:
         """Name that something of this run's bears on the engine."""
@@ -119,15 +122,16 @@ class Engine:
         if containers:
             docker("rm", "--force", "--volumes", *(container.id for container in containers))
 
-    def _sweep(self, label: str, reason: str | None) -> None:
-        containers = docker("ps", "--all", "--quiet", "--filter", f"label={label}").split()
-        networks = docker("network", "ls", "--quiet", "--filter", f"label={label}").split()
-        if reason and (containers or networks):
-            print(f"bench: removing {len(containers)} containers, {len(networks)} networks {reason}")
-        if containers:
-            docker("rm", "--force", "--volumes", *containers)
-        if networks:
-            docker("network", "rm", *networks)
+
+def sweep(label: str) -> int:
+    """Remove all containers and networks that bear a label; return how many there were."""
+    containers = docker("ps", "--all", "--quiet", "--filter", f"label={label}").split()
+    networks = docker("network", "ls", "--quiet", "--filter", f"label={label}").split()
+    if containers:
+        docker("rm", "--force", "--volumes", *containers)
+    if networks:
+        docker("network", "rm", *networks)
+    return len(containers) + len(networks)
 
 
 def docker(*arguments: str, timeout: float = COMMAND_TIMEOUT) -> str:
@@ -168,6 +172,11 @@ def build(context: Path | IO[bytes], dockerfile: str | None, tag: str, arguments
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-30:])
         raise BenchError(f"building {tag} failed; its last lines:\n{tail}")
+
+
+def inside(image: str, script: str) -> str:
+    """Run a line of shell in an image and return what it prints."""
+    return docker("run", "--rm", "--label", LABEL, "--entrypoint", "sh", image, "-c", script).strip()
 
 
 def image_exists(image: str) -> bool:

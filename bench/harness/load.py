@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import BenchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST = "bench.test"
 """`Host` of every request, so that all peers get the same bytes."""
@@ -116,9 +118,7 @@ class Generator:
         """Put `load` on `url` for `seconds`."""
         command = self.command + load.arguments(url, seconds)
         try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=seconds + GRACE
-            )
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + GRACE)
         except subprocess.TimeoutExpired:
             raise BenchError(f"oha didn't end {GRACE} s after its time: {' '.join(command)}") from None
         if done.returncode != 0:

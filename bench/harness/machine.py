@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import images
-from .engine import LABEL, docker
+from .engine import LABEL, docker, inside
 
 if TYPE_CHECKING:
     from .compose import Service
@@ -50,18 +50,18 @@ def facts() -> dict[str, Any]:
 
 def versions(root: Path, services: dict[str, Service], mongod: str) -> dict[str, str]:
     """Ask everything that is measured, or measures, for its version."""
-    emulated = _inside(services["mongo"].image, "command -v qemu-aarch64 || true")
+    emulated = inside(services["mongo"].image, "command -v qemu-aarch64 || true")
     packages = "flask werkzeug gunicorn pymongo"
     show = f"import importlib.metadata as m; print(' '.join(f'{{p}} {{m.version(p)}}' for p in '{packages}'.split()))"
     return {
         "causeway": _git(root),
         "mongod": f"{mongod}{' (aarch64 under qemu-user)' if emulated else ''}, {services['mongo'].image}",
-        "nginx": _inside(images.tag("nginx"), "nginx -v 2>&1").removeprefix("nginx version: "),
-        "haproxy": _inside(images.tag("haproxy"), "haproxy -v | head -n 1"),
-        "caddy": _inside(images.tag("caddy"), "caddy version"),
-        "python": _inside(images.tag("python"), "python --version"),
-        "packages": _inside(images.tag("python"), f'python -c "{show}"'),
-        "oha": _inside(images.tag("load"), "oha --version"),
+        "nginx": inside(images.tag("nginx"), "nginx -v 2>&1").removeprefix("nginx version: "),
+        "haproxy": inside(images.tag("haproxy"), "haproxy -v | head -n 1"),
+        "caddy": inside(images.tag("caddy"), "caddy version"),
+        "python": inside(images.tag("python"), "python --version"),
+        "packages": inside(images.tag("python"), f'python -c "{show}"'),
+        "oha": inside(images.tag("load"), "oha --version"),
     }
 
 
@@ -77,11 +77,6 @@ def warnings(run: str) -> list[str]:
         found.append(f"{len(names)} other containers were running beside these, the stack's own included.")
         print(f"bench: also running: {', '.join(names)}")
     return found
-
-
-def _inside(image: str, script: str) -> str:
-    """Run a line of shell in an image and return what it prints."""
-    return docker("run", "--rm", "--entrypoint", "sh", image, "-c", script).strip()
 
 
 def _git(root: Path) -> str:

@@ -40,7 +40,10 @@ def run_scenario(bed: Bed, scenario: Scenario, host: Generator) -> Series:
             rate = point.median("per_second")
             if scenario.axis == "rate" and (rate is None or rate < SATURATED * (x or 0)):
                 saturated.add(peer)
-                print(f"  {peer} can't keep up with {x} requests/s: no higher rate is tried on it", flush=True)
+                print(
+                    f"  {peer} can't keep up with {x} requests/s: no higher rate is tried on it",
+                    flush=True,
+                )
     _restore(bed, scenario)
     return series
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from . import images
-from .compose import Service
+
+if TYPE_CHECKING:
+    from .compose import Service
 
 CAUSEWAY = "causeway"
 
@@ -20,12 +23,20 @@ class Peer:
 
 
 STACKS = (
-    Peer("exercise", "nginx + Flask", "the exercise as written: nginx's default proxy settings, Flask's own server"),
+    Peer(
+        "exercise",
+        "nginx + Flask",
+        "the exercise as written: nginx's default proxy settings, Flask's own server",
+    ),
     Peer("tuned", "nginx + gunicorn", "tuned: upstream keep-alive, gunicorn threads, pooled pymongo"),
     Peer(CAUSEWAY, "Causeway", "compose.yaml's proxy and api"),
 )
 PROXIES = (
-    Peer("nginx-exercise", "nginx (exercise)", "default proxy settings: HTTP/1.0, a connection per request"),
+    Peer(
+        "nginx-exercise",
+        "nginx (exercise)",
+        "default proxy settings: HTTP/1.0, a connection per request",
+    ),
     Peer("nginx-tuned", "nginx (tuned)", "HTTP/1.1, upstream keep-alive, reuseport, buffered log"),
     Peer("haproxy", "HAProxy", "a thread per CPU, shared upstream connections"),
     Peer("caddy", "Caddy", "its defaults, more idle upstream connections"),
@@ -57,7 +68,12 @@ class Part:
     @classmethod
     def of_ours(cls, name: str, service: Service, extra: dict[str, str] | None = None) -> Part:
         """Run our service as compose.yaml does."""
-        return cls(images.tag(name), service.command, {**service.environment, **(extra or {})}, service.arguments)
+        return cls(
+            images.tag(name),
+            service.command,
+            {**service.environment, **(extra or {})},
+            service.arguments,
+        )
 
 
 def proxy(key: str, services: dict[str, Service], *, quiet: bool = False) -> Part:

@@ -30,6 +30,8 @@ LABELS = {
 }
 PANEL = (4.3, 3.3)
 """Inches of one panel of a curve."""
+WHOLE = 100
+"""From here on numbers are written without decimals."""
 
 
 def write(results: Results, out: Path) -> dict[str, str]:
@@ -63,7 +65,7 @@ def place(series: Series, x: float) -> str:
         for size, unit in ((2**20, "MiB"), (2**10, "KiB")):
             if x >= size:
                 return f"{x / size:g} {unit}"
-    return short(x)
+    return f"{x:,.0f}" if series.axis == "connections" else short(x)
 
 
 def short(value: float, _: object = None) -> str:
@@ -74,6 +76,16 @@ def short(value: float, _: object = None) -> str:
     return f"{value:.3g}"
 
 
+def exact(value: float) -> str:
+    """Write a number with at least three digits."""
+    return f"{value:,.0f}" if value >= WHOLE else f"{value:.3g}"
+
+
+def between_decades(value: float, _: object = None) -> str:
+    """Label 2 and 5 of every decade."""
+    return short(value) if f"{value:e}"[0] in "25" else ""
+
+
 def bars(series: Series) -> Any:  # noqa: ANN401  matplotlib is only there at run time
     """Draw requests/s, p99 and CPU per request of every peer side by side."""
     from matplotlib import pyplot  # noqa: PLC0415
@@ -82,9 +94,7 @@ def bars(series: Series) -> Any:  # noqa: ANN401  matplotlib is only there at ru
     if not members:
         return None
     points = [point for peer in members if (point := series.point(peer.key))]
-    figure, panels = pyplot.subplots(
-        1, 3, figsize=(12, 1.35 + 0.42 * len(members)), sharey=True, layout="constrained"
-    )
+    figure, panels = pyplot.subplots(1, 3, figsize=(12, 1.35 + 0.42 * len(members)), sharey=True, layout="constrained")
     colours = [COLOURS[peer.key] for peer in members]
     for axes, metric in zip(panels, ("per_second", "p99"), strict=False):
         _bar(axes, points, colours, metric)
@@ -109,24 +119,24 @@ def _bar(axes: Any, points: list[Point], colours: list[str], metric: str) -> Non
             continue
         axes.barh(row, spread.median, color=colour, height=0.62)
         axes.plot([spread.q1, spread.q3], [row, row], color=INK, linewidth=1.2, solid_capstyle="butt")
-        text = f"  {spread.median:,.0f}" if spread.median >= 100 else f"  {spread.median:.3g}"  # noqa: PLR2004
+        text = f"  {exact(spread.median)}"
         axes.text(max(spread.median, spread.q3), row, text, va="center", color=INK)
 
 
 def _cpu_bar(axes: Any, points: list[Point], colours: list[str]) -> None:  # noqa: ANN401
-    """Stack user and system time of the front, and of the application where there is one."""
+    """Stack the front's and the application's time; a proxy alone has its user and system time."""
     axes.set_title("CPU per request, µs (less is better)")
+    both = any(point.median("cpu.app") for point in points)
+    parts = ("cpu.front", "cpu.app") if both else ("user.front", "system.front")
     for row, (point, colour) in enumerate(zip(points, colours, strict=True)):
         left = 0.0
-        parts = [("user.front", 1.0), ("system.front", 0.55), ("user.app", 0.38), ("system.app", 0.22)]
-        for metric, alpha in parts:
+        for metric, alpha in zip(parts, (1.0, 0.5), strict=True):
             value = point.median(metric)
             if value:
                 axes.barh(row, value, left=left, color=colour, alpha=alpha, height=0.62, linewidth=0)
                 left += value
-        axes.text(left, row, f"  {left:,.0f}" if left >= 100 else f"  {left:.3g}", va="center", color=INK)  # noqa: PLR2004
-    both = any(point.median("cpu.app") for point in points)
-    key = "from dark to light: proxy user, system" + ("; app user, system" if both else "")
+        axes.text(left, row, f"  {exact(left)}", va="center", color=INK)
+    key = f"dark: {'proxy' if both else 'user'}, light: {'application' if both else 'system'}"
     axes.text(0, -0.02, key, transform=axes.transAxes, va="top", color=FAINT, fontsize=7.5)
 
 
@@ -150,11 +160,13 @@ def curves(series: Series) -> Any:  # noqa: ANN401  matplotlib is only there at 
         axes.yaxis.set_minor_formatter(NullFormatter())
         low, high = axes.get_ylim()
         if high / low < 30:  # noqa: PLR2004  less than a decade and a half: label within decades too
-            axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: short(v) if str(v)[0] in "25" else ""))
+            axes.yaxis.set_minor_formatter(FuncFormatter(between_decades))
         axes.set_xticks(range(len(places)), [place(series, x) for x in places])
         axes.set_xlim(-0.25, len(places) - 0.75)
         axes.set_xlabel((series.axis or "").replace("[", "(").replace("]", ")"))
-        axes.set_title(LABELS[metric] + (" (proxy" + (" + app" if series.kind == "stack" else "") + ")" if metric == "cpu" else ""))
+        axes.set_title(
+            LABELS[metric] + (" (proxy" + (" + app" if series.kind == "stack" else "") + ")" if metric == "cpu" else "")
+        )
         axes.grid(visible=True, axis="y", which="major")
         axes.grid(visible=False, axis="x")
         axes.tick_params(length=0, which="both")
@@ -175,7 +187,11 @@ def _line(axes: Any, points: list[Point], places: list[float], peer: Peer, metri
         elif point.x is not None:
             # Invalid: a cross at the foot of the panel.
             axes.plot(
-                places.index(point.x), 0.02, "x", color=COLOURS[peer.key], transform=axes.get_xaxis_transform()
+                places.index(point.x),
+                0.02,
+                "x",
+                color=COLOURS[peer.key],
+                transform=axes.get_xaxis_transform(),
             )
     ours = peer.key == CAUSEWAY
     style = {"color": COLOURS[peer.key], "zorder": 3 if ours else 2}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from . import plots
 from .goals import GOALS, advantage, verdict
 from .peers import CAUSEWAY, PROXIES, STACKS, Peer
-from .statistics import Spread
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .series import Point, Results, Series
+    from .statistics import Spread
 
 MIB = 2**20
 HOW = """\
@@ -68,10 +68,17 @@ def markdown(results: Results, pictures: dict[str, str]) -> str:
         if series := results.find(name):
             sections += [f"## {series.title}", series.note, _picture(series, pictures)]
             sections += [headline_table(series, members), ratio_table(results, name, members)]
-    for kind, members, title in (("stack", STACKS, "Whole stack"), ("proxy", PROXIES, "Proxy alone")):
+    for kind, members, title in (
+        ("stack", STACKS, "Whole stack"),
+        ("proxy", PROXIES, "Proxy alone"),
+    ):
         for series in results.series:
             if series.kind == kind and series.axis:
-                sections += [f"## {title}: {series.title.lower()}", series.note, _picture(series, pictures)]
+                sections += [
+                    f"## {title}: {series.title.lower()}",
+                    series.note,
+                    _picture(series, pictures),
+                ]
                 sections += [curve_table(series, members)]
             elif series.name == f"{kind}-published":
                 sections += [f"## {series.title}", series.note, headline_table(series, members)]
@@ -137,9 +144,7 @@ def ratio_table(results: Results, name: str, members: tuple[Peer, ...]) -> str:
             rows.append([peer.label, *(_advantage(value, peer) for value in found)])
     if not rows:
         return ""
-    return "Causeway is better by this factor (below 1 the peer is better):\n\n" + table(
-        ["against", *metrics], rows
-    )
+    return "Causeway is better by this factor (below 1 the peer is better):\n\n" + table(["against", *metrics], rows)
 
 
 def curve_table(series: Series, members: tuple[Peer, ...]) -> str:
@@ -211,17 +216,21 @@ def _picture(series: Series, pictures: dict[str, str]) -> str:
 def _circumstances(results: Results) -> str:
     machine, versions = results.machine, results.versions
     lines = [
-        f"Measured {results.started[:10]} in {results.minutes:.0f} minutes (`{results.mode}`) on "
-        f"{machine['cpus']} CPUs ({machine['cpu']}), {machine['memory_gib']:g} GiB, Linux {machine['kernel']}, "
-        f"{machine['system']}, {machine['engine']}, cgroups {machine['cgroups']}.",
+        (
+            f"Measured {results.started[:10]} in {results.minutes:.0f} minutes (`{results.mode}`) on "
+            f"{machine['cpus']} CPUs ({machine['cpu']}), {machine['memory_gib']:g} GiB, Linux {machine['kernel']}, "
+            f"{machine['system']}, {machine['engine']}, cgroups {machine['cgroups']}."
+        ),
         "",
         "Versions: " + "; ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
     if "qemu" in versions.get("mongod", ""):
         lines += [
             "",
-            "> mongod is emulated here, several times slower than a native one: it, not the rest of a stack, "
-            "bounds the requests/s of whole stacks. CPU per request of the other containers is not affected.",
+            (
+                "> mongod is emulated here, several times slower than a native one: it, not the rest of a stack, "
+                "bounds the requests/s of whole stacks. CPU per request of the other containers is not affected."
+            ),
         ]
     lines += [f"\n> **Warning.** {warning}" for warning in results.warnings]
     return "\n".join(lines)

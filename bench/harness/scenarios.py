@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from .load import Load
 from .peers import PROXIES, STACKS
@@ -31,7 +31,7 @@ class Scenario:
     """Of each round."""
     warm_up: float
     """Seconds before the first round, at each value of x."""
-    load: Load = Load()
+    load: Load = field(default_factory=Load)
     axis: str | None = None
     """What x is: a field of `load`, or `replicas`, or `documents`."""
     unit: str = ""
@@ -56,8 +56,8 @@ class Scenario:
         return len(self.values) * peers * run + extra
 
 
-ACCESS_LOGS = (
-    "Every proxy logs each request to standard output, collected by the engine's json-file driver with "
+PROXY_NOTE = (
+    "64 connections, GET /. Every proxy logs each request to standard output, collected by the engine's json-file driver with "
     "compose.yaml's rotation: nginx (exercise) and HAProxy line by line, nginx (tuned) through a 64 KiB buffer, "
     "Caddy and Causeway as JSON."
 )
@@ -98,7 +98,7 @@ def full() -> list[Scenario]:
             "64 connections, GET /, from the host through 127.0.0.1 and the engine's port forwarder.",
             rounds=5, seconds=3, warm_up=1, published=True,
         ),
-        Scenario("proxy", "Proxy alone", "proxy", f"64 connections, GET /. {ACCESS_LOGS}", rounds=7, seconds=5, warm_up=2),
+        Scenario("proxy", "Proxy alone", "proxy", PROXY_NOTE, rounds=7, seconds=5, warm_up=2),
         Scenario(
             "proxy-connections", "Connections", "proxy", "GET /.", **proxy_curve,
             axis="connections", values=(1, 4, 16, 64, 256, 1024),
@@ -129,10 +129,10 @@ def quick() -> list[Scenario]:
     return [
         Scenario("stack", "Whole stack", "stack", "64 connections, GET /.", rounds=5, seconds=1.5, warm_up=1),
         Scenario(
-            "stack-connections", "Connections", "stack", "GET /.", rounds=2, seconds=1, warm_up=0.3,
+            "stack-connections", "Connections", "stack", "GET /.", rounds=2, seconds=0.8, warm_up=0.3,
             axis="connections", values=(1, 16, 256),
         ),
-        Scenario("proxy", "Proxy alone", "proxy", f"64 connections, GET /. {ACCESS_LOGS}", rounds=5, seconds=1, warm_up=0.5),
+        Scenario("proxy", "Proxy alone", "proxy", PROXY_NOTE, rounds=5, seconds=1, warm_up=0.5),
     ]  # fmt: skip
 
 

@@ -73,9 +73,7 @@ class Point:
     def problems(self) -> list[str]:
         """What was wrong with the others, each with its round's number."""
         return [
-            f"round {number}: {'; '.join(run.problems())}"
-            for number, run in enumerate(self.runs, 1)
-            if run.problems()
+            f"round {number}: {'; '.join(run.problems())}" for number, run in enumerate(self.runs, 1) if run.problems()
         ]
 
     def counts(self) -> bool:
@@ -197,8 +195,7 @@ def _rounded(node: Any) -> Any:  # noqa: ANN401  any JSON
 
 def _series(document: dict[str, Any]) -> Series:
     points = [
-        Point(point["peer"], point["x"], [_run(run) for run in point["runs"]])
-        for point in document.pop("points")
+        Point(point["peer"], point["x"], [_run(run) for run in point["runs"]]) for point in document.pop("points")
     ]
     return Series(**document, points=points)
 

@@ -44,7 +44,14 @@ def sweep(bed: StackBed, cpus: int) -> tuple[Gunicorn, list[dict[str, Any]]]:
         measure(bed, PEER, Load(), 1.0, source)
         point = Point(PEER, None, [measure(bed, PEER, Load(), SECONDS, source) for _ in range(ROUNDS)])
         rate, p99 = point.median("per_second"), point.median("p99")
-        table.append({"workers": gunicorn.workers, "threads": gunicorn.threads, "per_second": rate, "p99": p99})
+        table.append(
+            {
+                "workers": gunicorn.workers,
+                "threads": gunicorn.threads,
+                "per_second": rate,
+                "p99": p99,
+            }
+        )
         print(f"  {gunicorn}: {'invalid' if rate is None else f'{rate:,.0f} requests/s'}", flush=True)
     best = max(table, key=lambda row: row["per_second"] or 0)
     chosen = Gunicorn(best["workers"], best["threads"])

@@ -25,7 +25,7 @@ client = MongoClient(
     27017,
     username=os.environ["MONGO_USERNAME"],
     password=Path(os.environ["MONGO_PASSWORD_FILE"]).read_text().strip(),
-    serverSelectionTimeoutMS=60_000,
+    serverSelectionTimeoutMS=180_000,
 )
 collection = client["myDatabase"]["requests"]
 last_seed = FIRST

@@ -21,9 +21,7 @@ client = MongoClient(
     maxPoolSize=int(os.environ["APP_THREADS"]),
     serverSelectionTimeoutMS=5000,
 )
-collection = client["myDatabase"].get_collection(
-    "requests", write_concern=WriteConcern(w="majority", j=True)
-)
+collection = client["myDatabase"].get_collection("requests", write_concern=WriteConcern(w="majority", j=True))
 
 
 @app.route("/", methods=["GET", "POST"])

@@ -1,0 +1,60 @@
+import json
+import unittest
+
+from harness.errors import BenchError
+from harness.load import Load, parse
+
+OUTPUT = {
+    "summary": {"total": 2.0, "requestsPerSec": 51.0},
+    "latencyPercentiles": {"p50": 0.001, "p99": 0.25, "p99.9": 0.5},
+    "statusCodeDistribution": {"200": 100, "503": 2},
+    "errorDistribution": {"aborted due to deadline": 3},
+}
+
+
+class Parsing(unittest.TestCase):
+    def test_latencies_become_milliseconds_and_only_200s_count(self):
+        result = parse(json.dumps(OUTPUT))
+        self.assertEqual((result.p50, result.p99, result.p999), (1.0, 250.0, 500.0))
+        self.assertEqual(result.answered, 100)
+        self.assertEqual(result.per_second, 50.0)
+
+    def test_other_answers_and_errors_are_problems(self):
+        self.assertEqual(
+            parse(json.dumps(OUTPUT)).problems(),
+            ["2 answers 503", "3 requests failed: aborted due to deadline"],
+        )
+
+    def test_a_run_without_an_answer_is_read_and_is_a_problem(self):
+        nothing = {
+            "summary": {"total": 2.0},
+            "latencyPercentiles": {"p50": None, "p99": None, "p99.9": None},
+            "statusCodeDistribution": {},
+            "errorDistribution": {},
+        }
+        result = parse(json.dumps(nothing))
+        self.assertIsNone(result.p99)
+        self.assertEqual(result.problems(), ["no request was answered"])
+
+    def test_clean_run_has_no_problem(self):
+        clean = {**OUTPUT, "statusCodeDistribution": {"200": 100}, "errorDistribution": {}}
+        self.assertEqual(parse(json.dumps(clean)).problems(), [])
+
+    def test_output_of_another_shape_is_an_error_that_shows_it(self):
+        for text in ("", "oops", "[]", "{}", json.dumps({**OUTPUT, "summary": None})):
+            with self.subTest(text=text), self.assertRaisesRegex(BenchError, "oha's output"):
+                parse(text)
+
+
+class Arguments(unittest.TestCase):
+    def test_fixed_rates_are_an_open_loop_with_corrected_latency(self):
+        arguments = Load(connections=128, rate=400).arguments("http://x/", 2)
+        self.assertIn("--latency-correction", arguments)
+        self.assertEqual(arguments[arguments.index("-q") + 1], "400")
+
+    def test_bodies_are_posted_and_no_body_is_a_get(self):
+        self.assertIn("/bodies/1024", Load(body=1024).arguments("http://x/", 2))
+        self.assertNotIn("POST", Load(body=0).arguments("http://x/", 2))
+
+    def test_requests_under_way_at_the_end_are_waited_for(self):
+        self.assertIn("--wait-ongoing-requests-after-deadline", Load().arguments("http://x/", 2))

@@ -1,0 +1,34 @@
+import unittest
+
+from harness import scenarios
+
+QUICK_LIMIT = 170
+FULL_LIMIT = 60 * 60
+
+
+class Scenarios(unittest.TestCase):
+    def test_names_are_unique(self):
+        names = [scenario.name for scenario in scenarios.full()]
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_the_quick_run_fits_into_three_minutes(self):
+        self.assertLess(scenarios.estimate(scenarios.quick()), QUICK_LIMIT)
+
+    def test_the_full_run_fits_into_an_hour(self):
+        self.assertLess(scenarios.estimate(scenarios.full()), FULL_LIMIT)
+
+    def test_headlines_are_in_both_with_five_rounds_or_more(self):
+        for chosen in (scenarios.quick(), scenarios.full()):
+            rounds = {scenario.name: scenario.rounds for scenario in chosen}
+            for name in scenarios.HEADLINES:
+                self.assertGreaterEqual(rounds[name], 5)
+
+    def test_every_series_of_the_full_run_has_five_rounds_or_more(self):
+        self.assertGreaterEqual(min(scenario.rounds for scenario in scenarios.full()), 5)
+
+    def test_x_becomes_load(self):
+        by_name = {scenario.name: scenario for scenario in scenarios.full()}
+        self.assertEqual(by_name["stack-connections"].at(256).connections, 256)
+        self.assertEqual(by_name["stack-body"].at(1024).body, 1024)
+        self.assertEqual(by_name["stack-rate"].at(400).rate, 400)
+        self.assertEqual(by_name["stack-replicas"].at(3).connections, 64)
