@@ -6,6 +6,7 @@ CARGO_TARGET_DIR ?= target
 TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 DEPLOY := $(CARGO_TARGET_DIR)/deploy
 OHA    := $(CARGO_TARGET_DIR)/tools/bin/oha
+BENCH_VENV := $(CARGO_TARGET_DIR)/bench/venv
 
 # What users may set on the command line.
 PROJECT     ?= causeway
@@ -15,12 +16,13 @@ DURATION    ?= 10s
 METHOD      ?= GET
 BODY        ?=
 export BODY
+BENCH       ?=
 PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
-.PHONY: help deploy plan verify down ps logs load test images engine tool clean
+.PHONY: help deploy plan verify down ps logs load bench bench-quick test images engine tool clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello'
 	@echo '  make logs SERVICE=api'
@@ -47,6 +49,12 @@ logs: tool ## Follow the logs of all services, or of SERVICE
 load: $(OHA) ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY)
 	@$(OHA) --no-tui -c $(CONNECTIONS) -z $(DURATION) -m $(METHOD) $(if $(BODY),-d "$$BODY") http://127.0.0.1:$(PORT)/
 
+bench: engine images $(OHA) $(BENCH_VENV)/ready ## Measure the stack beside its peers: docs/benchmarks (BENCH, see bench/README.md)
+	@$(BENCH_VENV)/bin/python bench/run.py run --oha $(OHA) --out $(if $(BENCH),$(CARGO_TARGET_DIR)/bench/some,docs/benchmarks) $(BENCH)
+
+bench-quick: engine images $(OHA) $(BENCH_VENV)/ready ## The same in under three minutes, roughly: target/bench/quick
+	@$(BENCH_VENV)/bin/python bench/run.py run --quick --oha $(OHA) --out $(CARGO_TARGET_DIR)/bench/quick $(BENCH)
+
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@scripts/test.sh
 
@@ -71,3 +79,11 @@ $(OHA):
 	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
 	@echo 'load: installing oha into $(CARGO_TARGET_DIR)/tools (a few minutes, once)'
 	@cargo install --quiet --locked --root $(CARGO_TARGET_DIR)/tools oha@1.16.0
+
+$(BENCH_VENV)/ready: bench/requirements.txt
+	@scripts/packages.sh python3=python3
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages.sh /nonexistent=python3-venv
+	@echo 'bench: Python packages in $(BENCH_VENV)'
+	@python3 -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

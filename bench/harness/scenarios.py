@@ -57,9 +57,9 @@ class Scenario:
 
 
 PROXY_NOTE = (
-    "64 connections, GET /. Every proxy logs each request to standard output, collected by the engine's json-file driver with "
-    "compose.yaml's rotation: nginx (exercise) and HAProxy line by line, nginx (tuned) through a 64 KiB buffer, "
-    "Caddy and Causeway as JSON."
+    "64 connections, GET /. Every proxy logs each request to standard output, collected by the engine's "
+    "json-file driver with compose.yaml's rotation: nginx (exercise) and HAProxy line by line, nginx (tuned) "
+    "through a 64 KiB buffer, Caddy and Causeway as JSON."
 )
 
 
