@@ -1,0 +1,192 @@
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`.
+//!
+//! It speaks just enough HTTP for a probe and a scraper: one GET or HEAD per connection.
+
+use std::{io, net::TcpListener as StdListener, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pingora_core::{
+    server::{ListenFds, ShutdownWatch},
+    services::Service,
+};
+use prometheus_client::registry::Registry;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tracing::{error, warn};
+
+use crate::{
+    config::Settings,
+    drain::Drain,
+    http1::{
+        HeadScanner, Method, SyntaxError,
+        head::{MAX_FIELDS, Side, parse_request},
+    },
+    metrics,
+    upstream::{Upstream, probe, resolver},
+};
+
+/// Most requests at a time; more wait in the backlog.
+const MAX_CONCURRENT: usize = 64;
+/// Longest time for one request and its answer.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// The service that runs what isn't about requests: admin, resolver, probes; on one thread.
+pub struct Control {
+    /// Where the admin endpoints are served; taken when the service starts.
+    pub listener: Option<StdListener>,
+    /// What they tell.
+    pub state: Arc<State>,
+    /// The settings.
+    pub settings: Arc<Settings>,
+}
+
+/// What the endpoints tell.
+pub struct State {
+    /// The backends.
+    pub upstream: Arc<Upstream>,
+    /// Whether the process is stopping.
+    pub drain: Arc<Drain>,
+    /// The metrics.
+    pub registry: Registry,
+}
+
+#[async_trait]
+impl Service for Control {
+    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
+        let upstream = &self.state.upstream;
+        tokio::spawn(resolver::run(
+            Arc::clone(upstream),
+            Arc::clone(&self.settings),
+        ));
+        tokio::spawn(probe::run(Arc::clone(upstream), Arc::clone(&self.settings)));
+        if let Some(listener) = self.listener.take()
+            && let Err(error) = serve(listener, &self.state).await
+        {
+            error!(%error, "admin listener can't be served");
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "control"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
+async fn serve(listener: StdListener, state: &Arc<State>) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(MAX_CONCURRENT));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return Ok(());
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let state = Arc::clone(state);
+                tokio::spawn(async move {
+                    let _ = timeout(TIME_LIMIT, answer(stream, &state)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "accept failed on the admin listener");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn answer(mut stream: TcpStream, state: &State) -> io::Result<()> {
+    let mut input = Vec::with_capacity(1024);
+    let mut scanner = HeadScanner::default();
+    let reply = loop {
+        match scanner.scan(&input, Side::Request) {
+            Ok(Some(head_len)) => break reply(&input[..head_len], state),
+            Ok(None) => {}
+            Err(error) => break refusal(error),
+        }
+        if stream.read_buf(&mut input).await? == 0 {
+            return Ok(());
+        }
+    };
+    stream.write_all(&reply).await?;
+    stream.shutdown().await?;
+    // Reading to the end keeps the kernel from resetting the connection over unread input.
+    while stream.read(&mut [0; 512]).await? > 0 {}
+    Ok(())
+}
+
+fn reply(head: &[u8], state: &State) -> Vec<u8> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let line = match parse_request(head, &mut fields) {
+        Ok((line, _)) => line,
+        Err(error) => return refusal(error),
+    };
+    if !matches!(line.method, Method::Get | Method::Head) {
+        return response("405 Method Not Allowed", PLAIN, "GET or HEAD\n", true);
+    }
+    let with_body = line.method == Method::Get;
+    let path = line.target.split('?').next().unwrap_or_default();
+    match path {
+        "/healthz" => response(OK, PLAIN, "ok\n", with_body),
+        "/readyz" => match readiness(state) {
+            Ok(()) => response(OK, PLAIN, "ready\n", with_body),
+            Err(reason) => response(UNAVAILABLE, PLAIN, reason, with_body),
+        },
+        "/metrics" => match metrics::render(&state.registry) {
+            Ok(text) => response(OK, OPEN_METRICS, &text, with_body),
+            Err(_) => response(
+                "500 Internal Server Error",
+                PLAIN,
+                "can't be rendered\n",
+                with_body,
+            ),
+        },
+        _ => response(
+            "404 Not Found",
+            PLAIN,
+            "/healthz, /readyz or /metrics\n",
+            with_body,
+        ),
+    }
+}
+
+/// Whether requests should be sent here.
+fn readiness(state: &State) -> Result<(), &'static str> {
+    if state.drain.has_started() {
+        return Err("draining\n");
+    }
+    if state.upstream.backends().is_empty() {
+        return Err("upstream has no address\n");
+    }
+    if !state.upstream.is_available() {
+        return Err("no backend can be reached\n");
+    }
+    Ok(())
+}
+
+const OK: &str = "200 OK";
+const UNAVAILABLE: &str = "503 Service Unavailable";
+const PLAIN: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+fn refusal(error: SyntaxError) -> Vec<u8> {
+    response("400 Bad Request", PLAIN, &format!("{error}\n"), true)
+}
+
+fn response(status: &str, media_type: &str, body: &str, with_body: bool) -> Vec<u8> {
+    let length = body.len();
+    let body = if with_body { body } else { "" };
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
+}

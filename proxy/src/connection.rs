@@ -1,0 +1,293 @@
+//! A client's connection: one exchange after the other.
+//!
+//! Between exchanges a connection holds no buffers, only its socket, its timer and this task, so
+//! that tens of thousands of idle ones cost little.
+
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::Poll,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::futures::Notified,
+    time::{Instant, timeout},
+};
+use tracing::info;
+
+use crate::{
+    access_log,
+    error_page::{Failure, TOO_MANY_CONNECTIONS},
+    exchange::{Exchange, Next, Report},
+    headers::{
+        Span,
+        request::{self, Origin, RequestFacts},
+    },
+    http1::{HeadScanner, head::Side},
+    limits::Slot,
+    relay::READ_SIZE,
+    request_id::RequestId,
+    watchdog::{Expired, Watchdog},
+    worker::{Buffers, Worker},
+};
+
+/// How long, and for how many bytes, a client that is still sending gets to read its response.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Serves a client until either side closes.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, slot: Slot) {
+    worker.metrics.accepted.fetch_add(1, Relaxed);
+    let ip = peer.ip().to_canonical();
+    let mut connection = Connection {
+        peer: ip.to_string(),
+        trusted: worker.settings.trusts(ip),
+        // The first head is awaited as any: a client that connects has something to say.
+        watchdog: Watchdog::new(worker.settings.header_timeout),
+        stream,
+    };
+    connection.run(&worker).await;
+    drop(slot);
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: String,
+    trusted: bool,
+    watchdog: Watchdog,
+}
+
+/// What ends the wait between two requests.
+enum Wake {
+    Readable,
+    Over,
+}
+
+/// How reading a head ended.
+enum HeadOutcome {
+    /// The first so many bytes are a head.
+    Head(usize),
+    /// Nobody is there to be answered.
+    Gone,
+    /// There is to be an answer, and then the end.
+    Refused(Failure),
+}
+
+impl Connection {
+    async fn run(&mut self, worker: &Worker) {
+        let mut draining = pin!(worker.drain.notified(worker.index));
+        let mut buffers: Option<Box<Buffers>> = None;
+        loop {
+            let mut current = match buffers.take() {
+                // There are bytes of a further request.
+                Some(buffers) => buffers,
+                None => match self.idle(worker, draining.as_mut()).await {
+                    Wake::Readable => worker.take_buffers(),
+                    Wake::Over => return,
+                },
+            };
+            let next = self.serve_request(worker, &mut current).await;
+            let more = !current.client_in.is_empty();
+            match next {
+                Next::KeepAlive if more => buffers = Some(current),
+                Next::KeepAlive => {
+                    worker.return_buffers(current);
+                    self.watchdog.arm(worker.settings.idle_timeout);
+                }
+                Next::Close => {
+                    worker.return_buffers(current);
+                    return;
+                }
+                Next::Linger => {
+                    self.linger(&mut current.client_in).await;
+                    worker.return_buffers(current);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for a request, holding nothing.
+    async fn idle(&mut self, worker: &Worker, mut draining: Pin<&mut Notified<'_>>) -> Wake {
+        poll_fn(|cx| {
+            if self.stream.poll_read_ready(cx).is_ready() {
+                return Poll::Ready(Wake::Readable);
+            }
+            if draining.as_mut().poll(cx).is_ready() || worker.drain.has_started() {
+                return Poll::Ready(Wake::Over);
+            }
+            self.watchdog.poll_expired(cx).map(|Expired| Wake::Over)
+        })
+        .await
+    }
+
+    /// Reads one request and answers it.
+    async fn serve_request(&mut self, worker: &Worker, buffers: &mut Buffers) -> Next {
+        let outcome = self.read_head(worker, &mut buffers.client_in).await;
+        let started = Instant::now();
+        let id = RequestId::mint(SystemTime::now());
+        let mut facts = RequestFacts::default();
+        let (head_len, verdict) = match outcome {
+            HeadOutcome::Gone => return Next::Close,
+            HeadOutcome::Refused(failure) => (buffers.client_in.len(), Err(failure)),
+            HeadOutcome::Head(head_len) => {
+                let origin = Origin {
+                    peer: &self.peer,
+                    trusted: self.trusted,
+                    upstream: &worker.upstream.name,
+                };
+                buffers.to_upstream.clear();
+                let head = &buffers.client_in[..head_len];
+                let out = &mut buffers.to_upstream;
+                let verdict = request::rewrite(head, origin, &id, &mut facts, out);
+                (head_len, verdict.map_err(Failure::Request))
+            }
+        };
+        let exchange = Exchange::new(
+            worker,
+            &mut self.stream,
+            &mut self.watchdog,
+            buffers,
+            id,
+            facts,
+            head_len,
+        );
+        let (next, report, end) = match verdict {
+            Ok(()) => exchange.run().await,
+            Err(failure) => exchange.refuse(failure).await,
+        };
+        self.report(
+            worker,
+            &buffers.client_in,
+            &id,
+            &facts,
+            &report,
+            started.elapsed(),
+        );
+        buffers.client_in.drain(..end.min(buffers.client_in.len()));
+        next
+    }
+
+    /// Reads until a request head is complete.
+    async fn read_head(&mut self, worker: &Worker, client_in: &mut Vec<u8>) -> HeadOutcome {
+        let mut scanner = HeadScanner::default();
+        let mut armed = false;
+        loop {
+            // RFC 9112 §2.2: an empty line before a request is to be ignored.
+            if client_in.starts_with(b"\r\n") {
+                client_in.drain(..2);
+            }
+            if !client_in.is_empty() && client_in != b"\r" {
+                match scanner.scan(client_in, Side::Request) {
+                    Ok(Some(head_len)) => return HeadOutcome::Head(head_len),
+                    Ok(None) => {}
+                    Err(error) => return HeadOutcome::Refused(Failure::Request(error)),
+                }
+            }
+            if !armed {
+                armed = true;
+                if !client_in.is_empty() {
+                    self.watchdog.arm(worker.settings.header_timeout);
+                }
+            }
+            client_in.reserve(READ_SIZE);
+            match self.watchdog.guard(self.stream.read_buf(client_in)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) => return HeadOutcome::Gone,
+                Err(Expired) if client_in.is_empty() => return HeadOutcome::Gone,
+                Err(Expired) => return HeadOutcome::Refused(Failure::ClientTimeout),
+            }
+        }
+    }
+
+    /// Lets the client read its response before the connection is closed: closing with unread
+    /// input makes the kernel reset the connection, which may discard the response.
+    async fn linger(&mut self, scratch: &mut Vec<u8>) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let drain = async {
+            let mut total = 0;
+            while total < LINGER_BYTES {
+                scratch.clear();
+                scratch.reserve(READ_SIZE);
+                match self.stream.read_buf(scratch).await {
+                    Ok(size @ 1..) => total += size,
+                    Ok(0) | Err(_) => return,
+                }
+            }
+        };
+        let _ = timeout(LINGER, drain).await;
+    }
+
+    /// Counts and logs an exchange.
+    fn report(
+        &self,
+        worker: &Worker,
+        head: &[u8],
+        id: &RequestId,
+        facts: &RequestFacts,
+        report: &Report,
+        took: Duration,
+    ) {
+        let bytes = (report.received, report.sent);
+        worker
+            .metrics
+            .request(facts.method, report.status, took, bytes);
+        if report.retries > 0 {
+            worker
+                .metrics
+                .retries
+                .fetch_add(u64::from(report.retries), Relaxed);
+        }
+        if !worker.settings.access_log {
+            return;
+        }
+        let text = |span: Span| String::from_utf8_lossy(span.get(head));
+        let (method, target, user_agent) = (
+            text(facts.method_token),
+            text(facts.target),
+            text(facts.user_agent),
+        );
+        let reason = report.failure.map(Failure::reason);
+        info!(
+            target: access_log::TARGET,
+            request_id = id.as_str(),
+            client = self.peer.as_str(),
+            method = &*method,
+            path = &*target,
+            status = u64::from(report.status),
+            bytes_in = report.received,
+            bytes_out = report.sent,
+            duration_ms = millis(took),
+            upstream = report.backend.as_ref().map_or("", |backend| backend.label.as_str()),
+            upstream_ms = millis(report.upstream_time),
+            retries = u64::from(report.retries),
+            user_agent = &*user_agent,
+            error = reason.as_deref(),
+        );
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// Tells a client that there are too many, without taking a place.
+pub async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
+    worker.metrics.turned_away.fetch_add(1, Relaxed);
+    let answer = async {
+        stream.write_all(TOO_MANY_CONNECTIONS).await?;
+        stream.shutdown().await?;
+        // What the client has sent is read so that closing doesn't reset the connection.
+        let mut scratch = [0; 1024];
+        while stream.read(&mut scratch).await? > 0 {}
+        Ok::<(), std::io::Error>(())
+    };
+    let _ = timeout(Duration::from_secs(1), answer).await;
+}

@@ -1,0 +1,517 @@
+//! One exchange: a request that is understood, and the response to it.
+//!
+//! ```text
+//! connect ─► send the head, the body as it comes ─► await the head of the response
+//!    ▲                                                │ 1xx: relay, wait on
+//!    └──── retry: nothing lost, nothing doubled ◄─────┤
+//!                                                     ▼
+//!                    relay the body, or tunnel (101), or answer with an error page
+//! ```
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use socket2::SockRef;
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
+
+use crate::{
+    error_page::{self, Delivery, Failure},
+    headers::{
+        request::RequestFacts,
+        response::{self, Persistence, ResponseFacts},
+    },
+    http1::{BodyLength, HeadScanner, Method, SyntaxError, Version, head::Side},
+    relay::{Download, DownloadError, READ_SIZE, Upload, UploadError, poll_read_more},
+    request_id::RequestId,
+    retry::{self, Attempts},
+    tunnel,
+    upstream::{Backend, balancer::Lease},
+    watchdog::{Expired, Watchdog},
+    worker::{Buffers, Worker},
+};
+
+/// Most interim responses to one request.
+const MAX_INTERIM: u32 = 32;
+/// Most bytes of further requests that are read while a response is awaited.
+const MAX_PIPELINED: usize = 64 * 1024;
+
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It serves the next request.
+    KeepAlive,
+    /// It is closed.
+    Close,
+    /// It is closed, after giving the client time to read the response: it is still sending.
+    Linger,
+}
+
+/// What is known about an exchange when it is over, for the log and the metrics.
+#[derive(Debug)]
+pub struct Report {
+    /// The status, 499 if the client was gone before there was one.
+    pub status: u16,
+    /// What went wrong, if anything.
+    pub failure: Option<Failure>,
+    /// The backend that was asked last.
+    pub backend: Option<Arc<Backend>>,
+    /// Time from choosing the backend to the head of its response.
+    pub upstream_time: Duration,
+    /// Attempts beyond the first.
+    pub retries: u32,
+    /// Bytes sent to the client.
+    pub sent: u64,
+    /// Bytes received from the client.
+    pub received: u64,
+}
+
+/// A connection to a backend, in use.
+pub struct UpstreamConnection {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The claim on the backend.
+    pub lease: Lease,
+    /// Whether it has served a request before.
+    pub reused: bool,
+}
+
+/// One exchange.
+pub struct Exchange<'c> {
+    /// The worker it runs on.
+    pub worker: &'c Worker,
+    /// The client's connection.
+    pub client: &'c mut TcpStream,
+    /// The client connection's timer.
+    pub watchdog: &'c mut Watchdog,
+    /// The memory; `client_in` starts with the request head, `to_upstream` is the rewritten one.
+    pub buffers: &'c mut Buffers,
+    /// The request's id.
+    pub id: RequestId,
+    /// The request.
+    pub request: RequestFacts,
+    /// The request on its way.
+    pub upload: Upload,
+    /// What is to be reported.
+    pub report: Report,
+}
+
+/// A final response head; rewritten, it is in `to_client`.
+struct ResponseHead {
+    /// Its length in `upstream_in`.
+    head_len: usize,
+    facts: ResponseFacts,
+    /// What the client was told.
+    persistence: Persistence,
+}
+
+/// How waiting for a response ended without one.
+#[derive(Debug, Clone, Copy)]
+enum Interruption {
+    /// The backend closed the connection before the first byte of a response.
+    ClosedEarly,
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl<'c> Exchange<'c> {
+    /// An exchange about the request whose head is the first `head_len` bytes of `client_in`.
+    pub fn new(
+        worker: &'c Worker,
+        client: &'c mut TcpStream,
+        watchdog: &'c mut Watchdog,
+        buffers: &'c mut Buffers,
+        id: RequestId,
+        request: RequestFacts,
+        head_len: usize,
+    ) -> Self {
+        let report = Report {
+            status: 0,
+            failure: None,
+            backend: None,
+            upstream_time: Duration::ZERO,
+            retries: 0,
+            sent: 0,
+            received: 0,
+        };
+        let upload = Upload::new(head_len, request.body, worker.settings.max_body);
+        Self {
+            worker,
+            client,
+            watchdog,
+            buffers,
+            id,
+            request,
+            upload,
+            report,
+        }
+    }
+
+    /// Runs it to its end.
+    pub async fn run(mut self) -> (Next, Report, usize) {
+        let next = match self.forward().await {
+            Ok(next) => next,
+            Err(failure) => self.fail(failure).await,
+        };
+        self.finish(next)
+    }
+
+    /// Answers a request that isn't forwarded.
+    pub async fn refuse(mut self, failure: Failure) -> (Next, Report, usize) {
+        let next = self.fail(failure).await;
+        self.finish(next)
+    }
+
+    fn finish(mut self, next: Next) -> (Next, Report, usize) {
+        self.report.received = self.upload.received;
+        (next, self.report, self.upload.end())
+    }
+
+    async fn forward(&mut self) -> Result<Next, Failure> {
+        if let BodyLength::Fixed(length) = self.request.body
+            && length > self.worker.settings.max_body
+        {
+            return Err(Failure::Request(SyntaxError::BodyTooLarge));
+        }
+        // What has come in with the head is checked before any of it is sent.
+        let Buffers {
+            client_in,
+            to_upstream,
+            ..
+        } = &mut *self.buffers;
+        self.upload
+            .take(client_in, to_upstream)
+            .map_err(Failure::Request)?;
+
+        let mut attempts = Attempts::default();
+        loop {
+            let started = Instant::now();
+            let mut connection =
+                retry::connect(self.worker, self.watchdog, &mut attempts, &mut self.report).await?;
+            self.buffers.upstream_in.clear();
+            match self.response(&mut connection, started).await {
+                Ok(head) => return Ok(self.respond(connection, head).await),
+                Err(Interruption::Failed(failure)) => return Err(failure),
+                Err(Interruption::ClosedEarly) => {
+                    let method = self.request.method;
+                    if !retry::is_safe(method, &self.upload) || !self.upload.rewind() {
+                        return Err(Failure::Broken);
+                    }
+                    attempts.failed(&connection).ok_or(Failure::Broken)?;
+                    self.report.retries += 1;
+                }
+            }
+        }
+    }
+
+    /// Sends the request and waits for the final head of the response, which is left in
+    /// `to_client`, rewritten. Interim responses are relayed on the way.
+    async fn response(
+        &mut self,
+        connection: &mut UpstreamConnection,
+        started: Instant,
+    ) -> Result<ResponseHead, Interruption> {
+        let failed = |failure| Interruption::Failed(failure);
+        for _ in 0..MAX_INTERIM {
+            let head_len = self.await_head(connection).await?;
+            self.report.upstream_time = started.elapsed();
+            let keep = self.request.keep_alive
+                && self.upload.is_received()
+                && !self.worker.drain.has_started();
+            let persistence = if keep {
+                Persistence::Keep
+            } else {
+                Persistence::Close
+            };
+            self.buffers.to_client.clear();
+            let facts = response::rewrite(
+                &self.buffers.upstream_in[..head_len],
+                &self.request,
+                &self.id,
+                persistence,
+                self.worker.date().as_bytes(),
+                &mut self.buffers.to_client,
+            )
+            .map_err(|error| failed(Failure::Response(error)))?;
+            match facts.status {
+                101 if self.request.upgrade => {
+                    return Ok(ResponseHead {
+                        head_len,
+                        facts,
+                        persistence,
+                    });
+                }
+                // Nobody has asked for another protocol.
+                101 => return Err(failed(Failure::Response(SyntaxError::StartLine))),
+                100..=199 => {
+                    self.buffers.upstream_in.drain(..head_len);
+                    self.request.expects_continue = false;
+                    if self.request.version == Version::Http11 {
+                        self.send_to_client().await.map_err(failed)?;
+                    }
+                }
+                _ => {
+                    return Ok(ResponseHead {
+                        head_len,
+                        facts,
+                        persistence,
+                    });
+                }
+            }
+        }
+        Err(failed(Failure::Response(SyntaxError::HeadTooLarge)))
+    }
+
+    /// Sends the request, and waits for a complete response head, whose length is returned.
+    async fn await_head(
+        &mut self,
+        connection: &mut UpstreamConnection,
+    ) -> Result<usize, Interruption> {
+        self.watchdog.arm(self.worker.settings.read_timeout);
+        let mut scanner = HeadScanner::default();
+        let Self {
+            worker,
+            client,
+            watchdog,
+            buffers,
+            upload,
+            request,
+            ..
+        } = self;
+        poll_fn(|cx| {
+            let mut moved = false;
+            if !upload.is_over() {
+                let upstream = &mut connection.stream;
+                match upload.poll(cx, client, upstream, buffers, &mut moved) {
+                    Poll::Ready(Err(UploadError::ClientGone)) => {
+                        return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
+                    }
+                    Poll::Ready(Err(UploadError::Request(error))) => {
+                        return Poll::Ready(Err(Interruption::Failed(Failure::Request(error))));
+                    }
+                    // Its response may explain why it takes no more.
+                    Poll::Ready(Ok(()) | Err(UploadError::Upstream)) | Poll::Pending => {}
+                }
+            }
+            if let Poll::Ready(head) = poll_head(
+                cx,
+                &mut connection.stream,
+                &mut buffers.upstream_in,
+                &mut scanner,
+                &mut moved,
+            ) {
+                return Poll::Ready(head);
+            }
+            if upload.is_over() && poll_gone(cx, client, &mut buffers.client_in).is_ready() {
+                return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
+            }
+            if moved {
+                watchdog.arm(worker.settings.read_timeout);
+            }
+            watchdog.poll_expired(cx).map(|Expired| {
+                let client_is_late = upload.waits_for_client() && !request.expects_continue;
+                Err(Interruption::Failed(if client_is_late {
+                    Failure::ClientTimeout
+                } else {
+                    Failure::ResponseTimeout
+                }))
+            })
+        })
+        .await
+    }
+
+    /// Relays a final response, or tunnels.
+    async fn respond(&mut self, mut connection: UpstreamConnection, head: ResponseHead) -> Next {
+        let ResponseHead {
+            head_len,
+            facts,
+            persistence,
+        } = head;
+        self.report.status = facts.status;
+        if facts.status == 101 {
+            let leftover = self.upload.end();
+            self.buffers.client_in.drain(..leftover);
+            self.buffers.upstream_in.drain(..head_len);
+            let limit = self.worker.settings.read_timeout;
+            let moved = tunnel::run(
+                self.client,
+                &mut connection.stream,
+                self.buffers,
+                self.watchdog,
+                limit,
+            )
+            .await;
+            self.upload.received += moved.from_client;
+            self.report.sent += moved.to_client;
+            return Next::Close;
+        }
+        let mut download = Download::new(head_len, facts.body, facts.reframe);
+        let result = self.relay(&mut connection, &mut download).await;
+        self.report.sent += download.sent;
+        if let Err(failure) = result {
+            self.report.failure = Some(failure);
+            if !facts.delimited && failure != Failure::ClientGone {
+                // Only a reset can tell this client that the body is not complete.
+                let _ = SockRef::from(&*self.client).set_linger(Some(Duration::ZERO));
+            }
+            return Next::Close;
+        }
+        let reusable = facts.upstream_keeps
+            && self.upload.is_complete()
+            && self.buffers.upstream_in.len() == download.end();
+        let UpstreamConnection { stream, lease, .. } = connection;
+        if reusable {
+            lease.backend().keep_idle(self.worker.index, stream);
+        }
+        if !self.upload.is_received() {
+            Next::Linger
+        } else if persistence == Persistence::Keep && facts.delimited {
+            Next::KeepAlive
+        } else {
+            Next::Close
+        }
+    }
+
+    /// Relays the body of the response, and what is left of the request's.
+    async fn relay(
+        &mut self,
+        connection: &mut UpstreamConnection,
+        download: &mut Download,
+    ) -> Result<(), Failure> {
+        self.watchdog.arm(self.worker.settings.read_timeout);
+        let Self {
+            worker,
+            client,
+            watchdog,
+            buffers,
+            upload,
+            ..
+        } = self;
+        poll_fn(|cx| {
+            let mut moved = false;
+            let upstream = &mut connection.stream;
+            if let Poll::Ready(result) = download.poll(cx, upstream, client, buffers, &mut moved) {
+                return Poll::Ready(result.map_err(|error| match error {
+                    DownloadError::ClientGone => Failure::ClientGone,
+                    DownloadError::Upstream => Failure::Broken,
+                    DownloadError::Response(error) => Failure::Response(error),
+                }));
+            }
+            if upload.is_over() {
+                if poll_gone(cx, client, &mut buffers.client_in).is_ready() {
+                    return Poll::Ready(Err(Failure::ClientGone));
+                }
+            } else if let Poll::Ready(Err(error)) =
+                upload.poll(cx, client, upstream, buffers, &mut moved)
+            {
+                match error {
+                    UploadError::ClientGone => return Poll::Ready(Err(Failure::ClientGone)),
+                    UploadError::Request(error) => {
+                        return Poll::Ready(Err(Failure::Request(error)));
+                    }
+                    UploadError::Upstream => {}
+                }
+            }
+            if moved {
+                watchdog.arm(worker.settings.read_timeout);
+            }
+            watchdog
+                .poll_expired(cx)
+                .map(|Expired| Err(Failure::ResponseTimeout))
+        })
+        .await
+    }
+
+    /// Answers with an error page; silently where nobody would read it.
+    async fn fail(&mut self, failure: Failure) -> Next {
+        self.report.status = failure.status();
+        self.report.failure = Some(failure);
+        if failure == Failure::ClientGone {
+            return Next::Close;
+        }
+        let malformed = matches!(failure, Failure::Request(_) | Failure::ClientTimeout);
+        let keep = self.request.keep_alive
+            && self.upload.is_received()
+            && !malformed
+            && !self.worker.drain.has_started();
+        self.write_page(failure, !keep);
+        match self.send_to_client().await {
+            Ok(()) if keep => Next::KeepAlive,
+            Ok(()) => Next::Linger,
+            Err(_) => Next::Close,
+        }
+    }
+
+    fn write_page(&mut self, failure: Failure, close: bool) {
+        let date = self.worker.date();
+        let delivery = Delivery {
+            format: self.request.error_format,
+            head_only: self.request.method == Method::Head,
+            close,
+            date: date.as_bytes(),
+        };
+        self.buffers.to_client.clear();
+        error_page::write(&mut self.buffers.to_client, failure, &self.id, delivery);
+    }
+
+    /// Writes all of `to_client`.
+    async fn send_to_client(&mut self) -> Result<(), Failure> {
+        self.watchdog.arm(self.worker.settings.read_timeout);
+        let send = self.client.write_all(&self.buffers.to_client);
+        match self.watchdog.guard(send).await {
+            Ok(Ok(())) => {
+                self.report.sent += self.buffers.to_client.len() as u64;
+                Ok(())
+            }
+            _ => Err(Failure::ClientGone),
+        }
+    }
+}
+
+/// Reads until a response head is complete.
+fn poll_head(
+    cx: &mut Context<'_>,
+    upstream: &mut TcpStream,
+    upstream_in: &mut Vec<u8>,
+    scanner: &mut HeadScanner,
+    moved: &mut bool,
+) -> Poll<Result<usize, Interruption>> {
+    loop {
+        match scanner.scan(upstream_in, Side::Response) {
+            Ok(Some(head_len)) => return Poll::Ready(Ok(head_len)),
+            Ok(None) => {}
+            Err(error) => {
+                return Poll::Ready(Err(Interruption::Failed(Failure::Response(error))));
+            }
+        }
+        match ready!(poll_read_more(upstream, cx, upstream_in, 0)) {
+            Ok(1..) => *moved = true,
+            Ok(0) | Err(_) if upstream_in.is_empty() => {
+                return Poll::Ready(Err(Interruption::ClosedEarly));
+            }
+            Ok(0) | Err(_) => {
+                return Poll::Ready(Err(Interruption::Failed(Failure::Broken)));
+            }
+        }
+    }
+}
+
+/// Ready when the client has closed its connection while it waits for a response.
+///
+/// Further requests that it sends meanwhile are kept for later, within limits. Half-closed counts
+/// as closed: an upstream shouldn't work for clients that, nearly always, are gone.
+fn poll_gone(cx: &mut Context<'_>, client: &mut TcpStream, client_in: &mut Vec<u8>) -> Poll<()> {
+    while client_in.len() < MAX_PIPELINED {
+        client_in.reserve(READ_SIZE);
+        match tokio_util::io::poll_read_buf(Pin::new(&mut *client), cx, client_in) {
+            Poll::Ready(Ok(1..)) => {}
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    Poll::Pending
+}

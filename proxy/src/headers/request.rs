@@ -1,0 +1,562 @@
+//! The request head: judged, and rewritten for the upstream.
+
+use std::io::Write;
+
+use httparse::Header;
+
+use super::{ConnectionOptions, Span, VIA_NAME, push_field, push_number};
+use crate::{
+    config::UpstreamName,
+    error_page::Format,
+    http1::{
+        BodyLength, Field, Method, SyntaxError, Version, field,
+        framing::FramingFields,
+        head::{MAX_FIELDS, RequestLine, parse_request},
+    },
+    request_id::RequestId,
+};
+
+/// Longest id that is taken over from a client.
+const MAX_CORRELATION_ID: usize = 128;
+
+/// What rewriting depends on besides the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The peer's address as text.
+    pub peer: &'a str,
+    /// Whether its `X-Forwarded-*` and `Forwarded` are believed.
+    pub trusted: bool,
+    /// Stands in for `Host` where HTTP/1.0 clients send none.
+    pub upstream: &'a UpstreamName,
+}
+
+/// What the rest of an exchange needs to know of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestFacts {
+    /// The method.
+    pub method: Method,
+    /// The method as it was sent.
+    pub method_token: Span,
+    /// The target as it was sent.
+    pub target: Span,
+    /// The first `User-Agent`.
+    pub user_agent: Span,
+    /// The client's HTTP version.
+    pub version: Version,
+    /// The body's length.
+    pub body: BodyLength,
+    /// Whether the client wants to keep the connection.
+    pub keep_alive: bool,
+    /// Whether the client may be waiting for a 100.
+    pub expects_continue: bool,
+    /// Whether the upstream is asked to switch protocols.
+    pub upgrade: bool,
+    /// The form in which the client prefers errors.
+    pub error_format: Format,
+}
+
+impl Default for RequestFacts {
+    /// A request of which nothing could be understood.
+    fn default() -> Self {
+        Self {
+            method: Method::Other,
+            method_token: Span::default(),
+            target: Span::default(),
+            user_agent: Span::default(),
+            version: Version::Http11,
+            body: BodyLength::Fixed(0),
+            keep_alive: false,
+            expects_continue: false,
+            upgrade: false,
+            error_format: Format::Text,
+        }
+    }
+}
+
+/// Parses `head`, appends the head for the upstream to `out`, and fills in `facts` as far as the
+/// request is understood, so that a refusal can be logged with its method and target.
+pub fn rewrite(
+    head: &[u8],
+    origin: Origin<'_>,
+    id: &RequestId,
+    facts: &mut RequestFacts,
+    out: &mut Vec<u8>,
+) -> Result<(), SyntaxError> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let (line, fields) = parse_request(head, &mut fields)?;
+    facts.method = line.method;
+    facts.method_token = Span::of(head, line.method_token.as_bytes());
+    facts.target = Span::of(head, line.target.as_bytes());
+    facts.version = line.version;
+
+    let survey = Survey::of(head, fields, facts)?;
+    let target = Target::of(&line)?;
+    let host = match (target.authority, survey.host) {
+        // RFC 9112 §3.2: no Host is an error even where the target has one.
+        (_, None) if line.version == Version::Http11 => return Err(SyntaxError::Host),
+        (Some(authority), _) => Some(authority.as_bytes()),
+        (None, host) => host,
+    };
+    if !host.is_none_or(is_host) || !survey.host.is_none_or(is_host) {
+        return Err(SyntaxError::Host);
+    }
+    facts.body = survey.framing.request_body(line.version)?;
+    let options = survey.options;
+    facts.keep_alive = match line.version {
+        Version::Http11 => !options.close,
+        Version::Http10 => options.keep_alive && !options.close,
+    };
+    facts.expects_continue = survey.expects_continue && line.version == Version::Http11;
+    facts.upgrade = options.upgrade
+        && survey.upgrades
+        && line.version == Version::Http11
+        && facts.body.is_empty();
+
+    out.extend_from_slice(line.method_token.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(target.path.as_bytes());
+    // Writing to a Vec can't fail, here and below.
+    let _ = match host {
+        Some(host) => {
+            out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+            out.write_all(host)
+        }
+        None => write!(out, " HTTP/1.1\r\nHost: {}", origin.upstream),
+    };
+    out.extend_from_slice(b"\r\n");
+    for header in fields {
+        if passes(header, &survey, origin.trusted, line.version)
+            && !options.removes(header.name, fields)
+        {
+            push_field(out, header.name, header.value);
+        }
+    }
+    push_framing(out, facts.body, survey.framing);
+    push_connection(out, facts, &survey, fields);
+    push_forwarding(out, fields, origin, host.unwrap_or_default());
+    push_field(out, "X-Request-Id", id.as_bytes());
+    if let Some(theirs) = survey.correlation_id {
+        push_field(out, "X-Correlation-Id", theirs);
+    }
+    push_via(out, line.version);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// What one pass over the fields finds out.
+#[derive(Default)]
+struct Survey<'b> {
+    host: Option<&'b [u8]>,
+    framing: FramingFields,
+    options: ConnectionOptions,
+    /// `Expect: 100-continue`
+    expects_continue: bool,
+    /// `Upgrade` to something that we pass on.
+    upgrades: bool,
+    /// `TE: trailers`
+    wants_trailers: bool,
+    correlation_id: Option<&'b [u8]>,
+}
+
+impl<'b> Survey<'b> {
+    fn of(
+        head: &'b [u8],
+        fields: &[Header<'b>],
+        facts: &mut RequestFacts,
+    ) -> Result<Self, SyntaxError> {
+        let mut survey = Self::default();
+        let mut request_id = None;
+        for header in fields {
+            let (field, value) = (Field::of(header.name), header.value);
+            match field {
+                Field::Host if survey.host.is_some() => return Err(SyntaxError::Host),
+                Field::Host => survey.host = Some(value),
+                Field::ContentLength | Field::TransferEncoding => {
+                    survey.framing.note(field, value)?;
+                }
+                Field::Connection => survey.options.note(value)?,
+                Field::Expect => {
+                    survey.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+                }
+                // h2c would turn the connection into something that we don't follow.
+                Field::Upgrade => {
+                    survey.upgrades |=
+                        field::list(value).any(|name| !name.eq_ignore_ascii_case(b"h2c"));
+                }
+                Field::Te => {
+                    survey.wants_trailers |=
+                        field::list(value).any(|name| name.eq_ignore_ascii_case(b"trailers"));
+                }
+                Field::Accept => facts.error_format = Format::preferred(value),
+                Field::UserAgent => facts.user_agent = Span::of(head, value),
+                Field::XRequestId => request_id = Some(value),
+                Field::XCorrelationId => survey.correlation_id = Some(value),
+                _ => {}
+            }
+        }
+        survey.correlation_id = request_id
+            .or(survey.correlation_id)
+            .filter(|theirs| is_correlation_id(theirs));
+        Ok(survey)
+    }
+}
+
+/// Whether a field is passed on as it is.
+fn passes(header: &Header<'_>, survey: &Survey<'_>, trusted: bool, version: Version) -> bool {
+    match Field::of(header.name) {
+        Field::EndToEnd | Field::Accept | Field::UserAgent | Field::Date => true,
+        // A server has to ignore 100-continue from HTTP/1.0 (RFC 9110 §10.1.1).
+        Field::Expect => version == Version::Http11,
+        Field::Trailer => survey.framing.is_chunked(),
+        Field::XForwardedOther | Field::XForwardedProto | Field::XForwardedHost => trusted,
+        _ => false,
+    }
+}
+
+fn push_framing(out: &mut Vec<u8>, body: BodyLength, framing: FramingFields) {
+    if body == BodyLength::Chunked {
+        push_field(out, "Transfer-Encoding", b"chunked");
+    } else if let Some(length) = framing.content_length() {
+        push_number(out, "Content-Length", length);
+    }
+}
+
+fn push_connection(
+    out: &mut Vec<u8>,
+    facts: &RequestFacts,
+    survey: &Survey<'_>,
+    fields: &[Header<'_>],
+) {
+    if facts.upgrade {
+        push_field(out, "Connection", b"upgrade");
+        let protocols = fields
+            .iter()
+            .filter(|header| Field::of(header.name) == Field::Upgrade)
+            .flat_map(|header| field::list(header.value))
+            .filter(|name| !name.eq_ignore_ascii_case(b"h2c"));
+        for protocol in protocols {
+            push_field(out, "Upgrade", protocol);
+        }
+    } else if survey.wants_trailers {
+        push_field(out, "Connection", b"TE");
+        push_field(out, "TE", b"trailers");
+    }
+}
+
+/// Who the request is from and what it asked for. What a trusted peer says is kept or continued.
+fn push_forwarding(out: &mut Vec<u8>, fields: &[Header<'_>], origin: Origin<'_>, host: &[u8]) {
+    let peer = origin.peer.as_bytes();
+    let theirs = |wanted: Field| {
+        fields
+            .iter()
+            .filter(move |header| origin.trusted && Field::of(header.name) == wanted)
+    };
+    let continued = |out: &mut Vec<u8>, name: &str, wanted: Field| {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        for header in theirs(wanted).filter(|header| !header.value.is_empty()) {
+            out.extend_from_slice(header.value);
+            out.extend_from_slice(b", ");
+        }
+    };
+    continued(out, "X-Forwarded-For", Field::XForwardedFor);
+    out.extend_from_slice(peer);
+    out.extend_from_slice(b"\r\n");
+    if theirs(Field::XForwardedProto).next().is_none() {
+        push_field(out, "X-Forwarded-Proto", b"http");
+    }
+    if theirs(Field::XForwardedHost).next().is_none() {
+        push_field(out, "X-Forwarded-Host", host);
+    }
+    let real_ip = theirs(Field::XRealIp)
+        .next()
+        .map_or(peer, |header| header.value);
+    push_field(out, "X-Real-IP", real_ip);
+    if theirs(Field::Forwarded).next().is_some() {
+        continued(out, "Forwarded", Field::Forwarded);
+        let quoted = origin.peer.contains(':');
+        let (before, after) = if quoted { ("\"[", "]\"") } else { ("", "") };
+        let _ = write!(out, "for={before}{}{after};proto=http\r\n", origin.peer);
+    }
+}
+
+/// Adds us to the chain of `Via` fields; those before were passed on (RFC 9110 §7.6.3).
+pub(super) fn push_via(out: &mut Vec<u8>, received: Version) {
+    let version = if received == Version::Http10 {
+        "1.0"
+    } else {
+        "1.1"
+    };
+    let _ = write!(out, "Via: {version} {VIA_NAME}\r\n");
+}
+
+/// A client's id is data: it may be passed on, but only if it can't do harm in a log.
+fn is_correlation_id(value: &[u8]) -> bool {
+    (1..=MAX_CORRELATION_ID).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic)
+}
+
+/// A request target, in the parts that are forwarded (RFC 9112 §3.2).
+struct Target<'b> {
+    /// Of the absolute form.
+    authority: Option<&'b str>,
+    /// Path and query in origin form, or `*`.
+    path: &'b str,
+}
+
+impl<'b> Target<'b> {
+    fn of(line: &RequestLine<'b>) -> Result<Self, SyntaxError> {
+        let target = line.target;
+        if line.method_token == "CONNECT" {
+            return Err(SyntaxError::Connect);
+        }
+        // A fragment never goes over the wire; recipients disagree on where the path ends then.
+        if target.contains('#') {
+            return Err(SyntaxError::Target);
+        }
+        if target.starts_with('/') || (target == "*" && line.method == Method::Options) {
+            return Ok(Self {
+                authority: None,
+                path: target,
+            });
+        }
+        let rest = ["http://", "https://"]
+            .iter()
+            .find_map(|scheme| {
+                let (start, rest) = target.split_at_checked(scheme.len())?;
+                start.eq_ignore_ascii_case(scheme).then_some(rest)
+            })
+            .ok_or(SyntaxError::Target)?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let path = match path {
+            // RFC 9112 §3.2.4: OPTIONS for the server as a whole.
+            "" if line.method == Method::Options => "*",
+            "" => "/",
+            path if path.starts_with('/') => path,
+            _ => return Err(SyntaxError::Target),
+        };
+        Ok(Self {
+            authority: Some(authority),
+            path,
+        })
+    }
+}
+
+/// `host [":" port]` (RFC 9110 §7.2), without the characters that no real host name has.
+fn is_host(value: &[u8]) -> bool {
+    let Ok(value) = str::from_utf8(value) else {
+        return false;
+    };
+    let (host, port) = match value.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else {
+                return false;
+            };
+            if address.parse::<std::net::Ipv6Addr>().is_err() {
+                return false;
+            }
+            ("v6", port)
+        }
+        None => value
+            .find(':')
+            .map_or((value, ""), |colon| value.split_at(colon)),
+    };
+    let is_name = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte));
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => port.is_empty(),
+    };
+    is_name && is_port
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+
+    fn rewritten_from(request: &str, peer: &str, trusted: bool) -> Result<String, SyntaxError> {
+        let upstream = UpstreamName::from_str("flask-app:9090").unwrap();
+        let origin = Origin {
+            peer,
+            trusted,
+            upstream: &upstream,
+        };
+        let id = RequestId::mint(std::time::UNIX_EPOCH);
+        let mut out = Vec::new();
+        let mut facts = RequestFacts::default();
+        rewrite(request.as_bytes(), origin, &id, &mut facts, &mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    fn rewritten(request: &str) -> Result<String, SyntaxError> {
+        rewritten_from(request, "192.0.2.1", false)
+    }
+
+    fn with_fields(fields: &str) -> Result<String, SyntaxError> {
+        rewritten(&format!(
+            "GET /a?b HTTP/1.1\r\nHost: example.com:8080\r\n{fields}\r\n"
+        ))
+    }
+
+    #[test]
+    fn the_usual_request() {
+        let out = with_fields("Accept: */*\r\nX_Odd.name: 1\r\n").unwrap();
+        assert!(out.starts_with("GET /a?b HTTP/1.1\r\nHost: example.com:8080\r\nAccept: */*\r\n"));
+        for line in [
+            "X_Odd.name: 1",
+            "X-Forwarded-For: 192.0.2.1",
+            "X-Forwarded-Proto: http",
+            "X-Forwarded-Host: example.com:8080",
+            "X-Real-IP: 192.0.2.1",
+            "Via: 1.1 causeway",
+            "X-Request-Id: 00000000",
+        ] {
+            assert!(out.contains(&format!("\r\n{line}")), "{line} in {out}");
+        }
+        assert!(out.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn what_untrusted_clients_claim_is_replaced() {
+        let spoofed = "X-Forwarded-For: 1.1.1.1\r\nx-forwarded-proto: https\r\nForwarded: for=evil\r\n\
+                       X-Forwarded-Host: evil\r\nX-Real-Ip: 1.1.1.1\r\nX-Forwarded-Port: 1\r\n";
+        let out = with_fields(spoofed).unwrap();
+        assert!(
+            !out.contains("1.1.1.1") && !out.contains("evil") && !out.contains("Port"),
+            "{out}"
+        );
+        assert!(out.contains("X-Forwarded-Proto: http\r\n"));
+
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{spoofed}\r\n");
+        let out = rewritten_from(&request, "2001:db8::1", true).unwrap();
+        for line in [
+            "X-Forwarded-For: 1.1.1.1, 2001:db8::1",
+            "x-forwarded-proto: https",
+            "X-Forwarded-Host: evil",
+            "X-Real-IP: 1.1.1.1",
+            "X-Forwarded-Port: 1",
+            "Forwarded: for=evil, for=\"[2001:db8::1]\";proto=http",
+        ] {
+            assert!(out.contains(&format!("\r\n{line}\r\n")), "{line} in {out}");
+        }
+        assert!(!out.contains("Proto: http\r\n"));
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here() {
+        let out = with_fields(
+            "Connection: close, X-Mine ,te\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nTE: trailers, deflate\r\n\
+             Proxy-Authorization: x\r\nProxy-Connection: y\r\nUpgrade: h2c\r\nHTTP2-Settings: z\r\n",
+        )
+        .unwrap();
+        assert!(out.contains("Connection: TE\r\nTE: trailers\r\n"));
+        for gone in [
+            "X-Mine",
+            "Keep-Alive",
+            "Proxy-",
+            "Upgrade",
+            "HTTP2",
+            "deflate",
+            "close",
+        ] {
+            assert!(!out.contains(gone), "{gone} in {out}");
+        }
+        for framing in ["Host", "content-length", "Transfer-Encoding"] {
+            let refused = with_fields(&format!("Connection: {framing}\r\n"));
+            assert_eq!(refused, Err(SyntaxError::Connection), "{framing}");
+        }
+    }
+
+    #[test]
+    fn upgrades_are_passed_on_but_not_to_h2c() {
+        let out = with_fields("Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n").unwrap();
+        assert!(
+            out.contains("Connection: upgrade\r\nUpgrade: websocket\r\n") && !out.contains("h2c")
+        );
+        let with_body = with_fields("Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n");
+        assert!(!with_body.unwrap().contains("Upgrade"));
+    }
+
+    #[test]
+    fn the_clients_id_is_only_a_correlation_id() {
+        let out = with_fields("X-Request-Id: mine\r\n").unwrap();
+        assert!(out.contains("X-Correlation-Id: mine\r\n") && !out.contains("X-Request-Id: mine"));
+        for bad in ["a b".to_owned(), "x".repeat(129), "caf\u{e9}".to_owned()] {
+            let out = with_fields(&format!("X-Request-Id: {bad}\r\n")).unwrap();
+            assert!(!out.contains("Correlation"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn targets() {
+        let line = |line: &str| rewritten(&format!("{line}\r\nHost: real\r\n\r\n"));
+        let out = line("GET http://other:81/p?q HTTP/1.1").unwrap();
+        assert!(
+            out.starts_with("GET /p?q HTTP/1.1\r\nHost: other:81\r\n"),
+            "{out}"
+        );
+        assert!(
+            line("GET HTTP://other HTTP/1.1")
+                .unwrap()
+                .starts_with("GET / ")
+        );
+        assert!(
+            line("OPTIONS * HTTP/1.1")
+                .unwrap()
+                .starts_with("OPTIONS * ")
+        );
+        assert!(
+            line("GET /../%2e%2E//x HTTP/1.1")
+                .unwrap()
+                .starts_with("GET /../%2e%2E//x ")
+        );
+        assert_eq!(line("CONNECT a:1 HTTP/1.1"), Err(SyntaxError::Connect));
+        for bad in [
+            "GET *",
+            "GET a:80",
+            "GET a",
+            "GET http://",
+            "GET http://u@h/",
+            "GET ftp://h/",
+            "GET /#f",
+            "GET http://a?q",
+        ] {
+            assert!(line(&format!("{bad} HTTP/1.1")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for host in [
+            "", "a b", "a,b", "a/b", "u@a", "a:b", "[::1", "::1", "a:123456", "a\u{e9}",
+        ] {
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(rewritten(&request), Err(SyntaxError::Host), "{host:?}");
+        }
+        for host in ["a", "a:", "a.b-c_d:80", "[::1]", "[::1]:80", "127.0.0.1"] {
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert!(
+                rewritten(&request)
+                    .unwrap()
+                    .contains(&format!("Host: {host}\r\n")),
+                "{host}"
+            );
+        }
+        assert_eq!(rewritten("GET / HTTP/1.1\r\n\r\n"), Err(SyntaxError::Host));
+        assert_eq!(
+            rewritten("GET http://a/ HTTP/1.1\r\n\r\n"),
+            Err(SyntaxError::Host)
+        );
+        assert_eq!(
+            with_fields("Host: example.com:8080\r\n"),
+            Err(SyntaxError::Host)
+        );
+        let old = rewritten("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();
+        assert!(old.contains("Host: flask-app:9090\r\n") && old.contains("Via: 1.0 causeway"));
+        assert!(!old.contains("Expect"));
+    }
+}

@@ -1,0 +1,81 @@
+//! What can be wrong with an HTTP/1.1 message.
+
+use thiserror::Error;
+
+/// A violation of the message syntax, or of one of our limits on it.
+///
+/// Towards a client each maps to a status ([`SyntaxError::status`]); found in an upstream's
+/// response each is a 502. The connection it came from is never used again: once framing is in
+/// doubt, where the next message starts is in doubt too (RFC 9112 §11.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SyntaxError {
+    /// The head is larger than [`super::head::MAX_HEAD`].
+    #[error("message head too large")]
+    HeadTooLarge,
+    /// More than [`super::head::MAX_FIELDS`] header fields.
+    #[error("too many header fields")]
+    TooManyFields,
+    /// The request line is longer than [`super::head::MAX_REQUEST_LINE`].
+    #[error("request target too long")]
+    TargetTooLong,
+    /// Anything but HTTP/1.0 and HTTP/1.1.
+    #[error("HTTP version not supported")]
+    Version,
+    /// The request or status line can't be parsed.
+    #[error("malformed start line")]
+    StartLine,
+    /// A line that ends in LF without CR.
+    #[error("bare line feed")]
+    BareLineFeed,
+    /// A header field that can't be parsed: folding, bad name, bad value, no colon.
+    #[error("malformed header field")]
+    Field,
+    /// The request target has a form we don't serve.
+    #[error("malformed request target")]
+    Target,
+    /// `Host` missing, repeated or not a host (RFC 9112 §3.2).
+    #[error("missing or malformed Host")]
+    Host,
+    /// CONNECT, which only makes sense for a forward proxy.
+    #[error("method not allowed")]
+    Connect,
+    /// `Content-Length` that isn't one plain decimal number.
+    #[error("malformed Content-Length")]
+    ContentLength,
+    /// `Content-Length` together with `Transfer-Encoding`.
+    #[error("both Content-Length and Transfer-Encoding")]
+    AmbiguousLength,
+    /// `Transfer-Encoding` that is malformed or not allowed here.
+    #[error("malformed Transfer-Encoding")]
+    TransferEncoding,
+    /// A transfer coding other than `chunked`.
+    #[error("transfer coding not implemented")]
+    UnknownCoding,
+    /// `Connection` names a field that frames or routes the message.
+    #[error("Connection names a field that can't be hop-by-hop")]
+    Connection,
+    /// The chunked coding is broken.
+    #[error("malformed chunked body")]
+    Chunk,
+    /// A trailer section that is malformed or too large.
+    #[error("malformed trailer section")]
+    Trailer,
+    /// The body is larger than allowed.
+    #[error("body too large")]
+    BodyTooLarge,
+}
+
+impl SyntaxError {
+    /// The status that tells a client about it.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::HeadTooLarge | Self::TooManyFields => 431,
+            Self::TargetTooLong => 414,
+            Self::Version => 505,
+            Self::Connect => 405,
+            Self::UnknownCoding => 501,
+            Self::BodyTooLarge => 413,
+            _ => 400,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The header fields that a proxy has to know, and the small grammar they share.
+
+/// What a header field means to the proxy. Most mean nothing and are passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// Passed on as it is.
+    EndToEnd,
+    /// `Accept`: passed on, and decides the form of our own error pages.
+    Accept,
+    /// `Connection`
+    Connection,
+    /// `Content-Length`
+    ContentLength,
+    /// `Date`
+    Date,
+    /// `Expect`
+    Expect,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+    /// `Host`
+    Host,
+    /// Only ever about one connection: `Keep-Alive`, `Proxy-Connection`, `HTTP2-Settings`, and
+    /// the credentials that are meant for a proxy (RFC 9110 §11.7).
+    HopByHop,
+    /// `TE`
+    Te,
+    /// `Trailer`
+    Trailer,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `Upgrade`
+    Upgrade,
+    /// `User-Agent`: passed on and logged.
+    UserAgent,
+    /// `X-Correlation-Id`
+    XCorrelationId,
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `X-Forwarded-Host`
+    XForwardedHost,
+    /// Any other `X-Forwarded-…`
+    XForwardedOther,
+    /// `X-Forwarded-Proto`
+    XForwardedProto,
+    /// `X-Real-IP`
+    XRealIp,
+    /// `X-Request-Id`
+    XRequestId,
+}
+
+impl Field {
+    /// Looks a field name up, whatever its case.
+    pub fn of(name: &str) -> Self {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is("te") => Self::Te,
+            4 if is("host") => Self::Host,
+            4 if is("date") => Self::Date,
+            6 if is("accept") => Self::Accept,
+            6 if is("expect") => Self::Expect,
+            7 if is("upgrade") => Self::Upgrade,
+            7 if is("trailer") => Self::Trailer,
+            9 if is("x-real-ip") => Self::XRealIp,
+            9 if is("forwarded") => Self::Forwarded,
+            10 if is("connection") => Self::Connection,
+            10 if is("user-agent") => Self::UserAgent,
+            10 if is("keep-alive") => Self::HopByHop,
+            12 if is("x-request-id") => Self::XRequestId,
+            14 if is("content-length") => Self::ContentLength,
+            14 if is("http2-settings") => Self::HopByHop,
+            15 if is("x-forwarded-for") => Self::XForwardedFor,
+            16 if is("x-correlation-id") => Self::XCorrelationId,
+            16 if is("x-forwarded-host") => Self::XForwardedHost,
+            16 if is("proxy-connection") => Self::HopByHop,
+            17 if is("transfer-encoding") => Self::TransferEncoding,
+            17 if is("x-forwarded-proto") => Self::XForwardedProto,
+            18 if is("proxy-authenticate") => Self::HopByHop,
+            19 if is("proxy-authorization") => Self::HopByHop,
+            25 if is("proxy-authentication-info") => Self::HopByHop,
+            12.. if name.as_bytes()[..12].eq_ignore_ascii_case(b"x-forwarded-") => {
+                Self::XForwardedOther
+            }
+            _ => Self::EndToEnd,
+        }
+    }
+
+    /// Whether a trailer section may carry the field (RFC 9110 §6.5.1): nothing that frames,
+    /// routes or identifies the message, for which it would come too late.
+    pub const fn allowed_in_trailers(self) -> bool {
+        matches!(self, Self::EndToEnd)
+    }
+}
+
+/// The elements of a comma-separated field value, without empty ones (RFC 9110 §5.6.1).
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|byte| *byte == b',')
+        .map(|element| element.trim_ascii())
+        .filter(|element| !element.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_whatever_their_case() {
+        assert_eq!(Field::of("CONTENT-LENGTH"), Field::ContentLength);
+        assert_eq!(Field::of("transfer-Encoding"), Field::TransferEncoding);
+        assert_eq!(Field::of("X-Forwarded-Port"), Field::XForwardedOther);
+        assert_eq!(Field::of("X_Forwarded_For"), Field::EndToEnd);
+        assert_eq!(Field::of("Keep-Alive"), Field::HopByHop);
+        assert_eq!(Field::of("é-forwarded-f"), Field::EndToEnd);
+    }
+
+    #[test]
+    fn lists_skip_empty_elements() {
+        let found: Vec<_> = list(b" a ,, b,\t").collect();
+        assert_eq!(found, [b"a", b"b"]);
+    }
+}

@@ -1,0 +1,152 @@
+//! Where log lines go: buffers in memory, written to standard output by a thread of their own.
+//!
+//! A request must never wait for whoever reads our output. Each thread appends whole lines to a
+//! buffer that only the writer ever contends for; when a buffer is full because the output
+//! doesn't drain, lines are dropped and counted.
+
+use std::{
+    cell::Cell,
+    io::{self, Write},
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Number of buffers; more threads than that share.
+const BUFFERS: usize = 16;
+/// Largest size of one buffer.
+const MAX_BUFFERED: usize = 4 * 1024 * 1024;
+/// Longest time that a line stays in memory.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The buffers.
+#[derive(Debug)]
+pub struct LogSink {
+    buffers: [Mutex<Vec<u8>>; BUFFERS],
+    dropped: AtomicU64,
+    closed: AtomicBool,
+}
+
+thread_local! {
+    /// This thread's buffer.
+    static BUFFER: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+impl LogSink {
+    /// Appends what `line` writes: whole lines, or nothing where there is no room.
+    pub fn append(&self, line: impl FnOnce(&mut Vec<u8>)) {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let index = BUFFER.get().unwrap_or_else(|| {
+            let index = NEXT.fetch_add(1, Relaxed) % BUFFERS;
+            BUFFER.set(Some(index));
+            index
+        });
+        let mut buffer = self.buffers[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if buffer.len() < MAX_BUFFERED {
+            line(&mut buffer);
+        } else {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Lines dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    /// Writes all buffers out; `spare` is swapped in for each, so that none is locked meanwhile.
+    fn flush(&self, spare: &mut Vec<u8>) {
+        let mut out = io::stdout().lock();
+        for buffer in &self.buffers {
+            mem::swap(
+                spare,
+                &mut *buffer.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            if !spare.is_empty() {
+                // Nobody to tell if the output is gone.
+                let _ = out.write_all(spare);
+                spare.clear();
+            }
+        }
+        let _ = out.flush();
+    }
+}
+
+/// Starts the writer. The lines written last are flushed when the guard is dropped.
+pub fn start() -> io::Result<(Arc<LogSink>, Guard)> {
+    let sink = Arc::new(LogSink {
+        buffers: Default::default(),
+        dropped: AtomicU64::new(0),
+        closed: AtomicBool::new(false),
+    });
+    let own = Arc::clone(&sink);
+    let writer = thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || {
+            let mut spare = Vec::new();
+            while !own.closed.load(Relaxed) {
+                thread::park_timeout(FLUSH_INTERVAL);
+                own.flush(&mut spare);
+            }
+            own.flush(&mut spare);
+        })?;
+    Ok((
+        Arc::clone(&sink),
+        Guard {
+            sink,
+            writer: Some(writer),
+        },
+    ))
+}
+
+/// Keeps the writer running.
+#[derive(Debug)]
+pub struct Guard {
+    sink: Arc<LogSink>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.sink.closed.store(true, Relaxed);
+        if let Some(writer) = self.writer.take() {
+            writer.thread().unpark();
+            // A writer that is stuck in a full pipe must not keep the process from ending.
+            let deadline = std::time::Instant::now() + Duration::from_secs(1);
+            while !writer.is_finished() && std::time::Instant::now() < deadline {
+                thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+/// Lets `tracing_subscriber`'s formatter write here; it hands over one event at a time.
+#[derive(Debug, Clone)]
+pub struct EventWriter(pub Arc<LogSink>);
+
+impl Write for EventWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.append(|buffer| buffer.extend_from_slice(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for EventWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

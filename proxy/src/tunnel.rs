@@ -1,0 +1,118 @@
+//! After a 101: bytes in both directions until both ends have closed theirs.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{io::AsyncWrite, net::TcpStream};
+
+use crate::{
+    relay::poll_read_more,
+    watchdog::{Expired, Watchdog},
+    worker::Buffers,
+};
+
+/// How many bytes went through.
+#[derive(Debug, Clone, Copy)]
+pub struct Moved {
+    /// From the client to the upstream.
+    pub from_client: u64,
+    /// From the upstream to the client, the 101 included.
+    pub to_client: u64,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Direction {
+    /// End of what was written of the buffer.
+    written: usize,
+    total: u64,
+    source_ended: bool,
+    done: bool,
+}
+
+/// Tunnels until both ends have closed, one fails, or nothing moved for `limit`.
+///
+/// `client_in` and `upstream_in` hold what was received after the heads, `to_client` the 101.
+pub async fn run(
+    client: &mut TcpStream,
+    upstream: &mut TcpStream,
+    buffers: &mut Buffers,
+    watchdog: &mut Watchdog,
+    limit: Duration,
+) -> Moved {
+    let Buffers {
+        client_in,
+        upstream_in,
+        to_client,
+        to_upstream,
+    } = buffers;
+    to_client.append(upstream_in);
+    to_upstream.clear();
+    to_upstream.append(client_in);
+    let (mut up, mut down) = (Direction::default(), Direction::default());
+    watchdog.arm(limit);
+    poll_fn(|cx| {
+        let mut moved = false;
+        let upward = up.poll(cx, client, upstream, to_upstream, &mut moved);
+        let downward = down.poll(cx, upstream, client, to_client, &mut moved);
+        match (upward, downward) {
+            (Poll::Ready(Err(())), _) | (_, Poll::Ready(Err(()))) => return Poll::Ready(()),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(()),
+            _ => {}
+        }
+        if moved {
+            watchdog.arm(limit);
+        }
+        watchdog.poll_expired(cx).map(|Expired| ())
+    })
+    .await;
+    Moved {
+        from_client: up.total,
+        to_client: down.total,
+    }
+}
+
+impl Direction {
+    /// Moves what can be moved; ready when the source has ended and the sink was told so.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut TcpStream,
+        sink: &mut TcpStream,
+        buffer: &mut Vec<u8>,
+        moved: &mut bool,
+    ) -> Poll<Result<(), ()>> {
+        while !self.done {
+            while self.written < buffer.len() {
+                match ready!(Pin::new(&mut *sink).poll_write(cx, &buffer[self.written..])) {
+                    Ok(sent @ 1..) => {
+                        self.written += sent;
+                        self.total += sent as u64;
+                        *moved = true;
+                    }
+                    Ok(0) | Err(_) => return Poll::Ready(Err(())),
+                }
+            }
+            buffer.clear();
+            self.written = 0;
+            if self.source_ended {
+                // The other direction may go on.
+                if ready!(Pin::new(&mut *sink).poll_shutdown(cx)).is_err() {
+                    return Poll::Ready(Err(()));
+                }
+                self.done = true;
+                break;
+            }
+            match ready!(poll_read_more(source, cx, buffer, 0)) {
+                Ok(1..) => *moved = true,
+                Ok(0) => self.source_ended = true,
+                Err(_) => return Poll::Ready(Err(())),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,138 @@
+//! Which backend gets a request: the one with the fewest requests outstanding.
+//!
+//! Least outstanding needs no weights and no measurements: a backend that is slow, or has just
+//! come back, gets what it can cope with. The count is shared by all workers.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use super::{Backend, Upstream};
+
+/// A request's claim on a backend; counts as outstanding until dropped.
+#[derive(Debug)]
+pub struct Lease(Arc<Backend>);
+
+impl Lease {
+    fn new(backend: Arc<Backend>) -> Self {
+        backend.outstanding.fetch_add(1, Relaxed);
+        Self(backend)
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.outstanding.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Where the next search starts, so that ties go round.
+static TURN: AtomicUsize = AtomicUsize::new(0);
+
+impl Upstream {
+    /// Claims a backend that isn't among `tried`.
+    ///
+    /// Ejected ones are taken when all are ejected: a certain 502 helps nobody, and the attempt
+    /// may succeed.
+    pub fn choose(&self, tried: &[Arc<Backend>]) -> Option<Lease> {
+        let backends = self.backends.load();
+        if let [only] = backends.as_slice() {
+            let fresh = tried.iter().all(|backend| !Arc::ptr_eq(backend, only));
+            return fresh.then(|| Lease::new(Arc::clone(only)));
+        }
+        let turn = TURN.fetch_add(1, Relaxed) % backends.len().max(1);
+        let (before, after) = backends.split_at(turn);
+        after
+            .iter()
+            .chain(before)
+            .filter(|candidate| tried.iter().all(|backend| !Arc::ptr_eq(backend, candidate)))
+            .min_by_key(|backend| (backend.is_ejected(), backend.outstanding()))
+            .map(|backend| Lease::new(Arc::clone(backend)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::config::Settings;
+
+    fn upstream(addresses: &[&str]) -> Upstream {
+        let upstream = Upstream::new(&Settings::load(None, []).unwrap());
+        let addresses: Vec<_> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        upstream.set_addresses(&addresses);
+        upstream
+    }
+
+    #[test]
+    fn requests_in_flight_spread_evenly() {
+        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1", "[::1]:1"]);
+        let leases: Vec<_> = (0..30).map(|_| upstream.choose(&[]).unwrap()).collect();
+        assert!(
+            upstream
+                .backends()
+                .iter()
+                .all(|backend| backend.outstanding() == 10)
+        );
+        drop(leases);
+        assert!(
+            upstream
+                .backends()
+                .iter()
+                .all(|backend| backend.outstanding() == 0)
+        );
+    }
+
+    #[test]
+    fn ties_go_round() {
+        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let mut counts = HashMap::new();
+        for _ in 0..10 {
+            let lease = upstream.choose(&[]).unwrap();
+            *counts.entry(lease.backend().address).or_insert(0) += 1;
+        }
+        assert!(counts.values().all(|count| *count == 5), "{counts:?}");
+    }
+
+    #[test]
+    fn ejected_backends_are_the_last_resort() {
+        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let backends = upstream.backends();
+        backends[0].connect_failed(&"refused");
+        let leases: Vec<_> = (0..4).map(|_| upstream.choose(&[]).unwrap()).collect();
+        assert!(
+            leases
+                .iter()
+                .all(|lease| Arc::ptr_eq(lease.backend(), &backends[1]))
+        );
+        let last = upstream.choose(&[Arc::clone(&backends[1])]).unwrap();
+        assert!(Arc::ptr_eq(last.backend(), &backends[0]));
+        assert!(upstream.choose(&backends).is_none());
+        backends[0].connected();
+        let next = upstream.choose(&[]).unwrap();
+        assert!(Arc::ptr_eq(next.backend(), &backends[0]));
+    }
+
+    #[test]
+    fn backends_keep_their_state_when_others_come_and_go() {
+        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let before = upstream.backends();
+        before[0].connect_failed(&"refused");
+        upstream.set_addresses(&[
+            "127.0.0.1:1".parse().unwrap(),
+            "127.0.0.3:1".parse().unwrap(),
+        ]);
+        let after = upstream.backends();
+        assert!(Arc::ptr_eq(&before[0], &after[0]) && after[0].is_ejected());
+        assert!(before[1].is_retired() && !after[1].is_ejected());
+        upstream.set_addresses(&[]);
+        assert!(upstream.choose(&[]).is_none() && !upstream.is_available());
+    }
+}

@@ -1,0 +1,77 @@
+//! Idle connections to a backend, kept for the next request of the same worker.
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{net::TcpStream, time::Instant};
+
+/// Most idle connections that one worker keeps to one backend.
+const MAX_IDLE: usize = 512;
+
+/// A stack of idle connections: the one used last is the one most likely to be alive.
+///
+/// The lock is only ever contended by the sweep and by the backend's removal.
+#[derive(Debug, Default)]
+pub struct IdleConnections(Mutex<Vec<Idle>>);
+
+#[derive(Debug)]
+struct Idle {
+    stream: TcpStream,
+    since: Instant,
+}
+
+impl IdleConnections {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a connection that is still open as far as can be known.
+    pub fn take(&self) -> Option<TcpStream> {
+        loop {
+            // Not `while let`, which would hold the lock while the socket is looked at.
+            let idle = self.lock().pop()?;
+            if is_quiet(&idle.stream) {
+                return Some(idle.stream);
+            }
+        }
+    }
+
+    /// Keeps a connection for later.
+    pub fn put(&self, stream: TcpStream) {
+        let mut idle = self.lock();
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle {
+                stream,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// Closes connections that have been idle for `limit`, or that the backend has closed.
+    pub fn sweep(&self, limit: Duration) {
+        let now = Instant::now();
+        self.lock().retain(|idle| {
+            now.saturating_duration_since(idle.since) < limit && is_quiet(&idle.stream)
+        });
+    }
+
+    /// Closes all.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// How many there are.
+    #[expect(clippy::len_without_is_empty, reason = "a number for the metrics")]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+/// An idle connection must have nothing to read: neither the end of the stream, nor bytes that
+/// no request of ours has asked for.
+fn is_quiet(stream: &TcpStream) -> bool {
+    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
