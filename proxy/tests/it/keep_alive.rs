@@ -1,6 +1,6 @@
 //! Connections that carry more than one request, on both sides of the proxy.
 
-use crate::support::{Backend, End, Framing, TestProxy, ok};
+use crate::support::{Backend, Framing, TestProxy, ok};
 use std::time::Duration;
 
 #[test]
@@ -167,24 +167,4 @@ fn http_1_0_is_closed_unless_it_asks_for_keep_alive() {
         assert_eq!(response.framing, Framing::Length);
         assert_eq!(response.head.get("connection"), Some("keep-alive"));
     }
-}
-
-/// A client that sends FIN after its request still wants the answer.
-#[test]
-fn a_half_closed_client_gets_its_answer() {
-    let backend = Backend::answering(|request| {
-        std::thread::sleep(Duration::from_millis(50));
-        ok(&request.target)
-    });
-    let proxy = TestProxy::before(backend.address());
-    let mut client = proxy.client();
-    client.send("GET /half HTTP/1.1\r\nHost: a\r\n\r\n");
-    client.finish();
-    let (answer, end) = client.drain(Duration::from_secs(10));
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.ends_with("/half"),
-        "{answer}"
-    );
-    assert_eq!(end, End::Eof);
 }

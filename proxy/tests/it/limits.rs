@@ -339,9 +339,9 @@ fn thousands_of_idle_connections() {
 fn more_connections_than_files() {
     let backend = Backend::answering(|_| ok("served"));
     let mut proxy = TestProxy::builder(backend.address())
-        .open_files(128)
+        .open_files(512)
         .start();
-    let clients: Vec<_> = (0..300).map(|_| proxy.client()).collect();
+    let clients: Vec<_> = (0..600).map(|_| proxy.client()).collect();
     std::thread::sleep(Duration::from_millis(200));
     assert!(proxy.is_running());
     drop(clients);

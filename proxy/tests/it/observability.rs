@@ -25,7 +25,7 @@ fn one_access_log_entry_for_each_request() {
     for (id, method, target, status) in &expected {
         let entry = proxy.access_entry(id);
         assert_eq!(entry["method"], *method, "{entry}");
-        assert_eq!(entry["target"], *target, "{entry}");
+        assert_eq!(entry["path"], *target, "{entry}");
         assert_eq!(entry["status"], *status, "{entry}");
         let client = entry["client"].as_str().unwrap();
         assert!(client.starts_with("127.0.0.1"), "{entry}");
@@ -33,6 +33,27 @@ fn one_access_log_entry_for_each_request() {
         assert_eq!(upstream, backend.address().to_string(), "{entry}");
     }
     assert_eq!(proxy.access_entries().len(), expected.len());
+}
+
+/// A tunnel is logged when it ends, as the request that it began with.
+#[test]
+fn tunnels_are_in_the_access_log() {
+    let backend = Backend::start(|connection| {
+        connection.head().ok();
+        connection
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        connection.drain(Duration::from_secs(10));
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send("GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    let response = client.response("GET").unwrap();
+    client.send("beyond HTTP");
+    drop(client);
+    let entry = proxy.access_entry(response.request_id());
+    assert_eq!(entry["status"], 101, "{entry}");
+    assert_eq!(entry["method"], "GET", "{entry}");
+    assert_eq!(entry["path"], "/tunnel", "{entry}");
 }
 
 /// Refusals and failures are requests too, and their ids lead from the page to the log.

@@ -285,6 +285,32 @@ fn a_client_that_dies_in_mid_body_is_noticed_by_the_backend() {
     assert_eq!(proxy.admin_get("/healthz").status, 200);
 }
 
+/// Even before there is a response. A client that only closes its sending side counts as gone.
+#[test]
+fn a_client_that_leaves_while_it_waits_is_noticed_by_the_backend() {
+    let (told, end) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let backend = Backend::start(move |connection| {
+        if connection.request().is_ok() {
+            connection.assert_closed();
+            told.lock().unwrap().send(()).unwrap();
+        }
+    });
+    let proxy = TestProxy::before(backend.address());
+    for reset in [false, true] {
+        let before = backend.requests().len();
+        let mut client = proxy.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        backend.wait_for_requests(before + 1);
+        if reset {
+            client.reset_on_drop();
+        }
+        drop(client);
+        end.recv_timeout(Duration::from_secs(10))
+            .expect("the backend is told");
+    }
+}
+
 /// Nobody waits for the answer any more, so the backend is let go, at the latest when it writes.
 #[test]
 fn a_client_that_leaves_in_mid_response_is_noticed_by_the_backend() {
