@@ -6,6 +6,12 @@
 //! data nor the secrets of a stack of yours are touched; a running stack holds the network names,
 //! and then the test says so instead of starting.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step fails the test"
+)]
+
 use std::{
     fs,
     io::{Read, Write},
