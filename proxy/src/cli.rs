@@ -10,7 +10,7 @@ use std::{
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    config::{ConfigError, KEYS, PREFIX, Settings},
+    config::{KEYS, PREFIX, Settings},
     healthcheck,
     startup::Application,
     telemetry,
@@ -52,7 +52,7 @@ pub fn run() -> ExitCode {
     });
     let settings = match Settings::load(arguments.config.as_deref(), environment) {
         Ok(settings) => settings,
-        Err(error) => return fail(USAGE, &describe(&error)),
+        Err(error) => return fail(USAGE, &error.to_string()),
     };
     match arguments.command {
         Some(Command::Healthcheck { ready }) => {
@@ -66,11 +66,11 @@ pub fn run() -> ExitCode {
 }
 
 fn serve(settings: Settings) -> ExitCode {
-    let (sink, guard) = match telemetry::init(settings.access_log) {
-        Ok(telemetry) => telemetry,
+    let guard = match telemetry::init(settings.access_log) {
+        Ok(guard) => guard,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let code = match Application::build(settings, sink) {
+    let code = match Application::build(settings, guard.sink()) {
         Ok(application) => {
             application.run_until_stopped();
             ExitCode::SUCCESS
@@ -79,10 +79,6 @@ fn serve(settings: Settings) -> ExitCode {
     };
     drop(guard);
     code
-}
-
-fn describe(error: &ConfigError) -> String {
-    format!("settings: {error}")
 }
 
 /// Says on standard error why the process ends.

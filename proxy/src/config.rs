@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     net::{IpAddr, SocketAddr},
     path::Path,
     str::FromStr,
@@ -153,26 +154,36 @@ pub struct UpstreamName {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file is missing, unreadable or not TOML.
-    #[error("{0}")]
-    File(#[from] config::ConfigError),
+    #[error("{path}: {error}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        error: String,
+    },
     /// A key that doesn't exist.
-    #[error("unknown key {key} in {origin}; see --help for the keys there are")]
+    #[error("{place}: unknown key {key}; --help lists the keys there are")]
     UnknownKey {
+        /// Where it was given.
+        place: String,
         /// The key as it was given.
         key: String,
-        /// Where it was given.
-        origin: String,
     },
     /// A value that can't be used.
-    #[error("{key} = {value:?}: expected {expected}")]
+    #[error("{place}: {key} = {value:?}: expected {expected}")]
     BadValue {
-        /// The key, under the name by which the environment knows it.
+        /// Where it was given.
+        place: String,
+        /// The key as it was given.
         key: String,
         /// The value as it was given.
         value: String,
         /// What is allowed.
         expected: &'static str,
     },
+    /// The parts can't be merged.
+    #[error("settings: {0}")]
+    Merge(#[from] config::ConfigError),
 }
 
 impl Settings {
@@ -191,23 +202,35 @@ impl Settings {
         for key in KEYS {
             builder = builder.set_default(key.name, key.default)?;
         }
+        let mut values = Values {
+            texts: BTreeMap::new(),
+            file: String::new(),
+            environment,
+        };
         if let Some(path) = file {
-            builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+            values.file = path.display().to_string();
+            let fail = |error: String| ConfigError::File {
+                path: values.file.clone(),
+                error,
+            };
+            let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+            let source = File::from_str(&text, FileFormat::Toml);
+            source.collect().map_err(|error| fail(error.to_string()))?;
+            builder = builder.add_source(source);
         }
-        let environment = Environment::with_prefix("PROXY").source(Some(environment));
-        let values = builder.add_source(environment).build()?.collect()?;
-        Self::from_values(values)
+        let environment =
+            Environment::with_prefix("PROXY").source(Some(values.environment.clone()));
+        for (name, value) in builder.add_source(environment).build()?.collect()? {
+            if !KEYS.iter().any(|key| key.name == name) {
+                let (place, key) = values.origin(&name);
+                return Err(ConfigError::UnknownKey { place, key });
+            }
+            values.texts.insert(name, text(value)?);
+        }
+        Self::from_values(&values)
     }
 
-    fn from_values(values: Map<String, Value>) -> Result<Self, ConfigError> {
-        let mut texts = BTreeMap::new();
-        for (name, value) in values {
-            if !KEYS.iter().any(|key| key.name == name) {
-                return Err(unknown_key(name, value.origin()));
-            }
-            texts.insert(name, text(value)?);
-        }
-        let values = Values(texts);
+    fn from_values(values: &Values) -> Result<Self, ConfigError> {
         Ok(Self {
             listen: values.parse("listen", "an address and port such as 0.0.0.0:80")?,
             upstream: values.parse("upstream", "host:port such as flask-app:9090")?,
@@ -238,19 +261,6 @@ impl Settings {
     }
 }
 
-fn unknown_key(name: String, origin: Option<&str>) -> ConfigError {
-    match origin {
-        Some(file) if file != "the environment" => ConfigError::UnknownKey {
-            key: name,
-            origin: file.to_owned(),
-        },
-        _ => ConfigError::UnknownKey {
-            key: format!("{PREFIX}{}", name.to_uppercase()),
-            origin: "the environment".to_owned(),
-        },
-    }
-}
-
 /// A value as text; in a file, `trusted_proxies` may also be an array.
 fn text(value: Value) -> Result<String, ConfigError> {
     match value.clone().into_string() {
@@ -266,16 +276,35 @@ fn text(value: Value) -> Result<String, ConfigError> {
     }
 }
 
-struct Values(BTreeMap<String, String>);
+/// The merged values, and where they come from.
+struct Values {
+    texts: BTreeMap<String, String>,
+    /// The file's path.
+    file: String,
+    /// The variables that are ours.
+    environment: Map<String, String>,
+}
 
 impl Values {
     fn text(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", |value| value.trim())
+        self.texts.get(name).map_or("", |value| value.trim())
+    }
+
+    /// Where a value comes from, and what its key is called there.
+    fn origin(&self, name: &str) -> (String, String) {
+        let variable = format!("{PREFIX}{}", name.to_uppercase());
+        if self.environment.contains_key(&variable) || self.file.is_empty() {
+            ("environment".to_owned(), variable)
+        } else {
+            (self.file.clone(), name.to_owned())
+        }
     }
 
     fn bad(&self, name: &str, expected: &'static str) -> ConfigError {
+        let (place, key) = self.origin(name);
         ConfigError::BadValue {
-            key: format!("{PREFIX}{}", name.to_uppercase()),
+            place,
+            key,
             value: self.text(name).to_owned(),
             expected,
         }
@@ -290,7 +319,10 @@ impl Values {
     fn duration(&self, name: &str) -> Result<Duration, ConfigError> {
         match humantime::parse_duration(self.text(name)) {
             Ok(duration) if !duration.is_zero() && duration <= MAX_DURATION => Ok(duration),
-            _ => Err(self.bad(name, "a duration of 1ns to 1day such as 250ms or 5s")),
+            _ => Err(self.bad(
+                name,
+                "a duration above 0s and up to 1day such as 250ms or 1s",
+            )),
         }
     }
 

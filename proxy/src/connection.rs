@@ -5,6 +5,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    io,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -62,12 +63,6 @@ struct Connection {
     watchdog: Watchdog,
 }
 
-/// What ends the wait between two requests.
-enum Wake {
-    Readable,
-    Over,
-}
-
 /// How reading a head ended.
 enum HeadOutcome {
     /// The first so many bytes are a head.
@@ -81,47 +76,57 @@ enum HeadOutcome {
 impl Connection {
     async fn run(&mut self, worker: &Worker) {
         let mut draining = pin!(worker.drain.notified(worker.index));
-        let mut buffers: Option<Box<Buffers>> = None;
+        let Some(mut buffers) = self.idle(worker, draining.as_mut()).await else {
+            return;
+        };
         loop {
-            let mut current = match buffers.take() {
-                // There are bytes of a further request.
-                Some(buffers) => buffers,
-                None => match self.idle(worker, draining.as_mut()).await {
-                    Wake::Readable => worker.take_buffers(),
-                    Wake::Over => return,
-                },
-            };
-            let next = self.serve_request(worker, &mut current).await;
-            let more = !current.client_in.is_empty();
-            match next {
-                Next::KeepAlive if more => buffers = Some(current),
-                Next::KeepAlive => {
-                    worker.return_buffers(current);
-                    self.watchdog.arm(worker.settings.idle_timeout);
-                }
-                Next::Close => {
-                    worker.return_buffers(current);
-                    return;
-                }
-                Next::Linger => {
-                    self.linger(&mut current.client_in).await;
-                    worker.return_buffers(current);
-                    return;
-                }
+            let next = self.serve_request(worker, &mut buffers).await;
+            if next == Next::Linger {
+                self.linger(&mut buffers.client_in).await;
+            }
+            let pipelined = !buffers.client_in.is_empty();
+            if next == Next::KeepAlive && pipelined {
+                continue;
+            }
+            worker.return_buffers(buffers);
+            if next != Next::KeepAlive {
+                return;
+            }
+            self.watchdog.arm(worker.settings.idle_timeout);
+            match self.idle(worker, draining.as_mut()).await {
+                Some(filled) => buffers = filled,
+                None => return,
             }
         }
     }
 
-    /// Waits for a request, holding nothing.
-    async fn idle(&mut self, worker: &Worker, mut draining: Pin<&mut Notified<'_>>) -> Wake {
+    /// Waits for the first bytes of a request, and takes buffers only for those. `None` when the
+    /// connection is over.
+    async fn idle(
+        &mut self,
+        worker: &Worker,
+        mut draining: Pin<&mut Notified<'_>>,
+    ) -> Option<Box<Buffers>> {
         poll_fn(|cx| {
-            if self.stream.poll_read_ready(cx).is_ready() {
-                return Poll::Ready(Wake::Readable);
+            // Readiness can be a rumour; only a read tells.
+            while self.stream.poll_read_ready(cx).is_ready() {
+                let mut buffers = worker.take_buffers();
+                buffers.client_in.reserve(READ_SIZE);
+                match self.stream.try_read_buf(&mut buffers.client_in) {
+                    Ok(1..) => return Poll::Ready(Some(buffers)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        worker.return_buffers(buffers);
+                    }
+                    Ok(0) | Err(_) => {
+                        worker.return_buffers(buffers);
+                        return Poll::Ready(None);
+                    }
+                }
             }
             if draining.as_mut().poll(cx).is_ready() || worker.drain.has_started() {
-                return Poll::Ready(Wake::Over);
+                return Poll::Ready(None);
             }
-            self.watchdog.poll_expired(cx).map(|Expired| Wake::Over)
+            self.watchdog.poll_expired(cx).map(|Expired| None)
         })
         .await
     }
@@ -173,10 +178,10 @@ impl Connection {
         next
     }
 
-    /// Reads until a request head is complete.
+    /// Reads until a request head is complete; its first bytes are there.
     async fn read_head(&mut self, worker: &Worker, client_in: &mut Vec<u8>) -> HeadOutcome {
         let mut scanner = HeadScanner::default();
-        let mut armed = false;
+        let mut waited = false;
         loop {
             // RFC 9112 §2.2: an empty line before a request is to be ignored.
             if client_in.starts_with(b"\r\n") {
@@ -189,11 +194,9 @@ impl Connection {
                     Err(error) => return HeadOutcome::Refused(Failure::Request(error)),
                 }
             }
-            if !armed {
-                armed = true;
-                if !client_in.is_empty() {
-                    self.watchdog.arm(worker.settings.header_timeout);
-                }
+            if !waited {
+                waited = true;
+                self.watchdog.arm(worker.settings.header_timeout);
             }
             client_in.reserve(READ_SIZE);
             match self.watchdog.guard(self.stream.read_buf(client_in)).await {
@@ -287,7 +290,7 @@ pub async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
         // What the client has sent is read so that closing doesn't reset the connection.
         let mut scratch = [0; 1024];
         while stream.read(&mut scratch).await? > 0 {}
-        Ok::<(), std::io::Error>(())
+        Ok::<(), io::Error>(())
     };
     let _ = timeout(Duration::from_secs(1), answer).await;
 }

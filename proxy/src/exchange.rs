@@ -18,6 +18,7 @@ use std::{
 
 use socket2::SockRef;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
+use tokio_util::io::poll_read_buf;
 
 use crate::{
     error_page::{self, Delivery, Failure},
@@ -98,12 +99,14 @@ pub struct Exchange<'c> {
     pub upload: Upload,
     /// What is to be reported.
     pub report: Report,
+    /// Whether the client has closed its sending side.
+    half_closed: bool,
 }
 
 /// A final response head; rewritten, it is in `to_client`.
 struct ResponseHead {
-    /// Its length in `upstream_in`.
-    head_len: usize,
+    /// The response on its way, or what follows a 101.
+    download: Download,
     facts: ResponseFacts,
     /// What the client was told.
     persistence: Persistence,
@@ -148,6 +151,7 @@ impl<'c> Exchange<'c> {
             request,
             upload,
             report,
+            half_closed: false,
         }
     }
 
@@ -237,14 +241,9 @@ impl<'c> Exchange<'c> {
                 &mut self.buffers.to_client,
             )
             .map_err(|error| failed(Failure::Response(error)))?;
+            let mut download = Download::new(head_len, facts.body, facts.reframe);
             match facts.status {
-                101 if self.request.upgrade => {
-                    return Ok(ResponseHead {
-                        head_len,
-                        facts,
-                        persistence,
-                    });
-                }
+                101 if self.request.upgrade => {}
                 // Nobody has asked for another protocol.
                 101 => return Err(failed(Failure::Response(SyntaxError::StartLine))),
                 100..=199 => {
@@ -253,15 +252,25 @@ impl<'c> Exchange<'c> {
                     if self.request.version == Version::Http11 {
                         self.send_to_client().await.map_err(failed)?;
                     }
+                    continue;
                 }
                 _ => {
-                    return Ok(ResponseHead {
-                        head_len,
-                        facts,
-                        persistence,
-                    });
+                    // What has come with the head is checked while there can still be a 502.
+                    let Buffers {
+                        upstream_in,
+                        to_client,
+                        ..
+                    } = &mut *self.buffers;
+                    download
+                        .take(upstream_in, to_client)
+                        .map_err(|error| failed(Failure::Response(error)))?;
                 }
             }
+            return Ok(ResponseHead {
+                download,
+                facts,
+                persistence,
+            });
         }
         Err(failed(Failure::Response(SyntaxError::HeadTooLarge)))
     }
@@ -280,6 +289,7 @@ impl<'c> Exchange<'c> {
             buffers,
             upload,
             request,
+            half_closed,
             ..
         } = self;
         poll_fn(|cx| {
@@ -306,7 +316,9 @@ impl<'c> Exchange<'c> {
             ) {
                 return Poll::Ready(head);
             }
-            if upload.is_over() && poll_gone(cx, client, &mut buffers.client_in).is_ready() {
+            if upload.is_over()
+                && poll_gone(cx, client, &mut buffers.client_in, half_closed).is_ready()
+            {
                 return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
             }
             if moved {
@@ -327,7 +339,7 @@ impl<'c> Exchange<'c> {
     /// Relays a final response, or tunnels.
     async fn respond(&mut self, mut connection: UpstreamConnection, head: ResponseHead) -> Next {
         let ResponseHead {
-            head_len,
+            mut download,
             facts,
             persistence,
         } = head;
@@ -335,7 +347,7 @@ impl<'c> Exchange<'c> {
         if facts.status == 101 {
             let leftover = self.upload.end();
             self.buffers.client_in.drain(..leftover);
-            self.buffers.upstream_in.drain(..head_len);
+            self.buffers.upstream_in.drain(..download.end());
             let limit = self.worker.settings.read_timeout;
             let moved = tunnel::run(
                 self.client,
@@ -349,7 +361,6 @@ impl<'c> Exchange<'c> {
             self.report.sent += moved.to_client;
             return Next::Close;
         }
-        let mut download = Download::new(head_len, facts.body, facts.reframe);
         let result = self.relay(&mut connection, &mut download).await;
         self.report.sent += download.sent;
         if let Err(failure) = result {
@@ -389,6 +400,7 @@ impl<'c> Exchange<'c> {
             watchdog,
             buffers,
             upload,
+            half_closed,
             ..
         } = self;
         poll_fn(|cx| {
@@ -402,7 +414,7 @@ impl<'c> Exchange<'c> {
                 }));
             }
             if upload.is_over() {
-                if poll_gone(cx, client, &mut buffers.client_in).is_ready() {
+                if poll_gone(cx, client, &mut buffers.client_in, half_closed).is_ready() {
                     return Poll::Ready(Err(Failure::ClientGone));
                 }
             } else if let Poll::Ready(Err(error)) =
@@ -500,17 +512,23 @@ fn poll_head(
     }
 }
 
-/// Ready when the client has closed its connection while it waits for a response.
+/// Ready when the client's connection has failed while it waits for a response.
 ///
-/// Further requests that it sends meanwhile are kept for later, within limits. Half-closed counts
-/// as closed: an upstream shouldn't work for clients that, nearly always, are gone.
-fn poll_gone(cx: &mut Context<'_>, client: &mut TcpStream, client_in: &mut Vec<u8>) -> Poll<()> {
-    while client_in.len() < MAX_PIPELINED {
+/// Further requests that it sends meanwhile are kept for later, within limits. A client that has
+/// closed only its sending side, which can't be told from one that is gone until something is
+/// sent to it, gets its response.
+fn poll_gone(
+    cx: &mut Context<'_>,
+    client: &mut TcpStream,
+    client_in: &mut Vec<u8>,
+    half_closed: &mut bool,
+) -> Poll<()> {
+    while !*half_closed && client_in.len() < MAX_PIPELINED {
         client_in.reserve(READ_SIZE);
-        match tokio_util::io::poll_read_buf(Pin::new(&mut *client), cx, client_in) {
-            Poll::Ready(Ok(1..)) => {}
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-            Poll::Pending => return Poll::Pending,
+        match ready!(poll_read_buf(Pin::new(&mut *client), cx, client_in)) {
+            Ok(1..) => {}
+            Ok(0) => *half_closed = true,
+            Err(_) => return Poll::Ready(()),
         }
     }
     Poll::Pending

@@ -12,8 +12,8 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    thread::{self, JoinHandle},
-    time::Duration,
+    thread::{self, JoinHandle, Thread},
+    time::{Duration, Instant},
 };
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -24,6 +24,8 @@ const BUFFERS: usize = 16;
 const MAX_BUFFERED: usize = 4 * 1024 * 1024;
 /// Longest time that a line stays in memory.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest wait for the last lines to be taken.
+const FINAL_FLUSH: Duration = Duration::from_secs(1);
 
 /// The buffers.
 #[derive(Debug)]
@@ -81,7 +83,7 @@ impl LogSink {
 }
 
 /// Starts the writer. The lines written last are flushed when the guard is dropped.
-pub fn start() -> io::Result<(Arc<LogSink>, Guard)> {
+pub fn start() -> io::Result<Guard> {
     let sink = Arc::new(LogSink {
         buffers: Default::default(),
         dropped: AtomicU64::new(0),
@@ -98,43 +100,55 @@ pub fn start() -> io::Result<(Arc<LogSink>, Guard)> {
             }
             own.flush(&mut spare);
         })?;
-    Ok((
-        Arc::clone(&sink),
-        Guard {
-            sink,
-            writer: Some(writer),
-        },
-    ))
+    Ok(Guard { sink, writer })
 }
 
 /// Keeps the writer running.
 #[derive(Debug)]
 pub struct Guard {
     sink: Arc<LogSink>,
-    writer: Option<JoinHandle<()>>,
+    writer: JoinHandle<()>,
+}
+
+impl Guard {
+    /// What it writes out.
+    pub fn sink(&self) -> Arc<LogSink> {
+        Arc::clone(&self.sink)
+    }
+
+    /// Lets `tracing_subscriber`'s formatter write here.
+    pub fn event_writer(&self) -> EventWriter {
+        EventWriter {
+            sink: self.sink(),
+            writer: self.writer.thread().clone(),
+        }
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         self.sink.closed.store(true, Relaxed);
-        if let Some(writer) = self.writer.take() {
-            writer.thread().unpark();
-            // A writer that is stuck in a full pipe must not keep the process from ending.
-            let deadline = std::time::Instant::now() + Duration::from_secs(1);
-            while !writer.is_finished() && std::time::Instant::now() < deadline {
-                thread::park_timeout(Duration::from_millis(1));
-            }
+        self.writer.thread().unpark();
+        // A writer that is stuck in a full pipe must not keep the process from ending.
+        let deadline = Instant::now() + FINAL_FLUSH;
+        while !self.writer.is_finished() && Instant::now() < deadline {
+            thread::park_timeout(Duration::from_millis(1));
         }
     }
 }
 
 /// Lets `tracing_subscriber`'s formatter write here; it hands over one event at a time.
 #[derive(Debug, Clone)]
-pub struct EventWriter(pub Arc<LogSink>);
+pub struct EventWriter {
+    sink: Arc<LogSink>,
+    writer: Thread,
+}
 
 impl Write for EventWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.append(|buffer| buffer.extend_from_slice(line));
+        self.sink.append(|buffer| buffer.extend_from_slice(line));
+        // Events are few, and somebody may be waiting for one.
+        self.writer.unpark();
         Ok(line.len())
     }
 

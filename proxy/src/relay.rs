@@ -340,9 +340,8 @@ impl Download {
             ..
         } = buffers;
         loop {
-            if !self.body.is_done() && self.cursor < upstream_in.len() {
-                self.take(upstream_in, to_client)?;
-            }
+            self.take(upstream_in, to_client)
+                .map_err(DownloadError::Response)?;
             while self.written < to_client.len() {
                 match ready!(Pin::new(&mut *client).poll_write(cx, &to_client[self.written..])) {
                     Ok(sent @ 1..) => {
@@ -374,11 +373,15 @@ impl Download {
         }
     }
 
-    fn take(
+    /// Takes over what has been received of the body.
+    pub fn take(
         &mut self,
         upstream_in: &mut Vec<u8>,
         to_client: &mut Vec<u8>,
-    ) -> Result<(), DownloadError> {
+    ) -> Result<(), SyntaxError> {
+        if self.body.is_done() || self.cursor == upstream_in.len() {
+            return Ok(());
+        }
         // A buffer that holds nothing but body goes out as it is.
         if let Body::Fixed { remaining } = &mut self.body
             && self.reframe == Reframe::Plain
@@ -395,8 +398,7 @@ impl Download {
         }
         let taken = self
             .body
-            .take(&upstream_in[self.cursor..], to_client, self.reframe)
-            .map_err(DownloadError::Response)?;
+            .take(&upstream_in[self.cursor..], to_client, self.reframe)?;
         self.cursor += taken;
         Ok(())
     }

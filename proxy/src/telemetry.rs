@@ -1,9 +1,6 @@
 //! Logging: `tracing` events, as JSON or, on a terminal, for people.
 
-use std::{
-    io::{self, IsTerminal},
-    sync::Arc,
-};
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{
     EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -11,7 +8,7 @@ use tracing_subscriber::{
 
 use crate::{
     access_log::{AccessLayer, OnlyAccess, Style},
-    log_sink::{self, EventWriter, Guard, LogSink},
+    log_sink::{self, Guard},
 };
 
 /// Why logging can't be set up.
@@ -29,8 +26,8 @@ pub enum TelemetryError {
 }
 
 /// Sets up logging for the process. `RUST_LOG` filters everything but the access log.
-pub fn init(access_log: bool) -> Result<(Arc<LogSink>, Guard), TelemetryError> {
-    let (sink, guard) = log_sink::start()?;
+pub fn init(access_log: bool) -> Result<Guard, TelemetryError> {
+    let guard = log_sink::start()?;
     let terminal = io::stdout().is_terminal();
     // The framework narrates its own life cycle at the info level; what we have to say about it
     // we say ourselves.
@@ -42,7 +39,7 @@ pub fn init(access_log: bool) -> Result<(Arc<LogSink>, Guard), TelemetryError> {
                 .parse()
                 .unwrap_or_else(|_| LevelFilter::WARN.into()),
         );
-    let events = fmt::layer().with_writer(EventWriter(Arc::clone(&sink)));
+    let events = fmt::layer().with_writer(guard.event_writer());
     let events = if terminal {
         events.boxed()
     } else {
@@ -57,7 +54,7 @@ pub fn init(access_log: bool) -> Result<(Arc<LogSink>, Guard), TelemetryError> {
     let access = access_log.then(|| {
         let style = if terminal { Style::Plain } else { Style::Json };
         AccessLayer {
-            sink: Arc::clone(&sink),
+            sink: guard.sink(),
             style,
         }
         .with_filter(OnlyAccess(true))
@@ -66,5 +63,5 @@ pub fn init(access_log: bool) -> Result<(Arc<LogSink>, Guard), TelemetryError> {
         .with(events)
         .with(access)
         .try_init()?;
-    Ok((sink, guard))
+    Ok(guard)
 }

@@ -94,8 +94,10 @@ pub fn rewrite(
         if !dated {
             push_field(out, "Date", date);
         }
-        push_field(out, "X-Request-Id", id.as_bytes());
         push_framing(out, &facts, framing, to_http11);
+    }
+    if line.status >= 200 || line.status == 101 {
+        push_field(out, "X-Request-Id", id.as_bytes());
     }
     push_via(out, line.version);
     push_connection(out, &facts, request, persistence, fields);
@@ -210,12 +212,9 @@ mod tests {
         assert!(facts.upstream_keeps && facts.delimited);
         assert!(out.starts_with(
             "HTTP/1.1 200 OK\r\nDate: then\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nVia: 1.1 other\r\n\
-             X-Request-Id: 00000000"
+             Content-Length: 5\r\nX-Request-Id: 00000000"
         ), "{out}");
-        assert!(
-            out.ends_with("\r\nContent-Length: 5\r\nVia: 1.1 causeway\r\n\r\n"),
-            "{out}"
-        );
+        assert!(out.ends_with("\r\nVia: 1.1 causeway\r\n\r\n"), "{out}");
     }
 
     #[test]

@@ -31,7 +31,8 @@ impl BodyLength {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct FramingFields {
     content_length: Option<u64>,
-    chunked: bool,
+    /// What `Transfer-Encoding` says, if it is there: chunked, or why it can't be served.
+    coding: Option<Result<(), SyntaxError>>,
 }
 
 impl FramingFields {
@@ -45,11 +46,11 @@ impl FramingFields {
                 self.content_length = Some(parse_content_length(value)?);
             }
             Field::TransferEncoding => {
-                if self.chunked {
-                    return Err(SyntaxError::TransferEncoding);
-                }
-                check_coding(value)?;
-                self.chunked = true;
+                let repeated = Err(SyntaxError::TransferEncoding);
+                let coding = self
+                    .coding
+                    .map_or_else(|| check_coding(value), |_| repeated);
+                self.coding = Some(coding);
             }
             _ => {}
         }
@@ -72,14 +73,14 @@ impl FramingFields {
 
     /// Whether the message says that it is chunked.
     pub const fn is_chunked(self) -> bool {
-        self.chunked
+        matches!(self.coding, Some(Ok(())))
     }
 
     /// The length of a request's body.
     pub fn request_body(self, version: Version) -> Result<BodyLength, SyntaxError> {
         self.check(version)?;
         Ok(match self.content_length {
-            _ if self.chunked => BodyLength::Chunked,
+            _ if self.is_chunked() => BodyLength::Chunked,
             length => BodyLength::Fixed(length.unwrap_or(0)),
         })
     }
@@ -94,22 +95,25 @@ impl FramingFields {
         self.check(version)?;
         Ok(match self.content_length {
             _ if to_head || matches!(status, 100..=199 | 204 | 304) => BodyLength::Fixed(0),
-            _ if self.chunked => BodyLength::Chunked,
+            _ if self.is_chunked() => BodyLength::Chunked,
             Some(length) => BodyLength::Fixed(length),
             None => BodyLength::UntilClose,
         })
     }
 
     fn check(self, version: Version) -> Result<(), SyntaxError> {
-        if self.chunked && self.content_length.is_some() {
+        let Some(coding) = self.coding else {
+            return Ok(());
+        };
+        if self.content_length.is_some() {
             return Err(SyntaxError::AmbiguousLength);
         }
         // HTTP/1.0 has no transfer codings; a message that claims one has passed through
         // something that mangles framing (RFC 9112 §6.1).
-        if self.chunked && version == Version::Http10 {
+        if version == Version::Http10 {
             return Err(SyntaxError::TransferEncoding);
         }
-        Ok(())
+        coding
     }
 }
 

@@ -266,8 +266,10 @@ impl From<httparse::Error> for SyntaxError {
     fn from(error: httparse::Error) -> Self {
         match error {
             httparse::Error::TooManyHeaders => Self::TooManyFields,
-            httparse::Error::Version => Self::Version,
-            httparse::Error::Token | httparse::Error::Status => Self::StartLine,
+            // The scanner has refused other versions; this is a line that it can't be found in.
+            httparse::Error::Version | httparse::Error::Token | httparse::Error::Status => {
+                Self::StartLine
+            }
             _ => Self::Field,
         }
     }
