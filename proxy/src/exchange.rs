@@ -30,7 +30,7 @@ use crate::{
     relay::{Download, DownloadError, READ_SIZE, Upload, UploadError, poll_read_more},
     request_id::RequestId,
     retry::{self, Attempts},
-    tunnel,
+    tunnel::{self, Ends},
     upstream::{Backend, balancer::Lease},
     watchdog::{Expired, Watchdog},
     worker::{Buffers, Worker},
@@ -99,8 +99,6 @@ pub struct Exchange<'c> {
     pub upload: Upload,
     /// What is to be reported.
     pub report: Report,
-    /// Whether the client has closed its sending side.
-    half_closed: bool,
 }
 
 /// A final response head; rewritten, it is in `to_client`.
@@ -151,7 +149,6 @@ impl<'c> Exchange<'c> {
             request,
             upload,
             report,
-            half_closed: false,
         }
     }
 
@@ -289,7 +286,6 @@ impl<'c> Exchange<'c> {
             buffers,
             upload,
             request,
-            half_closed,
             ..
         } = self;
         poll_fn(|cx| {
@@ -316,9 +312,7 @@ impl<'c> Exchange<'c> {
             ) {
                 return Poll::Ready(head);
             }
-            if upload.is_over()
-                && poll_gone(cx, client, &mut buffers.client_in, half_closed).is_ready()
-            {
+            if upload.is_over() && poll_gone(cx, client, &mut buffers.client_in).is_ready() {
                 return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
             }
             if moved {
@@ -345,21 +339,7 @@ impl<'c> Exchange<'c> {
         } = head;
         self.report.status = facts.status;
         if facts.status == 101 {
-            let leftover = self.upload.end();
-            self.buffers.client_in.drain(..leftover);
-            self.buffers.upstream_in.drain(..download.end());
-            let limit = self.worker.settings.read_timeout;
-            let moved = tunnel::run(
-                self.client,
-                &mut connection.stream,
-                self.buffers,
-                self.watchdog,
-                limit,
-            )
-            .await;
-            self.upload.received += moved.from_client;
-            self.report.sent += moved.to_client;
-            return Next::Close;
+            return self.tunnel(connection, &download).await;
         }
         let result = self.relay(&mut connection, &mut download).await;
         self.report.sent += download.sent;
@@ -387,6 +367,34 @@ impl<'c> Exchange<'c> {
         }
     }
 
+    /// Relays whatever the two sides have to say after a 101.
+    async fn tunnel(&mut self, mut connection: UpstreamConnection, head: &Download) -> Next {
+        let Buffers {
+            client_in,
+            to_upstream,
+            upstream_in,
+            to_client,
+        } = &mut *self.buffers;
+        // The head of the request stays where it is, for the access log.
+        to_upstream.clear();
+        to_upstream.extend(client_in.drain(self.upload.end()..));
+        to_client.extend(upstream_in.drain(head.end()..));
+        let moved = tunnel::run(
+            Ends {
+                client: self.client,
+                upstream: &mut connection.stream,
+            },
+            to_upstream,
+            to_client,
+            self.watchdog,
+            self.worker.settings.read_timeout,
+        )
+        .await;
+        self.upload.received += moved.from_client;
+        self.report.sent += moved.to_client;
+        Next::Close
+    }
+
     /// Relays the body of the response, and what is left of the request's.
     async fn relay(
         &mut self,
@@ -400,7 +408,6 @@ impl<'c> Exchange<'c> {
             watchdog,
             buffers,
             upload,
-            half_closed,
             ..
         } = self;
         poll_fn(|cx| {
@@ -414,7 +421,7 @@ impl<'c> Exchange<'c> {
                 }));
             }
             if upload.is_over() {
-                if poll_gone(cx, client, &mut buffers.client_in, half_closed).is_ready() {
+                if poll_gone(cx, client, &mut buffers.client_in).is_ready() {
                     return Poll::Ready(Err(Failure::ClientGone));
                 }
             } else if let Poll::Ready(Err(error)) =
@@ -512,23 +519,17 @@ fn poll_head(
     }
 }
 
-/// Ready when the client's connection has failed while it waits for a response.
+/// Ready when the client has closed its connection while it waits for a response.
 ///
 /// Further requests that it sends meanwhile are kept for later, within limits. A client that has
-/// closed only its sending side, which can't be told from one that is gone until something is
-/// sent to it, gets its response.
-fn poll_gone(
-    cx: &mut Context<'_>,
-    client: &mut TcpStream,
-    client_in: &mut Vec<u8>,
-    half_closed: &mut bool,
-) -> Poll<()> {
-    while !*half_closed && client_in.len() < MAX_PIPELINED {
+/// closed only its sending side counts as gone, as with nginx: the two can't be told apart, and
+/// an upstream shouldn't work for clients that, nearly always, have left.
+fn poll_gone(cx: &mut Context<'_>, client: &mut TcpStream, client_in: &mut Vec<u8>) -> Poll<()> {
+    while client_in.len() < MAX_PIPELINED {
         client_in.reserve(READ_SIZE);
         match ready!(poll_read_buf(Pin::new(&mut *client), cx, client_in)) {
             Ok(1..) => {}
-            Ok(0) => *half_closed = true,
-            Err(_) => return Poll::Ready(()),
+            Ok(0) | Err(_) => return Poll::Ready(()),
         }
     }
     Poll::Pending

@@ -12,7 +12,6 @@ use tokio::{io::AsyncWrite, net::TcpStream};
 use crate::{
     relay::poll_read_more,
     watchdog::{Expired, Watchdog},
-    worker::Buffers,
 };
 
 /// How many bytes went through.
@@ -34,25 +33,27 @@ struct Direction {
     done: bool,
 }
 
+/// The two connections.
+#[derive(Debug)]
+pub struct Ends<'a> {
+    /// To the client.
+    pub client: &'a mut TcpStream,
+    /// To the upstream.
+    pub upstream: &'a mut TcpStream,
+}
+
 /// Tunnels until both ends have closed, one fails, or nothing moved for `limit`.
 ///
-/// `client_in` and `upstream_in` hold what was received after the heads, `to_client` the 101.
+/// The buffers hold what is to be sent first: what followed the request's head, and the 101 with
+/// what followed that.
 pub async fn run(
-    client: &mut TcpStream,
-    upstream: &mut TcpStream,
-    buffers: &mut Buffers,
+    ends: Ends<'_>,
+    to_upstream: &mut Vec<u8>,
+    to_client: &mut Vec<u8>,
     watchdog: &mut Watchdog,
     limit: Duration,
 ) -> Moved {
-    let Buffers {
-        client_in,
-        upstream_in,
-        to_client,
-        to_upstream,
-    } = buffers;
-    to_client.append(upstream_in);
-    to_upstream.clear();
-    to_upstream.append(client_in);
+    let Ends { client, upstream } = ends;
     let (mut up, mut down) = (Direction::default(), Direction::default());
     watchdog.arm(limit);
     poll_fn(|cx| {
