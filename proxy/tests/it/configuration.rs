@@ -80,7 +80,7 @@ fn a_bad_value_is_named_with_its_key_and_what_is_expected() {
         ("PROXY_UPSTREAM", "http://host:1", "port"),
         ("PROXY_WORKERS", "0", "1"),
         ("PROXY_WORKERS", "many", "number"),
-        ("PROXY_RESOLVE_INTERVAL", "soon", "1s"),
+        ("PROXY_RESOLVE_INTERVAL", "soon", "duration"),
         ("PROXY_RESOLVE_INTERVAL", "0s", "0s"),
         ("PROXY_CONNECT_TIMEOUT", "-1s", "s"),
         ("PROXY_READ_TIMEOUT", "5 parsecs", "s"),
@@ -119,7 +119,7 @@ fn bad_files_are_named() {
     let path = file.to_str().unwrap();
     assert_refused(&["--config", path], &[], &[path]);
     std::fs::write(&file, "listen = \n").unwrap();
-    assert_refused(&["--config", path], &[], &[path]);
+    assert_refused(&["--config", path], &[], &["proxy.toml", "line 1"]);
     std::fs::write(&file, "max_body = \"an apple\"\n").unwrap();
     assert_refused(&["--config", path], &[], &["max_body", "an apple", "MiB"]);
     std::fs::write(&file, "workers = \"many\"\n").unwrap();
