@@ -66,6 +66,18 @@ impl Engine {
         self.address.starts_with("unix://") && !self.address.contains("/.docker/")
     }
 
+    /// The host on which ports published on every address can be reached from here.
+    pub fn published_host(&self) -> &str {
+        let remote = self
+            .address
+            .strip_prefix("tcp://")
+            .or(self.address.strip_prefix("http://"));
+        match remote.map(|rest| rest.split(['/', ':']).next().unwrap_or_default()) {
+            Some(host) if !host.is_empty() => host,
+            _ => "127.0.0.1",
+        }
+    }
+
     /// Where the engine listens, as `DOCKER_HOST` would say it.
     pub fn address(&self) -> &str {
         &self.address

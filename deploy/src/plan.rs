@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use crate::compose::Project;
 use crate::compose::model::{
-    Condition, NetworkMode, RestartPolicy, SecretName, Service, ServiceName, UpdateOrder,
+    Condition, NetworkMode, RestartPolicy, SecretMount, SecretName, Service, ServiceName,
+    UpdateOrder,
 };
 use crate::diff::{self, Change};
 use crate::image::{Images, Need};
@@ -146,6 +147,7 @@ impl Plan {
                 .map(|it| (it.name.clone(), it.id.clone()))
                 .collect();
         }
+        plan.notes.extend(ineffective(project));
         let mut images_seen = BTreeSet::new();
         for name in order(project) {
             let Some(service) = project.services.get(&name) else {
@@ -350,6 +352,22 @@ impl ContainerAction {
     }
 }
 
+/// Settings that the engine has no way to honour.
+fn ineffective(project: &Project) -> impl Iterator<Item = String> {
+    project.services.iter().flat_map(|(name, service)| {
+        let owned = |mount: &&SecretMount| {
+            mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some()
+        };
+        service.secrets.iter().filter(owned).map(move |mount| {
+            format!(
+                "services.{name}.secrets: uid, gid and mode of {} have no effect; containers \
+                 see the file as it is on this host",
+                mount.source
+            )
+        })
+    })
+}
+
 /// Services so that each comes after those it depends on. The loader has refused cycles.
 pub fn order(project: &Project) -> Vec<ServiceName> {
     fn visit(project: &Project, name: &ServiceName, sorted: &mut Vec<ServiceName>, depth: usize) {
@@ -490,3 +508,6 @@ pub fn changes(found: &Resource, settings: &serde_json::Value) -> Vec<Change> {
         None => vec![Change::new("labels", "unreadable", "as deploy writes them")],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     if !args.no_verify {
         verify::run(&engine, output, &project).await?;
     }
-    let urls = verify::urls(&project);
+    let urls = verify::urls(&engine, &project);
     output.event(&json!({"event": "up", "changed": changed, "urls": urls}));
     if !urls.is_empty() {
         output.line(&format!("{} is up: {}", project.name, urls.join(" ")));

@@ -130,7 +130,7 @@ async fn checks(engine: &Engine, project: &Project) -> Result<Vec<Check>> {
     let database =
         database.and_then(|(name, service)| Some((name, service, running(&state, name)?)));
     let mut checks = Vec::new();
-    for (name, port, address) in published(project) {
+    for (name, port, address) in published(engine, project) {
         let Some(entry) = running(&state, name) else {
             continue;
         };
@@ -164,17 +164,20 @@ async fn checks(engine: &Engine, project: &Project) -> Result<Vec<Check>> {
 }
 
 /// TCP ports published under a fixed number, with the address to try them at.
-pub fn published(project: &Project) -> impl Iterator<Item = (&ServiceName, &Port, String)> {
+fn published<'a>(
+    engine: &'a Engine,
+    project: &'a Project,
+) -> impl Iterator<Item = (&'a ServiceName, &'a Port, String)> {
     project
         .services
         .iter()
         .filter(|(_, service)| service.deploy.replicas > 0)
-        .flat_map(|(name, service)| {
+        .flat_map(move |(name, service)| {
             service.ports.iter().filter_map(move |port| {
                 let published = port.published.filter(|_| port.protocol == Protocol::Tcp)?;
                 let host = match port.host_ip {
-                    None => "127.0.0.1".to_owned(),
-                    Some(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+                    None => engine.published_host().to_owned(),
+                    Some(ip) if ip.is_unspecified() => engine.published_host().to_owned(),
                     Some(IpAddr::V6(ip)) => format!("[{ip}]"),
                     Some(ip) => ip.to_string(),
                 };
@@ -184,8 +187,8 @@ pub fn published(project: &Project) -> impl Iterator<Item = (&ServiceName, &Port
 }
 
 /// Published ports as URLs.
-pub fn urls(project: &Project) -> Vec<String> {
-    published(project)
+pub fn urls(engine: &Engine, project: &Project) -> Vec<String> {
+    published(engine, project)
         .map(|(_, port, address)| {
             if speaks_http(port) {
                 format!("http://{address}/")

@@ -35,7 +35,7 @@ fn killed_at(stack: &Stack, line: usize, colour: &str) -> bool {
     command.stderr(std::process::Stdio::null());
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let printed = lines.take(line).filter(Result::is_ok).count();
+    let printed = lines.take(line).map_while(Result::ok).count();
     child.kill().unwrap();
     let status = child.wait().unwrap();
     printed == line && !status.success()
