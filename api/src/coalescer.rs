@@ -1,8 +1,7 @@
 //! Write coalescing (group commit): many requests, one durable write.
 //!
 //! MongoDB's answer to a journaled write takes about as long for a thousand documents as for one.
-//! So requests queue here, and each of a few *lanes* takes what has gathered, writes it as one
-//! batch, and answers every request in it with the fate of its own document. While a lane waits for
+//! So requests queue here, and a *lane* takes what has gathered, writes it as one batch, and answers every request in it with the fate of its own document. While a lane waits for
 //! MongoDB the next batch gathers: batches are as large as the load makes them, there is no timer,
 //! and a lone request is written at once.
 //!
@@ -78,7 +77,9 @@ pub enum WriteError {
 /// Bounds on memory and on batch size.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Batches in flight at once.
+    /// Batches in flight at once. Measured with 4 to 256 connections, a second lane adds no
+    /// throughput, since batches only get smaller, and more than doubles the p99, since they wait for
+    /// each other in MongoDB.
     pub lanes: usize,
     /// Documents in a batch. The server takes 100,000 (`maxWriteBatchSize`); far fewer already
     /// spread the cost of a write so thin that more would only add latency.
@@ -95,7 +96,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            lanes: 2,
+            lanes: 1,
             batch_documents: 1_000,
             batch_bytes: 8 << 20,
             queue_documents: 10_000,
