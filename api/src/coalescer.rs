@@ -1,9 +1,10 @@
 //! Write coalescing (group commit): many requests, one durable write.
 //!
 //! MongoDB's answer to a journaled write takes about as long for a thousand documents as for one.
-//! So requests queue here, and a *lane* takes what has gathered, writes it as one batch, and answers every request in it with the fate of its own document. While a lane waits for
-//! MongoDB the next batch gathers: batches are as large as the load makes them, there is no timer,
-//! and a lone request is written at once.
+//! So requests queue here, and a *lane* takes what has gathered, writes it as one batch, and answers
+//! every request in it with the fate of its own document. While a lane waits for MongoDB the next
+//! batch gathers: batches are as large as the load makes them, there is no timer, and a lone request
+//! is written at once.
 //!
 //! What holds, whatever the store does (property tests in `tests/it/coalescing.rs`):
 //!
