@@ -263,17 +263,15 @@ impl Settings {
 
 /// A value as text; in a file, `trusted_proxies` may also be an array.
 fn text(value: Value) -> Result<String, ConfigError> {
-    match value.clone().into_string() {
-        Ok(text) => Ok(text),
-        Err(_) => {
-            let elements: Result<Vec<_>, _> = value
-                .into_array()?
-                .into_iter()
-                .map(Value::into_string)
-                .collect();
-            Ok(elements?.join(","))
-        }
+    if let Ok(text) = value.clone().into_string() {
+        return Ok(text);
     }
+    let elements: Result<Vec<_>, _> = value
+        .into_array()?
+        .into_iter()
+        .map(Value::into_string)
+        .collect();
+    Ok(elements?.join(","))
 }
 
 /// The merged values, and where they come from.
@@ -373,7 +371,7 @@ impl Values {
 }
 
 /// Longer timeouts are typing errors.
-const MAX_DURATION: Duration = Duration::from_hours(24);
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl FromStr for UpstreamName {
     type Err = ();

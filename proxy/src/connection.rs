@@ -106,7 +106,7 @@ impl Connection {
         &mut self,
         worker: &Worker,
         mut draining: Pin<&mut Notified<'_>>,
-    ) -> Option<Box<Buffers>> {
+    ) -> Option<Buffers> {
         poll_fn(|cx| {
             // Readiness can be a rumour; only a read tells.
             while self.stream.poll_read_ready(cx).is_ready() {

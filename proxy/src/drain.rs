@@ -91,9 +91,10 @@ impl DrainOnSignal {
         );
         self.drain.start();
         tokio::select! {
-            drained = timeout(self.limit, self.connections.none_left()) => match drained {
-                Ok(()) => info!("drained"),
-                Err(_) => warn!(cut = self.connections.open(), "drain timeout"),
+            drained = timeout(self.limit, self.connections.none_left()) => if drained.is_ok() {
+                info!("drained");
+            } else {
+                warn!(cut = self.connections.open(), "drain timeout");
             },
             name = either(&mut terminate, &mut interrupt) => {
                 warn!(signal = name, cut = self.connections.open(), "second signal");

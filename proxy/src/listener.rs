@@ -47,7 +47,7 @@ pub fn bind(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(
         &TcpKeepalive::new()
-            .with_time(Duration::from_mins(1))
+            .with_time(Duration::from_secs(60))
             .with_interval(Duration::from_secs(15)),
     )?;
     socket.bind(&address.into())?;

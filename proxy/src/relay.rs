@@ -109,6 +109,15 @@ pub enum UploadError {
     Upstream,
 }
 
+/// How far the upstream has taken a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Sending,
+    Sent,
+    /// It takes no more.
+    Refused,
+}
+
 /// The request on its way to the upstream: the head, then the body as it comes in.
 #[derive(Debug)]
 pub struct Upload {
@@ -124,10 +133,7 @@ pub struct Upload {
     last_read: usize,
     /// Whether `to_upstream` still holds everything from the head on.
     whole: bool,
-    /// Whether all of it has been sent.
-    complete: bool,
-    /// Whether the upstream has stopped taking it.
-    refused: bool,
+    progress: Progress,
     /// Whether the client was the one waited for the last time.
     waits_for_client: bool,
     /// Bytes received from the client, head included.
@@ -150,8 +156,7 @@ impl Upload {
             written: 0,
             last_read: 0,
             whole: true,
-            complete: false,
-            refused: false,
+            progress: Progress::Sending,
             waits_for_client: false,
             received: head_len as u64,
         }
@@ -164,12 +169,12 @@ impl Upload {
 
     /// Whether there is nothing left to do: all is sent, or the upstream takes no more.
     pub const fn is_over(&self) -> bool {
-        self.complete || self.refused
+        !matches!(self.progress, Progress::Sending)
     }
 
     /// Whether all of it has been sent.
     pub const fn is_complete(&self) -> bool {
-        self.complete
+        matches!(self.progress, Progress::Sent)
     }
 
     /// Whether it is the client that must go on.
@@ -186,8 +191,7 @@ impl Upload {
     pub const fn rewind(&mut self) -> bool {
         if self.whole {
             self.written = 0;
-            self.complete = false;
-            self.refused = false;
+            self.progress = Progress::Sending;
         }
         self.whole
     }
@@ -217,17 +221,15 @@ impl Upload {
                 .map_err(UploadError::Request)?;
             while self.written < to_upstream.len() {
                 let rest = &to_upstream[self.written..];
-                match ready!(Pin::new(&mut *upstream).poll_write(cx, rest)) {
-                    Ok(sent @ 1..) => self.written += sent,
-                    Ok(0) | Err(_) => {
-                        self.refused = true;
-                        return Poll::Ready(Err(UploadError::Upstream));
-                    }
-                }
+                let Ok(sent @ 1..) = ready!(Pin::new(&mut *upstream).poll_write(cx, rest)) else {
+                    self.progress = Progress::Refused;
+                    return Poll::Ready(Err(UploadError::Upstream));
+                };
+                self.written += sent;
                 *moved = true;
             }
             if self.body.is_done() {
-                self.complete = true;
+                self.progress = Progress::Sent;
                 return Poll::Ready(Ok(()));
             }
             if to_upstream.len() > REPLAY_LIMIT {

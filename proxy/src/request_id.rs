@@ -1,7 +1,7 @@
-//! Request ids: 24 lower-case hex digits in the shape of a MongoDB ObjectId.
+//! Request ids: 24 lower-case hex digits in the shape of a MongoDB `ObjectId`.
 //!
 //! 4 bytes of seconds, 5 random bytes per process and a 3-byte counter (BSON specification,
-//! ObjectId), so that the id can serve as a document's `_id` and sorts by time.
+//! `ObjectId`), so that the id can serve as a document's `_id` and sorts by time.
 
 use std::{
     fmt,
@@ -24,12 +24,11 @@ impl RequestId {
     ///
     /// Fails where the operating system has no randomness to give.
     pub fn init() -> Result<(), getrandom::Error> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random)?;
-        let [a, b, c, d, e, counter @ ..] = random;
-        if PROCESS.set([a, b, c, d, e]).is_ok() {
-            let [x, y, z] = counter;
-            COUNTER.store(u32::from_be_bytes([0, x, y, z]), Ordering::Relaxed);
+        let (mut process, mut counter) = ([0; 5], [0; 4]);
+        getrandom::fill(&mut process)?;
+        getrandom::fill(&mut counter)?;
+        if PROCESS.set(process).is_ok() {
+            COUNTER.store(u32::from_be_bytes(counter), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -39,11 +38,12 @@ impl RequestId {
         let seconds = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        // The shape has four bytes for the seconds: they wrap in 2106.
-        let [.., s0, s1, s2, s3] = seconds.to_be_bytes();
-        let [p0, p1, p2, p3, p4] = PROCESS.get().copied().unwrap_or_default();
-        let [_, c0, c1, c2] = COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let bytes = [s0, s1, s2, s3, p0, p1, p2, p3, p4, c0, c1, c2];
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = [0; 12];
+        // The shape has four bytes for the seconds, which wrap in 2106, and three for the count.
+        bytes[..4].copy_from_slice(&seconds.to_be_bytes()[4..]);
+        bytes[4..9].copy_from_slice(&PROCESS.get().copied().unwrap_or_default());
+        bytes[9..].copy_from_slice(&count.to_be_bytes()[1..]);
         let mut hex = [0; 24];
         for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
             pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);

@@ -60,10 +60,10 @@ pub async fn run(
         let mut moved = false;
         let upward = up.poll(cx, client, upstream, to_upstream, &mut moved);
         let downward = down.poll(cx, upstream, client, to_client, &mut moved);
-        match (upward, downward) {
-            (Poll::Ready(Err(())), _) | (_, Poll::Ready(Err(()))) => return Poll::Ready(()),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(()),
-            _ => {}
+        let failed =
+            matches!(upward, Poll::Ready(Err(()))) || matches!(downward, Poll::Ready(Err(())));
+        if failed || (upward.is_ready() && downward.is_ready()) {
+            return Poll::Ready(());
         }
         if moved {
             watchdog.arm(limit);

@@ -34,7 +34,7 @@ pub struct Worker {
     pub connections: Arc<Connections>,
     /// Tells when to stop.
     pub drain: Arc<Drain>,
-    spare: Mutex<Vec<Box<Buffers>>>,
+    spare: Mutex<Vec<Buffers>>,
     date: Mutex<CachedDate>,
 }
 
@@ -60,12 +60,12 @@ impl Worker {
     }
 
     /// Buffers for one exchange.
-    pub fn take_buffers(&self) -> Box<Buffers> {
+    pub fn take_buffers(&self) -> Buffers {
         lock(&self.spare).pop().unwrap_or_default()
     }
 
     /// Gives buffers back.
-    pub fn return_buffers(&self, mut buffers: Box<Buffers>) {
+    pub fn return_buffers(&self, mut buffers: Buffers) {
         let mut spare = lock(&self.spare);
         if spare.len() < MAX_SPARE {
             for buffer in buffers.all() {

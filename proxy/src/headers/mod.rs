@@ -54,6 +54,10 @@ fn push_number(out: &mut Vec<u8>, name: &str, value: u64) {
 
 /// The connection options of a message (RFC 9110 §7.6.1).
 #[derive(Debug, Default, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "any of the options may be there"
+)]
 struct ConnectionOptions {
     close: bool,
     keep_alive: bool,
@@ -93,7 +97,7 @@ impl ConnectionOptions {
     }
 
     /// Whether the field has to be removed because `Connection` names it.
-    fn removes(&self, name: &str, fields: &[Header<'_>]) -> bool {
+    fn removes(self, name: &str, fields: &[Header<'_>]) -> bool {
         self.nominates
             && fields
                 .iter()

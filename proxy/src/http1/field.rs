@@ -95,7 +95,7 @@ impl Field {
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|byte| *byte == b',')
-        .map(|element| element.trim_ascii())
+        .map(<[u8]>::trim_ascii)
         .filter(|element| !element.is_empty())
 }
 
