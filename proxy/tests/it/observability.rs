@@ -108,6 +108,29 @@ fn control_characters_are_escaped() {
     );
 }
 
+/// The same where the log is made for people.
+#[test]
+fn control_characters_never_reach_a_terminal() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address()).on_terminal().start();
+    for bytes in [
+        &b"GET /planted\x1b[31m HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+        b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: planted\xc2\x9b31m\xe2\x80\xae\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: planted\x9b\xff\r\n\r\n",
+    ] {
+        let response = proxy.client().provoke(bytes).unwrap();
+        let id = response.request_id();
+        let line = until("the request in the log", || {
+            let log = proxy.log();
+            // Unlike the line's own colours, what was planted comes after the id.
+            let entry = log.split_once(id)?.1.split_once('\n')?.0;
+            Some(entry.trim_end_matches('\r').to_owned())
+        });
+        let raw = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+        assert!(!line.contains(raw), "{line:?}");
+    }
+}
+
 /// Secrets travel in these fields; the log is no place for them.
 #[test]
 fn the_log_holds_no_credentials() {

@@ -34,6 +34,7 @@ pub(crate) struct ProxyBuilder {
     file: Option<String>,
     name_server: Option<String>,
     open_files: Option<u32>,
+    on_terminal: bool,
 }
 
 impl TestProxy {
@@ -54,6 +55,7 @@ impl TestProxy {
             file: None,
             name_server: None,
             open_files: None,
+            on_terminal: false,
         }
     }
 
@@ -214,6 +216,12 @@ impl ProxyBuilder {
         self
     }
 
+    /// Has the log go to a terminal.
+    pub(crate) fn on_terminal(mut self) -> Self {
+        self.on_terminal = true;
+        self
+    }
+
     /// Starts the proxy and waits until it says that it can serve.
     #[track_caller]
     pub(crate) fn start(self) -> TestProxy {
@@ -234,6 +242,7 @@ impl ProxyBuilder {
             self.environment.insert(key.to_owned(), value.to_string());
         }
         let log = File::create(directory.path().join("log")).unwrap();
+        let log = if self.on_terminal { terminal(log) } else { log };
         let mut process = self
             .command(directory.path())
             .stdout(log.try_clone().unwrap())
@@ -288,6 +297,15 @@ impl ProxyBuilder {
             .stdin(Stdio::null());
         command
     }
+}
+
+/// A terminal; what is printed there goes into `log`.
+fn terminal(mut log: File) -> File {
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let mut screen = File::from(pty.master);
+    // Ends, with an error, when nobody has the other side open any more.
+    std::thread::spawn(move || std::io::copy(&mut screen, &mut log));
+    File::from(pty.slave)
 }
 
 /// Runs the proxy's command line to its end.
