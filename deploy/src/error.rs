@@ -98,6 +98,9 @@ pub(crate) fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
         } => {
             let next = match status_code {
                 400 => "correct the setting the engine names in the Compose file and run again",
+                _ if message.contains("rlimit") => {
+                    "lower `ulimits` of the service: the engine itself may not have that many"
+                }
                 404 => "something was removed meanwhile: run `deploy up` again",
                 409 => "something else is changing the same objects: run `deploy up` again",
                 _ => "read the engine's message above; its log (`journalctl -u docker`) says more",

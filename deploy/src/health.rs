@@ -26,6 +26,9 @@ const CRASH_LOOP: i64 = 3;
 /// Lines of the container's log that a failure shows.
 const LAST_LINES: &str = "20";
 
+/// Of such a line; structured logs have very long ones.
+const WIDTH: usize = 240;
+
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
@@ -234,7 +237,7 @@ async fn last_log_lines(engine: &Engine, id: &str) -> Result<Vec<String>> {
     }
     Ok(String::from_utf8_lossy(&bytes)
         .lines()
-        .map(|line| text::escape(line).into_owned())
+        .map(|line| text::shorten(&text::escape(line), WIDTH).into_owned())
         .collect())
 }
 

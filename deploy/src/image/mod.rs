@@ -119,6 +119,12 @@ fn content(image: &ImageInspect) -> String {
         .into_iter()
         .filter(|(name, _)| name != labels::BUILD_HASH)
         .collect();
+    // Sets to the engine, which reach us in any order.
+    let sorted = |set: &Option<Vec<String>>| {
+        let mut set = set.clone().unwrap_or_default();
+        set.sort();
+        set
+    };
     let settings = serde_json::json!({
         "layers": layers,
         "labels": labels,
@@ -127,8 +133,8 @@ fn content(image: &ImageInspect) -> String {
         "cmd": config.cmd,
         "entrypoint": config.entrypoint,
         "working_dir": config.working_dir,
-        "volumes": config.volumes,
-        "ports": config.exposed_ports,
+        "volumes": sorted(&config.volumes),
+        "ports": sorted(&config.exposed_ports),
         "healthcheck": config.healthcheck,
         "stop_signal": config.stop_signal,
         "platform": [&image.os, &image.architecture],

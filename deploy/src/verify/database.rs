@@ -16,8 +16,9 @@ use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::state::Container;
 
-/// The shell takes seconds to start where MongoDB is emulated.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Generous: where MongoDB is emulated and the machine busy, its shell alone takes
+/// half a minute to start.
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Begins the line with the result. The script spells it in two parts, so that an
 /// echo of the script is not taken for it.
 const RESULT: (&str, &str) = ("DEPLOY", "RESULT ");
@@ -45,27 +46,28 @@ pub(super) async fn holds(
             TIMEOUT.as_secs()
         )),
     };
-    let (ok, observed) = match found {
+    let lost = "was the request answered before it was stored, or by another stack?";
+    let (ok, observed, cause) = match found {
         Ok(Found {
             collection: None, ..
-        }) => (false, "no such document".to_owned()),
+        }) => (false, "no such document".to_owned(), lost),
         Ok(Found {
             collection: Some(collection),
             url,
         }) => {
             let url = url.unwrap_or_default();
             if url.contains(&stored.marker) {
-                (true, format!("found in {collection}"))
+                (true, format!("found in {collection}"), "")
             } else {
                 (
                     false,
                     format!("a document in {collection} with the URL {url:?}"),
+                    lost,
                 )
             }
         }
-        Err(err) => (false, err),
+        Err(err) => (false, err, "the check itself could not be made"),
     };
-    let cause = "was the request answered before it was stored, or by another stack?";
     Check {
         from: container.name.clone(),
         to: name.to_string(),
@@ -73,7 +75,7 @@ pub(super) async fn holds(
         expected: format!("{} with its marker", stored.id),
         observed,
         ok,
-        cause: if ok { String::new() } else { cause.to_owned() },
+        cause: cause.to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ fn stack(test: &str) -> Stack {
     );
     stack.write(".dockerignore", "*\n!site\n");
     stack.write("site/index.html", "one");
-    stack.write("Dockerfile", &format!("FROM {IMAGE}\nARG GREETING\nCOPY site/index.html /site/\nRUN echo $GREETING > /site/greeting\n"));
+    stack.write("Dockerfile", &format!("FROM {IMAGE}\nARG GREETING\nEXPOSE 1 2 3 4\nVOLUME /a /b /c /d\nCOPY site/index.html /site/\nRUN echo $GREETING > /site/greeting\n"));
     stack
 }
 
