@@ -51,6 +51,9 @@ pub enum Command {
     Verify,
     /// Print the file with everything resolved
     Config,
+    /// Learn container networking from this engine: lessons with evidence
+    #[command(subcommand)]
+    Lab(Lab),
     /// Report on the network namespace that this runs in, as JSON
     #[command(hide = true)]
     Probe(Probe),
@@ -116,6 +119,33 @@ pub struct Scale {
     /// How long a container may take to become ready
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+}
+
+/// `deploy lab`.
+#[derive(Debug, Subcommand)]
+pub enum Lab {
+    /// List the lessons
+    List,
+    /// Run lessons: commands to type, evidence, answers that are checked
+    Run(LabRun),
+    /// Be a container of a lesson
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Guest(crate::lab::guest::GuestOptions),
+}
+
+/// `deploy lab run`.
+#[derive(Debug, Args)]
+pub struct LabRun {
+    /// Only these lessons (`deploy lab list`) [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Also write everything to this file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Let the overlay lesson put the engine into a swarm of its own, and take it out again
+    #[arg(long)]
+    pub allow_swarm: bool,
 }
 
 /// `deploy probe`.

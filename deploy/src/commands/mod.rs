@@ -2,6 +2,7 @@
 
 mod config;
 mod down;
+mod lab;
 mod logs;
 mod plan;
 mod probe;
@@ -65,8 +66,13 @@ pub fn run(cli: Cli) -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
+        let command = match cli.command {
+            // Has to clean up when it is interrupted, so it listens for signals itself.
+            Command::Lab(command) => return lab::run(&context, command).await,
+            command => command,
+        };
         tokio::select! {
-            result = dispatch(&context, cli.command) => result,
+            result = dispatch(&context, command) => result,
             name = interrupted() => Err(Error::failed(
                 format!("interrupted by {name}"),
                 "nothing is lost: the next `deploy up` finishes the job",
@@ -98,8 +104,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Scale(args) => scale::run(context, args).await,
         Command::Verify => verify::run(context).await,
         Command::Config => config::run(context),
-        // Answered by `run`: it needs neither an engine nor a Compose file.
-        Command::Probe(_) => Ok(()),
+        // Answered by `run`: one needs neither an engine nor a Compose file, the other no
+        // interruption from outside.
+        Command::Probe(_) | Command::Lab(_) => Ok(()),
     }
 }
 

@@ -1,0 +1,112 @@
+//! Checks that several lessons make: who reaches whom, and which name leads where.
+
+use std::net::IpAddr;
+
+use super::lesson::Step;
+use super::{show, view};
+use crate::probe::Report;
+use crate::probe::report::{Connection, Resolution};
+
+impl Step {
+    /// `host` accepted a TCP connection.
+    pub(super) fn reaches(self, report: &Report, host: &str, what: &str) -> Self {
+        let attempts = connection(report, host).map(|connection| connection.attempts.as_slice());
+        let attempts = attempts.unwrap_or_default();
+        self.check(
+            format!("{what}: open"),
+            view::outcome(attempts),
+            view::reached(attempts),
+        )
+    }
+
+    /// `host` was tried and did not accept a TCP connection.
+    pub(super) fn cannot_reach(self, report: &Report, host: &str, what: &str) -> Self {
+        let found = connection(report, host);
+        let seen = found.map_or("not tried".to_owned(), |found| {
+            view::outcome(&found.attempts)
+        });
+        let closed = found.is_some_and(|found| !view::reached(&found.attempts));
+        self.check(format!("{what}: closed"), seen, closed)
+    }
+
+    /// `host` answered ICMP echo requests. Where ICMP can't be sent at all, that
+    /// says nothing about the network and is left out.
+    pub(super) fn answers_ping(self, report: &Report, host: &str) -> Self {
+        let Some(echo) = report.pinged.iter().find(|echo| echo.host == host) else {
+            return self.check(format!("ping {host}: reply"), "not tried", false);
+        };
+        if view::icmp_unavailable(&echo.attempts).is_some() {
+            return self;
+        }
+        let seen = view::outcome(&echo.attempts);
+        self.check(
+            format!("ping {host}: reply"),
+            seen,
+            view::reached(&echo.attempts),
+        )
+    }
+
+    /// `name` resolved to exactly this address.
+    pub(super) fn leads_to(self, report: &Report, name: &str, address: Option<IpAddr>) -> Self {
+        let found = resolution(report, name);
+        let seen = found.map_or("not asked".to_owned(), view::resolved);
+        let passed = address.is_some()
+            && found.is_some_and(|found| address.as_slice() == found.addresses.as_slice());
+        self.check(
+            format!("{name} leads to {}", view::or_none(address)),
+            seen,
+            passed,
+        )
+    }
+
+    /// `name` was asked for and resolved to nothing, or at least not to `address`.
+    pub(super) fn leads_nowhere(
+        self,
+        report: &Report,
+        name: &str,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let found = resolution(report, name);
+        let seen = found.map_or("not asked".to_owned(), view::resolved);
+        let passed = found
+            .is_some_and(|found| address.is_none_or(|address| !found.addresses.contains(&address)));
+        self.check(format!("{name} leads to no container"), seen, passed)
+    }
+
+    /// The container's DNS servers are the host's, as far as a container can use
+    /// them: the engine leaves out loopback addresses, which inside would be the
+    /// container itself, and IPv6 ones where the container has no IPv6.
+    pub(super) fn copied_servers(self, inside: &Report, host: &Report) -> Self {
+        let container = &inside.resolver.nameservers;
+        let has_ipv6 = view::has_ipv6(inside);
+        let mut usable = host.resolver.nameservers.clone();
+        usable.retain(|server| !server.is_loopback() && (has_ipv6 || server.is_ipv4()));
+        if usable.is_empty() {
+            // The host asks a server of its own, such as systemd-resolved.
+            return self.check(
+                "the host's servers are out of a container's reach: others, none on loopback",
+                show::list(container),
+                !container.is_empty() && container.iter().all(|server| !server.is_loopback()),
+            );
+        }
+        self.same(
+            "the host's servers",
+            show::list(&usable),
+            show::list(container),
+        )
+    }
+}
+
+fn connection<'a>(report: &'a Report, host: &str) -> Option<&'a Connection> {
+    report
+        .connected
+        .iter()
+        .find(|connection| connection.target.host == host)
+}
+
+fn resolution<'a>(report: &'a Report, name: &str) -> Option<&'a Resolution> {
+    report
+        .resolved
+        .iter()
+        .find(|resolution| resolution.name == name)
+}

@@ -1,0 +1,172 @@
+//! A lesson as calm text for a terminal.
+
+use super::LessonReport;
+use crate::lab::lesson::{Step, Verdict};
+use crate::output::style::{Style, Tone};
+use crate::output::text::escape;
+
+/// Longer lines are hard to read.
+const WIDTH: usize = 96;
+
+/// A lesson's result in a line: `✔ dns  6 questions  (2.3s)`.
+pub fn headline(report: &LessonReport, style: Style) -> String {
+    let (mark, tone) = mark(report.verdict);
+    let mut line = format!(
+        "{} {}  {}",
+        style.paint(tone, mark),
+        style.paint(Tone::Strong, report.name),
+        report.title
+    );
+    let rest = match (&report.skipped, &report.error) {
+        (Some(reason), _) => format!("skipped: {reason}"),
+        (None, Some(error)) => format!("{}: {error}", report.questions()),
+        (None, None) => report.questions(),
+    };
+    line.push_str(&style.paint(Tone::Faint, &format!("  ({rest}, {:.1}s)", report.seconds)));
+    line
+}
+
+/// The whole lesson, line by line.
+pub fn lesson(report: &LessonReport, style: Style) -> Vec<String> {
+    let mut lines = vec![headline(report, style)];
+    if report.skipped.is_some() {
+        return lines;
+    }
+    lines.push(String::new());
+    lines.extend(wrap(report.story, "  "));
+    for (index, step) in report.steps.iter().enumerate() {
+        lines.push(String::new());
+        lines.extend(self::step(step, index + 1, style));
+    }
+    if let Some(error) = &report.error {
+        lines.push(String::new());
+        lines.push(format!(
+            "  {} {}",
+            style.paint(Tone::Bad, "✘"),
+            escape(&error.message)
+        ));
+        lines.extend(
+            error
+                .details
+                .iter()
+                .map(|detail| format!("      {}", escape(detail))),
+        );
+        lines.push(format!("    next: {}", error.next));
+    }
+    lines.push(String::new());
+    lines
+}
+
+fn step(step: &Step, number: usize, style: Style) -> Vec<String> {
+    let mut lines: Vec<String> = wrap(&format!("{number}. {}", step.question), "  ")
+        .map(|line| style.paint(Tone::Strong, &line))
+        .collect();
+    for command in &step.commands {
+        lines.push(format!("     {} {command}", style.paint(Tone::Faint, "$")));
+    }
+    for evidence in step
+        .evidence
+        .iter()
+        .filter(|evidence| !evidence.lines.is_empty())
+    {
+        lines.push(style.paint(Tone::Faint, &format!("     {}:", evidence.source)));
+        lines.extend(
+            evidence
+                .lines
+                .iter()
+                .map(|line| format!("       {}", escape(line))),
+        );
+    }
+    let verdict = step.verdict();
+    let (mark, tone) = self::mark(verdict);
+    let answer = match &step.skipped {
+        Some(reason) => format!("skipped: {reason}"),
+        None if verdict == Verdict::Failed => {
+            format!("should be: {}", step.answer.replace('`', ""))
+        }
+        None => step.answer.replace('`', ""),
+    };
+    let mut answer = wrap(&answer, "       ").map(|line| line.trim_start().to_owned());
+    lines.push(format!(
+        "     {} {}",
+        style.paint(tone, mark),
+        answer.next().unwrap_or_default()
+    ));
+    lines.extend(answer.map(|line| format!("       {line}")));
+    if verdict == Verdict::Failed {
+        for check in step.checks.iter().filter(|check| !check.passed) {
+            let text = format!("expected {}; saw {}", check.expected, escape(&check.seen));
+            lines.push(format!("       {}", style.paint(Tone::Bad, &text)));
+        }
+    }
+    lines.extend(wrap(&step.meaning, "       ").map(|line| style.paint(Tone::Faint, &line)));
+    lines
+}
+
+fn mark(verdict: Verdict) -> (&'static str, Tone) {
+    match verdict {
+        Verdict::Passed => ("✔", Tone::Good),
+        Verdict::Failed => ("✘", Tone::Bad),
+        Verdict::Skipped => ("–", Tone::Notice),
+    }
+}
+
+/// Lines of at most [`WIDTH`] columns, each behind `indent`.
+fn wrap(text: &str, indent: &str) -> impl Iterator<Item = String> + use<> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{indent}{word}")),
+        }
+    }
+    lines.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::sample;
+    use super::*;
+
+    fn text(index: usize) -> String {
+        lesson(&sample().lessons[index], Style::PLAIN).join("\n")
+    }
+
+    #[test]
+    fn a_failed_check_says_what_was_expected_and_seen() {
+        assert!(text(1).contains("expected closed; saw open"));
+        assert!(
+            !text(0).contains("expected"),
+            "what holds needs no explanation"
+        );
+    }
+
+    #[test]
+    fn skips_and_errors_say_why() {
+        assert!(text(0).contains("– skipped: no ICMP here"));
+        assert!(text(2).contains("skipped: rootless"));
+        assert!(text(3).contains("✘ no free pool"));
+        assert!(text(3).contains("next: remove a network"));
+    }
+
+    #[test]
+    fn lines_are_wrapped_at_words() {
+        let long = "word ".repeat(100);
+        let lines: Vec<String> = wrap(&long, "  ").collect();
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.len() <= WIDTH && line.ends_with("word"))
+        );
+        assert_eq!(
+            lines
+                .iter()
+                .map(|line| line.matches("word").count())
+                .sum::<usize>(),
+            100
+        );
+    }
+}
