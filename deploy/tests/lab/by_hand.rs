@@ -27,9 +27,19 @@ impl Busybox {
             }
         }
         let archive = scratch.join("root.tar");
-        run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg("."));
+        run(Command::new("tar")
+            .arg("-C")
+            .arg(&root)
+            .arg("-cf")
+            .arg(&archive)
+            .arg("."));
         let name = format!("causeway-test/busybox:{tag}");
-        let change = ["--change", "CMD [\"sh\"]", "--change", "LABEL dev.causeway.test=1"];
+        let change = [
+            "--change",
+            "CMD [\"sh\"]",
+            "--change",
+            "LABEL dev.causeway.test=1",
+        ];
         let archive = archive.to_str().unwrap().to_owned();
         docker(&[&["import"], &change[..], &[archive.as_str(), &name]].concat());
         Self(name)
@@ -76,8 +86,11 @@ impl Shell<'_> {
             // For `ping`, where the machine has none.
             self.scratch.join("root/bin").display()
         );
-        let output =
-            Command::new("sh").args(["-c", &own]).env("PATH", path).output().unwrap();
+        let output = Command::new("sh")
+            .args(["-c", &own])
+            .env("PATH", path)
+            .output()
+            .unwrap();
         let expected = !command.contains("# fails");
         assert_eq!(
             output.status.success(),
@@ -98,7 +111,12 @@ impl Drop for Shell<'_> {
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn works_by_hand(lesson: &str) {
@@ -106,7 +124,11 @@ fn works_by_hand(lesson: &str) {
     let report = lab.report(&[lesson]);
     let tag = format!("{lesson}-{}", std::process::id());
     let busybox = Busybox::new(&tag, lab.path(), &lab.probe());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let lesson = &report["lessons"][0];
     let shell = Shell {
         scratch: lab.path(),

@@ -18,15 +18,22 @@ fn an_unknown_lesson_is_a_usage_error_that_names_the_known_ones() {
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("no such lesson: dsn"), "{stderr}");
-    assert!(stderr.contains("self-check") && stderr.contains("ipam"), "{stderr}");
+    assert!(
+        stderr.contains("self-check") && stderr.contains("ipam"),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn the_list_names_every_lesson() {
     let output = deploy(&["lab", "list", "--json"]);
     let lessons: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let names: Vec<&str> =
-        lessons.as_array().unwrap().iter().map(|lesson| lesson["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = lessons
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|lesson| lesson["name"].as_str().unwrap())
+        .collect();
     assert_eq!(
         names,
         [

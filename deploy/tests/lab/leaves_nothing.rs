@@ -24,7 +24,10 @@ fn every_lesson_passes_and_nothing_is_left() {
             assert!(!step["commands"].as_array().unwrap().is_empty(), "{step:#}");
         }
     }
-    let self_check = lessons.iter().find(|lesson| lesson["name"] == "self-check").unwrap();
+    let self_check = lessons
+        .iter()
+        .find(|lesson| lesson["name"] == "self-check")
+        .unwrap();
     assert_eq!(self_check["steps"].as_array().unwrap().len(), 11);
 
     let document = std::fs::read_to_string(path).unwrap();
@@ -47,17 +50,27 @@ fn a_killed_run_is_cleared_up_by_the_next() {
     // SIGKILL: the process gets no chance to do anything.
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_ne!(things_of(&dead), [""; 0], "nothing was left, so nothing can be cleared up");
+    assert_ne!(
+        things_of(&dead),
+        [""; 0],
+        "nothing was left, so nothing can be cleared up"
+    );
     let keeper = format!("lab-{dead}-keeper");
     wait_until("the keeper has noticed", || {
         docker(&["inspect", "-f", "{{.State.Running}}", &keeper]) == "false"
     });
 
     let said = run(&mut lab.command(&["lab", "run", "none"]));
-    assert!(said.contains(&format!("removed what an interrupted run ({dead}) left")), "{said}");
+    assert!(
+        said.contains(&format!("removed what an interrupted run ({dead}) left")),
+        "{said}"
+    );
     assert_eq!(things_of(&dead), [""; 0]);
     assert_eq!(lab.containers(), [""; 0]);
-    assert!(!lab.image_is_there(), "the killed run brought the image along");
+    assert!(
+        !lab.image_is_there(),
+        "the killed run brought the image along"
+    );
 }
 
 #[test]

@@ -31,7 +31,10 @@ impl Lab {
         content.extend(format!("{test} {}", std::process::id()).bytes());
         std::fs::write(&probe, &content).unwrap();
         let hash = hex::encode(&Sha256::digest(&content)[..16]);
-        Self { directory, image: format!("causeway/probe:{hash}") }
+        Self {
+            directory,
+            image: format!("causeway/probe:{hash}"),
+        }
     }
 
     /// `deploy ARGUMENTS`.
@@ -47,10 +50,17 @@ impl Lab {
 
     /// Starts `deploy ARGUMENTS` and waits until it has made at least two containers.
     pub(crate) fn under_way(&self, arguments: &[&str]) -> Child {
-        let mut child =
-            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         wait_until("the lab has made containers", || {
-            assert!(child.try_wait().unwrap().is_none(), "it ended before it could be disturbed");
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it ended before it could be disturbed"
+            );
             self.containers().len() >= 2
         });
         child
@@ -86,7 +96,12 @@ impl Lab {
     /// The run that this test's containers belong to.
     pub(crate) fn run_id(&self) -> String {
         let container = self.containers().pop().unwrap();
-        docker(&["inspect", "-f", "{{index .Config.Labels \"dev.causeway.lab\"}}", &container])
+        docker(&[
+            "inspect",
+            "-f",
+            "{{index .Config.Labels \"dev.causeway.lab\"}}",
+            &container,
+        ])
     }
 }
 
@@ -94,7 +109,9 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         for container in self.containers() {
-            _ = Command::new("docker").args(["rm", "-fv", &container]).output();
+            _ = Command::new("docker")
+                .args(["rm", "-fv", &container])
+                .output();
         }
         _ = Command::new("docker").args(["rmi", &self.image]).output();
     }
@@ -105,7 +122,10 @@ pub(crate) fn things_of(run: &str) -> Vec<String> {
     let filter = format!("label=dev.causeway.lab={run}");
     let containers = docker(&["ps", "-aq", "--filter", &filter]);
     let networks = docker(&["network", "ls", "-q", "--filter", &filter]);
-    lines(&containers).into_iter().chain(lines(&networks)).collect()
+    lines(&containers)
+        .into_iter()
+        .chain(lines(&networks))
+        .collect()
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -122,7 +142,9 @@ fn static_binary() -> PathBuf {
     let target = env!("CARGO_TARGET_TMPDIR");
     let target = Path::new(target).parent().unwrap();
     run(Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "-p", "deploy", "--bin", "deploy"])
+        .args([
+            "build", "--quiet", "--locked", "-p", "deploy", "--bin", "deploy",
+        ])
         .args(["--target", &triple])
         .env("CARGO_TARGET_DIR", target)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
@@ -132,15 +154,23 @@ fn static_binary() -> PathBuf {
 
 /// `docker ARGUMENTS`, its output trimmed; panics if it fails.
 pub(crate) fn docker(arguments: &[&str]) -> String {
-    run(Command::new("docker").args(arguments)).trim().to_owned()
+    run(Command::new("docker").args(arguments))
+        .trim()
+        .to_owned()
 }
 
 /// Runs a command to its end and returns what it printed; panics with all of it if it failed.
 pub(crate) fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{stdout}\n{stderr}",
+        output.status
+    );
     stdout.into_owned()
 }
 
