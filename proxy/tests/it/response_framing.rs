@@ -2,6 +2,8 @@
 //! nothing of it reaches the next request.
 
 use crate::support::{Backend, Framing, TestProxy, WireError, ok, until};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// What a poisoned answer would look like to the next request.
@@ -219,12 +221,17 @@ fn bytes_after_a_response_are_not_the_next_response() {
 /// The same when the poison comes later, while the connection waits in the pool.
 #[test]
 fn an_unasked_response_poisons_nobody() {
-    let backend = Backend::start(|connection| {
+    let (go, told) = channel::<()>();
+    let (sent, poisoned) = channel::<()>();
+    let signals = Mutex::new((told, sent));
+    let backend = Backend::start(move |connection| {
         while let Ok(request) = connection.request() {
             connection.send(ok("honest"));
             if request.target == "/poison" {
-                std::thread::sleep(Duration::from_millis(50));
-                let _dropped = connection.try_send(POISON);
+                let signals = signals.lock().unwrap();
+                signals.0.recv().ok();
+                connection.send(POISON);
+                signals.1.send(()).ok();
             }
         }
     });
@@ -232,7 +239,10 @@ fn an_unasked_response_poisons_nobody() {
     for _ in 0..3 {
         let mut client = proxy.client();
         assert_eq!(client.get("/poison").text(), "honest");
-        std::thread::sleep(Duration::from_millis(100));
+        // The whole response has come, so the connection waits; on loopback, what has been sent
+        // has arrived.
+        go.send(()).unwrap();
+        poisoned.recv().unwrap();
         assert_eq!(client.get("/next").text(), "honest");
     }
 }

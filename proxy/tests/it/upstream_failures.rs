@@ -96,13 +96,13 @@ fn hanging_on_the_response_is_a_504_in_time() {
         }
     });
     let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "300ms")
+        .set("READ_TIMEOUT", "1s")
         .start();
     for target in ["/hang", "/hang-in-head"] {
         let asked = Instant::now();
         assert_error_page(&proxy.get(target), 504);
         assert!(
-            asked.elapsed() >= Duration::from_millis(290),
+            asked.elapsed() >= Duration::from_millis(990),
             "{:?}",
             asked.elapsed()
         );
@@ -128,13 +128,13 @@ fn a_slow_but_steady_response_is_no_timeout() {
         if connection.request().is_ok() {
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n");
             for _ in 0..8 {
-                std::thread::sleep(Duration::from_millis(150));
+                std::thread::sleep(Duration::from_millis(300));
                 connection.send("x");
             }
         }
     });
     let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "1s")
+        .set("READ_TIMEOUT", "2s")
         .start();
     assert_eq!(proxy.get("/").text(), "xxxxxxxx");
 }

@@ -152,11 +152,11 @@ fn a_half_closed_tunnel_still_delivers() {
 fn a_silent_tunnel_is_closed() {
     let backend = Backend::start(echo);
     let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "500ms")
+        .set("READ_TIMEOUT", "1s")
         .start();
     let mut socket = connect(&proxy);
-    for _ in 0..8 {
-        std::thread::sleep(Duration::from_millis(100));
+    for _ in 0..6 {
+        std::thread::sleep(Duration::from_millis(250));
         socket.send(Message::text("awake")).unwrap();
         assert_eq!(socket.read().unwrap(), Message::text("awake"));
     }
