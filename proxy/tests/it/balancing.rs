@@ -194,7 +194,9 @@ fn an_idempotent_request_is_sent_again() {
             .map(|r| r.head.get("x-request-id"))
             .collect();
         assert_eq!(ids[0], ids[1], "a retry is the same request");
-        assert!(proxy.metric("proxy_retries_total", &[]) >= 1.0);
+        until("the retry to be counted", || {
+            (proxy.metric("proxy_retries_total", &[]) >= 1.0).then_some(())
+        });
     }
 }
 
