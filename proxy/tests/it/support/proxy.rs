@@ -76,17 +76,20 @@ impl TestProxy {
         RawClient::connect(self.admin).get(target)
     }
 
-    /// The sum over every series of a metric that has all of `labels` (`status="200"`).
+    /// The sum over every series of a counter or gauge that has all of `labels`
+    /// (`code="200"`).
     #[track_caller]
-    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> i64 {
         let text = self.admin_get("/metrics").text();
         let series = text.lines().filter(|line| {
             let rest = line.strip_prefix(name);
             let named = rest.is_some_and(|rest| rest.starts_with(['{', ' ']));
             named && labels.iter().all(|label| line.contains(label))
         });
-        let values = series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        values.fold(0.0, |sum, value| sum + value)
+        let value = |line: &str| line.rsplit(' ').next()?.parse::<i64>().ok();
+        series
+            .map(|line| value(line).expect("a whole number"))
+            .sum()
     }
 
     pub(crate) fn pid(&self) -> u32 {
