@@ -11,6 +11,7 @@ BENCH_VENV := $(CARGO_TARGET_DIR)/bench/venv
 # What users may set on the command line.
 PROJECT     ?= causeway
 SERVICE     ?=
+SWARM       ?=
 CONNECTIONS ?= 64
 DURATION    ?= 10s
 METHOD      ?= GET
@@ -19,13 +20,14 @@ export BODY
 BENCH       ?=
 PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
-.PHONY: help deploy plan verify down ps logs load bench bench-quick test images engine tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick test images engine tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello'
 	@echo '  make logs SERVICE=api'
+	@echo '  make lab SWARM=1                  with the overlay lesson'
 
 deploy: engine ## Bring the stack up and verify it: engine, images, networks, containers
 	@$(MAKE) --no-print-directory -j2 images tool
@@ -45,6 +47,9 @@ ps: tool ## List the stack's containers
 
 logs: tool ## Follow the logs of all services, or of SERVICE
 	@$(DEPLOY) -p $(PROJECT) logs -f $(SERVICE)
+
+lab: engine tool ## Learn container networking: lessons with evidence from the live engine
+	@$(DEPLOY) lab run $(if $(SWARM),--allow-swarm) --report $(CARGO_TARGET_DIR)/lab-report.md
 
 load: $(OHA) ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY)
 	@$(OHA) --no-tui -c $(CONNECTIONS) -z $(DURATION) -m $(METHOD) $(if $(BODY),-d "$$BODY") http://127.0.0.1:$(PORT)/

@@ -46,12 +46,15 @@ impl Step {
         )
     }
 
-    /// `name` resolved to exactly this address.
+    /// `name` resolved to this IPv4 address and no other.
     pub(super) fn leads_to(self, report: &Report, name: &str, address: Option<IpAddr>) -> Self {
         let found = resolution(report, name);
         let seen = found.map_or("not asked".to_owned(), view::resolved);
         let passed = address.is_some()
-            && found.is_some_and(|found| address.as_slice() == found.addresses.as_slice());
+            && found.is_some_and(|found| {
+                let mut ipv4 = found.addresses.iter().filter(|address| address.is_ipv4());
+                ipv4.next() == address.as_ref() && ipv4.next().is_none()
+            });
         self.check(
             format!("{name} leads to {}", view::or_none(address)),
             seen,

@@ -166,7 +166,7 @@ fn write_step(out: &mut String, step: &Step, number: usize) -> fmt::Result {
         .iter()
         .filter(|evidence| !evidence.lines.is_empty())
     {
-        writeln!(out, "\nSeen, {}:", evidence.source)?;
+        writeln!(out, "\nEvidence from {}:", evidence.source)?;
         fence(out, "text", evidence.lines.iter().map(String::as_str))?;
     }
     match &step.skipped {
@@ -245,7 +245,7 @@ mod tests {
             "Docker 20.10.24 on Debian",
             "### 1. Who is there?",
             "```sh\ndocker exec lab-plain ip addr\n```",
-            "Seen, inside plain:",
+            "Evidence from inside plain:",
             "**Answer.** `eth0`",
             "- ✔ interface: eth0 — seen: eth0",
             "- ✘ closed — seen: open",
