@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Brings a Compose stack up on a Docker engine and proves its network
 #[derive(Debug, Parser)]
@@ -48,7 +48,9 @@ pub enum Command {
     /// Change how many containers services run, until the next `up`
     Scale(Scale),
     /// Prove that the running stack answers and that its network is as drawn
-    Verify,
+    Verify(Verify),
+    /// Show the stack's network as it is: networks, sandboxes, endpoints, both ends of each veth
+    Inspect(Inspect),
     /// Print the file with everything resolved
     Config,
     /// Learn container networking from this engine: lessons with evidence
@@ -146,6 +148,39 @@ pub struct LabRun {
     /// Let the overlay lesson put the engine into a swarm of its own, and take it out again
     #[arg(long)]
     pub allow_swarm: bool,
+}
+
+/// `deploy verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Look again and again, SECONDS apart
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub watch: Option<u32>,
+}
+
+/// `deploy inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// How to show it; `--json` is short for json
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write into FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// The forms of `deploy inspect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For reading
+    Table,
+    /// For machines
+    Json,
+    /// A diagram that Markdown renderers draw
+    Mermaid,
+    /// A picture
+    Svg,
 }
 
 /// `deploy probe`.

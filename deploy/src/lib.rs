@@ -14,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod health;
 pub mod image;
+pub mod inspect;
 pub mod lab;
 pub mod labels;
 pub mod output;

@@ -2,6 +2,7 @@
 
 mod config;
 mod down;
+mod inspect;
 mod lab;
 mod logs;
 mod plan;
@@ -102,7 +103,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Ps => ps::run(context).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Scale(args) => scale::run(context, args).await,
-        Command::Verify => verify::run(context).await,
+        Command::Verify(args) => verify::run(context, args).await,
+        Command::Inspect(args) => inspect::run(context, args).await,
         Command::Config => config::run(context),
         // Answered by `run`: one needs neither an engine nor a Compose file, the other no
         // interruption from outside.

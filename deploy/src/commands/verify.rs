@@ -1,12 +1,21 @@
 //! `deploy verify`.
 
+use std::time::Duration;
+
 use super::Context;
+use crate::cli::Verify;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::verify;
 
-pub(super) async fn run(context: &Context) -> Result<()> {
+pub(super) async fn run(context: &Context, args: Verify) -> Result<()> {
     let project = context.project()?;
     let engine = Engine::connect().await?;
-    verify::run(&engine, &context.output, &project).await
+    match args.watch {
+        None => verify::run(&engine, &context.output, &project).await,
+        Some(seconds) => {
+            let pause = Duration::from_secs(seconds.into());
+            verify::watch(&engine, &context.output, &project, pause).await
+        }
+    }
 }

@@ -1,39 +1,47 @@
-//! Looks whether the running stack is what the file describes: it answers where it
-//! is published, a marked request arrives in the database, and what must not be
-//! reachable isn't.
+//! Proves that the running stack's network is as the file draws it, and that a request travels the
+//! whole way.
 //!
-//! A check is data (a link, what was expected, what was seen), so that checks of
-//! every kind are shown, counted and explained alike.
+//! [`expect`] derives from the file what must be possible and what must not; [`observe`] asks a
+//! probe in every sandbox and one on the host; [`judge`] compares the two and looks for the likely
+//! cause of each difference; [`facts`] compares what the engine and the kernel say of networks,
+//! ports and resolvers; [`journey`] sends a marked request; [`matrix`] shows it all.
 
 mod database;
-mod isolation;
+pub mod expect;
+pub mod facts;
+mod journey;
+pub mod judge;
+mod matrix;
+pub mod observe;
 mod request;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::future::OptionFuture;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::compose::Project;
-use crate::compose::model::{Port, Protocol, Service, ServiceName};
+use crate::compose::model::{Port, Protocol, ServiceName};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::output::style::Tone;
-use crate::output::{Output, table, text};
-use crate::plan;
-use crate::state::{Container, State, Status};
+use crate::inspect::model::Sandbox;
+use crate::output::{Output, text};
+use judge::{Finding, Link, Verdict};
+use observe::Observation;
 
-/// One thing that was looked at.
+/// For each single question; an answer on one machine takes far less.
+const TIMEOUT_MS: u64 = 1_000;
+/// For the second try, when something didn't answer: a busy machine is no broken network.
+const PATIENT_TIMEOUT_MS: u64 = 3_000;
+
+/// One thing that was looked at beside the links between containers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Where it was looked from.
     pub from: String,
     /// What was looked at.
     pub to: String,
-    /// By which means: `http`, `tcp`, `dns`, `document`.
+    /// By which means: `http`, `document`, `gateway`, `resolver`, ….
     pub by: &'static str,
     /// What the file implies.
     pub expected: String,
@@ -47,123 +55,171 @@ pub struct Check {
 
 impl Check {
     /// The failure in one sentence.
-    fn sentence(&self) -> String {
-        let mut sentence = format!(
-            "{} → {} by {}: expected {}, saw {}",
-            self.from, self.to, self.by, self.expected, self.observed
-        );
-        if !self.cause.is_empty() {
-            sentence.push_str("; ");
-            sentence.push_str(&self.cause);
+    pub fn sentence(&self) -> String {
+        let Self {
+            from,
+            to,
+            by,
+            expected,
+            observed,
+            cause,
+            ..
+        } = self;
+        let mut sentence = format!("{from} → {to} ({by}): expected {expected}, saw {observed}");
+        if !cause.is_empty() {
+            sentence.push_str("; likely cause: ");
+            sentence.push_str(cause);
         }
         sentence
     }
 }
 
-/// Checks the running stack, prints the table, and fails if anything is red.
+/// Everything that was found out; the document of `verify --json`.
+#[derive(Debug, Serialize)]
+pub struct Verification {
+    /// `verify`, so that it can be told from other lines of `up --json`.
+    pub event: &'static str,
+    /// The project's name.
+    pub project: String,
+    /// Whether everything is as the file draws it.
+    pub ok: bool,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Every name, port and ping that was tried between two ends.
+    pub links: Vec<Link>,
+    /// Everything else.
+    pub checks: Vec<Check>,
+    /// The failures, a sentence each.
+    pub findings: Vec<String>,
+    /// What couldn't be looked at.
+    pub notes: Vec<String>,
+    #[serde(skip)]
+    sources: Vec<String>,
+    #[serde(skip)]
+    targets: Vec<String>,
+}
+
+impl Verification {
+    /// How many expectations were put to the test.
+    fn count(&self) -> usize {
+        let judged = self
+            .links
+            .iter()
+            .filter(|link| link.verdict != Verdict::Unjudged);
+        judged.count() + self.checks.len()
+    }
+}
+
+/// Checks the running stack, shows what was found, and fails if anything is red.
 pub async fn run(engine: &Engine, output: &Output, project: &Project) -> Result<()> {
-    let begun = Instant::now();
     let task = output.silent_task("verify");
     task.detail("looking");
-    let checks = checks(engine, project).await?;
+    let verification = verify(engine, project).await?;
     drop(task);
-    let failed: Vec<&Check> = checks.iter().filter(|check| !check.ok).collect();
-    output.event(&json!({
-        "event": "verify", "checks": checks, "ok": failed.is_empty(),
-    }));
-    let rows: Vec<Vec<table::Cell>> = checks.iter().map(cells).collect();
-    if !rows.is_empty() {
-        let heading = ["", "FROM", "TO", "BY", "EXPECTED", "SEEN"];
-        output.table(&heading, &rows);
-    }
-    if failed.is_empty() {
-        let time = text::duration(begun.elapsed());
-        output.line(&match checks.len() {
-            0 => "verified: nothing is published, so there was nothing to check".to_owned(),
-            1 => format!("verified: 1 check passed in {time}"),
-            n => format!("verified: {n} checks passed in {time}"),
-        });
-        return Ok(());
-    }
-    Err(Error::failed(
-        format!(
-            "verification failed: {} of {} checks",
-            failed.len(),
-            checks.len()
-        ),
-        "see to the cause (`deploy ps`, `deploy logs`), then `deploy up` or `deploy verify` again",
-    )
-    .with_details(failed.iter().map(|check| check.sentence())))
+    show(output, &verification)
 }
 
-fn cells(check: &Check) -> Vec<table::Cell> {
-    let (mark, tone) = if check.ok {
-        ("✔", Tone::Good)
-    } else {
-        ("✘", Tone::Bad)
-    };
-    vec![
-        (mark.to_owned(), tone),
-        (check.from.clone(), Tone::Plain),
-        (check.to.clone(), Tone::Plain),
-        (check.by.to_owned(), Tone::Faint),
-        (check.expected.clone(), Tone::Faint),
-        (text::escape(&check.observed).into_owned(), tone),
-    ]
+/// Checks again and again, `pause` apart, until interrupted or the engine is gone.
+pub async fn watch(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    pause: Duration,
+) -> Result<()> {
+    loop {
+        let verification = verify(engine, project).await?;
+        if let Err(failure) = show(output, &verification) {
+            output.line(&format!(
+                "{failure}; looking again in {}",
+                text::duration(pause)
+            ));
+        }
+        tokio::time::sleep(pause).await;
+    }
 }
 
-async fn checks(engine: &Engine, project: &Project) -> Result<Vec<Check>> {
-    let state = State::observe(engine, &project.name).await?;
-    if !state
-        .containers
-        .iter()
-        .any(|it| it.status == Status::Running)
-    {
+/// Looks at everything.
+pub async fn verify(engine: &Engine, project: &Project) -> Result<Verification> {
+    let begun = Instant::now();
+    let (seen, journey) = tokio::try_join!(
+        observe_patiently(engine, project),
+        journey::checks(engine, project),
+    )?;
+    let topology = &seen.topology;
+    if !topology.sandboxes.iter().any(Sandbox::is_up) {
         return Err(Error::failed(
             format!("{} is not running", project.name),
             "`deploy up` brings it up",
         ));
     }
-    let database = project
-        .services
+    let links = judge::links(&seen);
+    let mut checks = facts::checks(project, &seen);
+    checks.extend(journey.checks);
+    // Causes first: a container that is down explains the links that are.
+    let mut findings: Vec<String> = checks
         .iter()
-        .find(|(_, service)| is_mongo(service));
-    let database =
-        database.and_then(|(name, service)| Some((name, service, running(&state, name)?)));
-    let mut checks = Vec::new();
-    for (name, port, address) in published(engine, project) {
-        let Some(entry) = running(&state, name) else {
-            continue;
-        };
-        if !speaks_http(port) {
-            checks.push(request::connects(name, &address).await);
-            continue;
-        }
-        match &database {
-            Some((mongo, service, container)) if leads_to(project, name, mongo) => {
-                let (check, stored) = request::marked(name, &address).await;
-                checks.push(check);
-                // Both run commands in containers: side by side they take half the time.
-                let (found, isolated) = tokio::join!(
-                    OptionFuture::from(stored.as_ref().map(|stored| {
-                        database::holds(engine, mongo, service, container, stored)
-                    })),
-                    OptionFuture::from((!share_a_network(project, name, mongo)).then(|| {
-                        isolation::closed(
-                            engine,
-                            project,
-                            (name, entry),
-                            (mongo, service, container),
-                        )
-                    })),
-                );
-                checks.extend(found);
-                checks.extend(isolated.into_iter().flatten());
-            }
-            _ => checks.push(request::answers(name, &address).await),
-        }
+        .filter(|check| !check.ok)
+        .map(Check::sentence)
+        .collect();
+    findings.extend(
+        judge::findings(project, &seen, &links)
+            .iter()
+            .map(Finding::sentence),
+    );
+    let mut notes = topology.notes.clone();
+    notes.extend(journey.notes);
+    notes.extend(judge::notes(&links));
+    let label = |sandbox: &Sandbox| sandbox.label(topology);
+    let up = topology.sandboxes.iter().filter(|sandbox| sandbox.is_up());
+    Ok(Verification {
+        event: "verify",
+        project: project.name.to_string(),
+        ok: findings.is_empty(),
+        elapsed_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        sources: std::iter::once(judge::HOST.to_owned())
+            .chain(up.map(label))
+            .collect(),
+        targets: topology
+            .sandboxes
+            .iter()
+            .map(label)
+            .chain(std::iter::once(judge::OUTSIDE.to_owned()))
+            .collect(),
+        links,
+        checks,
+        findings,
+        notes,
+    })
+}
+
+/// Looks a second time, with more patience, where something didn't answer.
+async fn observe_patiently(engine: &Engine, project: &Project) -> Result<Observation> {
+    let seen = observe::observe(engine, project, TIMEOUT_MS).await?;
+    if !judge::links(&seen).iter().any(Link::may_be_slowness) {
+        return Ok(seen);
     }
-    Ok(checks)
+    observe::observe(engine, project, PATIENT_TIMEOUT_MS).await
+}
+
+fn show(output: &Output, verification: &Verification) -> Result<()> {
+    if output.is_json() {
+        output.event(verification);
+    } else {
+        matrix::show(output, verification);
+    }
+    if verification.ok {
+        return Ok(());
+    }
+    Err(Error::failed(
+        format!(
+            "verification failed: {} finding(s), {} expectations tested",
+            verification.findings.len(),
+            verification.count()
+        ),
+        "see to the likely causes (`deploy inspect`, `deploy ps`, `deploy logs`), then `deploy up`; \
+         `deploy verify` looks again",
+    )
+    .with_details(verification.findings.iter().cloned()))
 }
 
 /// TCP ports published under a fixed number, with the address to try them at.
@@ -205,46 +261,4 @@ pub fn urls(engine: &Engine, project: &Project) -> Vec<String> {
 /// By convention: nothing in a Compose file says what a port speaks.
 fn speaks_http(port: &Port) -> bool {
     matches!(port.target, 80 | 8080)
-}
-
-fn running<'a>(state: &'a State, service: &'a ServiceName) -> Option<&'a Container> {
-    state
-        .of_service(service)
-        .find(|it| it.status == Status::Running)
-}
-
-/// The official image, or one that is named after it.
-fn is_mongo(service: &Service) -> bool {
-    let path = service.image.split('@').next().unwrap_or_default();
-    let last = path.rsplit('/').next().unwrap_or_default();
-    last.split(':').next().unwrap_or_default().contains("mongo")
-}
-
-/// Whether `from` depends on `to`, directly or through others.
-fn leads_to(project: &Project, from: &ServiceName, to: &ServiceName) -> bool {
-    let mut open = vec![from.clone()];
-    let mut seen = BTreeSet::new();
-    while let Some(name) = open.pop() {
-        if name == *to {
-            return true;
-        }
-        if let Some(service) = project.services.get(&name)
-            && seen.insert(name.to_string())
-        {
-            open.extend(
-                plan::dependencies(service)
-                    .into_iter()
-                    .map(|(name, _)| name),
-            );
-        }
-    }
-    false
-}
-
-fn share_a_network(project: &Project, a: &ServiceName, b: &ServiceName) -> bool {
-    let networks = |name| project.services.get(name).map(|service| &service.networks);
-    match (networks(a), networks(b)) {
-        (Some(a), Some(b)) => a.keys().any(|key| b.contains_key(key)),
-        _ => false,
-    }
 }

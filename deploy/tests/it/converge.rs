@@ -39,7 +39,6 @@ fn the_first_up_creates_and_the_second_changes_nothing() {
         &format!("+ create   network   {}-front", stack.project),
         &format!("+ create   volume    {}_data", stack.project),
         &format!("http://127.0.0.1:{port}/"),
-        "verified: ",
     ]);
     let before = stack.containers();
     assert_eq!(

@@ -1,5 +1,9 @@
 //! The network, looked at from inside: probe, `inspect` and `verify` against a real engine.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 mod probe;
 mod support;

@@ -218,8 +218,9 @@ async fn an_executable_that_needs_libraries_is_refused_with_what_to_do() {
 }
 
 async fn image() -> Image {
-    let path = tokio::task::spawn_blocking(probe_binary).await.unwrap();
-    Image::from_executable(&engine(), &path).await.unwrap()
+    Image::from_executable(&engine(), &probe_binary())
+        .await
+        .unwrap()
 }
 
 fn inspect(container: &str, format: &str) -> String {

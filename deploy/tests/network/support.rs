@@ -1,7 +1,7 @@
 //! What the tests of this binary share: the static build that serves as probe, an image of
 //! busybox, throw-away containers and networks that are gone on drop.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -9,27 +9,12 @@ use std::time::{Duration, Instant};
 /// Marks everything that a test creates.
 pub(crate) const TEST_LABEL: &str = "dev.causeway.test=1";
 
-/// Makes this process probe with a static build of `deploy`: the one that `CAUSEWAY_PROBE_BINARY`
-/// names, or one that is built here, into the same target directory.
+/// The static build of `deploy` that containers can run: `scripts/probe.sh` makes it before the
+/// tests, as nextest is told to.
 pub(crate) fn probe_binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("CAUSEWAY_PROBE_BINARY") {
-        return path.into();
-    }
-    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let target = Path::new(env!("CARGO_BIN_EXE_deploy"))
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .to_owned();
-    run(Command::new(env!("CARGO"))
-        .args([
-            "build", "--quiet", "--locked", "-p", "deploy", "--bin", "deploy",
-        ])
-        .args(["--target", &triple])
-        .env("CARGO_TARGET_DIR", &target)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .current_dir(env!("CARGO_MANIFEST_DIR")));
-    target.join(triple).join("debug/deploy")
+    let path = std::env::var_os("CAUSEWAY_PROBE_BINARY");
+    path.expect("CAUSEWAY_PROBE_BINARY names a static build of deploy (scripts/probe.sh)")
+        .into()
 }
 
 /// A connection to the engine, from a process that probes with [`probe_binary`].

@@ -1,0 +1,49 @@
+//! `deploy inspect`.
+
+use std::fs;
+
+use super::Context;
+use crate::cli::{Format, Inspect};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::inspect::{Topology, mermaid, svg, table};
+use crate::output::style::Style;
+use crate::probe::image::Image;
+
+pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
+    let project = context.project()?;
+    let engine = Engine::connect().await?;
+    let image = Image::ensure(engine.docker()).await?;
+    let mut topology = Topology::of_engine(&engine, &project).await?;
+    topology.look(&engine, &image).await;
+    let output = &context.output;
+    let format = if output.is_json() {
+        Format::Json
+    } else {
+        args.format
+    };
+    let style = if args.output.is_some() {
+        Style::PLAIN
+    } else {
+        output.style()
+    };
+    let text = match format {
+        Format::Table => table::render(&topology, style),
+        Format::Json => serde_json::to_string_pretty(&topology)
+            .map_err(|error| Error::failed(error.to_string(), "report this"))?,
+        Format::Mermaid => mermaid::render(&topology),
+        Format::Svg => svg::render(&topology),
+    };
+    let text = text.trim_end();
+    match args.output {
+        // A reader that closed the pipe has seen enough.
+        None => _ = output.stream(text),
+        Some(file) => fs::write(&file, format!("{text}\n")).map_err(|error| {
+            Error::failed(
+                format!("can't write {}: {error}", file.display()),
+                "choose another file with --output",
+            )
+        })?,
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The network model of a running stack, libnetwork's: networks, the containers' sandboxes, and
+//! the endpoints that join the two.
+//!
+//! [`observe`] asks the engine, a probe in every sandbox and one on the host; [`model`] is what is
+//! known then; the other files show it: as [`table`], [`mermaid`] or [`svg`].
+
+pub mod mermaid;
+pub mod model;
+pub mod observe;
+pub mod svg;
+pub mod table;
+
+pub use model::Topology;

@@ -1,0 +1,397 @@
+//! What can be told without trying a link: containers, attachments, published ports, gateways,
+//! resolvers and subnets, as the file has them against as the engine and the kernel have them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::Check;
+use super::expect::{End, attachments, is_done};
+use super::judge::{HOST, overlap, stopped, unexpected_endpoint};
+use super::observe::{Observation, connection, fetched, metrics, unpublished};
+use crate::compose::Project;
+use crate::compose::model::Service;
+use crate::inspect::Topology;
+use crate::inspect::model::{Network, Sandbox};
+use crate::inspect::observe::uses_embedded_dns;
+use crate::probe::report::{Reach, Resolver};
+
+/// All of them, the ones that explain most first.
+pub fn checks(project: &Project, seen: &Observation) -> Vec<Check> {
+    let topology = &seen.topology;
+    let mut checks = Vec::new();
+    for (name, service) in &project.services {
+        let containers: Vec<&Sandbox> = topology.of_service(name).collect();
+        checks.push(runs(project, name, service, &containers));
+        for sandbox in containers {
+            attached(project, topology, sandbox, &mut checks);
+            checks.extend(publishes(service, topology, sandbox));
+            checks.extend(resolver(topology, sandbox));
+        }
+    }
+    for network in topology
+        .networks
+        .iter()
+        .filter(|network| network.id.is_some())
+    {
+        checks.extend(internal(project, network));
+        checks.extend(gateways(topology, network));
+        checks.extend(subnet(topology, network));
+    }
+    published(seen, &mut checks);
+    checks
+}
+
+fn check(
+    (from, to, by): (&str, &str, &'static str),
+    expected: impl Into<String>,
+    result: Result<String, (String, String)>,
+) -> Check {
+    let ok = result.is_ok();
+    let (observed, cause) = match result {
+        Ok(observed) => (observed, String::new()),
+        Err(failure) => failure,
+    };
+    let expected = expected.into();
+    Check {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        by,
+        expected,
+        observed,
+        ok,
+        cause,
+    }
+}
+
+fn runs(project: &Project, name: &str, service: &Service, containers: &[&Sandbox]) -> Check {
+    let done = containers
+        .iter()
+        .filter(|container| is_done(project, container))
+        .count();
+    let up = containers
+        .iter()
+        .filter(|container| container.is_up())
+        .count();
+    let wanted = service.deploy.replicas as usize;
+    let seen = if done > 0 {
+        format!("{up} running, {done} done")
+    } else {
+        format!("{up} running")
+    };
+    let down = containers
+        .iter()
+        .find(|it| !it.is_up() && !is_done(project, it));
+    let result = match down {
+        _ if up + done >= wanted => Ok(seen),
+        Some(down) => Err((seen, stopped(down))),
+        None => Err((
+            seen,
+            format!("{name} has {} container(s)", containers.len()),
+        )),
+    };
+    check(
+        ("engine", name, "containers"),
+        format!("{wanted} running"),
+        result,
+    )
+}
+
+/// Every attachment of the file is there, and none beside them.
+fn attached(project: &Project, topology: &Topology, sandbox: &Sandbox, checks: &mut Vec<Check>) {
+    let Some(given) = attachments(project, &sandbox.service) else {
+        return;
+    };
+    let label = sandbox.label(topology);
+    let expected: Vec<&str> = given
+        .iter()
+        .map(|(network, _)| network.name.as_str())
+        .collect();
+    let actual: Vec<&str> = sandbox
+        .endpoints
+        .iter()
+        .map(|it| it.network.as_str())
+        .collect();
+    let missing = expected.iter().find(|network| !actual.contains(network));
+    let cause = missing
+        .map(|network| format!("{} was disconnected from {network}", sandbox.container))
+        .or_else(|| {
+            let network = unexpected_endpoint(project, sandbox)?;
+            Some(format!(
+                "{} was connected to {network}, which the file doesn't give it",
+                sandbox.container
+            ))
+        });
+    let seen = if actual.is_empty() {
+        "none".to_owned()
+    } else {
+        actual.join(", ")
+    };
+    let result = cause.map_or(Ok(seen.clone()), |cause| Err((seen, cause)));
+    checks.push(check(
+        ("engine", &label, "networks"),
+        expected.join(", "),
+        result,
+    ));
+}
+
+/// Nothing is forwarded from the host but what the file publishes.
+fn publishes(service: &Service, topology: &Topology, sandbox: &Sandbox) -> Option<Check> {
+    let any = |ip: Option<IpAddr>| ip.filter(|ip| !ip.is_unspecified());
+    let expected: BTreeSet<(u16, Option<u16>, String)> = service
+        .ports
+        .iter()
+        .map(|port| (port.target, port.published, port.protocol.to_string()))
+        .collect();
+    let actual: BTreeSet<(u16, u16, String)> = sandbox
+        .published
+        .iter()
+        .map(|it| (it.port, it.host_port, it.protocol.clone()))
+        .collect();
+    if !sandbox.is_up() {
+        return None;
+    }
+    let extra = sandbox.published.iter().find(|it| {
+        !expected.iter().any(|(target, published, protocol)| {
+            *target == it.port
+                && published.is_none_or(|port| port == it.host_port)
+                && *protocol == it.protocol
+        })
+    });
+    let missing = expected.iter().find(|(target, published, protocol)| {
+        !actual.iter().any(|(port, host_port, actual)| {
+            port == target && published.is_none_or(|it| it == *host_port) && actual == protocol
+        })
+    });
+    let list = |ports: Vec<String>| {
+        if ports.is_empty() {
+            "nothing".to_owned()
+        } else {
+            ports.join(", ")
+        }
+    };
+    let wanted = list(
+        expected
+            .iter()
+            .map(|(target, published, protocol)| match published {
+                Some(published) => format!("{published}->{target}/{protocol}"),
+                None => format!("any->{target}/{protocol}"),
+            })
+            .collect(),
+    );
+    let observed = list(
+        actual
+            .iter()
+            .map(|(target, published, protocol)| format!("{published}->{target}/{protocol}"))
+            .collect(),
+    );
+    let result = match (extra, missing) {
+        (Some(extra), _) => Err((
+            observed,
+            format!(
+                "{} was created with port {} published on {}:{}, which the file doesn't say",
+                sandbox.container,
+                extra.port,
+                any(extra.host_ip).map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string()),
+                extra.host_port
+            ),
+        )),
+        (None, Some(_)) => Err((
+            observed,
+            format!(
+                "{} was created otherwise than the file says",
+                sandbox.container
+            ),
+        )),
+        (None, None) => Ok(observed),
+    };
+    Some(check(
+        (HOST, &sandbox.label(topology), "publish"),
+        wanted,
+        result,
+    ))
+}
+
+/// Names on user-defined networks are resolved by the engine's own server.
+fn resolver(topology: &Topology, sandbox: &Sandbox) -> Option<Check> {
+    let resolver = sandbox.resolver.as_ref()?;
+    let user_defined = sandbox.endpoints.iter().any(|it| {
+        topology
+            .network(&it.network)
+            .is_some_and(Network::is_user_defined)
+    });
+    if !user_defined {
+        return None;
+    }
+    let servers = servers(resolver);
+    let result = if uses_embedded_dns(resolver) {
+        Ok(servers)
+    } else {
+        Err((
+            servers,
+            format!("/etc/resolv.conf of {} was changed", sandbox.container),
+        ))
+    };
+    Some(check(
+        (&sandbox.label(topology), "dns", "resolver"),
+        "127.0.0.11",
+        result,
+    ))
+}
+
+fn servers(resolver: &Resolver) -> String {
+    let servers: Vec<String> = resolver.nameservers.iter().map(IpAddr::to_string).collect();
+    if servers.is_empty() {
+        "no server".to_owned()
+    } else {
+        servers.join(", ")
+    }
+}
+
+fn internal(project: &Project, network: &Network) -> Option<Check> {
+    let given = project
+        .networks
+        .values()
+        .find(|given| given.name == network.name && !given.external)?;
+    let say = |internal: bool| {
+        if internal {
+            "internal"
+        } else {
+            "with a way out"
+        }
+        .to_owned()
+    };
+    let result = if given.internal == network.internal {
+        Ok(say(network.internal))
+    } else {
+        let cause = format!(
+            "network {} was created otherwise than the file says",
+            network.name
+        );
+        Err((say(network.internal), cause))
+    };
+    Some(check(
+        ("engine", &network.name, "network"),
+        say(given.internal),
+        result,
+    ))
+}
+
+/// Each gateway is an address of the network's bridge on the host.
+fn gateways(topology: &Topology, network: &Network) -> Vec<Check> {
+    let Some(bridge) = &network.bridge else {
+        return Vec::new();
+    };
+    if topology.host.interfaces.is_empty() {
+        return Vec::new();
+    }
+    let endpoints = topology
+        .sandboxes
+        .iter()
+        .filter_map(|it| it.endpoint(&network.name)?.gateway);
+    let gateways: BTreeSet<IpAddr> = network
+        .pools
+        .iter()
+        .filter_map(|pool| pool.gateway)
+        .chain(endpoints)
+        .collect();
+    gateways
+        .into_iter()
+        .map(|gateway| {
+            let result = match &network.bridge_interface {
+                None => Err((
+                    format!("no interface {bridge}"),
+                    "the bridge was removed from the host: restart the engine".to_owned(),
+                )),
+                Some(interface) if interface.addresses.iter().any(|net| net.addr() == gateway) => {
+                    Ok(format!("{gateway} on {bridge}"))
+                }
+                Some(interface) => {
+                    let addresses: Vec<String> = interface
+                        .addresses
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect();
+                    Err((
+                        format!("{} on {bridge}", addresses.join(", ")),
+                        "the bridge's address was changed on the host".to_owned(),
+                    ))
+                }
+            };
+            check(
+                (HOST, &network.name, "gateway"),
+                format!("{gateway} on {bridge}"),
+                result,
+            )
+        })
+        .collect()
+}
+
+fn subnet(topology: &Topology, network: &Network) -> Option<Check> {
+    let subnets: Vec<String> = network
+        .pools
+        .iter()
+        .filter_map(|pool| pool.subnet)
+        .map(|it| it.to_string())
+        .collect();
+    if network.bridge.is_none() || subnets.is_empty() || topology.host.interfaces.is_empty() {
+        return None;
+    }
+    let result = match overlap(topology, network) {
+        None => Ok("on its bridge only".to_owned()),
+        Some(cause) => Err(("on another interface too".to_owned(), cause)),
+    };
+    let to = format!("{} {}", network.name, subnets.join(" "));
+    Some(check((HOST, &to, "subnet"), "on its bridge only", result))
+}
+
+/// Published ports take connections on the host, and don't lead to anybody's metrics.
+fn published(seen: &Observation, checks: &mut Vec<Check>) {
+    let Some(host) = seen.reports.get(&End::Host) else {
+        return;
+    };
+    for (name, target) in &seen.published {
+        let at = format!("{name} {}:{}", target.host, target.port);
+        let attempt =
+            connection(host, &target.host, target.port).and_then(|it| it.attempts.first());
+        if let Some(attempt) = attempt {
+            let saw = attempt.reach.as_str().to_owned();
+            let result = if attempt.reach == Reach::Reached {
+                Ok(saw)
+            } else {
+                let cause = "the engine's port forwarding is gone (docker-proxy and its DNAT rule): \
+                             `docker restart` the container";
+                Err((saw, cause.to_owned()))
+            };
+            checks.push(check((HOST, &at, "port"), "open", result));
+        }
+        let Some(through) = fetched(host, &metrics(target)) else {
+            continue;
+        };
+        let names = metric_names(&through.body);
+        let same = |inside: &&crate::probe::request::Target| {
+            let inside = fetched(host, &metrics(inside));
+            inside.is_some_and(|it| !names.is_empty() && metric_names(&it.body) == names)
+        };
+        let status = through
+            .status
+            .map_or("no answer".to_owned(), |status| status.to_string());
+        let result = match unpublished(&seen.topology).iter().find(same) {
+            Some(inside) if through.status == Some(200) => Err((
+                format!("the metrics of {}:{}", inside.host, inside.port),
+                format!("{name} forwards /metrics to an admin port"),
+            )),
+            _ => Ok(status),
+        };
+        checks.push(check(
+            (HOST, &at, "/metrics"),
+            "no admin port behind it",
+            result,
+        ));
+    }
+}
+
+/// The names that a Prometheus exposition declares.
+fn metric_names(body: &str) -> BTreeSet<&str> {
+    let declared = body.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    declared.filter_map(|rest| rest.split(' ').next()).collect()
+}
