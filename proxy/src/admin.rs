@@ -29,9 +29,12 @@ use crate::{
     upstream::{Upstream, probe, resolver},
 };
 
-/// Most requests at a time; more wait in the backlog.
-const MAX_CONCURRENT: usize = 64;
-/// Longest time for one request and its answer.
+/// Most connections at a time; more wait in the backlog. Together with [`HEAD_LIMIT`] this keeps
+/// silent connections from keeping a health check out.
+const MAX_CONNECTIONS: usize = 512;
+/// Longest time for a request to come in.
+const HEAD_LIMIT: Duration = Duration::from_secs(1);
+/// Longest time for a request and its answer.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// The service that runs what isn't about requests: admin, resolver, probes; on one thread.
@@ -81,7 +84,7 @@ impl Service for Control {
 
 async fn serve(listener: StdListener, state: &Arc<State>) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(MAX_CONCURRENT));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // The semaphore is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -105,22 +108,36 @@ async fn serve(listener: StdListener, state: &Arc<State>) -> io::Result<()> {
 
 async fn answer(mut stream: TcpStream, state: &State) -> io::Result<()> {
     let mut input = Vec::with_capacity(1024);
-    let mut scanner = HeadScanner::default();
-    let reply = loop {
-        match scanner.scan(&input, Side::Request) {
-            Ok(Some(head_len)) => break reply(&input[..head_len], state),
-            Ok(None) => {}
-            Err(error) => break refusal(error),
-        }
-        if stream.read_buf(&mut input).await? == 0 {
-            return Ok(());
-        }
+    let Ok(head) = timeout(HEAD_LIMIT, read_head(&mut stream, &mut input)).await else {
+        return Ok(());
+    };
+    let reply = match head? {
+        Ok(head_len) => reply(&input[..head_len], state),
+        Err(error) => refusal(error),
     };
     stream.write_all(&reply).await?;
     stream.shutdown().await?;
     // Reading to the end keeps the kernel from resetting the connection over unread input.
     while stream.read(&mut [0; 512]).await? > 0 {}
     Ok(())
+}
+
+/// Reads until a head is complete; returns its length, or what is wrong with it.
+async fn read_head(
+    stream: &mut TcpStream,
+    input: &mut Vec<u8>,
+) -> io::Result<Result<usize, SyntaxError>> {
+    let mut scanner = HeadScanner::default();
+    loop {
+        match scanner.scan(input, Side::Request) {
+            Ok(Some(head_len)) => return Ok(Ok(head_len)),
+            Ok(None) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+        if stream.read_buf(input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
 }
 
 fn reply(head: &[u8], state: &State) -> Vec<u8> {

@@ -19,6 +19,7 @@ use tokio::{
     sync::futures::Notified,
     time::{Instant, timeout},
 };
+use tokio_util::io::poll_read_buf;
 use tracing::info;
 
 use crate::{
@@ -108,19 +109,18 @@ impl Connection {
         mut draining: Pin<&mut Notified<'_>>,
     ) -> Option<Buffers> {
         poll_fn(|cx| {
-            // Readiness can be a rumour; only a read tells.
+            // Readiness can be a rumour, only a read tells. `poll_read` knows that a read that
+            // didn't fill the buffer has emptied the socket, which `try_read` has to ask again.
             while self.stream.poll_read_ready(cx).is_ready() {
                 let mut buffers = worker.take_buffers();
                 buffers.client_in.reserve(READ_SIZE);
-                match self.stream.try_read_buf(&mut buffers.client_in) {
-                    Ok(1..) => return Poll::Ready(Some(buffers)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        worker.return_buffers(buffers);
-                    }
-                    Ok(0) | Err(_) => {
-                        worker.return_buffers(buffers);
-                        return Poll::Ready(None);
-                    }
+                let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffers.client_in);
+                if let Poll::Ready(Ok(1..)) = read {
+                    return Poll::Ready(Some(buffers));
+                }
+                worker.return_buffers(buffers);
+                if read.is_ready() {
+                    return Poll::Ready(None);
                 }
             }
             if draining.as_mut().poll(cx).is_ready() || worker.drain.has_started() {

@@ -9,7 +9,7 @@ use std::{
     io::{self, Write},
     mem,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread::{self, JoinHandle, Thread},
@@ -21,7 +21,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Number of buffers; more threads than that share.
 const BUFFERS: usize = 16;
 /// Largest size of one buffer.
-const MAX_BUFFERED: usize = 4 * 1024 * 1024;
+const MAX_BUFFERED: usize = 1024 * 1024;
+/// Size at which a buffer is written out without waiting for the interval.
+const FLUSH_SIZE: usize = 64 * 1024;
 /// Longest time that a line stays in memory.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// Longest wait for the last lines to be taken.
@@ -33,6 +35,7 @@ pub struct LogSink {
     buffers: [Mutex<Vec<u8>>; BUFFERS],
     dropped: AtomicU64,
     closed: AtomicBool,
+    writer: OnceLock<Thread>,
 }
 
 thread_local! {
@@ -53,9 +56,20 @@ impl LogSink {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if buffer.len() < MAX_BUFFERED {
+            let before = buffer.len();
             line(&mut buffer);
+            if before < FLUSH_SIZE && buffer.len() >= FLUSH_SIZE {
+                self.wake_writer();
+            }
         } else {
             self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Has the buffers written out now.
+    fn wake_writer(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
         }
     }
 
@@ -76,6 +90,7 @@ impl LogSink {
                 // Nobody to tell if the output is gone.
                 let _ = out.write_all(spare);
                 spare.clear();
+                spare.shrink_to(2 * FLUSH_SIZE);
             }
         }
         let _ = out.flush();
@@ -88,6 +103,7 @@ pub fn start() -> io::Result<Guard> {
         buffers: Default::default(),
         dropped: AtomicU64::new(0),
         closed: AtomicBool::new(false),
+        writer: OnceLock::new(),
     });
     let own = Arc::clone(&sink);
     let writer = thread::Builder::new()
@@ -100,6 +116,8 @@ pub fn start() -> io::Result<Guard> {
             }
             own.flush(&mut spare);
         })?;
+    // Just made, so not set before.
+    let _ = sink.writer.set(writer.thread().clone());
     Ok(Guard { sink, writer })
 }
 
@@ -115,20 +133,12 @@ impl Guard {
     pub fn sink(&self) -> Arc<LogSink> {
         Arc::clone(&self.sink)
     }
-
-    /// Lets `tracing_subscriber`'s formatter write here.
-    pub fn event_writer(&self) -> EventWriter {
-        EventWriter {
-            sink: self.sink(),
-            writer: self.writer.thread().clone(),
-        }
-    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         self.sink.closed.store(true, Relaxed);
-        self.writer.thread().unpark();
+        self.sink.wake_writer();
         // A writer that is stuck in a full pipe must not keep the process from ending.
         let deadline = Instant::now() + FINAL_FLUSH;
         while !self.writer.is_finished() && Instant::now() < deadline {
@@ -139,16 +149,13 @@ impl Drop for Guard {
 
 /// Lets `tracing_subscriber`'s formatter write here; it hands over one event at a time.
 #[derive(Debug, Clone)]
-pub struct EventWriter {
-    sink: Arc<LogSink>,
-    writer: Thread,
-}
+pub struct EventWriter(pub Arc<LogSink>);
 
 impl Write for EventWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.sink.append(|buffer| buffer.extend_from_slice(line));
+        self.0.append(|buffer| buffer.extend_from_slice(line));
         // Events are few, and somebody may be waiting for one.
-        self.writer.unpark();
+        self.0.wake_writer();
         Ok(line.len())
     }
 

@@ -8,7 +8,7 @@ use tracing_subscriber::{
 
 use crate::{
     access_log::{AccessLayer, OnlyAccess, Style},
-    log_sink::{self, Guard},
+    log_sink::{self, EventWriter, Guard},
 };
 
 /// Why logging can't be set up.
@@ -39,7 +39,7 @@ pub fn init(access_log: bool) -> Result<Guard, TelemetryError> {
                 .parse()
                 .unwrap_or_else(|_| LevelFilter::WARN.into()),
         );
-    let events = fmt::layer().with_writer(guard.event_writer());
+    let events = fmt::layer().with_writer(EventWriter(guard.sink()));
     let events = if terminal {
         events.boxed()
     } else {
