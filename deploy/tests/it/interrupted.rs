@@ -13,6 +13,7 @@ services:
     networks: [front, back]
     depends_on: {db: {condition: service_healthy}}
     secrets: [password]
+    healthcheck: {test: [CMD, 'true'], interval: 100ms}
     deploy: {update_config: {order: ORDER}}
   db:
     <<: *app
@@ -79,7 +80,7 @@ fn killed_anywhere_in_the_first_up() {
     while killed_at(&stack, line, "blue") {
         assert_finished(&stack, "blue", line);
         stack.ok(&["down", "--volumes"]);
-        line += 2;
+        line += 3;
     }
     assert!(line > 14, "was killed several times, up to line {line}");
 }
@@ -92,7 +93,7 @@ fn killed_while_replacing(test: &str, order: &str) {
     let mut round = 1;
     while killed_at(&stack, line, colours[round % 2]) {
         assert_finished(&stack, colours[round % 2], line);
-        line += 2;
+        line += 3;
         round += 1;
     }
     assert!(round > 3, "was killed {round} times");
