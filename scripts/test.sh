@@ -8,10 +8,11 @@ target=${CARGO_TARGET_DIR:-target}
 
 step() { printf '\n\033[1m== %s\033[0m (%ds)\n' "$*" "$SECONDS"; }
 
-mongo=""
 engine_was_up=$(docker info >/dev/null 2>&1 && echo yes || echo no)
 cleanup() {
-  [ -z "$mongo" ] || docker rm --force --volumes "$mongo" >/dev/null
+  # By our own label: also what a test left behind that was ended half way.
+  docker ps --all --quiet --filter label=dev.causeway.test=1 2>/dev/null \
+    | xargs -r docker rm --force --volumes >/dev/null
   if [ "$engine_was_up" = no ]; then
     scripts/engine.sh stop
   fi
