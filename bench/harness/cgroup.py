@@ -20,13 +20,32 @@ class CpuTime:
     user: float
     system: float
 
-    def __add__(self, other: CpuTime) -> CpuTime:
-        """Add up the time of two containers."""
-        return CpuTime(self.user + other.user, self.system + other.system)
 
-    def __sub__(self, other: CpuTime) -> CpuTime:
-        """Time between two readings."""
-        return CpuTime(self.user - other.user, self.system - other.system)
+@dataclass(frozen=True)
+class CpuAccount:
+    """What the kernel has on its books, in microseconds.
+
+    The total is exact. With version 1 user and system time are counted in clock ticks, so that
+    they only tell how the total is shared out.
+    """
+
+    total: float
+    user: float
+    system: float
+
+    def __add__(self, other: CpuAccount) -> CpuAccount:
+        """Add up two containers' accounts."""
+        return CpuAccount(self.total + other.total, self.user + other.user, self.system + other.system)
+
+    def __sub__(self, other: CpuAccount) -> CpuAccount:
+        """Return what was added since another reading."""
+        return CpuAccount(self.total - other.total, self.user - other.user, self.system - other.system)
+
+    def split(self, requests: int) -> CpuTime:
+        """Share the total out, per request; all of it is system time where not even a tick was counted."""
+        counted = self.user + self.system
+        user = self.total * self.user / counted if counted else 0.0
+        return CpuTime(user / requests, (self.total - user) / requests)
 
 
 @dataclass(frozen=True)
@@ -90,16 +109,17 @@ class Meter:
             ) from None
         self.places = locate(membership, Path("/proc/mounts").read_text())
 
-    def cpu(self) -> CpuTime:
+    def cpu(self) -> CpuAccount:
         """CPU time used so far."""
         folder = self.places.cpu
         if self.places.version == 1:
-            return CpuTime(
+            return CpuAccount(
+                int(_read(folder / "cpuacct.usage")) / 1000,
                 int(_read(folder / "cpuacct.usage_user")) / 1000,
                 int(_read(folder / "cpuacct.usage_sys")) / 1000,
             )
         stat = keyed(_read(folder / "cpu.stat"))
-        return CpuTime(stat["user_usec"], stat["system_usec"])
+        return CpuAccount(stat["usage_usec"], stat["user_usec"], stat["system_usec"])
 
     def reset_peak(self) -> None:
         """Forget the highest memory use so far, where the kernel allows it."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .bed import Bed, StackBed
-from .cgroup import CpuTime, Meter
+from .cgroup import CpuAccount, Meter
 from .machine import busy_microseconds
 from .series import Documents, Point, Run, Series, Usage
 
@@ -95,10 +95,9 @@ def measure(bed: Bed, peer: str, load: Load, seconds: float, source: tuple[Gener
     requests = max(result.answered, 1)
     usage = {}
     for role, group in meters.items():
-        used = after[role] - before[role]
         peaks = [meter.peak() for meter in group]
         usage[role] = Usage(
-            cpu=CpuTime(used.user / requests, used.system / requests),
+            cpu=(after[role] - before[role]).split(requests),
             resident=sum(meter.resident() for meter in group),
             peak=None if None in peaks else sum(peak for peak in peaks if peak is not None),
         )
@@ -107,12 +106,12 @@ def measure(bed: Bed, peer: str, load: Load, seconds: float, source: tuple[Gener
     return run if stored is None else replace(run, documents=Documents(result.answered, stored))
 
 
-def _cpu(group: list[Meter]) -> CpuTime:
-    return sum((meter.cpu() for meter in group), CpuTime(0, 0))
+def _cpu(group: list[Meter]) -> CpuAccount:
+    return sum((meter.cpu() for meter in group), CpuAccount(0, 0, 0))
 
 
 def _say(scenario: Scenario, point: Point) -> None:
-    where = "" if point.x is None else f"{scenario.axis}={point.x:g}"
+    where = "" if point.x is None else f"{scenario.axis}={point.x:,.0f}"
     rate, p99, cpu = (point.spread(metric) for metric in ("per_second", "p99", "cpu.front"))
     figures = "no valid figure"
     if rate and p99 and cpu:

@@ -1,7 +1,7 @@
 import unittest
 from pathlib import Path
 
-from harness.cgroup import CpuTime, keyed, locate
+from harness.cgroup import CpuAccount, CpuTime, keyed, locate
 from harness.errors import BenchError
 
 V1_MOUNTS = """\
@@ -42,5 +42,14 @@ class Reading(unittest.TestCase):
     def test_key_value_files(self):
         self.assertEqual(keyed("user_usec 12\nsystem_usec 30\n"), {"user_usec": 12, "system_usec": 30})
 
-    def test_times_add_up_and_differ(self):
-        self.assertEqual(CpuTime(5, 7) - CpuTime(1, 2) + CpuTime(1, 1), CpuTime(5, 6))
+
+class Accounting(unittest.TestCase):
+    def test_accounts_add_up_and_differ(self):
+        sum_and_difference = CpuAccount(12, 5, 7) - CpuAccount(3, 1, 2) + CpuAccount(2, 1, 1)
+        self.assertEqual(sum_and_difference, CpuAccount(11, 5, 6))
+
+    def test_ticks_share_the_exact_total_out(self):
+        self.assertEqual(CpuAccount(total=1000, user=100, system=300).split(requests=10), CpuTime(25, 75))
+
+    def test_less_than_a_tick_is_not_lost(self):
+        self.assertEqual(CpuAccount(total=1000, user=0, system=0).split(requests=10), CpuTime(0, 100))
