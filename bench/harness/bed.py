@@ -72,13 +72,13 @@ class Bed(ABC):
             raise BenchError("the bed isn't up")
         return Generator.in_container(self.generator_container.id)
 
-    def url(self, peer: str) -> str:
+    def address(self, peer: str) -> str:
         """Where a peer answers on its network."""
-        return f"http://{self.roles[peer]['front'][0].name}/"
+        return f"{self.roles[peer]['front'][0].address}:80"
 
-    def published_url(self, peer: str) -> str:
+    def published(self, peer: str) -> str:
         """Where a peer answers on this machine's loopback."""
-        return f"http://{self.setting.engine.published(self.roles[peer]['front'][0], 80)}/"
+        return self.setting.engine.published(self.roles[peer]["front"][0], 80)
 
     @abstractmethod
     def before_run(self) -> None:
@@ -112,15 +112,20 @@ class Bed(ABC):
         deadline = time.monotonic() + READY_TIMEOUT
         while True:
             # As many requests as find every process of every replica, with some likelihood.
-            result = self.generator.run(Load(connections=8), self.url(peer), 0.2)
-            if not result.problems():
+            try:
+                problems = self.generator.run(Load(connections=8), self.address(peer), 0.2).problems()
+            except BenchError as error:  # it may not listen yet
+                problems = [str(error)]
+            if not problems:
                 return
             if time.monotonic() > deadline:
-                logs = "\n".join(
-                    f"{c.name}:\n{self.setting.engine.logs(c.id)}" for group in self.roles[peer].values() for c in group
-                )
-                raise BenchError(f"{peer} isn't ready after {READY_TIMEOUT} s: {result.problems()}\n{logs}")
+                raise BenchError(f"{peer} isn't ready after {READY_TIMEOUT} s: {problems}\n{self.logs(peer)}")
             time.sleep(0.3)
+
+    def logs(self, peer: str) -> str:
+        """Return the last lines of each of a peer's containers."""
+        containers = [container for group in self.roles[peer].values() for container in group]
+        return "\n".join(f"{c.name} {self.setting.engine.logs(c.id)}" for c in containers)
 
 
 class StackBed(Bed):

@@ -103,10 +103,7 @@ class Meter:
         try:
             membership = Path(f"/proc/{pid}/cgroup").read_text()
         except OSError as error:
-            raise BenchError(
-                f"process {pid} of a container can't be seen ({error}): "
-                "the engine must run on this machine, and its container must still be running"
-            ) from None
+            raise BenchError(f"its process {pid} isn't there ({error}): does the engine run on this machine?") from None
         self.places = locate(membership, Path("/proc/mounts").read_text())
 
     def cpu(self) -> CpuAccount:

@@ -45,6 +45,8 @@ class Container:
     name: str
     pid: int
     """Process id of its first process, as the host sees it."""
+    address: str
+    """Its address on the first network that it joined."""
 
 
 class Engine:
@@ -96,22 +98,22 @@ class Engine:
         for network, more in rest:
             docker("network", "connect", *_flags("--alias", more), network, identifier)
         docker("start", identifier)
-        return Container(identifier, self.name(spec.name), self._pid(identifier))
-
-    def _pid(self, identifier: str) -> int:
-        """Process id of a container that was just started; a dead one is an error with its log."""
-        state = json.loads(docker("inspect", "--format", "{{json .State}}", identifier))
-        if not state["Running"]:
-            raise BenchError(f"container {identifier[:12]} ended at its start:\n{self.logs(identifier)}")
-        return int(state["Pid"])
+        state = json.loads(docker("inspect", "--format", "{{json .}}", identifier))
+        if not state["State"]["Running"]:
+            raise BenchError(f"{self.name(spec.name)} ended at its start: {self.logs(identifier)}")
+        address = state["NetworkSettings"]["Networks"][first]["IPAddress"]
+        return Container(identifier, self.name(spec.name), int(state["State"]["Pid"]), address)
 
     def logs(self, identifier: str, lines: int = 20) -> str:
-        """Return the last lines that a container wrote."""
+        """Return a container's state and the last lines that it wrote, for error messages."""
+        state = json.loads(docker("inspect", "--format", "{{json .State}}", identifier))
         done = subprocess.run(
             ["docker", "logs", "--tail", str(lines), identifier],
             capture_output=True, text=True, check=False, timeout=COMMAND_TIMEOUT,
         )  # fmt: skip
-        return (done.stdout + done.stderr).strip()
+        killed = ", out of memory" if state["OOMKilled"] else ""
+        summary = f"[{state['Status']}, exit code {state['ExitCode']}{killed}]"
+        return f"{summary}\n{(done.stdout + done.stderr).strip()}"
 
     def published(self, container: Container, port: int) -> str:
         """Host address and port that a container's port is published at."""

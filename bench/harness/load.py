@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "bench.test"
-"""`Host` of every request, so that all peers get the same bytes."""
+"""Authority of every request, so that all peers get the same bytes."""
 REQUEST_TIMEOUT = 30
 """Seconds after which a request without an answer counts as failed."""
 GRACE = REQUEST_TIMEOUT + 30
@@ -34,18 +34,19 @@ class Load:
     got round to sending it (coordinated omission).
     """
 
-    def arguments(self, url: str, seconds: float) -> list[str]:
-        """Arguments of oha for this load on `url`."""
+    def arguments(self, address: str, seconds: float) -> list[str]:
+        """Arguments of oha for this load on an address and port."""
         arguments = ["--no-tui", "--output-format", "json"]
         # Requests under way at the end are waited for: each one is counted, so that answers and
         # documents can be compared.
         arguments += ["--wait-ongoing-requests-after-deadline", "-z", f"{round(seconds * 1000)}ms"]
-        arguments += ["-t", f"{REQUEST_TIMEOUT}s", "-c", str(self.connections), "--host", HOST]
+        arguments += ["-t", f"{REQUEST_TIMEOUT}s", "-c", str(self.connections)]
         if self.body:
             arguments += ["-m", "POST", "-T", "text/plain", "-D", f"/bodies/{self.body}"]
         if self.rate is not None:
             arguments += ["-q", str(self.rate), "--latency-correction"]
-        return [*arguments, url]
+        # By address: looking names up is not what is measured.
+        return [*arguments, "--connect-to", f"{HOST}:80:{address}", f"http://{HOST}/"]
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,9 @@ class Generator:
         """Run oha as a process of this machine."""
         return cls([str(oha)])
 
-    def run(self, load: Load, url: str, seconds: float) -> LoadResult:
-        """Put `load` on `url` for `seconds`."""
-        command = self.command + load.arguments(url, seconds)
+    def run(self, load: Load, address: str, seconds: float) -> LoadResult:
+        """Put `load` on an address and port for `seconds`."""
+        command = self.command + load.arguments(address, seconds)
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + GRACE)
         except subprocess.TimeoutExpired:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from .bed import Bed, StackBed
 from .cgroup import CpuAccount, Meter
+from .errors import BenchError
 from .machine import busy_microseconds
 from .series import Documents, Point, Run, Series, Usage
 
 if TYPE_CHECKING:
+    from .engine import Container
     from .load import Generator, Load
     from .scenarios import Scenario
 
@@ -72,8 +74,8 @@ def _restore(bed: Bed, scenario: Scenario) -> None:
 def _once(bed: Bed, scenario: Scenario, x: int | None, peer: str, seconds: float, host: Generator) -> Run:
     load = scenario.at(x)
     if scenario.published:
-        return measure(bed, peer, load, seconds, (host, bed.published_url(peer)))
-    return measure(bed, peer, load, seconds, (bed.generator, bed.url(peer)))
+        return measure(bed, peer, load, seconds, (host, bed.published(peer)))
+    return measure(bed, peer, load, seconds, (bed.generator, bed.address(peer)))
 
 
 def measure(bed: Bed, peer: str, load: Load, seconds: float, source: tuple[Generator, str]) -> Run:
@@ -82,14 +84,17 @@ def measure(bed: Bed, peer: str, load: Load, seconds: float, source: tuple[Gener
     groups = dict(bed.roles[peer])
     if bed.generator_container:
         groups["load"] = [bed.generator_container]
-    meters = {role: [Meter(container.pid) for container in group] for role, group in groups.items()}
+    meters = {role: [_meter(bed, container) for container in group] for role, group in groups.items()}
     for group in meters.values():
         for meter in group:
             meter.reset_peak()
     machine_before = busy_microseconds()
     before = {role: _cpu(group) for role, group in meters.items()}
-    generator, url = source
-    result = generator.run(load, url, seconds)
+    generator, address = source
+    try:
+        result = generator.run(load, address, seconds)
+    except BenchError as error:
+        raise BenchError(f"{peer}: {error}\n{bed.logs(peer)}") from None
     after = {role: _cpu(group) for role, group in meters.items()}
     machine = busy_microseconds() - machine_before
     requests = max(result.answered, 1)
@@ -104,6 +109,13 @@ def measure(bed: Bed, peer: str, load: Load, seconds: float, source: tuple[Gener
     run = Run(result, usage, machine / requests)
     stored = bed.stored()
     return run if stored is None else replace(run, documents=Documents(result.answered, stored))
+
+
+def _meter(bed: Bed, container: Container) -> Meter:
+    try:
+        return Meter(container.pid)
+    except BenchError as error:
+        raise BenchError(f"{container.name}: {error}\n{bed.setting.engine.logs(container.id)}") from None
 
 
 def _cpu(group: list[Meter]) -> CpuAccount:

@@ -40,7 +40,7 @@ def sweep(bed: StackBed, cpus: int) -> tuple[Gunicorn, list[dict[str, Any]]]:
     table: list[dict[str, Any]] = []
     for gunicorn in candidates(cpus):
         bed.start_peer(PEER, gunicorn)
-        source = (bed.generator, bed.url(PEER))
+        source = (bed.generator, bed.address(PEER))
         measure(bed, PEER, Load(), 1.0, source)
         point = Point(PEER, None, [measure(bed, PEER, Load(), SECONDS, source) for _ in range(ROUNDS)])
         rate, p99 = point.median("per_second"), point.median("p99")

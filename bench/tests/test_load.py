@@ -48,13 +48,17 @@ class Parsing(unittest.TestCase):
 
 class Arguments(unittest.TestCase):
     def test_fixed_rates_are_an_open_loop_with_corrected_latency(self):
-        arguments = Load(connections=128, rate=400).arguments("http://x/", 2)
+        arguments = Load(connections=128, rate=400).arguments("127.0.0.1:8080", 2)
         self.assertIn("--latency-correction", arguments)
         self.assertEqual(arguments[arguments.index("-q") + 1], "400")
 
+    def test_every_peer_gets_the_same_authority_whatever_its_address(self):
+        arguments = Load().arguments("172.18.0.5:80", 2)
+        self.assertEqual(arguments[-3:], ["--connect-to", "bench.test:80:172.18.0.5:80", "http://bench.test/"])
+
     def test_bodies_are_posted_and_no_body_is_a_get(self):
-        self.assertIn("/bodies/1024", Load(body=1024).arguments("http://x/", 2))
-        self.assertNotIn("POST", Load(body=0).arguments("http://x/", 2))
+        self.assertIn("/bodies/1024", Load(body=1024).arguments("127.0.0.1:8080", 2))
+        self.assertNotIn("POST", Load(body=0).arguments("127.0.0.1:8080", 2))
 
     def test_requests_under_way_at_the_end_are_waited_for(self):
-        self.assertIn("--wait-ongoing-requests-after-deadline", Load().arguments("http://x/", 2))
+        self.assertIn("--wait-ongoing-requests-after-deadline", Load().arguments("127.0.0.1:8080", 2))
