@@ -317,15 +317,22 @@ fn a_client_that_leaves_in_mid_response_is_noticed_by_the_backend() {
     let (told, end) = std::sync::mpsc::channel();
     let told = std::sync::Mutex::new(told);
     let backend = Backend::start(move |connection| {
-        if connection.request().is_ok() {
+        while let Ok(request) = connection.request() {
+            if request.target == "/first" {
+                connection.send(ok("first"));
+                continue;
+            }
             connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
             while connection.try_send("1\r\nx\r\n").is_ok() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             told.lock().unwrap().send(()).unwrap();
+            return;
         }
     });
     let proxy = TestProxy::before(backend.address());
+    // Everything that the proxy opens for itself is open when it has served once.
+    assert_eq!(proxy.get("/first").status, 200);
     let files = proxy.open_files();
     for _ in 0..10 {
         let mut client = proxy.client();
@@ -336,7 +343,6 @@ fn a_client_that_leaves_in_mid_response_is_noticed_by_the_backend() {
             .expect("the backend is told");
     }
     until("the sockets to be closed", || {
-        // Room for what the proxy itself may have opened meanwhile.
         (proxy.open_files() < files + 5).then_some(())
     });
 }
