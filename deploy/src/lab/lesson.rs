@@ -101,17 +101,20 @@ impl Step {
         self
     }
 
-    /// Adds what was seen at `source`.
+    /// Adds what was seen at `source`, below what was seen there just before.
     pub(super) fn saw<L: Into<String>>(
         mut self,
         source: impl Into<String>,
         lines: impl IntoIterator<Item = L>,
     ) -> Self {
-        let lines = lines.into_iter().map(Into::into).collect();
-        self.evidence.push(Evidence {
-            source: source.into(),
-            lines,
-        });
+        let (source, lines) = (source.into(), lines.into_iter().map(Into::into));
+        match self.evidence.last_mut() {
+            Some(last) if last.source == source => last.lines.extend(lines),
+            _ => self.evidence.push(Evidence {
+                source,
+                lines: lines.collect(),
+            }),
+        }
         self
     }
 
