@@ -446,7 +446,12 @@ impl Evidence<'_> {
                 }
             }
         }
-        None
+        // Seen on Docker 20.10 after `docker swarm leave`, for all containers that ran then.
+        Some(format!(
+            "the endpoint of {} has its names, but the engine's DNS server has lost them: \
+             `docker restart {}` registers them again",
+            target.container, target.container
+        ))
     }
 
     fn why_no_way_out(&self) -> String {
