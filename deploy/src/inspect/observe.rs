@@ -105,6 +105,13 @@ impl Topology {
         }))
         .await?;
 
+        // As the networks are listed, so that tables and pictures have one order.
+        let order =
+            |endpoint: &Endpoint| networks.iter().position(|it| it.name == endpoint.network);
+        for sandbox in &mut sandboxes {
+            sandbox.endpoints.sort_by_key(order);
+        }
+
         let mut notes = Vec::new();
         for network in networks.iter().filter(|network| network.id.is_none()) {
             notes.push(format!("network {} doesn't exist", network.name));

@@ -16,6 +16,10 @@ const BRIDGE: i32 = 104;
 const HOST_BOTTOM: i32 = BRIDGE_TOP + BRIDGE + 62;
 const CONTAINER_TOP: i32 = HOST_BOTTOM + 132;
 const ENDPOINT: i32 = 58;
+/// Between the right edges of stacked endpoints.
+const GUTTER: i32 = 26;
+/// What fits beside a hardware address, in characters.
+const LONGEST_ALIAS: usize = 12;
 const STYLE: &str = "text{font:13px ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fill:#24292f}\
 .t{font-weight:600;font-size:15px}.m{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:12px}\
 .f{fill:#57606a;font-size:12px}.e{text-anchor:middle}";
@@ -33,6 +37,7 @@ pub fn render(topology: &Topology) -> String {
     let mut picture = Picture {
         topology,
         text: String::new(),
+        labels: String::new(),
     };
     // Writing to a string can't fail.
     let _ = picture.draw();
@@ -42,6 +47,8 @@ pub fn render(topology: &Topology) -> String {
 struct Picture<'a> {
     topology: &'a Topology,
     text: String,
+    /// Names along lines, drawn last so that no line crosses them.
+    labels: String,
 }
 
 impl Picture<'_> {
@@ -83,6 +90,7 @@ impl Picture<'_> {
             "Each coloured line is a veth pair: a cable whose one end is a port of the bridge on the \
              host, the other an interface inside the container.",
         )?;
+        self.text.push_str(&self.labels);
         self.text.push_str("</svg>\n");
         Ok(())
     }
@@ -144,7 +152,7 @@ impl Picture<'_> {
         let x = column(number, self.topology.networks.len(), width);
         let (line, fill) = colour(number);
         let dashes = if network.internal {
-            "stroke-width=\"2.5\" stroke-dasharray=\"7 5\""
+            "stroke-dasharray=\"7 5\""
         } else {
             ""
         };
@@ -167,7 +175,7 @@ impl Picture<'_> {
             self.line(x + 14, BRIDGE_TOP + 86, "m", &gateway)?;
         }
         if network.internal {
-            self.line(x + BOX - 96, BRIDGE_TOP + 25, "f", "🔒 internal")?;
+            self.line(x + BOX - 60, BRIDGE_TOP + 46, "f", "internal")?;
         } else if network.bridge.is_some() {
             // Open to the outside: an arrow through the host's upper edge.
             let at = x + BOX - 34;
@@ -207,9 +215,15 @@ impl Picture<'_> {
                 .iter()
                 .position(|it| it.name == endpoint.network);
             let network = network.unwrap_or(0);
-            self.endpoint((x + 10, y), network, endpoint)?;
-            // Lines leave the container's edge beside each other, in the order of the endpoints.
-            let at = x + BOX * (whole(position) + 1) / (count + 1);
+            // Upper boxes are shorter, so that the lines of those below pass beside them.
+            let box_width = BOX - 20 - GUTTER * (count - 1 - whole(position));
+            self.endpoint((x + 10, y, box_width), network, endpoint)?;
+            let right = x + 10 + box_width;
+            let at = if position == 0 {
+                x + BOX / 3
+            } else {
+                right - GUTTER / 2
+            };
             self.veth((at, y), network, number, endpoint, width)?;
             y += ENDPOINT;
         }
@@ -249,17 +263,27 @@ impl Picture<'_> {
 
     fn endpoint(
         &mut self,
-        (x, y): (i32, i32),
+        (x, y, width): (i32, i32, i32),
         network: usize,
         endpoint: &Endpoint,
     ) -> std::fmt::Result {
         let (line, fill) = colour(network);
-        self.rect((x, y, BOX - 20, ENDPOINT - 8), line, fill, "")?;
+        self.rect((x, y, width, ENDPOINT - 8), line, fill, "")?;
         let interface = endpoint.interface.as_deref().unwrap_or("no interface");
         let address = endpoint.address.or(endpoint.address6);
         let address = address.map_or_else(String::new, |it| it.to_string());
         self.line(x + 10, y + 20, "m", &format!("{interface}  {address}"))?;
-        self.line(x + 10, y + 39, "m", endpoint.mac.as_deref().unwrap_or(""))
+        // An alias that the file gave on purpose comes after the service's own name.
+        let alias = endpoint
+            .aliases
+            .get(1)
+            .filter(|alias| alias.len() <= LONGEST_ALIAS);
+        let is_id = |alias: &str| alias.len() == 12 && alias.chars().all(|c| c.is_ascii_hexdigit());
+        let alias = alias
+            .filter(|alias| !is_id(alias))
+            .map_or("", String::as_str);
+        let mac = endpoint.mac.as_deref().unwrap_or("");
+        self.line(x + 10, y + 39, "m", &format!("{mac}  {alias}"))
     }
 
     /// From the bridge's lower edge to the endpoint's box, with both interfaces' names.
@@ -299,7 +323,7 @@ impl Picture<'_> {
     /// Text that stays readable over lines.
     fn halo(&mut self, x: i32, y: i32, text: &str) -> std::fmt::Result {
         write!(
-            self.text,
+            self.labels,
             "<text class=\"m\" x=\"{x}\" y=\"{y}\" stroke=\"#f6f8fa\" stroke-width=\"4\" \
              paint-order=\"stroke\">{}</text>",
             escaped(text)
@@ -368,4 +392,17 @@ fn escaped(text: &str) -> String {
         }
     }
     safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_outside_stay_text() {
+        assert_eq!(
+            escaped("<a href=\"x\">&\u{1b}"),
+            "&lt;a href=&quot;x&quot;&gt;&amp;\u{fffd}"
+        );
+    }
 }
