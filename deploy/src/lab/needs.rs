@@ -1,10 +1,11 @@
 //! What a lesson needs of the engine, and why this engine can't serve it.
 
 use bollard::Docker;
-use bollard::models::{LocalNodeState, NetworkInspect, SystemInfo};
-use bollard::query_parameters::InspectNetworkOptions;
+use bollard::models::{ContainerSummary, LocalNodeState, NetworkInspect, SystemInfo};
+use bollard::query_parameters::{InspectNetworkOptions, ListContainersOptions};
 use serde::Serialize;
 
+use super::labels;
 use crate::error::{EngineContext, Result};
 
 /// The name of the network a container joins when none is asked for.
@@ -43,6 +44,10 @@ pub struct Facts {
     pub desktop: bool,
     /// Whether it is in a swarm at present.
     pub swarm: bool,
+    /// A running container of somebody else's on a user-defined network, if there is one. An
+    /// engine that leaves a swarm stops to answer such containers' DNS until they are restarted
+    /// (seen with 20.10), so the lab makes no swarm beside them.
+    pub bystander: Option<String>,
     /// Whether it has the default bridge network.
     pub default_bridge: bool,
     /// Whether containers on the default bridge may talk to each other.
@@ -60,7 +65,14 @@ impl Facts {
             .inspect_network(DEFAULT_BRIDGE, None::<InspectNetworkOptions>)
             .await
             .ok();
-        Ok(Self::from_engine(info, bridge.as_ref()))
+        let running = docker
+            .list_containers(None::<ListContainersOptions>)
+            .await
+            .doing(|| "list the running containers".into())?;
+        Ok(Self {
+            bystander: running.into_iter().find_map(bystander),
+            ..Self::from_engine(info, bridge.as_ref())
+        })
     }
 
     fn from_engine(info: SystemInfo, bridge: Option<&NetworkInspect>) -> Self {
@@ -81,6 +93,7 @@ impl Facts {
                 .swarm
                 .and_then(|swarm| swarm.local_node_state)
                 .is_some_and(|state| state == LocalNodeState::ACTIVE),
+            bystander: None,
             default_bridge: bridge.is_some(),
             inter_container: icc.is_none_or(|value| value == "true"),
             system,
@@ -120,9 +133,28 @@ impl Facts {
                  takes it out again"
                     .into(),
             ),
+            Need::Swarm if !self.swarm => self.bystander.as_ref().map(|name| {
+                format!(
+                    "container {name} runs on a user-defined network; making and leaving a swarm \
+                     would cut it off from DNS until it is restarted: stop it first"
+                )
+            }),
             _ => None,
         })
     }
+}
+
+/// The name of a running container that isn't the lab's and is on a user-defined network.
+fn bystander(container: ContainerSummary) -> Option<String> {
+    let ours = container
+        .labels
+        .is_some_and(|labels| labels.contains_key(labels::RUN));
+    let networks = container.network_settings?.networks?;
+    let user_defined = networks
+        .keys()
+        .any(|network| !matches!(network.as_str(), "bridge" | "host" | "none"));
+    let name = container.names?.into_iter().next()?;
+    (user_defined && !ours).then(|| name.trim_start_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -151,6 +183,12 @@ mod tests {
                 .contains("--allow-swarm")
         );
         assert_eq!(plain().reason_to_skip(&[Need::Swarm], true), None);
+        let beside_a_stack = Facts {
+            bystander: Some("causeway-api-1".into()),
+            ..plain()
+        };
+        let reason = beside_a_stack.reason_to_skip(&[Need::Swarm], true).unwrap();
+        assert!(reason.contains("causeway-api-1"));
     }
 
     #[test]

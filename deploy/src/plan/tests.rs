@@ -187,7 +187,7 @@ fn a_changed_setting_recreates_its_service_alone() {
         let Step::Recreate { changes, .. } = step else {
             panic!("{step:?}")
         };
-        assert_eq!(changes, [change.clone()]);
+        assert_eq!(changes, std::slice::from_ref(&change));
     }
     assert_eq!(scene.steps("api").len(), 2);
 }

@@ -201,6 +201,7 @@ pub(super) mod tests {
             ),
         ];
         let engine = Facts {
+            bystander: None,
             version: "20.10.24".into(),
             system: "Debian GNU/Linux 12".into(),
             linux: true,
