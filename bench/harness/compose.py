@@ -43,7 +43,10 @@ def load(root: Path) -> dict[str, Service]:
     import yaml  # noqa: PLC0415  not part of the standard library, which is all that tests have
 
     settings = {**dotenv(root), **os.environ}
-    document = yaml.safe_load((root / "compose.yaml").read_text())
+    try:
+        document = yaml.safe_load((root / "compose.yaml").read_text())
+    except yaml.YAMLError as error:
+        raise BenchError(f"compose.yaml isn't YAML: {error}") from None
     services = interpolate(document["services"], settings)
     return {name: service(name, keys) for name, keys in services.items()}
 
