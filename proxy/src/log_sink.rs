@@ -22,6 +22,8 @@ use tracing_subscriber::fmt::MakeWriter;
 const BUFFERS: usize = 16;
 /// Largest size of one buffer.
 const MAX_BUFFERED: usize = 1024 * 1024;
+/// Room in a buffer: for the line that crosses the limit, too.
+const CAPACITY: usize = MAX_BUFFERED + 128 * 1024;
 /// Size at which a buffer is written out without waiting for the interval.
 const FLUSH_SIZE: usize = 64 * 1024;
 /// Longest time that a line stays in memory.
@@ -56,6 +58,11 @@ impl LogSink {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if buffer.len() < MAX_BUFFERED {
+            if buffer.capacity() == 0 {
+                // All at once: growing step by step would leave the allocator with the steps.
+                // Pages that are never written to cost nothing.
+                buffer.reserve_exact(CAPACITY);
+            }
             let before = buffer.len();
             line(&mut buffer);
             if before < FLUSH_SIZE && buffer.len() >= FLUSH_SIZE {
@@ -82,16 +89,16 @@ impl LogSink {
     fn flush(&self, spare: &mut Vec<u8>) {
         let mut out = io::stdout().lock();
         for buffer in &self.buffers {
-            mem::swap(
-                spare,
-                &mut *buffer.lock().unwrap_or_else(PoisonError::into_inner),
-            );
-            if !spare.is_empty() {
-                // Nobody to tell if the output is gone.
-                let _ = out.write_all(spare);
-                spare.clear();
-                spare.shrink_to(2 * FLUSH_SIZE);
+            let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
+            // A buffer that nobody uses must not end up with the memory of one that is used.
+            if buffer.is_empty() {
+                continue;
             }
+            mem::swap(spare, &mut *buffer);
+            drop(buffer);
+            // Nobody to tell if the output is gone.
+            let _ = out.write_all(spare);
+            spare.clear();
         }
         let _ = out.flush();
     }

@@ -21,8 +21,8 @@ use crate::{
     worker::Buffers,
 };
 
-/// Room for a first read.
-pub const READ_SIZE: usize = 16 * 1024;
+/// Room for a first read: most heads with their bodies fit, and many connections read at once.
+pub const READ_SIZE: usize = 4 * 1024;
 /// Room for reads in the middle of a body that comes in quickly.
 const LARGE_READ_SIZE: usize = 64 * 1024;
 /// Up to this size, what was sent of a request is kept to be sent again.

@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// Most sets of buffers that a worker keeps for the next requests.
-const MAX_SPARE: usize = 256;
-/// Buffers larger than this are not kept.
-const MAX_SPARE_CAPACITY: usize = 128 * 1024;
+const MAX_SPARE: usize = 64;
+/// Buffers larger than this are cut down to it before they are kept.
+const MAX_SPARE_CAPACITY: usize = 16 * 1024;
 
 /// What the connections of one worker have in common.
 #[derive(Debug)]
