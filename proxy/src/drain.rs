@@ -11,17 +11,25 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::{Notify, futures::Notified},
+    sync::{
+        Mutex, Notify,
+        futures::Notified,
+        mpsc::{UnboundedReceiver, unbounded_channel},
+    },
     time::timeout,
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::limits::Connections;
 
@@ -59,8 +67,48 @@ impl Drain {
     }
 }
 
+/// The signals that end the process, received from the moment that this is made.
+///
+/// It has to be made before anything answers a health check: as process 1 of a container, one
+/// without a handler doesn't even die of SIGTERM. The runtime's own signals would come too late.
+#[derive(Debug)]
+pub struct StopSignals(UnboundedReceiver<&'static str>);
+
+impl StopSignals {
+    /// Installs the handlers.
+    pub fn install() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let (sender, receiver) = unbounded_channel();
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    let name = if signal == SIGTERM {
+                        "SIGTERM"
+                    } else {
+                        "SIGINT"
+                    };
+                    if sender.send(name).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self(receiver))
+    }
+
+    async fn recv(&mut self) -> &'static str {
+        match self.0.recv().await {
+            Some(name) => name,
+            // The thread is gone, which it never is; better to stay than to stop.
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Tells pingora when to end the process: after draining.
 pub struct DrainOnSignal {
+    /// What starts it.
+    pub signals: Mutex<StopSignals>,
     /// What to tell the workers.
     pub drain: Arc<Drain>,
     /// What to wait for.
@@ -72,23 +120,9 @@ pub struct DrainOnSignal {
 #[async_trait]
 impl ShutdownSignalWatch for DrainOnSignal {
     async fn recv(&self) -> ShutdownSignal {
-        if let Err(error) = self.run().await {
-            error!(%error, "signals can't be received; stopping");
-        }
-        ShutdownSignal::FastShutdown
-    }
-}
-
-impl DrainOnSignal {
-    async fn run(&self) -> io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let name = either(&mut terminate, &mut interrupt).await;
-        info!(
-            signal = name,
-            connections = self.connections.open(),
-            "draining"
-        );
+        let mut signals = self.signals.lock().await;
+        let signal = signals.recv().await;
+        info!(signal, connections = self.connections.open(), "draining");
         self.drain.start();
         tokio::select! {
             drained = timeout(self.limit, self.connections.none_left()) => if drained.is_ok() {
@@ -96,17 +130,10 @@ impl DrainOnSignal {
             } else {
                 warn!(cut = self.connections.open(), "drain timeout");
             },
-            name = either(&mut terminate, &mut interrupt) => {
-                warn!(signal = name, cut = self.connections.open(), "second signal");
+            signal = signals.recv() => {
+                warn!(signal, cut = self.connections.open(), "second signal");
             }
         }
-        Ok(())
-    }
-}
-
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+        ShutdownSignal::FastShutdown
     }
 }

@@ -4,12 +4,13 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
 use thiserror::Error;
+use tokio::sync::Mutex;
 use tracing::info;
 
 use crate::{
     admin::{Control, State},
     config::Settings,
-    drain::{Drain, DrainOnSignal},
+    drain::{Drain, DrainOnSignal, StopSignals},
     limits::{Connections, connections_that_fit},
     listener::{Acceptor, bind},
     log_sink::LogSink,
@@ -32,6 +33,9 @@ pub enum StartupError {
         /// What the system says.
         error: io::Error,
     },
+    /// Signals can't be received.
+    #[error("signals: {0}")]
+    Signals(io::Error),
     /// The system has no randomness.
     #[error("no randomness for request ids: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -46,6 +50,7 @@ pub struct Application {
 impl Application {
     /// Binds the sockets and assembles the parts. Nothing runs yet; connections wait.
     pub fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
+        let signals = StopSignals::install().map_err(StartupError::Signals)?;
         RequestId::init()?;
         let settings = Arc::new(settings);
         let upstream = Arc::new(Upstream::new(&settings));
@@ -107,6 +112,7 @@ impl Application {
             "listening"
         );
         let stop = DrainOnSignal {
+            signals: Mutex::new(signals),
             drain,
             connections,
             limit: settings.drain_timeout,

@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(scan(b"\x16\x03\x01"), Err(SyntaxError::StartLine));
         assert_eq!(scan(b" GET / HTTP/1.1"), Err(SyntaxError::StartLine));
         assert_eq!(
-            scan(&[b'A'; MAX_REQUEST_LINE + 1]),
+            scan(&vec![b'A'; MAX_REQUEST_LINE + 1]),
             Err(SyntaxError::TargetTooLong)
         );
     }
