@@ -6,4 +6,6 @@
 )]
 
 mod probe;
+mod stack;
 mod support;
+mod verify;

@@ -1,0 +1,148 @@
+//! A stack of the product's shape, made of busybox, brought up by `deploy` for one test.
+
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{busybox, probe_binary, run, unique, wait_until};
+
+/// proxy ─ public ─ api ─ private (internal) ─ store; all serve HTTP.
+const SHAPE: &str = "
+x-app: &app
+  image: IMAGE
+  init: true
+  labels: {dev.causeway.test: '1'}
+services:
+  proxy:
+    <<: *app
+    command: [httpd, -f, -p, '80', -h, /www]
+    ports: ['127.0.0.1:PORT:80']
+    networks: [public]
+    depends_on: [api]
+  api:
+    <<: *app
+    command: [httpd, -f, -p, '9090', -h, /www]
+    expose: ['9090']
+    networks: {public: {aliases: [flask-app]}, private: }
+    depends_on: [store]
+  store:
+    <<: *app
+    command: [httpd, -f, -p, '27017', -h, /www]
+    expose: ['27017']
+    networks: {private: {aliases: [mongo]}}
+networks:
+  public: {name: PROJECT-public}
+  private: {name: PROJECT-private, internal: true}
+";
+
+pub(crate) struct Stack {
+    dir: TempDir,
+    pub(crate) project: String,
+}
+
+impl Stack {
+    /// The product's shape, up and serving.
+    pub(crate) fn up() -> Self {
+        Self::of(SHAPE)
+    }
+
+    /// Any Compose file, in which IMAGE, PROJECT and PORT stand for the test's own.
+    pub(crate) fn of(compose: &str) -> Self {
+        let project = unique("stack").to_lowercase();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let dir = tempfile::Builder::new().prefix("cwnet-").tempdir().unwrap();
+        let compose = compose
+            .replace("IMAGE", busybox())
+            .replace("PROJECT", &project)
+            .replace("PORT", &port.to_string());
+        std::fs::write(dir.path().join("compose.yaml"), compose).unwrap();
+        let stack = Self { dir, project };
+        run(&mut stack.command(&["up", "--no-verify"]));
+        stack
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
+        command
+            .current_dir(self.dir.path())
+            .env("CAUSEWAY_PROBE_BINARY", probe_binary())
+            .args(["-p", &self.project])
+            .args(arguments);
+        command
+    }
+
+    /// A container's name.
+    pub(crate) fn container(&self, service: &str) -> String {
+        format!("{}-{service}-1", self.project)
+    }
+
+    pub(crate) fn network(&self, key: &str) -> String {
+        format!("{}-{key}", self.project)
+    }
+
+    /// `deploy verify --json`: its exit status and document.
+    pub(crate) fn verify(&self) -> (i32, Value) {
+        let output = self.command(&["--json", "verify"]).output().unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = stdout
+            .lines()
+            .find(|line| line.contains("\"event\":\"verify\""));
+        let document = line.unwrap_or_else(|| {
+            panic!(
+                "no document:\n{stdout}{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        });
+        (
+            output.status.code().unwrap(),
+            serde_json::from_str(document).unwrap(),
+        )
+    }
+
+    /// Waits until everything is as the file says: servers take a moment to listen.
+    pub(crate) fn assert_green(&self) {
+        wait_until("the stack is verified", || self.verify().0 == 0);
+    }
+
+    /// `verify` fails, and one of its sentences has all these parts.
+    pub(crate) fn assert_finds(&self, parts: &[&str]) {
+        let (code, document) = self.verify();
+        let findings: Vec<&str> = document["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it.as_str().unwrap())
+            .collect();
+        assert_eq!(code, 1, "{findings:#?}");
+        assert!(
+            findings
+                .iter()
+                .any(|finding| parts.iter().all(|part| finding.contains(part))),
+            "no sentence has {parts:?}: {findings:#?}"
+        );
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let label = format!("label=com.docker.compose.project={}", self.project);
+        for (list, remove) in [
+            (["ps", "--all"], &["rm", "--force", "--volumes"][..]),
+            (["network", "ls"], &["network", "rm"]),
+        ] {
+            let listed = Command::new("docker")
+                .args(list)
+                .args(["-q", "--filter", &label])
+                .output();
+            let ids = listed.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+            for id in ids.unwrap_or_default().lines() {
+                let _ = Command::new("docker").args(remove).arg(id).output();
+            }
+        }
+    }
+}
