@@ -126,6 +126,9 @@ pub struct Sandbox {
     pub exposed: Vec<String>,
     /// Ports that are forwarded from the host.
     pub published: Vec<Published>,
+    /// Ports that the container was created to publish. The engine forwards none of them while all
+    /// its networks are internal, and all of them from the moment that it is attached to another.
+    pub requested: Vec<Published>,
 }
 
 impl Sandbox {
@@ -221,7 +224,7 @@ pub struct Published {
     pub protocol: String,
     /// The host's address that it listens on.
     pub host_ip: Option<IpAddr>,
-    /// On the host.
+    /// On the host; 0 where the engine is to choose one.
     pub host_port: u16,
 }
 

@@ -322,6 +322,7 @@ fn sandbox(inspected: ContainerInspectResponse) -> Option<Sandbox> {
         listening: Vec::new(),
         exposed,
         published: published(settings.ports.unwrap_or_default()),
+        requested: published(host_config.port_bindings.unwrap_or_default()),
     })
 }
 
@@ -355,9 +356,10 @@ fn published(ports: PortMap) -> Vec<Published> {
         let (port, protocol) = target.split_once('/').unwrap_or((&target, "tcp"));
         let Ok(port) = port.parse() else { continue };
         for binding in bindings.unwrap_or_default() {
-            let Some(Ok(host_port)) = binding.host_port.map(|port| port.parse()) else {
-                continue;
-            };
+            let host_port = binding
+                .host_port
+                .and_then(|port| port.parse().ok())
+                .unwrap_or(0);
             published.push(Published {
                 port,
                 protocol: protocol.to_owned(),

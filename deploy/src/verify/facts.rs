@@ -150,13 +150,17 @@ fn publishes(service: &Service, topology: &Topology, sandbox: &Sandbox) -> Optio
     if !sandbox.is_up() {
         return None;
     }
-    let extra = sandbox.published.iter().find(|it| {
-        !expected.iter().any(|(target, published, protocol)| {
-            *target == it.port
-                && published.is_none_or(|port| port == it.host_port)
-                && *protocol == it.protocol
-        })
-    });
+    let extra = sandbox
+        .published
+        .iter()
+        .chain(&sandbox.requested)
+        .find(|it| {
+            !expected.iter().any(|(target, published, protocol)| {
+                *target == it.port
+                    && published.is_none_or(|port| port == it.host_port)
+                    && *protocol == it.protocol
+            })
+        });
     let missing = expected.iter().find(|(target, published, protocol)| {
         !actual.iter().any(|(port, host_port, actual)| {
             port == target && published.is_none_or(|it| it == *host_port) && actual == protocol
@@ -192,7 +196,11 @@ fn publishes(service: &Service, topology: &Topology, sandbox: &Sandbox) -> Optio
                 sandbox.container,
                 extra.port,
                 any(extra.host_ip).map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string()),
-                extra.host_port
+                if extra.host_port == 0 {
+                    "any".to_owned()
+                } else {
+                    extra.host_port.to_string()
+                }
             ),
         )),
         (None, Some(_)) => Err((
