@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod inspect;
 mod probe;
 mod stack;
 mod support;
