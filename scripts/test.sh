@@ -38,8 +38,13 @@ step "engine and base images"
 scripts/engine.sh
 images/ensure.sh
 
-step "unit and integration tests"
+step "build"
+make --no-print-directory tool
+export CAUSEWAY_PROBE_BINARY
+CAUSEWAY_PROBE_BINARY=$(realpath "$target/deploy")
 cargo nextest run --locked --workspace --no-run
+
+step "unit and integration tests"
 # One mongod for the tests that only need some mongod; those that stop one start their own.
 CAUSEWAY_MONGO_IMAGE=$(sed -n 's/^CAUSEWAY_MONGO_IMAGE=//p' .env 2>/dev/null | tail -n 1)
 export CAUSEWAY_MONGO_IMAGE=${CAUSEWAY_MONGO_IMAGE:-mongo:7.0.28}
@@ -47,6 +52,7 @@ mongo=$(docker run --detach --label dev.causeway.test=1 --publish 127.0.0.1::270
   "$CAUSEWAY_MONGO_IMAGE" mongod --quiet --wiredTigerCacheSizeGB 0.5)
 export TEST_MONGO_URI="mongodb://$(docker port "$mongo" 27017/tcp | head -n 1)"
 cargo nextest run --locked --workspace
+python3 -m unittest discover --start-directory bench/tests --top-level-directory bench
 
 step "end to end"
 cargo nextest run --locked --profile e2e -p deploy
