@@ -1,9 +1,10 @@
 //! The network model of a running stack, libnetwork's: networks, the containers' sandboxes, and
 //! the endpoints that join the two.
 //!
-//! [`observe`] asks the engine, a probe in every sandbox and one on the host; [`model`] is what is
-//! known then; the other files show it: as [`table`], [`mermaid`] or [`svg`].
+//! `engine` asks the Engine API, [`observe`] a probe in every sandbox and one on the host; [`model`]
+//! is what is known then; the other files show it: as [`table`], [`mermaid`] or [`svg`].
 
+mod engine;
 pub mod mermaid;
 pub mod model;
 pub mod observe;

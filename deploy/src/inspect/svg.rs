@@ -5,7 +5,6 @@
 use std::fmt::Write;
 
 use super::model::{Endpoint, Network, Sandbox, Topology};
-use crate::inspect::observe::uses_embedded_dns;
 
 const MARGIN: i32 = 28;
 const BOX: i32 = 268;
@@ -243,7 +242,7 @@ impl Picture<'_> {
                 .iter()
                 .map(ToString::to_string)
                 .collect();
-            let forwards = if uses_embedded_dns(resolver) && !sandbox.forwards_to.is_empty() {
+            let forwards = if resolver.is_embedded() && !sandbox.forwards_to.is_empty() {
                 format!(" → {}", sandbox.forwards_to.join(", "))
             } else {
                 String::new()

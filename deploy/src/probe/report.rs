@@ -118,6 +118,12 @@ pub struct Resolver {
 }
 
 impl Resolver {
+    /// Whether the engine's own server, 127.0.0.11, is the only one that is asked.
+    pub fn is_embedded(&self) -> bool {
+        let embedded = IpAddr::from([127, 0, 0, 11]);
+        !self.nameservers.is_empty() && self.nameservers.iter().all(|it| *it == embedded)
+    }
+
     /// Names with at least this many dots are first tried as they are (`options ndots:n`).
     pub fn ndots(&self) -> usize {
         let ndots = self

@@ -1,19 +1,19 @@
-//! What can be told without trying a link: containers, attachments, published ports, gateways,
-//! resolvers and subnets, as the file has them against as the engine and the kernel have them.
+//! What can be told without trying a link: containers, attachments, gateways, resolvers and subnets, as the file has them against as the engine and the kernel have them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::Check;
-use super::expect::{End, attachments, is_done};
-use super::judge::{HOST, overlap, stopped, unexpected_endpoint};
-use super::observe::{Observation, connection, fetched, metrics, unpublished};
+use super::cause::{overlap, stopped, unexpected_endpoint};
+use super::expect::{attachments, is_done};
+use super::judge::HOST;
+use super::observe::Observation;
+use super::ports::{published, publishes};
 use crate::compose::Project;
 use crate::compose::model::Service;
 use crate::inspect::Topology;
 use crate::inspect::model::{Network, Sandbox};
-use crate::inspect::observe::uses_embedded_dns;
-use crate::probe::report::{Reach, Resolver};
+use crate::probe::report::Resolver;
 
 /// All of them, the ones that explain most first.
 pub fn checks(project: &Project, seen: &Observation) -> Vec<Check> {
@@ -41,7 +41,7 @@ pub fn checks(project: &Project, seen: &Observation) -> Vec<Check> {
     checks
 }
 
-fn check(
+pub(super) fn check(
     (from, to, by): (&str, &str, &'static str),
     expected: impl Into<String>,
     result: Result<String, (String, String)>,
@@ -134,91 +134,6 @@ fn attached(project: &Project, topology: &Topology, sandbox: &Sandbox, checks: &
     ));
 }
 
-/// Nothing is forwarded from the host but what the file publishes.
-fn publishes(service: &Service, topology: &Topology, sandbox: &Sandbox) -> Option<Check> {
-    let any = |ip: Option<IpAddr>| ip.filter(|ip| !ip.is_unspecified());
-    let expected: BTreeSet<(u16, Option<u16>, String)> = service
-        .ports
-        .iter()
-        .map(|port| (port.target, port.published, port.protocol.to_string()))
-        .collect();
-    let actual: BTreeSet<(u16, u16, String)> = sandbox
-        .published
-        .iter()
-        .map(|it| (it.port, it.host_port, it.protocol.clone()))
-        .collect();
-    if !sandbox.is_up() {
-        return None;
-    }
-    let extra = sandbox
-        .published
-        .iter()
-        .chain(&sandbox.requested)
-        .find(|it| {
-            !expected.iter().any(|(target, published, protocol)| {
-                *target == it.port
-                    && published.is_none_or(|port| port == it.host_port)
-                    && *protocol == it.protocol
-            })
-        });
-    let missing = expected.iter().find(|(target, published, protocol)| {
-        !actual.iter().any(|(port, host_port, actual)| {
-            port == target && published.is_none_or(|it| it == *host_port) && actual == protocol
-        })
-    });
-    let list = |ports: Vec<String>| {
-        if ports.is_empty() {
-            "nothing".to_owned()
-        } else {
-            ports.join(", ")
-        }
-    };
-    let wanted = list(
-        expected
-            .iter()
-            .map(|(target, published, protocol)| match published {
-                Some(published) => format!("{published}->{target}/{protocol}"),
-                None => format!("any->{target}/{protocol}"),
-            })
-            .collect(),
-    );
-    let observed = list(
-        actual
-            .iter()
-            .map(|(target, published, protocol)| format!("{published}->{target}/{protocol}"))
-            .collect(),
-    );
-    let result = match (extra, missing) {
-        (Some(extra), _) => Err((
-            observed,
-            format!(
-                "{} was created with port {} published on {}:{}, which the file doesn't say",
-                sandbox.container,
-                extra.port,
-                any(extra.host_ip).map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string()),
-                if extra.host_port == 0 {
-                    "any".to_owned()
-                } else {
-                    extra.host_port.to_string()
-                }
-            ),
-        )),
-        (None, Some(_)) => Err((
-            observed,
-            format!(
-                "{} was created otherwise than the file says",
-                sandbox.container
-            ),
-        )),
-        (None, None) => Ok(observed),
-    };
-    Some(check(
-        (HOST, &sandbox.label(topology), "publish"),
-        wanted,
-        result,
-    ))
-}
-
 /// Names on user-defined networks are resolved by the engine's own server.
 fn resolver(topology: &Topology, sandbox: &Sandbox) -> Option<Check> {
     let resolver = sandbox.resolver.as_ref()?;
@@ -231,7 +146,7 @@ fn resolver(topology: &Topology, sandbox: &Sandbox) -> Option<Check> {
         return None;
     }
     let servers = servers(resolver);
-    let result = if uses_embedded_dns(resolver) {
+    let result = if resolver.is_embedded() {
         Ok(servers)
     } else {
         Err((
@@ -350,56 +265,4 @@ fn subnet(topology: &Topology, network: &Network) -> Option<Check> {
     };
     let to = format!("{} {}", network.name, subnets.join(" "));
     Some(check((HOST, &to, "subnet"), "on its bridge only", result))
-}
-
-/// Published ports take connections on the host, and don't lead to anybody's metrics.
-fn published(seen: &Observation, checks: &mut Vec<Check>) {
-    let Some(host) = seen.reports.get(&End::Host) else {
-        return;
-    };
-    for (name, target) in &seen.published {
-        let at = format!("{name} {}:{}", target.host, target.port);
-        let attempt =
-            connection(host, &target.host, target.port).and_then(|it| it.attempts.first());
-        if let Some(attempt) = attempt {
-            let saw = attempt.reach.as_str().to_owned();
-            let result = if attempt.reach == Reach::Reached {
-                Ok(saw)
-            } else {
-                let cause = "the engine's port forwarding is gone (docker-proxy and its DNAT rule): \
-                             `docker restart` the container";
-                Err((saw, cause.to_owned()))
-            };
-            checks.push(check((HOST, &at, "port"), "open", result));
-        }
-        let Some(through) = fetched(host, &metrics(target)) else {
-            continue;
-        };
-        let names = metric_names(&through.body);
-        let same = |inside: &&crate::probe::request::Target| {
-            let inside = fetched(host, &metrics(inside));
-            inside.is_some_and(|it| !names.is_empty() && metric_names(&it.body) == names)
-        };
-        let status = through
-            .status
-            .map_or("no answer".to_owned(), |status| status.to_string());
-        let result = match unpublished(&seen.topology).iter().find(same) {
-            Some(inside) if through.status == Some(200) => Err((
-                format!("the metrics of {}:{}", inside.host, inside.port),
-                format!("{name} forwards /metrics to an admin port"),
-            )),
-            _ => Ok(status),
-        };
-        checks.push(check(
-            (HOST, &at, "/metrics"),
-            "no admin port behind it",
-            result,
-        ));
-    }
-}
-
-/// The names that a Prometheus exposition declares.
-fn metric_names(body: &str) -> BTreeSet<&str> {
-    let declared = body.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    declared.filter_map(|rest| rest.split(' ').next()).collect()
 }

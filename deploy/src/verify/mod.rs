@@ -2,10 +2,11 @@
 //! whole way.
 //!
 //! [`expect`] derives from the file what must be possible and what must not; [`observe`] asks a
-//! probe in every sandbox and one on the host; [`judge`] compares the two and looks for the likely
-//! cause of each difference; [`facts`] compares what the engine and the kernel say of networks,
-//! ports and resolvers; [`journey`] sends a marked request; [`matrix`] shows it all.
+//! probe in every sandbox and one on the host; [`judge`] compares the two, and `cause` looks for the likely
+//! cause of each difference; [`facts`] compares what the engine and the kernel say of networks
+//! and resolvers, `ports` what is published; `journey` sends a marked request; `matrix` shows it all.
 
+mod cause;
 mod database;
 pub mod expect;
 pub mod facts;
@@ -13,6 +14,7 @@ mod journey;
 pub mod judge;
 mod matrix;
 pub mod observe;
+mod ports;
 mod request;
 
 use std::net::IpAddr;

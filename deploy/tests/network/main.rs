@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod docs;
 mod inspect;
 mod probe;
 mod stack;
