@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use deploy::probe::image::Image;
@@ -10,7 +11,7 @@ use deploy::probe::request::{Resource, Target};
 use deploy::probe::run::{Place, many, one};
 use deploy::probe::{Report, Request};
 
-use crate::support::{Things, docker, engine, probe_binary};
+use crate::support::{Things, docker, engine, probe_binary, wait_until};
 
 fn target(host: &str, port: u16) -> Target {
     Target {
@@ -174,17 +175,24 @@ async fn a_sandbox_and_the_host_are_reported_as_they_are() {
     assert!(in_web.fetched[0].body.contains("404"));
     assert_eq!(in_web.fetched[1].error.as_deref(), Some("ECONNREFUSED"));
 
-    // Nothing stays behind.
-    let left = docker(&[
-        "ps",
-        "-a",
-        "-q",
-        "--filter",
-        "label=dev.causeway.probe",
-        "--filter",
-        "status=exited",
-    ]);
-    assert_eq!(left, "");
+    // Nothing stays behind; the engine removes what has ended.
+    wait_until("no probe is left in the sandbox", || {
+        let probes = docker(&[
+            "ps",
+            "--all",
+            "--quiet",
+            "--filter",
+            "label=dev.causeway.probe",
+        ]);
+        let modes = probes.lines().map(|probe| {
+            let format = "{{.HostConfig.NetworkMode}}";
+            let asked = Command::new("docker")
+                .args(["inspect", "--format", format, probe])
+                .output();
+            String::from_utf8_lossy(&asked.unwrap().stdout).into_owned()
+        });
+        !modes.into_iter().any(|mode| mode.contains(&web))
+    });
 }
 
 #[tokio::test]
