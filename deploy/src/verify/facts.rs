@@ -155,7 +155,7 @@ fn resolver(topology: &Topology, sandbox: &Sandbox) -> Option<Check> {
         ))
     };
     Some(check(
-        (&sandbox.label(topology), "dns", "resolver"),
+        ("engine", &sandbox.label(topology), "resolver"),
         "127.0.0.11",
         result,
     ))
