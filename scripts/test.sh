@@ -22,7 +22,7 @@ trap cleanup EXIT
 step packages
 scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev cmake=cmake pkg-config=pkg-config \
   python3=python3 busybox=busybox-static docker-registry=docker-registry docker-compose=docker-compose \
-  git=git
+  git=git curl=curl ip=iproute2 iptables=iptables nsenter=util-linux strip=binutils
 python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages.sh /nonexistent=python3-venv
 if ! cargo nextest --version >/dev/null 2>&1; then
   echo "installing cargo-nextest into $target/tools (a few minutes, once)"
