@@ -50,6 +50,7 @@ CAUSEWAY_MONGO_IMAGE=$(sed -n 's/^CAUSEWAY_MONGO_IMAGE=//p' .env 2>/dev/null | t
 export CAUSEWAY_MONGO_IMAGE=${CAUSEWAY_MONGO_IMAGE:-mongo:7.0.28}
 mongo=$(docker run --detach --label dev.causeway.test=1 --publish 127.0.0.1::27017 \
   "$CAUSEWAY_MONGO_IMAGE" mongod --quiet --wiredTigerCacheSizeGB 0.5)
+timeout 120 bash -c "until docker exec $mongo mongosh --quiet --eval 'db.runCommand({ping: 1})' >/dev/null 2>&1; do :; done"
 export TEST_MONGO_URI="mongodb://$(docker port "$mongo" 27017/tcp | head -n 1)"
 cargo nextest run --locked --workspace
 python3 -m unittest discover --start-directory bench/tests --top-level-directory bench
