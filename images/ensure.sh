@@ -8,6 +8,8 @@
 #   images/ensure.sh --clean    remove the assembled images and forget them
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
+# Under make, cargo and rustc would look for a job server that isn't theirs.
+unset MAKEFLAGS
 
 official_rust=rust:1.95.0-trixie
 official_mongo=mongo:7.0.28
@@ -49,11 +51,7 @@ as_root() { [ "$(id -u)" = 0 ] || fail "assembling base images needs root (deboo
 assemble_debian() {
   have "$local_debian" && return
   as_root
-  if ! command -v debootstrap >/dev/null; then
-    command -v apt-get >/dev/null || fail "debootstrap is missing: install it with this system's package manager"
-    say "installing debootstrap"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap >/dev/null
-  fi
+  scripts/packages.sh debootstrap=debootstrap
   say "assembling $local_debian (debootstrap, about half a minute)"
   local root=$scratch/debian log=$scratch/debian.log
   debootstrap --variant=minbase --include=ca-certificates trixie "$root" >"$log" 2>&1 \

@@ -24,5 +24,10 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 echo "packages: installing ${missing[*]}"
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "packages: error: apt could not install ${missing[*]}; its last lines are above" >&2
+  exit 1
+fi
