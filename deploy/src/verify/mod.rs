@@ -33,7 +33,7 @@ use observe::Observation;
 
 /// For each single question; an answer on one machine takes far less.
 const TIMEOUT_MS: u64 = 1_000;
-/// For the second try, when something didn't answer: a busy machine is no broken network.
+/// For the second look: a busy machine is no broken network.
 const PATIENT_TIMEOUT_MS: u64 = 3_000;
 
 /// One thing that was looked at beside the links between containers.
@@ -194,10 +194,11 @@ pub async fn verify(engine: &Engine, project: &Project) -> Result<Verification> 
     })
 }
 
-/// Looks a second time, with more patience, where something didn't answer.
+/// Looks a second time, with more patience, where something may have been passing. What isn't as
+/// drawn both times is a failure.
 async fn observe_patiently(engine: &Engine, project: &Project) -> Result<Observation> {
     let seen = observe::observe(engine, project, TIMEOUT_MS).await?;
-    if !judge::links(&seen).iter().any(Link::may_be_slowness) {
+    if !judge::links(&seen).iter().any(Link::deserves_a_second_look) {
         return Ok(seen);
     }
     observe::observe(engine, project, PATIENT_TIMEOUT_MS).await
