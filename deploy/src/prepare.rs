@@ -3,13 +3,12 @@
 //! [`rollout`](crate::rollout).
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
-use bollard::query_parameters::ListNetworksOptions;
 use futures_util::future::try_join_all;
 
 use crate::compose::Project;
 use crate::compose::model;
 use crate::engine::Engine;
-use crate::error::{EngineContext, Error, Result};
+use crate::error::{EngineContext, Result};
 use crate::image::{self, Need};
 use crate::labels;
 use crate::output::Output;
@@ -164,33 +163,11 @@ async fn create_network(
         )),
         ..NetworkCreateRequest::default()
     };
-    let docker = engine.docker();
-    let created = docker
+    engine
+        .docker()
         .create_network(request)
         .await
         .doing(|| format!("create network {}", network.name))?;
-    // The engine lets two networks bear one name (Engine API, `CheckDuplicate` is best effort),
-    // and then neither can be used by it: two runs at the same moment must not leave such a pair.
-    let present = docker
-        .list_networks(None::<ListNetworksOptions>)
-        .await
-        .doing(|| "list networks".into())?;
-    let twins = present
-        .iter()
-        .filter(|it| it.name.as_deref() == Some(network.name.as_str()));
-    if twins.count() > 1 {
-        docker
-            .remove_network(&created.id)
-            .await
-            .doing(|| format!("remove the second network {}", network.name))?;
-        return Err(Error::failed(
-            format!(
-                "network {} was created by somebody else at the same moment",
-                network.name
-            ),
-            "wait until the other run is done, then run `deploy up` again",
-        ));
-    }
     task.done("created");
     Ok(())
 }
