@@ -1,16 +1,4 @@
-//! The product as a newcomer meets it: a fresh checkout, `make deploy`, a request, a load run,
-//! `make deploy` again, `make down`, and the same file under Docker's own Compose.
-//!
-//! One test, because its steps are one story on one engine, and because the stack's networks bear
-//! fixed names. It runs as project `causeway-e2e` on a port of its own, so that neither the
-//! data nor the secrets of a stack of yours are touched; a running stack holds the network names,
-//! and then the test says so instead of starting.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step fails the test"
-)]
+//! A checkout of this repository, the stack that is deployed from it, and what to ask of it.
 
 use std::{
     fs,
@@ -18,126 +6,26 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-const PROJECT: &str = "causeway-e2e";
+/// The project that every end-to-end test runs as.
+pub(crate) const PROJECT: &str = "causeway-e2e";
 
-#[test]
-fn deploy_use_redeploy_and_take_down() {
-    let stack = Stack::fresh_checkout();
-
-    let first = stack.make(&["deploy"]);
-    assert!(
-        first.contains(&stack.url()),
-        "the deploy ends with the URL:\n{first}"
-    );
-
-    // The request that shows it works, and its document in the database.
-    let (status, body) = stack.request("GET", "/?a=b", "");
-    assert_eq!(status, 200, "{body}");
-    let id = body
-        .strip_prefix("Request information stored successfully: ")
-        .unwrap_or_else(|| panic!("unexpected body: {body}"))
-        .trim_end();
-    assert!(
-        id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        "{id}"
-    );
-    let document = stack.find_document(id);
-    assert!(
-        document.contains(&format!("{}/?a=b", stack.url())),
-        "the document bears the request's URL: {document}"
-    );
-
-    let load = stack.make(&[
-        "load",
-        "CONNECTIONS=64",
-        "DURATION=5s",
-        "METHOD=POST",
-        "BODY=hello",
-    ]);
-    let statuses: Vec<&str> = load
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with('['))
-        .collect();
-    assert!(
-        statuses.iter().any(|line| line.starts_with("[200] "))
-            && statuses
-                .iter()
-                .all(|line| line.starts_with("[200] ") || line.contains("deadline")),
-        "every response of the load run is 200:\n{load}"
-    );
-
-    // Nothing changed: the same containers, in seconds.
-    let before = stack.container_ids();
-    assert_eq!(before.lines().count(), 3, "{before}");
-    let started = Instant::now();
-    let second = stack.make(&["deploy"]);
-    assert!(second.to_lowercase().contains("no changes"), "{second}");
-    assert!(
-        started.elapsed() < Duration::from_secs(60),
-        "took {:?}",
-        started.elapsed()
-    );
-    assert_eq!(stack.container_ids(), before);
-
-    // Down leaves the volume; the next deploy finds the data in it.
-    stack.make(&["down"]);
-    assert_eq!(stack.container_ids(), "");
-    assert_eq!(
-        stack.docker(&["network", "ls", "-q", "--filter", &label_filter()]),
-        ""
-    );
-    assert_eq!(
-        stack
-            .docker(&["volume", "ls", "-q", "--filter", &label_filter()])
-            .trim(),
-        format!("{PROJECT}_mongo-data")
-    );
-    stack.make(&["deploy"]);
-    assert!(
-        stack.find_document(id).contains(id),
-        "data survives down and deploy"
-    );
-    stack.deploy(&["down", "--volumes"]);
-    assert_eq!(
-        stack.docker(&["volume", "ls", "-q", "--filter", &label_filter()]),
-        ""
-    );
-
-    // Docker's own Compose takes the same file.
-    stack.compose(&["config", "--quiet"]);
-    stack.compose(&["up", "--detach", "--no-build"]);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let (status, body) = stack.request("GET", "/", "");
-        if status == 200 {
-            break;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "under docker-compose: {status} {body}"
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    stack.compose(&["down", "--volumes"]);
-}
-
-fn label_filter() -> String {
+/// Selects what the tests' project owns, for `docker … --filter`.
+pub(crate) fn label_filter() -> String {
     format!("label=com.docker.compose.project={PROJECT}")
 }
 
 /// A fresh checkout of this repository and the stack that it deploys; both are gone on drop.
-struct Stack {
+pub(crate) struct Stack {
     checkout: tempfile::TempDir,
     target: PathBuf,
     port: u16,
 }
 
 impl Stack {
-    fn fresh_checkout() -> Self {
+    pub(crate) fn fresh_checkout() -> Self {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let held = run(Command::new("docker").args(["network", "ls", "--format", "{{.Name}}"]));
         for network in ["public-net-1", "private-net-1"] {
@@ -183,11 +71,11 @@ impl Stack {
         }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.checkout.path())
@@ -200,14 +88,14 @@ impl Stack {
         command
     }
 
-    fn make(&self, arguments: &[&str]) -> String {
+    pub(crate) fn make(&self, arguments: &[&str]) -> String {
         run(self
             .command("make")
             .args(arguments)
             .arg(format!("PROJECT={PROJECT}")))
     }
 
-    fn deploy(&self, arguments: &[&str]) -> String {
+    pub(crate) fn deploy(&self, arguments: &[&str]) -> String {
         let binary = self.target.join("deploy");
         run(self
             .command(binary.to_str().unwrap())
@@ -215,18 +103,18 @@ impl Stack {
             .args(arguments))
     }
 
-    fn compose(&self, arguments: &[&str]) -> String {
+    pub(crate) fn compose(&self, arguments: &[&str]) -> String {
         run(self
             .command("docker-compose")
             .args(["-p", PROJECT])
             .args(arguments))
     }
 
-    fn docker(&self, arguments: &[&str]) -> String {
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
         run(self.command("docker").args(arguments))
     }
 
-    fn container_ids(&self) -> String {
+    pub(crate) fn container_ids(&self) -> String {
         self.docker(&[
             "ps",
             "--all",
@@ -238,7 +126,7 @@ impl Stack {
     }
 
     /// Sends one HTTP/1.0 request to the published port; the status is 0 where nothing answers.
-    fn request(&self, method: &str, target: &str, body: &str) -> (u16, String) {
+    pub(crate) fn request(&self, method: &str, target: &str, body: &str) -> (u16, String) {
         let mut response = String::new();
         let sent = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
             stream.set_read_timeout(Some(Duration::from_secs(15)))?;
@@ -264,7 +152,7 @@ impl Stack {
 
     /// The stored document as the mongo shell prints it, read with the root user's credentials
     /// from inside the container.
-    fn find_document(&self, id: &str) -> String {
+    pub(crate) fn find_document(&self, id: &str) -> String {
         let script = format!(
             "const path = '/run/secrets/mongo_root_password';
              const text = typeof cat === 'function' ? cat(path) : require('fs').readFileSync(path, 'utf8');
@@ -324,7 +212,7 @@ impl Drop for Stack {
 }
 
 /// Runs a command to its end and returns what it printed; panics with all of it if it failed.
-fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -1,0 +1,15 @@
+//! The product as its users meet it: a fresh checkout, `make deploy`, and the real stack.
+//!
+//! The stack's networks bear fixed names, so one test at a time has the engine: the `e2e` profile
+//! of nextest sees to that. Each runs as project `causeway-e2e` on a port of its own, so that
+//! neither the data nor the secrets of a stack of yours are touched; a running stack holds the
+//! network names, and then the tests say so instead of starting.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed step fails the test"
+)]
+
+mod stack;
+mod story;
