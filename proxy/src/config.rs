@@ -17,6 +17,8 @@ use config::{Config, Environment, File, FileFormat, Map, Source, Value};
 use ipnet::IpNet;
 use thiserror::Error;
 
+use crate::upstream_token::UpstreamToken;
+
 /// What every environment variable of ours starts with.
 pub const PREFIX: &str = "PROXY_";
 
@@ -46,6 +48,13 @@ pub const KEYS: &[Key] = &[
         "upstream",
         "flask-app:9090",
         "host:port to forward to; every A/AAAA record is a backend",
+    ),
+    key(
+        "upstream_token_file",
+        "",
+        "file whose first line goes to the upstream as X-Proxy-Token; set it only where the \
+         upstream answers a repeated X-Request-Id without acting twice: every method is retried \
+         then",
     ),
     key(
         "admin_listen",
@@ -113,6 +122,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where requests go.
     pub upstream: UpstreamName,
+    /// What tells the upstream that requests are from us, if anything does.
+    pub upstream_token: Option<UpstreamToken>,
     /// Where health and metrics are served.
     pub admin_listen: SocketAddr,
     /// Number of worker threads.
@@ -181,6 +192,18 @@ pub enum ConfigError {
         /// What is allowed.
         expected: &'static str,
     },
+    /// A file that a key names and that can't be used.
+    #[error("{place}: {key} = {path:?}: {reason}")]
+    BadFile {
+        /// Where it was given.
+        place: String,
+        /// The key as it was given.
+        key: String,
+        /// The file's path.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The parts can't be merged.
     #[error("settings: {0}")]
     Merge(#[from] config::ConfigError),
@@ -234,6 +257,7 @@ impl Settings {
         Ok(Self {
             listen: values.parse("listen", "an address and port such as 0.0.0.0:80")?,
             upstream: values.parse("upstream", "host:port such as flask-app:9090")?,
+            upstream_token: values.token("upstream_token_file")?,
             admin_listen: values
                 .parse("admin_listen", "an address and port such as 0.0.0.0:9180")?,
             workers: values.workers()?,
@@ -361,6 +385,24 @@ impl Values {
             .collect()
     }
 
+    fn token(&self, name: &str) -> Result<Option<UpstreamToken>, ConfigError> {
+        let path = self.text(name);
+        if path.is_empty() {
+            return Ok(None);
+        }
+        UpstreamToken::read(Path::new(path))
+            .map(Some)
+            .map_err(|reason| {
+                let (place, key) = self.origin(name);
+                ConfigError::BadFile {
+                    place,
+                    key,
+                    path: path.to_owned(),
+                    reason,
+                }
+            })
+    }
+
     fn switch(&self, name: &str) -> Result<bool, ConfigError> {
         match self.text(name) {
             "on" => Ok(true),
@@ -456,6 +498,7 @@ mod tests {
             ("PROXY_UPSTREAM", "http://a:80", "host:port"),
             ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,x", "CIDRs"),
             ("PROXY_MAX_CONNECTIONS", "", "a number"),
+            ("PROXY_UPSTREAM_TOKEN_FILE", "/no/such/file", "No such file"),
         ] {
             let error = load(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

@@ -145,6 +145,7 @@ impl Connection {
                     peer: &self.peer,
                     trusted: self.trusted,
                     upstream: &worker.upstream.name,
+                    token: worker.settings.upstream_token.as_ref(),
                 };
                 buffers.to_upstream.clear();
                 let head = &buffers.client_in[..head_len];

@@ -113,8 +113,9 @@ struct ResponseHead {
 /// How waiting for a response ended without one.
 #[derive(Debug, Clone, Copy)]
 enum Interruption {
-    /// The backend closed the connection before the first byte of a response.
-    ClosedEarly,
+    /// The connection broke before the head of the final response was complete: the client has
+    /// got nothing of it.
+    Broken,
     /// Anything else.
     Failed(Failure),
 }
@@ -197,12 +198,13 @@ impl<'c> Exchange<'c> {
             match self.response(&mut connection, started).await {
                 Ok(head) => return Ok(self.respond(connection, head).await),
                 Err(Interruption::Failed(failure)) => return Err(failure),
-                Err(Interruption::ClosedEarly) => {
-                    let method = self.request.method;
-                    if !retry::is_safe(method, &self.upload) || !self.upload.rewind() {
+                Err(Interruption::Broken) => {
+                    let deduplicates = self.worker.settings.upstream_token.is_some();
+                    let safe = retry::is_safe(self.request.method, deduplicates, &self.upload);
+                    if !safe || !self.upload.rewind() {
                         return Err(Failure::Broken);
                     }
-                    attempts.failed(&connection).ok_or(Failure::Broken)?;
+                    attempts.broke(&connection).ok_or(Failure::Broken)?;
                     self.report.retries += 1;
                 }
             }
@@ -509,12 +511,7 @@ fn poll_head(
         }
         match ready!(poll_read_more(upstream, cx, upstream_in, 0)) {
             Ok(1..) => *moved = true,
-            Ok(0) | Err(_) if upstream_in.is_empty() => {
-                return Poll::Ready(Err(Interruption::ClosedEarly));
-            }
-            Ok(0) | Err(_) => {
-                return Poll::Ready(Err(Interruption::Failed(Failure::Broken)));
-            }
+            Ok(0) | Err(_) => return Poll::Ready(Err(Interruption::Broken)),
         }
     }
 }

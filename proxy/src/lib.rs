@@ -34,5 +34,6 @@ pub mod startup;
 pub mod telemetry;
 pub mod tunnel;
 pub mod upstream;
+pub mod upstream_token;
 pub mod watchdog;
 pub mod worker;

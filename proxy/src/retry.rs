@@ -1,11 +1,14 @@
 //! Getting a connection for a request, and deciding whether to try again.
 //!
 //! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once.
-//! - A connection that breaks before the first byte of a response leaves it open whether the
-//!   request was carried out. It is sent again only if nothing was sent the first time, or if
-//!   carrying it out twice is the same as once (RFC 9110 §9.2.2), and if all that was sent is
-//!   still at hand.
-//! - After the first byte of a response, or a timeout, nothing is repeated.
+//! - A connection that breaks before the response's head is complete leaves it open whether the
+//!   request was carried out. It is sent again only if carrying it out twice is the same as once:
+//!   nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
+//!   upstream knows a request by its id, which stays the same (see [`crate::upstream_token`]). And
+//!   only if all that was sent is still at hand.
+//! - It is sent again once, to another backend if there is one: a request that breaks its backends
+//!   mustn't get to all of them. An idle connection that turns out to be stale doesn't count.
+//! - After the head of a response, or a timeout, nothing is repeated.
 
 use std::{io, sync::Arc};
 
@@ -23,13 +26,19 @@ use crate::{
 
 /// Most attempts for one request.
 const MAX_ATTEMPTS: u32 = 4;
+/// Most new connections that may break under one request: the first one's, and the repetition's.
+const MAX_BROKEN: usize = 2;
 
 /// What has been tried for one request.
 #[derive(Debug, Default)]
 pub struct Attempts {
     failed: u32,
-    /// Backends not to try again.
-    tried: Vec<Arc<Backend>>,
+    /// Backends that couldn't be connected to: not to be tried again.
+    unreachable: Vec<Arc<Backend>>,
+    /// Backends whose connections broke: to be tried again only for lack of others.
+    suspect: Vec<Arc<Backend>>,
+    /// How many of those connections were new.
+    broken: usize,
     /// Whether idle connections have turned out to be stale.
     stale: bool,
     /// Why the last attempt failed.
@@ -38,14 +47,21 @@ pub struct Attempts {
 
 impl Attempts {
     /// Notes that `connection` broke. `None` if there have been enough attempts.
-    pub fn failed(&mut self, connection: &UpstreamConnection) -> Option<()> {
+    pub fn broke(&mut self, connection: &UpstreamConnection) -> Option<()> {
+        self.suspect.push(Arc::clone(connection.lease.backend()));
         if connection.reused {
-            // Says nothing about the backend: it may close what is idle.
+            // The backend may only have closed what was idle.
             self.stale = true;
         } else {
-            self.tried.push(Arc::clone(connection.lease.backend()));
+            self.broken += 1;
         }
         self.note(Failure::Broken)
+            .filter(|()| self.broken < MAX_BROKEN)
+    }
+
+    fn unreachable(&mut self, backend: &Arc<Backend>, failure: Failure) -> Option<()> {
+        self.unreachable.push(Arc::clone(backend));
+        self.note(failure)
     }
 
     fn note(&mut self, failure: Failure) -> Option<()> {
@@ -55,9 +71,10 @@ impl Attempts {
     }
 }
 
-/// Whether a request whose connection broke before the first byte of a response may be repeated.
-pub const fn is_safe(method: Method, upload: &Upload) -> bool {
-    upload.nothing_sent() || method.is_idempotent()
+/// Whether a request whose connection broke may be repeated, to an upstream that `deduplicates`
+/// requests by their ids or doesn't.
+pub const fn is_safe(method: Method, deduplicates: bool, upload: &Upload) -> bool {
+    deduplicates || upload.nothing_sent() || method.is_idempotent()
 }
 
 /// A connection to the backend that should get the request.
@@ -68,7 +85,10 @@ pub async fn connect(
     report: &mut Report,
 ) -> Result<UpstreamConnection, Failure> {
     loop {
-        let Some(lease) = worker.upstream.choose(&attempts.tried) else {
+        let Some(lease) = worker
+            .upstream
+            .choose(&attempts.unreachable, &attempts.suspect)
+        else {
             worker.upstream.resolve_soon();
             return Err(attempts.last.unwrap_or(Failure::NoBackend));
         };
@@ -92,8 +112,9 @@ pub async fn connect(
             }
             Err(failure) => {
                 worker.upstream.resolve_soon();
-                attempts.tried.push(Arc::clone(lease.backend()));
-                attempts.note(failure).ok_or(failure)?;
+                attempts
+                    .unreachable(lease.backend(), failure)
+                    .ok_or(failure)?;
                 report.retries += 1;
             }
         }

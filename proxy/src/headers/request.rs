@@ -14,6 +14,7 @@ use crate::{
         head::{MAX_FIELDS, RequestLine, parse_request},
     },
     request_id::RequestId,
+    upstream_token::UpstreamToken,
 };
 
 /// Longest id that is taken over from a client.
@@ -28,6 +29,8 @@ pub struct Origin<'a> {
     pub trusted: bool,
     /// Stands in for `Host` where HTTP/1.0 clients send none.
     pub upstream: &'a UpstreamName,
+    /// What tells the upstream that the request is from us.
+    pub token: Option<&'a UpstreamToken>,
 }
 
 /// What the rest of an exchange needs to know of a request.
@@ -135,6 +138,9 @@ pub fn rewrite(
     push_connection(out, facts, &survey, fields);
     push_forwarding(out, fields, origin, host.unwrap_or_default());
     push_field(out, "X-Request-Id", id.as_bytes());
+    if let Some(token) = origin.token {
+        out.extend_from_slice(token.field_line());
+    }
     if let Some(theirs) = survey.correlation_id {
         push_field(out, "X-Correlation-Id", theirs);
     }
@@ -384,6 +390,7 @@ mod tests {
             peer,
             trusted,
             upstream: &upstream,
+            token: None,
         };
         let id = RequestId::mint(std::time::UNIX_EPOCH);
         let mut out = Vec::new();

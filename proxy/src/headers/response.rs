@@ -119,6 +119,7 @@ const fn passes(field: Field, facts: &ResponseFacts) -> bool {
         | Field::Te
         | Field::TransferEncoding
         | Field::Upgrade
+        | Field::XProxyToken
         | Field::XRequestId => false,
         Field::Trailer => matches!(facts.reframe, Reframe::Chunked),
         _ => true,

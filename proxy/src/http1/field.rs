@@ -42,6 +42,8 @@ pub enum Field {
     XForwardedOther,
     /// `X-Forwarded-Proto`
     XForwardedProto,
+    /// `X-Proxy-Token`: a secret between the proxy and its upstream, never anybody else's.
+    XProxyToken,
     /// `X-Real-IP`
     XRealIp,
     /// `X-Request-Id`
@@ -66,6 +68,7 @@ impl Field {
             10 if is("user-agent") => Self::UserAgent,
             10 if is("keep-alive") => Self::HopByHop,
             12 if is("x-request-id") => Self::XRequestId,
+            13 if is("x-proxy-token") => Self::XProxyToken,
             14 if is("content-length") => Self::ContentLength,
             14 if is("http2-settings") => Self::HopByHop,
             15 if is("x-forwarded-for") => Self::XForwardedFor,

@@ -36,25 +36,32 @@ impl Drop for Lease {
 static TURN: AtomicUsize = AtomicUsize::new(0);
 
 impl Upstream {
-    /// Claims a backend that isn't among `tried`.
+    /// Claims a backend that isn't among `unreachable`.
     ///
-    /// Ejected ones are taken when all are ejected: a certain 502 helps nobody, and the attempt
-    /// may succeed.
-    pub fn choose(&self, tried: &[Arc<Backend>]) -> Option<Lease> {
+    /// Ejected and `suspect` ones are taken when there is no other: a certain 502 helps nobody, and
+    /// the attempt may succeed.
+    pub fn choose(&self, unreachable: &[Arc<Backend>], suspect: &[Arc<Backend>]) -> Option<Lease> {
         let backends = self.backends.load();
         if let [only] = backends.as_slice() {
-            let fresh = tried.iter().all(|backend| !Arc::ptr_eq(backend, only));
-            return fresh.then(|| Lease::new(Arc::clone(only)));
+            let usable = !contains(unreachable, only);
+            return usable.then(|| Lease::new(Arc::clone(only)));
         }
         let turn = TURN.fetch_add(1, Relaxed) % backends.len().max(1);
         let (before, after) = backends.split_at(turn);
         after
             .iter()
             .chain(before)
-            .filter(|candidate| tried.iter().all(|backend| !Arc::ptr_eq(backend, candidate)))
-            .min_by_key(|backend| (backend.is_ejected(), backend.outstanding()))
+            .filter(|candidate| !contains(unreachable, candidate))
+            .min_by_key(|backend| {
+                let (ejected, suspected) = (backend.is_ejected(), contains(suspect, backend));
+                (ejected, suspected, backend.outstanding())
+            })
             .map(|backend| Lease::new(Arc::clone(backend)))
     }
+}
+
+fn contains(backends: &[Arc<Backend>], wanted: &Arc<Backend>) -> bool {
+    backends.iter().any(|backend| Arc::ptr_eq(backend, wanted))
 }
 
 #[cfg(test)]
@@ -74,7 +81,9 @@ mod tests {
     #[test]
     fn requests_in_flight_spread_evenly() {
         let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1", "[::1]:1"]);
-        let leases: Vec<_> = (0..30).map(|_| upstream.choose(&[]).unwrap()).collect();
+        let leases: Vec<_> = (0..30)
+            .map(|_| upstream.choose(&[], &[]).unwrap())
+            .collect();
         assert!(
             upstream
                 .backends()
@@ -95,7 +104,7 @@ mod tests {
         let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
         let mut counts = HashMap::new();
         for _ in 0..10 {
-            let lease = upstream.choose(&[]).unwrap();
+            let lease = upstream.choose(&[], &[]).unwrap();
             *counts.entry(lease.backend().address).or_insert(0) += 1;
         }
         assert!(counts.values().all(|count| *count == 5), "{counts:?}");
@@ -106,18 +115,35 @@ mod tests {
         let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
         let backends = upstream.backends();
         backends[0].connect_failed(&"refused");
-        let leases: Vec<_> = (0..4).map(|_| upstream.choose(&[]).unwrap()).collect();
+        let leases: Vec<_> = (0..4).map(|_| upstream.choose(&[], &[]).unwrap()).collect();
         assert!(
             leases
                 .iter()
                 .all(|lease| Arc::ptr_eq(lease.backend(), &backends[1]))
         );
-        let last = upstream.choose(&[Arc::clone(&backends[1])]).unwrap();
+        let last = upstream.choose(&[Arc::clone(&backends[1])], &[]).unwrap();
         assert!(Arc::ptr_eq(last.backend(), &backends[0]));
-        assert!(upstream.choose(&backends).is_none());
+        assert!(upstream.choose(&backends, &[]).is_none());
         backends[0].connected();
-        let next = upstream.choose(&[]).unwrap();
+        let next = upstream.choose(&[], &[]).unwrap();
         assert!(Arc::ptr_eq(next.backend(), &backends[0]));
+    }
+
+    #[test]
+    fn suspects_are_taken_for_lack_of_others() {
+        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let backends = upstream.backends();
+        let suspect = [Arc::clone(&backends[0])];
+        let leases: Vec<_> = (0..4)
+            .map(|_| upstream.choose(&[], &suspect).unwrap())
+            .collect();
+        assert!(
+            leases
+                .iter()
+                .all(|lease| Arc::ptr_eq(lease.backend(), &backends[1]))
+        );
+        let last = upstream.choose(&[Arc::clone(&backends[1])], &suspect);
+        assert!(Arc::ptr_eq(last.unwrap().backend(), &backends[0]));
     }
 
     #[test]
@@ -133,6 +159,6 @@ mod tests {
         assert!(Arc::ptr_eq(&before[0], &after[0]) && after[0].is_ejected());
         assert!(before[1].is_retired() && !after[1].is_ejected());
         upstream.set_addresses(&[]);
-        assert!(upstream.choose(&[]).is_none() && !upstream.is_available());
+        assert!(upstream.choose(&[], &[]).is_none() && !upstream.is_available());
     }
 }

@@ -200,6 +200,29 @@ fn an_idempotent_request_is_sent_again() {
     }
 }
 
+/// One of two dies with requests in its hands: the other one gets them at once. Its address may be
+/// gone with it, so that a new connection would only hang.
+#[test]
+fn what_a_dead_address_had_goes_to_the_other() {
+    let addresses = addresses(2);
+    let (dies, _gate) = gated(addresses[0]);
+    let lives = named(addresses[1]);
+    let (proxy, _names) = proxy_before(&addresses);
+    let mut clients = Vec::new();
+    until("a request at each address", || {
+        let mut client = proxy.client();
+        client.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+        clients.push(client);
+        thread::sleep(Duration::from_millis(20));
+        (!dies.requests().is_empty() && !lives.requests().is_empty()).then_some(())
+    });
+    dies.close_connections();
+    for mut client in clients {
+        let response = client.response("GET").unwrap();
+        assert_eq!(response.text(), addresses[1].ip().to_string());
+    }
+}
+
 #[test]
 fn a_post_that_may_have_arrived_is_not_sent_again() {
     let backend = closes_on_the_second();

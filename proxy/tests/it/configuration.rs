@@ -4,9 +4,10 @@ use crate::support::{Backend, TestProxy, assert_within, free_address, ok, run_pr
 use std::net::TcpListener;
 
 /// Each key and its default.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("PROXY_LISTEN", "0.0.0.0:80"),
     ("PROXY_UPSTREAM", "flask-app:9090"),
+    ("PROXY_UPSTREAM_TOKEN_FILE", "none"),
     ("PROXY_ADMIN_LISTEN", "0.0.0.0:9180"),
     ("PROXY_WORKERS", "CPU"),
     ("PROXY_RESOLVE_INTERVAL", "1s"),
@@ -124,6 +125,25 @@ fn bad_files_are_named() {
     assert_refused(&["--config", path], &[], &["max_body", "an apple", "MiB"]);
     std::fs::write(&file, "workers = \"many\"\n").unwrap();
     assert_refused(&["--config", path], &[], &["workers", "many"]);
+}
+
+/// The token isn't shown with what is wrong with it.
+#[test]
+fn a_bad_token_file_is_named_and_not_shown() {
+    let key = "PROXY_UPSTREAM_TOKEN_FILE";
+    assert_refused(
+        &[],
+        &[(key, "/no/such/file")],
+        &[key, "/no/such/file", "No such file"],
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    for content in ["", "hunter2", "hunter2 with a few spaces"] {
+        std::fs::write(path, content).unwrap();
+        assert_refused(&[], &[(key, path)], &[key, path, "16 to 256"]);
+        let said = run_proxy(&[], &[(key, path)]).stderr;
+        assert!(!String::from_utf8_lossy(&said).contains("hunter2"));
+    }
 }
 
 #[test]

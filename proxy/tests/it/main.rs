@@ -10,6 +10,7 @@ mod configuration;
 mod discovery;
 mod drain;
 mod error_pages;
+mod exactly_once;
 mod expect;
 mod headers;
 mod keep_alive;
