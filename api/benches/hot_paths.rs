@@ -10,6 +10,7 @@ use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::http::{Method, Uri};
 use api::coalescer::{Coalescer, Limits, Rejection, Store, StoreError};
 use api::document::Received;
+use api::document_id::DocumentId;
 use api::metrics::WriteMetrics;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mongodb::bson::DateTime;
@@ -55,6 +56,7 @@ fn documents(criterion: &mut Criterion) {
             headers: &headers,
             body: &body,
             peer: Some([192, 0, 2, 1].into()),
+            believes_real_ip: true,
             local: ([0, 0, 0, 0], 9090).into(),
             at: DateTime::now(),
         };
@@ -101,8 +103,9 @@ fn batches(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(writers.into()));
         group.bench_function(BenchmarkId::new("writers", writers), |bencher| {
             bencher.iter(|| {
-                let writes =
-                    (0..writers).map(|_| coalescer.write(ObjectId::new(), document.clone()));
+                let writes = (0..writers).map(|_| {
+                    coalescer.write(DocumentId::Minted(ObjectId::new()), document.clone())
+                });
                 let fates = runtime.block_on(futures_util::future::join_all(writes));
                 assert!(fates.iter().all(Result::is_ok));
             });

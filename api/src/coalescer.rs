@@ -10,6 +10,9 @@
 //!
 //! - A request is answered `Ok` only after the store has acknowledged its document.
 //! - A document is handed to the store at most once, so it is stored at most once.
+//! - A request that the proxy repeats comes with the same id again. Its documents may then be in the
+//!   queue, in one batch, or in the database together: the first is stored, the others are rejected
+//!   for their `_id`, and all are answered `Ok`. For an id of our own that answer would be wrong.
 //! - Every request is answered within its timeout. One that runs past it gets
 //!   [`WriteError::TimedOut`]; a document still in the queue then is dropped and never written, one
 //!   in flight may be stored, and its fate is logged when it is known.
@@ -23,12 +26,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::document_id::DocumentId;
 use crate::metrics::WriteMetrics;
 
 /// Where batches go.
@@ -46,6 +49,9 @@ pub trait Store: Send + Sync + 'static {
 pub struct Rejection {
     /// Position in the batch.
     pub index: usize,
+    /// Whether the reason is that a document with the same `_id` is stored, as durably as the rest
+    /// of the batch.
+    pub duplicate_id: bool,
     /// What the store said.
     pub reason: String,
 }
@@ -54,6 +60,18 @@ pub struct Rejection {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(pub String);
+
+/// How a document came to be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// It was written.
+    Written,
+    /// It was there, from an earlier attempt of the proxy at the same request.
+    AlreadyStored,
+}
+
+/// What a request is told of its document.
+pub type Fate = Result<Acknowledged, WriteError>;
 
 /// Why a document wasn't acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -134,17 +152,17 @@ struct Queue {
 /// A document on its way.
 #[derive(Debug)]
 struct Entry {
-    id: ObjectId,
+    id: DocumentId,
     document: RawDocumentBuf,
     queued_at: Instant,
     deadline: Instant,
-    answer: oneshot::Sender<Result<(), WriteError>>,
+    answer: oneshot::Sender<Fate>,
 }
 
 /// An entry whose document is with the store.
 struct InFlight {
-    id: ObjectId,
-    answer: oneshot::Sender<Result<(), WriteError>>,
+    id: DocumentId,
+    answer: oneshot::Sender<Fate>,
 }
 
 impl Coalescer {
@@ -177,7 +195,7 @@ impl Coalescer {
     }
 
     /// Writes a document; returns when the store has acknowledged it, or why it hasn't.
-    pub async fn write(&self, id: ObjectId, document: RawDocumentBuf) -> Result<(), WriteError> {
+    pub async fn write(&self, id: DocumentId, document: RawDocumentBuf) -> Fate {
         let queued_at = Instant::now();
         let deadline = queued_at + self.write_timeout;
         let (answer, answered) = oneshot::channel();
@@ -264,7 +282,7 @@ impl Shared {
     }
 
     /// Takes a batch from the front, and the ids of what nobody waits for any more.
-    fn take(&self, queue: &mut Queue) -> (Vec<Entry>, Vec<ObjectId>) {
+    fn take(&self, queue: &mut Queue) -> (Vec<Entry>, Vec<DocumentId>) {
         let now = Instant::now();
         let (mut batch, mut expired, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(entry) = queue.entries.pop_front() {
@@ -335,16 +353,23 @@ async fn run_lane<S: Store>(shared: Arc<Shared>, store: Arc<S>, write_timeout: D
 /// Tells each request what became of its document.
 fn settle(batch: Vec<InFlight>, rejections: &[Rejection]) {
     let mut late = Vec::new();
-    let mut fates = vec![Ok(()); batch.len()];
-    for Rejection { index, reason } in rejections {
-        if let Some(fate) = fates.get_mut(*index) {
-            *fate = Err(WriteError::Rejected(reason.clone()));
+    let mut rejected = vec![None; batch.len()];
+    for rejection in rejections {
+        if let Some(place) = rejected.get_mut(rejection.index) {
+            *place = Some(rejection);
         }
     }
-    for (entry, fate) in batch.into_iter().zip(fates) {
+    for (entry, rejection) in batch.into_iter().zip(rejected) {
+        let fate = match (rejection, entry.id) {
+            (None, _) => Ok(Acknowledged::Written),
+            (Some(rejection), DocumentId::Given(_)) if rejection.duplicate_id => {
+                Ok(Acknowledged::AlreadyStored)
+            }
+            (Some(rejection), _) => Err(WriteError::Rejected(rejection.reason.clone())),
+        };
         let stored = fate.is_ok();
         if let Err(WriteError::Rejected(reason)) = &fate {
-            tracing::warn!(id = %entry.id, reason, "a document was rejected");
+            tracing::warn!(id = %entry.id.object_id(), reason, "a document was rejected");
         }
         if entry.answer.send(fate).is_err() && stored {
             late.push(entry.id);
@@ -365,9 +390,9 @@ fn fail(batch: Vec<InFlight>, error: &WriteError, fate: &str) {
 }
 
 /// Logs the fate of documents whose requests ended before it was known.
-fn log_fate(ids: &[ObjectId], fate: &str) {
+fn log_fate(ids: &[DocumentId], fate: &str) {
     if !ids.is_empty() {
-        let ids: Vec<String> = ids.iter().map(|id| id.to_hex()).collect();
+        let ids: Vec<String> = ids.iter().map(|id| id.object_id().to_hex()).collect();
         tracing::warn!(
             fate,
             ids = ids.join(" "),

@@ -69,6 +69,13 @@ pub const KEYS: &[Key] = &[
         expected: "the path of a readable text file",
     },
     Key {
+        name: "proxy_token_file",
+        default: "",
+        about: "file with the tokens, one a line, by which the proxy is known: only with one are \
+                X-Request-Id (as _id) and X-Real-IP believed; without the file any X-Real-IP is",
+        expected: "the path of a readable text file",
+    },
+    Key {
         name: "database",
         default: "myDatabase",
         about: "database to write to",
@@ -146,6 +153,8 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     /// How to reach and use MongoDB.
     pub mongo: MongoSettings,
+    /// The file with the tokens by which the proxy is known.
+    pub proxy_token_file: Option<PathBuf>,
     /// Largest request body in bytes.
     pub max_body: usize,
     /// Longest wait for an acknowledgement.
@@ -264,6 +273,8 @@ impl Values {
                 database: self.parse("database", database_name)?,
                 collection: self.parse("collection", collection_name)?,
             },
+            proxy_token_file: Some(self.parse("proxy_token_file", parsed::<PathBuf>)?)
+                .filter(|path| !path.as_os_str().is_empty()),
             max_body: self.parse("max_body", body_size)?,
             write_timeout: self.parse("write_timeout", timeout)?,
             workers: self.parse("workers", workers)?,

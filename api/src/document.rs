@@ -8,6 +8,7 @@
 //! | request | Flask (development server) | here |
 //! |---|---|---|
 //! | `Authorization`, `Cookie`, … | stored | `[redacted]`, see `API_REDACT_HEADERS` |
+//! | `X-Proxy-Token` | stored | left out |
 //! | order of the fields in `headers` | as received | by name |
 //! | spaces after a field's value | stored | not part of the value (RFC 9110 §5.5) |
 //! | bytes above 0x7F, `"`, `<`, `>` bare in the request target | stored, misread as Latin-1 | 400 (RFC 3986 §2) |
@@ -28,6 +29,7 @@ use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::{CStr, RawDocumentBuf, cstr};
 
+use crate::proxy_token;
 use crate::request_url::request_url;
 
 /// The largest document that MongoDB stores (`maxBsonObjectSize`).
@@ -49,6 +51,8 @@ pub struct Received<'a> {
     pub body: &'a [u8],
     /// Who is at the other end of the connection.
     pub peer: Option<IpAddr>,
+    /// Whether `X-Real-IP` is believed: it may be the client's own invention.
+    pub believes_real_ip: bool,
     /// Where we listen: the host of a request that names none.
     pub local: SocketAddr,
     /// When the request's head was read.
@@ -95,16 +99,17 @@ impl Received<'_> {
         }
     }
 
-    /// `X-Real-IP` as the proxy sets it, else the peer's address.
+    /// `X-Real-IP` as the proxy sets it where that is believed, else the peer's address.
     fn remote_addr(&self) -> String {
+        if !self.believes_real_ip {
+            return text_of(self.peer);
+        }
         let mut claimed = self.headers.get_all("x-real-ip");
         let real = claimed
             .next()
             .and_then(|value| value.to_str().ok()?.parse::<IpAddr>().ok());
         let real = real.filter(|_| claimed.next().is_none());
-        real.or(self.peer)
-            .map(|address| address.to_canonical().to_string())
-            .unwrap_or_default()
+        text_of(real.or(self.peer))
     }
 
     fn header_document(&self, redact: &[HeaderName]) -> RawDocumentBuf {
@@ -113,7 +118,7 @@ impl Received<'_> {
         let mut document = RawDocumentBuf::new();
         let mut title = String::new();
         for name in names {
-            if name.as_str().contains('_') {
+            if name.as_str().contains('_') || name == proxy_token::FIELD {
                 continue;
             }
             let value = if redact.contains(name) {
@@ -185,6 +190,12 @@ fn title_case(name: &str, title: &mut String) {
     }
 }
 
+fn text_of(address: Option<IpAddr>) -> String {
+    address
+        .map(|address| address.to_canonical().to_string())
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +215,7 @@ mod tests {
             headers: &map,
             body,
             peer: Some("::ffff:192.0.2.7".parse().unwrap()),
+            believes_real_ip: true,
             local: "0.0.0.0:9090".parse().unwrap(),
             at: DateTime::from_millis(1_700_000_000_000),
         };
@@ -254,6 +266,7 @@ mod tests {
                 ("$set.x", b"\xe9"),
                 ("x_real", b"dropped"),
                 ("content-type", b""),
+                ("x-proxy-token", b"secret"),
             ],
             b"",
             &[],

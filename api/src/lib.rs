@@ -1,7 +1,7 @@
 //! Causeway's request recorder: stores each request in MongoDB and answers once it is durable.
 //!
-//! A request passes through [`routes`] → [`body`] → [`document`] (with [`request_url`]) →
-//! [`coalescer`] → [`store`]. [`startup`] puts the parts together from [`configuration`]; [`admin`]
+//! A request passes through [`routes`] → [`body`] → [`document`] (with [`document_id`] and
+//! [`request_url`]) → [`coalescer`] → [`store`]. [`startup`] puts the parts together from [`configuration`]; [`admin`]
 //! and [`metrics`] show how they are; [`healthcheck`] asks from outside.
 
 pub mod admin;
@@ -9,11 +9,14 @@ pub mod body;
 pub mod coalescer;
 pub mod configuration;
 pub mod document;
+pub mod document_id;
 pub mod healthcheck;
 pub mod metrics;
 pub mod mongo_uri;
+pub mod proxy_token;
 pub mod request_url;
 pub mod routes;
+pub mod secret_file;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

@@ -83,7 +83,7 @@ fn serve(settings: Settings) -> ExitCode {
     runtime.block_on(async {
         let application = match Application::build(settings).await {
             Ok(application) => application,
-            Err(error @ StartupError::Store(SetupError::Config(_))) => {
+            Err(error @ (StartupError::Config(_) | StartupError::Store(SetupError::Config(_)))) => {
                 return complain(&error, USAGE);
             }
             Err(error) => return complain(&error, 1),

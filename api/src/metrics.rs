@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::coalescer::WriteError;
+use crate::coalescer::{Acknowledged, Fate, WriteError};
 
 /// Every metric of the process; clones share their values.
 #[derive(Clone, Debug, Default)]
@@ -100,9 +100,10 @@ impl WriteMetrics {
     }
 
     /// A request was told what became of its document.
-    pub fn answered(&self, fate: &Result<(), WriteError>) {
+    pub fn answered(&self, fate: &Fate) {
         let outcome = match fate {
-            Ok(()) => "acknowledged",
+            Ok(Acknowledged::Written) => "acknowledged",
+            Ok(Acknowledged::AlreadyStored) => "already_stored",
             Err(WriteError::QueueFull) => "queue_full",
             Err(WriteError::TimedOut) => "timed_out",
             Err(WriteError::Rejected(_)) => "rejected",

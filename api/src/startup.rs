@@ -13,8 +13,9 @@ use actix_web::{App, HttpServer, web};
 use crate::admin::Admin;
 use crate::body::BodyBudget;
 use crate::coalescer::{Coalescer, Limits};
-use crate::configuration::Settings;
+use crate::configuration::{ConfigError, Settings};
 use crate::metrics::Metrics;
+use crate::proxy_token::ProxyTokens;
 use crate::routes::{self, Recorder};
 use crate::store::{MongoStore, SetupError};
 
@@ -37,6 +38,9 @@ const BODY_MEMORY: usize = 64 << 20;
 /// Why the API can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
+    /// A setting can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The store can't be set up.
     #[error(transparent)]
     Store(#[from] SetupError),
@@ -69,6 +73,8 @@ impl Application {
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let listener = listen("API_LISTEN", settings.listen)?;
         let admin_listener = listen("API_ADMIN_LISTEN", settings.admin_listen)?;
+        let proxy = settings.proxy_token_file.as_deref();
+        let proxy = proxy.map(ProxyTokens::read).transpose()?;
         let metrics = Metrics::default();
         let store =
             MongoStore::new(&settings.mongo, settings.write_timeout, &metrics.mongo).await?;
@@ -90,6 +96,7 @@ impl Application {
             store,
             bodies: BodyBudget::new(BODY_MEMORY),
             max_body: settings.max_body,
+            proxy,
             redact_headers: settings.redact_headers,
             metrics,
         };

@@ -3,7 +3,6 @@
 //! Create it on the runtime that the coalescer runs on: the driver's monitors and connections live
 //! where the client was created, and writes from there cross no thread.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,11 +14,11 @@ use mongodb::event::cmap::CmapEvent;
 use mongodb::event::sdam::SdamEvent;
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
-use secrecy::SecretString;
 
 use crate::coalescer::{Rejection, Store, StoreError};
 use crate::configuration::{ConfigError, MongoSettings};
 use crate::metrics::MongoMetrics;
+use crate::secret_file;
 
 /// How often the driver looks at each server unless the URI says otherwise. The driver's own 10 s
 /// would be how long recovery from an outage may go unnoticed.
@@ -31,6 +30,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections per server unless the URI says otherwise. The lanes of the coalescer need one each;
 /// the others are for pings.
 const POOL_SIZE: u32 = 8;
+
+/// MongoDB's code for a value that a unique index has already. The index is only told in the
+/// message, whose rest may hold a client's text: so it is compared from its beginning.
+const DUPLICATE_KEY: i32 = 11000;
 
 /// Why the store can't be set up. MongoDB being away is no reason.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,8 @@ pub enum SetupError {
 pub struct MongoStore {
     database: Database,
     collection: Collection<RawDocumentBuf>,
+    /// How MongoDB's message begins where a document's `_id` is taken.
+    id_is_taken: String,
     outage: Outage,
     write_timeout: Duration,
 }
@@ -60,9 +65,10 @@ impl MongoStore {
         metrics: &MongoMetrics,
     ) -> Result<Self, SetupError> {
         let uri = match &settings.credentials {
-            Some((username, file)) => settings
-                .uri
-                .with_credentials(username, &read_password(file)?),
+            Some((username, file)) => settings.uri.with_credentials(
+                username,
+                &secret_file::read("API_MONGO_PASSWORD_FILE", file)?,
+            ),
             None => settings.uri.clone(),
         };
         let client_error = |error: mongodb::error::Error| SetupError::Client(error.to_string());
@@ -97,6 +103,10 @@ impl MongoStore {
         Ok(Self {
             database,
             collection,
+            id_is_taken: format!(
+                "E11000 duplicate key error collection: {}.{} index: _id_ dup key: ",
+                settings.database, settings.collection
+            ),
             outage,
             write_timeout,
         })
@@ -140,6 +150,10 @@ impl MongoStore {
 }
 
 impl Store for MongoStore {
+    /// The write concern covers what was stored before, too: MongoDB waits for it "even if that
+    /// write was a noop" (`service_entry_point_mongod.cpp`), by the newest operation that there is
+    /// in the replica set and by flushing the journal. So what is rejected for its `_id` here is as
+    /// durable as what is inserted.
     async fn insert(&self, batch: &[RawDocumentBuf]) -> Result<Vec<Rejection>, StoreError> {
         let Err(error) = self.collection.insert_many(batch).ordered(false).await else {
             return Ok(Vec::new());
@@ -154,6 +168,8 @@ impl Store for MongoStore {
                 .into_iter()
                 .map(|error| Rejection {
                     index: error.index,
+                    duplicate_id: error.code == DUPLICATE_KEY
+                        && error.message.starts_with(&self.id_is_taken),
                     reason: error.message,
                 })
                 .collect()),
@@ -189,22 +205,6 @@ impl Outage {
         }
         changed
     }
-}
-
-fn read_password(file: &Path) -> Result<SecretString, ConfigError> {
-    let bad = |detail: String| ConfigError::BadValue {
-        origin: "API_MONGO_PASSWORD_FILE".to_owned(),
-        value: file.display().to_string(),
-        expected: "the path of a readable text file",
-        detail: Some(detail),
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
-    // Editors and `echo` end a file with a line break that isn't part of the password.
-    let password = text.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(bad("the file is empty".to_owned()));
-    }
-    Ok(password.into())
 }
 
 /// Follows what the driver knows of the servers.

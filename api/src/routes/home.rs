@@ -8,8 +8,9 @@ use mongodb::bson::oid::ObjectId;
 
 use super::{Recorder, ok, unavailable};
 use crate::body::BodyError;
-use crate::coalescer::WriteError;
+use crate::coalescer::{Acknowledged, WriteError};
 use crate::document::Received;
+use crate::document_id::DocumentId;
 use crate::metrics::Route;
 
 /// What Flask's application answers while MongoDB is away.
@@ -43,23 +44,29 @@ async fn record(
     if recorder.store.is_known_down() {
         return Err(unavailable(UNAVAILABLE));
     }
-    let id = ObjectId::new();
+    let from_proxy = recorder
+        .proxy
+        .as_ref()
+        .map(|tokens| tokens.recognise(request.headers()));
+    let id = DocumentId::of(request.headers(), from_proxy == Some(true));
     let received = Received {
         method: request.method(),
         target: request.uri(),
         headers: request.headers(),
         body: &body.bytes,
         peer: request.peer_addr().map(|peer| peer.ip()),
+        // Where nothing tells the proxy from others, everybody is taken for the proxy.
+        believes_real_ip: from_proxy.unwrap_or(true),
         local: request.app_config().local_addr(),
         at,
     };
     let document = received
-        .document(id, &recorder.redact_headers)
+        .document(id.object_id(), &recorder.redact_headers)
         .map_err(|error| plain(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
     // Nothing needs the body any more; its share of the budget is for others.
     drop(body);
     match recorder.writes.write(id, document).await {
-        Ok(()) => Ok(id),
+        Ok(Acknowledged::Written | Acknowledged::AlreadyStored) => Ok(id.object_id()),
         Err(WriteError::Rejected(reason)) => Err(plain(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("MongoDB refuses this request: {reason}"),

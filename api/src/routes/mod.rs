@@ -14,6 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::body::{BodyBudget, hold_unread};
 use crate::coalescer::Coalescer;
 use crate::metrics::{Metrics, RequestLabels, Route};
+use crate::proxy_token::ProxyTokens;
 use crate::store::MongoStore;
 
 /// What every handler may use; one for all workers.
@@ -27,6 +28,8 @@ pub struct Recorder {
     pub bodies: BodyBudget,
     /// Largest body in bytes.
     pub max_body: usize,
+    /// How the proxy is known, if it is.
+    pub proxy: Option<ProxyTokens>,
     /// Header fields whose values aren't stored.
     pub redact_headers: Vec<HeaderName>,
     /// Counters.

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::coalescer::{Coalescer, Limits, Rejection, Store, StoreError, WriteError};
+use api::coalescer::{
+    Acknowledged, Coalescer, Fate, Limits, Rejection, Store, StoreError, WriteError,
+};
+use api::document_id::DocumentId;
 use api::metrics::WriteMetrics;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
@@ -20,6 +23,7 @@ enum Behaviour {
     Acknowledge,
     /// Rejects each document whose position has its bit set.
     Reject(u64),
+    /// Stores everything and can't say so.
     Fail,
     Hang,
 }
@@ -36,7 +40,10 @@ struct Seen {
     batches: Vec<(usize, usize)>,
     in_flight: usize,
     most_in_flight: usize,
-    documents: HashMap<ObjectId, Document>,
+    /// By the number of the request.
+    documents: HashMap<i64, Document>,
+    /// Which request's document is stored under an id.
+    stored: HashMap<ObjectId, i64>,
 }
 
 impl Scripted {
@@ -48,7 +55,7 @@ impl Scripted {
     }
 }
 
-/// What happened to a document.
+/// What happened to the document of a request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Document {
     times_handed_over: u32,
@@ -67,16 +74,21 @@ impl Drop for InFlight<'_> {
 
 impl Store for Scripted {
     async fn insert(&self, batch: &[RawDocumentBuf]) -> Result<Vec<Rejection>, StoreError> {
-        let ids: Vec<_> = batch
+        let sent: Vec<_> = batch
             .iter()
-            .map(|d| d.get_object_id("_id").unwrap())
+            .map(|d| {
+                (
+                    d.get_object_id("_id").unwrap(),
+                    d.get_i64("request").unwrap(),
+                )
+            })
             .collect();
         let (latency, behaviour) = {
             let mut seen = self.seen.lock().unwrap();
             seen.in_flight += 1;
             seen.most_in_flight = seen.most_in_flight.max(seen.in_flight);
-            for id in &ids {
-                let document = seen.documents.entry(*id).or_default();
+            for (_, request) in &sent {
+                let document = seen.documents.entry(*request).or_default();
                 document.times_handed_over += 1;
                 document.handed_over = Some(Instant::now());
             }
@@ -89,27 +101,43 @@ impl Store for Scripted {
         let rejected = match behaviour {
             Behaviour::Acknowledge => 0,
             Behaviour::Reject(mask) => mask,
-            Behaviour::Fail => return Err(StoreError("no primary".to_owned())),
+            Behaviour::Fail => {
+                let mut seen = self.seen.lock().unwrap();
+                for (id, request) in sent {
+                    seen.stored.entry(id).or_insert(request);
+                }
+                return Err(StoreError("no primary".to_owned()));
+            }
             Behaviour::Hang => std::future::pending().await,
         };
         let mut rejections = Vec::new();
         let mut seen = self.seen.lock().unwrap();
-        for (index, id) in ids.into_iter().enumerate() {
+        for (index, (id, request)) in sent.into_iter().enumerate() {
+            let reject = |duplicate_id| Rejection {
+                index,
+                duplicate_id,
+                reason: "no".to_owned(),
+            };
             if rejected >> (index % 64) & 1 == 1 {
-                rejections.push(Rejection {
-                    index,
-                    reason: "no".to_owned(),
-                });
-            } else {
-                seen.documents.get_mut(&id).unwrap().acknowledged = Some(Instant::now());
+                rejections.push(reject(false));
+                continue;
             }
+            if *seen.stored.entry(id).or_insert(request) != request {
+                rejections.push(reject(true));
+            }
+            seen.documents.get_mut(&request).unwrap().acknowledged = Some(Instant::now());
         }
         Ok(rejections)
     }
 }
 
-fn document(id: ObjectId, size: usize) -> RawDocumentBuf {
-    rawdoc! { "_id": id, "data": "x".repeat(size) }
+fn document(id: ObjectId, request: i64, size: usize) -> RawDocumentBuf {
+    rawdoc! { "_id": id, "request": request, "data": "x".repeat(size) }
+}
+
+/// One of a few ids, as the proxy gives it to each attempt at a request; or none.
+fn given_id() -> impl Strategy<Value = Option<ObjectId>> {
+    prop::option::of((0..8_u8).prop_map(|number| ObjectId::from_bytes([number; 12])))
 }
 
 fn behaviour() -> impl Strategy<Value = (u64, Behaviour)> {
@@ -149,7 +177,7 @@ proptest! {
     #[test]
     fn every_request_is_answered_once_and_truly(
         limits in limits(),
-        requests in prop::collection::vec((0..200_u64, 0..1_500_usize), 1..150),
+        requests in prop::collection::vec((given_id(), 0..200_u64, 0..1_500_usize), 1..150),
         script in prop::collection::vec(behaviour(), 1..12),
         drain_after in 0..400_u64,
     ) {
@@ -157,16 +185,18 @@ proptest! {
             let store = Scripted::new(script);
             let coalescer =
                 Arc::new(Coalescer::start(&store, TIMEOUT, limits, WriteMetrics::default()));
-            let writers: Vec<_> = requests
-                .into_iter()
-                .map(|(delay, size)| {
+            let writers: Vec<_> = (0..)
+                .zip(requests)
+                .map(|(number, (given, delay, size))| {
                     let coalescer = Arc::clone(&coalescer);
                     tokio::spawn(async move {
                         sleep(Duration::from_millis(delay)).await;
-                        let id = ObjectId::new();
+                        let id = given
+                            .map_or_else(|| DocumentId::Minted(ObjectId::new()), DocumentId::Given);
                         let started = Instant::now();
-                        let fate = coalescer.write(id, document(id, size)).await;
-                        (id, fate, started, Instant::now())
+                        let document = document(id.object_id(), number, size);
+                        let fate = coalescer.write(id, document).await;
+                        (number, id, fate, started, Instant::now())
                     })
                 })
                 .collect();
@@ -175,10 +205,11 @@ proptest! {
             let drained = Instant::now();
 
             for writer in writers {
-                let (id, fate, started, ended) = writer.await.unwrap();
+                let (number, id, fate, started, ended) = writer.await.unwrap();
                 let seen = store.seen.lock().unwrap();
                 let Document { times_handed_over, handed_over, acknowledged } =
-                    seen.documents.get(&id).copied().unwrap_or_default();
+                    seen.documents.get(&number).copied().unwrap_or_default();
+                let stored = seen.stored.get(&id.object_id());
                 prop_assert!(times_handed_over <= 1, "written twice");
                 prop_assert!(
                     handed_over.is_none_or(|at| at < started + TIMEOUT),
@@ -187,10 +218,19 @@ proptest! {
                 // Timers are good to a millisecond.
                 prop_assert!(ended - started <= TIMEOUT + Duration::from_millis(1), "answered late");
                 match &fate {
-                    Ok(()) => prop_assert!(
-                        acknowledged.is_some_and(|at| at <= ended),
-                        "answered before it was acknowledged"
-                    ),
+                    Ok(how) => {
+                        prop_assert!(
+                            acknowledged.is_some_and(|at| at <= ended),
+                            "answered before it was acknowledged"
+                        );
+                        match how {
+                            Acknowledged::Written => prop_assert_eq!(stored, Some(&number)),
+                            Acknowledged::AlreadyStored => {
+                                prop_assert!(matches!(id, DocumentId::Given(_)));
+                                prop_assert!(stored.is_some_and(|other| *other != number));
+                            }
+                        }
+                    }
                     Err(WriteError::QueueFull | WriteError::ShuttingDown) => {
                         prop_assert!(handed_over.is_none(), "refused and written");
                     }
@@ -202,7 +242,7 @@ proptest! {
                     }
                 }
                 if acknowledged.is_some_and(|at| at < started + TIMEOUT) {
-                    prop_assert_eq!(&fate, &Ok(()), "acknowledged in time and not answered so");
+                    prop_assert!(fate.is_ok(), "acknowledged in time and not answered so");
                 }
                 if started > drained {
                     prop_assert_eq!(fate, Err(WriteError::ShuttingDown));
@@ -222,13 +262,14 @@ proptest! {
 }
 
 /// Starts `count` writes of small documents at once and returns their fates.
-async fn write_at_once(coalescer: &Arc<Coalescer>, count: usize) -> Vec<Result<(), WriteError>> {
+async fn write_at_once(coalescer: &Arc<Coalescer>, count: i64) -> Vec<Fate> {
     let writers: Vec<_> = (0..count)
-        .map(|_| {
+        .map(|number| {
             let coalescer = Arc::clone(coalescer);
             tokio::spawn(async move {
                 let id = ObjectId::new();
-                coalescer.write(id, document(id, 10)).await
+                let document = document(id, number, 10);
+                coalescer.write(DocumentId::Minted(id), document).await
             })
         })
         .collect();
@@ -254,7 +295,10 @@ fn a_lone_request_is_written_at_once_and_a_crowd_together() {
             WriteMetrics::default(),
         ));
         let started = Instant::now();
-        assert_eq!(write_at_once(&coalescer, 1).await, [Ok(())]);
+        assert_eq!(
+            write_at_once(&coalescer, 1).await,
+            [Ok(Acknowledged::Written)]
+        );
         assert!(
             started.elapsed() <= Duration::from_millis(11),
             "{:?}",
@@ -301,7 +345,9 @@ fn a_full_queue_refuses_at_once() {
         sleep(Duration::from_millis(1)).await;
         let id = ObjectId::new();
         assert_eq!(
-            coalescer.write(id, document(id, 10)).await,
+            coalescer
+                .write(DocumentId::Minted(id), document(id, 0, 10))
+                .await,
             Err(WriteError::QueueFull)
         );
         assert!(
@@ -343,5 +389,36 @@ fn room_in_the_queue_is_given_back() {
             let fates = write_at_once(&coalescer, 5).await;
             assert!(!fates.contains(&Err(WriteError::QueueFull)), "{fates:?}");
         }
+    });
+}
+
+/// The proxy may repeat a request; whoever else has the id of another document has a problem.
+#[test]
+fn a_stored_id_is_success_for_the_proxy_only() {
+    in_virtual_time(async {
+        let store = Scripted::new(vec![(1, Behaviour::Acknowledge)]);
+        let coalescer =
+            Coalescer::start(&store, TIMEOUT, Limits::default(), WriteMetrics::default());
+        let id = ObjectId::new();
+        let mut fates = Vec::new();
+        for (number, as_given) in (0..).zip([
+            DocumentId::Given as fn(ObjectId) -> DocumentId,
+            DocumentId::Given,
+            DocumentId::Minted,
+        ]) {
+            fates.push(
+                coalescer
+                    .write(as_given(id), document(id, number, 10))
+                    .await,
+            );
+        }
+        assert_eq!(
+            fates,
+            [
+                Ok(Acknowledged::Written),
+                Ok(Acknowledged::AlreadyStored),
+                Err(WriteError::Rejected("no".to_owned())),
+            ]
+        );
     });
 }

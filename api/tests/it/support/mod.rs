@@ -7,7 +7,7 @@ mod mongo;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use app::{Process, spawn_app, spawn_app_with};
+pub(crate) use app::{Process, TestApp, spawn_app, spawn_app_with};
 pub(crate) use flask::Flask;
 pub(crate) use http::{Response, get, post, send};
 pub(crate) use mongo::{Mongo, shared_mongo_uri, unique_name};
