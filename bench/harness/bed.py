@@ -152,7 +152,7 @@ class StackBed(Bed):
         self.roles.pop(key, None)
         public = self._public[key]
         app = peers.app(key, self.setting.services, gunicorn)
-        secret = self._passwords.mounts("mongo_api_password")
+        secret = self._passwords.mounts("mongo_api_password", "proxy_token")
         apps = [
             self._run(f"{key}-app-{n}", app, {public: ["flask-app"], self._private: []}, *secret)
             for n in range(1, replicas + 1)
@@ -160,8 +160,9 @@ class StackBed(Bed):
         # After the applications: nginx looks their addresses up once, at its start.
         front = peers.proxy(key, self.setting.services)
         published = "--publish=127.0.0.1::80"
+        token = self._passwords.mounts("proxy_token")
         self.roles[key] = {"app": apps, "mongo": [self.database.container]}
-        self.roles[key]["front"] = [self._run(f"{key}-front", front, {public: []}, published)]
+        self.roles[key]["front"] = [self._run(f"{key}-front", front, {public: []}, published, *token)]
         self._await_ready(key)
 
     def seed(self, documents: int) -> None:
@@ -195,13 +196,15 @@ class ProxyBed(Bed):
     def __init__(self, setting: Setting, *, quiet: bool) -> None:
         """Start them, with or without their access logs."""
         super().__init__(setting, peers.PROXIES)
+        self._passwords = Passwords()
         network = setting.engine.network("proxies")
         self._networks = [network]
         backend = self._run("backend", peers.Part(images.tag("backend"), [], {}, []), {network: ["flask-app"]})
         self._start_generator([network])
         for peer in self.members:
             part = peers.proxy(peer.key, setting.services, quiet=quiet)
-            front = self._run(f"proxy-{peer.key}", part, {network: []}, "--publish=127.0.0.1::80")
+            token = self._passwords.mounts("proxy_token")
+            front = self._run(f"proxy-{peer.key}", part, {network: []}, "--publish=127.0.0.1::80", *token)
             self.roles[peer.key] = {"front": [front], "backend": [backend]}
             self._await_ready(peer.key)
 
@@ -211,3 +214,8 @@ class ProxyBed(Bed):
     def stored(self) -> int | None:
         """Nothing is stored."""
         return None
+
+    def close(self) -> None:
+        """Remove everything, the token too."""
+        super().close()
+        self._passwords.remove()

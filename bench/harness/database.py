@@ -25,13 +25,13 @@ PORT = 27017
 
 
 class Passwords:
-    """Passwords for one run, in files that vanish with it."""
+    """Passwords and tokens for one run, in files that vanish with it."""
 
     def __init__(self) -> None:
         """Make them up."""
         self._folder = tempfile.TemporaryDirectory(prefix="causeway-bench-")
         self._files = {}
-        for name in ("mongo_root_password", "mongo_api_password"):
+        for name in ("mongo_root_password", "mongo_api_password", "proxy_token"):
             path = Path(self._folder.name) / name
             path.write_text(secrets.token_hex(16))
             # Each container's user reads them; the folder around them is this user's alone.
