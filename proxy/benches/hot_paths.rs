@@ -48,6 +48,7 @@ fn heads(criterion: &mut Criterion) {
         peer: "203.0.113.9",
         trusted: false,
         upstream: &upstream,
+        token: None,
     };
     let id = RequestId::mint(UNIX_EPOCH);
     let mut out = Vec::with_capacity(4096);
