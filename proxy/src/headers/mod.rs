@@ -85,7 +85,11 @@ impl ConnectionOptions {
                     Field::Host | Field::ContentLength | Field::TransferEncoding => {
                         return Err(SyntaxError::Connection);
                     }
-                    Field::EndToEnd | Field::Accept | Field::UserAgent | Field::Date => {
+                    Field::EndToEnd
+                    | Field::Lookalike
+                    | Field::Accept
+                    | Field::UserAgent
+                    | Field::Date => {
                         self.nominates = true;
                     }
                     // Removed or rewritten anyway.

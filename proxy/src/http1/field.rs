@@ -19,6 +19,9 @@ pub enum Field {
     Forwarded,
     /// `Host`
     Host,
+    /// The name of a field that we interpret, with `_` for `-`: `Content_Length`. Gateways that
+    /// make variables of names (RFC 3875 §4.1.18, WSGI) can't tell the two apart.
+    Lookalike,
     /// Only ever about one connection: `Keep-Alive`, `Proxy-Connection`, `HTTP2-Settings`, and
     /// the credentials that are meant for a proxy (RFC 9110 §11.7).
     HopByHop,
@@ -83,7 +86,16 @@ impl Field {
             12.. if name.as_bytes()[..12].eq_ignore_ascii_case(b"x-forwarded-") => {
                 Self::XForwardedOther
             }
+            _ if name.contains('_') => Self::of_lookalike(name),
             _ => Self::EndToEnd,
+        }
+    }
+
+    /// What a name with underscores means to a recipient that reads them as hyphens.
+    fn of_lookalike(name: &str) -> Self {
+        match Self::of(&name.replace('_', "-")) {
+            Self::EndToEnd => Self::EndToEnd,
+            _ => Self::Lookalike,
         }
     }
 
@@ -111,7 +123,15 @@ mod tests {
         assert_eq!(Field::of("CONTENT-LENGTH"), Field::ContentLength);
         assert_eq!(Field::of("transfer-Encoding"), Field::TransferEncoding);
         assert_eq!(Field::of("X-Forwarded-Port"), Field::XForwardedOther);
-        assert_eq!(Field::of("X_Forwarded_For"), Field::EndToEnd);
+        for lookalike in [
+            "Content_Length",
+            "X_Forwarded-for",
+            "USER_AGENT",
+            "X-Forwarded_Ssl",
+        ] {
+            assert_eq!(Field::of(lookalike), Field::Lookalike, "{lookalike}");
+        }
+        assert_eq!(Field::of("X_Custom"), Field::EndToEnd);
         assert_eq!(Field::of("Keep-Alive"), Field::HopByHop);
         assert_eq!(Field::of("é-forwarded-f"), Field::EndToEnd);
     }

@@ -21,6 +21,7 @@ mod request_chunks;
 mod request_framing;
 mod request_heads;
 mod response_framing;
+mod smuggling;
 mod streaming;
 mod upstream_failures;
 mod websocket;

@@ -3,6 +3,7 @@
 
 mod backend;
 mod client;
+mod lax;
 mod message;
 mod name_server;
 mod net;
@@ -12,6 +13,7 @@ mod wire;
 
 pub(crate) use backend::{Backend, BackendConnection};
 pub(crate) use client::RawClient;
+pub(crate) use lax::{Reading, Seen};
 pub(crate) use message::{Framing, Request, Response, ok};
 pub(crate) use name_server::{Answer, NameServer};
 pub(crate) use net::{assert_within, free_address, free_port, loopback, until};
