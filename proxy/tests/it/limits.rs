@@ -334,6 +334,58 @@ fn thousands_of_idle_connections() {
     });
 }
 
+/// 20,000 clients at once, more than there is room for: those beyond the limit are told so, those
+/// within it are served, and memory stays bounded by the limit.
+#[test]
+fn twenty_thousand_connections() {
+    const ROOM: usize = 12_000;
+    const CLIENTS: usize = 20_000;
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("MAX_CONNECTIONS", ROOM)
+        .set("HEADER_TIMEOUT", "120s")
+        .start();
+    let mut inside = Vec::new();
+    let mut turned_away = 0;
+    for number in 0..CLIENTS {
+        let mut client = proxy.client();
+        if inside.len() < ROOM - 8 {
+            // Slow ones: a beginning that takes a buffer, and then nothing.
+            if number % 4 == 0 {
+                client.send("GET / HTTP/1.1\r\n");
+            }
+            inside.push(client);
+            continue;
+        }
+        // Connections made while the proxy was waited for may still be counted.
+        let _refused_early = client.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        match client.response("GET").unwrap().status {
+            200 => inside.push(client),
+            503 => turned_away += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(
+        inside.len() <= ROOM && turned_away >= CLIENTS - ROOM,
+        "{turned_away}"
+    );
+    assert!(
+        proxy.memory("VmHWM") < 200 << 20,
+        "{}",
+        proxy.memory("VmHWM")
+    );
+    let slow = &mut inside[0];
+    slow.send("Host: a\r\n\r\n");
+    assert_eq!(slow.response("GET").unwrap().status, 200);
+    drop(inside);
+    until("room again", || {
+        let mut client = proxy.client();
+        client.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").ok()?;
+        let response = client.response("GET").ok()?;
+        (response.status == 200).then_some(())
+    });
+}
+
 /// Out of file descriptors, the proxy turns clients away and lives on.
 #[test]
 fn more_connections_than_files() {

@@ -18,6 +18,14 @@ fn methods_and_targets_pass_untouched() {
         ("PROPFIND", "/?"),
         ("get", "/case-sensitive"),
         ("M-SEARCH!#$%&'*+.^_`|~", "/any-token"),
+        ("GET", "//evil.test/path"),
+        ("GET", "/..%2f..%5c..\\..\\windows"),
+        ("GET", "/.%00/%2500/%u002e%u002e/"),
+        ("GET", "/%c0%ae%c0%ae/%e0%80%ae/..;/..;x=y/"),
+        ("GET", "/%zz/%/%2/%%32%65"),
+        ("GET", "/a?http://b/?c"),
+        ("GET", "/[::]|{}^`\"<>"),
+        ("GET", "/@user:pass@host/"),
         ("OPTIONS", "*"),
     ];
     for (method, target) in requests {
@@ -53,6 +61,12 @@ fn an_absolute_target_is_rewritten() {
         assert_eq!(passed.target, path, "{target}");
         assert_eq!(passed.head.get("host"), Some("example.org:81"), "{target}");
     }
+    let backend_sees = |target: &str, path: &str| {
+        proxy.client().exchange("GET", target, "", "");
+        assert_eq!(backend.requests().pop().unwrap().target, path, "{target}");
+    };
+    backend_sees("http://a/%2e%2e/..//;x", "/%2e%2e/..//;x");
+    backend_sees("https://a//b/", "//b/");
     let response = proxy
         .client()
         .exchange("GET", "http://user:secret@example.org/", "", "");

@@ -121,12 +121,24 @@ fn versions_and_protocols() {
             "GET / HTTP/0.9\r\nHost: a\r\n\r\n",
             NOT_OURS,
         ),
+        case("HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", NOT_OURS),
+        case("HTTP/1.9", "GET / HTTP/1.9\r\nHost: a\r\n\r\n", NOT_OURS),
         case("HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", NOT_OURS),
         case("HTTP/3", "GET / HTTP/3\r\nHost: a\r\n\r\n", NOT_OURS),
         case("HTTP/9.9", "GET / HTTP/9.9\r\nHost: a\r\n\r\n", NOT_OURS),
         case(
             "the preface of HTTP/2",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            NOT_OURS,
+        ),
+        case(
+            "the preface of HTTP/2 after an empty line",
+            "\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+            NOT_OURS,
+        ),
+        case(
+            "a byte order mark",
+            "\u{feff}GET / HTTP/1.1\r\nHost: a\r\n\r\n",
             NOT_OURS,
         ),
         case(
@@ -172,6 +184,9 @@ fn host() {
         ),
     ];
     for (name, value) in [
+        ("empty", ""),
+        ("only a port", ":80"),
+        ("a scheme", "http://a"),
         ("a space", "a b"),
         ("a comma", "a,b"),
         ("a path", "a/b"),
@@ -183,11 +198,66 @@ fn host() {
         ("an angle bracket", "<a>"),
         ("a port of letters", "a:b"),
         ("two ports", "a:1:2"),
+        ("a negative port", "a:-1"),
+        ("a port of six digits", "a:100000"),
+        ("an address that is none", "[a]"),
+        ("something after the bracket", "[::1]a"),
         ("a bracket left open", "[::1"),
         ("a NUL", "a\0b"),
     ] {
         let bytes = format!("GET / HTTP/1.1\r\nHost: {value}\r\n\r\n");
         cases.push(case(name, bytes, &[400]));
+    }
+    assert_refused_unseen(&cases);
+}
+
+/// Forms of the target other than a path (RFC 9112 §3.2.2 to §3.2.4).
+#[test]
+fn targets() {
+    let mut cases = Vec::new();
+    for (name, method, target) in [
+        ("another scheme", "GET", "ftp://a/"),
+        ("no scheme", "GET", "://a/"),
+        ("a scheme and one slash", "GET", "http:/a"),
+        ("a scheme and no slash", "GET", "http:a"),
+        ("only a scheme", "GET", "http://"),
+        ("no host", "GET", "http://:80/"),
+        ("a user", "GET", "http://a@b/"),
+        ("an empty user", "GET", "http://@b/"),
+        ("a backslash in the authority", "GET", "http://a\\@b/"),
+        ("a comma in the authority", "GET", "http://a,b/"),
+        ("a percent sign alone as the host", "GET", "http://a%2fb:c/"),
+        ("a port of letters", "GET", "http://a:b/"),
+        ("an open bracket", "GET", "http://[::1/"),
+        ("a fragment", "GET", "/a#b"),
+        ("a fragment in the absolute form", "GET", "http://a/#b"),
+        ("an authority", "POST", "a:80"),
+        ("an address", "GET", "[::1]:80"),
+        ("an asterisk and more", "OPTIONS", "*/"),
+        ("an asterisk", "POST", "*"),
+        ("a query alone", "GET", "?a"),
+        ("a backslash alone", "GET", "\\a"),
+        ("a dot", "GET", "./a"),
+        ("percent-encoded slash alone", "GET", "%2fa"),
+    ] {
+        let bytes = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        cases.push(case(name, bytes, &[400]));
+    }
+    // However well the target names its host, Host has to be there, once, and be one.
+    for (name, lines) in [
+        ("no Host", ""),
+        ("Host twice", "Host: a\r\nHost: a\r\n"),
+        ("an empty Host", "Host:\r\n"),
+        ("a Host that is none", "Host: a/b\r\n"),
+    ] {
+        let bytes = format!("GET http://a/ HTTP/1.1\r\n{lines}\r\n");
+        cases.push(case(name, bytes, &[400]));
+    }
+    for (name, lines) in [
+        ("on HTTP/1.0: Host twice", "Host: a\r\nHost: b\r\n"),
+        ("on HTTP/1.0: an empty Host", "Host:\r\n"),
+    ] {
+        cases.push(case(name, format!("GET / HTTP/1.0\r\n{lines}\r\n"), &[400]));
     }
     assert_refused_unseen(&cases);
 }

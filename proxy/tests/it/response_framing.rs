@@ -35,7 +35,11 @@ fn assert_bad_gateway(cases: &[(&str, &[u8])]) {
     for (number, (name, _)) in cases.iter().enumerate() {
         let mut client = proxy.client();
         client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        match client.response("GET") {
+        let mut answer = client.response("GET");
+        while answer.as_ref().is_ok_and(|response| response.status < 200) {
+            answer = client.response("GET");
+        }
+        match answer {
             Ok(response) if response.status == 502 => {}
             other => {
                 failures.push((name, format!("{other:?}")));
@@ -96,6 +100,26 @@ fn status_lines() {
         (
             "a switch that nobody asked for",
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        ),
+        (
+            "an interim response with a body",
+            b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nhello",
+        ),
+        (
+            "an interim response in chunks",
+            b"HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ),
+        (
+            "another version after an interim response",
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/2.0 200 OK\r\n\r\n",
+        ),
+        (
+            "NUL in the reason",
+            b"HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "a bare CR that hides a field in the reason",
+            b"HTTP/1.1 200 OK\rSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n",
         ),
     ]);
 }
@@ -195,6 +219,23 @@ fn bytes_after_a_response_are_not_the_next_response() {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         ),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        (
+            "GET",
+            "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        (
+            "POST",
+            "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        ),
+        (
+            "GET",
+            "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        ),
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+        (
+            "HEAD",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        ),
         (
             "GET",
             "HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n",

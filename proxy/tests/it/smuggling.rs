@@ -404,9 +404,8 @@ fn what_is_forwarded_has_one_meaning() {
         ),
         forwarded(
             "a body where none is expected",
-            format!(
-                "HEAD /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345GET /q HTTP/1.1\r\nHost: a\r\n\r\n"
-            ),
+            "HEAD /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345\
+             GET /q HTTP/1.1\r\nHost: a\r\n\r\n",
             &[("HEAD", "/p", "12345"), ("GET", "/q", "")],
         ),
         forwarded(
@@ -426,4 +425,88 @@ fn what_is_forwarded_has_one_meaning() {
             posted,
         ),
     ]);
+}
+
+/// The instrument measures: what these tests are about is read in several ways here.
+#[test]
+fn readings_differ_where_servers_do() {
+    for (name, bytes) in [
+        (
+            "CL and TE",
+            post(
+                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                "0\r\n\r\n",
+            ),
+        ),
+        (
+            "two lengths",
+            post("Content-Length: 5\r\nContent-Length: 0\r\n", "12345"),
+        ),
+        (
+            "a list of lengths",
+            post("Content-Length: 5, 6\r\n", "12345"),
+        ),
+        (
+            "a near miss",
+            post(
+                "Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n",
+                "0\r\n\r\n",
+            ),
+        ),
+        (
+            "a list of codings",
+            post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n"),
+        ),
+        (
+            "a space before the colon",
+            post("Content-Length : 5\r\n", "12345"),
+        ),
+        (
+            "a vertical tab before the colon",
+            post("Content-Length\x0b: 5\r\n", "12345"),
+        ),
+        ("an underscore", post("Content_Length: 5\r\n", "12345")),
+        ("a bare LF", post("X: y\nContent-Length: 5\r\n", "12345")),
+        ("a bare CR", post("X: y\rContent-Length: 5\r\n", "12345")),
+        ("a fold", post("X: y\r\n Content-Length: 5\r\n", "12345")),
+        (
+            "a size with 0x",
+            post(
+                "Transfer-Encoding: chunked\r\n",
+                "0x5\r\n12345\r\n0\r\n\r\n",
+            ),
+        ),
+    ] {
+        let mut readings: Vec<_> = Reading::all()
+            .map(|reading| reading.requests(&bytes))
+            .collect();
+        readings.sort();
+        readings.dedup();
+        assert!(readings.len() > 1, "{name}: {readings:?}");
+    }
+}
+
+/// What came before an error on the same connection is answered; what comes after it is nothing.
+#[test]
+fn nothing_is_processed_after_an_error() {
+    let backend = Backend::answering(|request| ok(&request.target));
+    let proxy = TestProxy::before(backend.address());
+    for broken in [
+        "GET /broken HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        "GET /broken HTTP/1.1\r\n\r\n",
+        "GET /broken\r\n",
+        "\0\r\n\r\n",
+        "POST /broken HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+    ] {
+        let mut client = proxy.client();
+        let before = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.send([before.as_bytes(), broken.as_bytes(), SMUGGLED].concat());
+        for target in ["/1", "/2"] {
+            assert_eq!(client.response("GET").unwrap().text(), target, "{broken:?}");
+        }
+        assert_eq!(client.response("GET").unwrap().status, 400, "{broken:?}");
+        let (rest, end) = client.drain(Duration::from_secs(10));
+        assert!(end != End::StillOpen && rest.is_empty(), "{broken:?}");
+    }
+    assert_eq!(backend.targets(), ["/1", "/2"].repeat(5));
 }

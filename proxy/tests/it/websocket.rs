@@ -221,3 +221,35 @@ fn a_request_with_a_body_is_not_upgraded() {
     assert_eq!(response.text(), "plain");
     assert!(!backend.only_request().head.has("upgrade"));
 }
+
+/// Only HTTP/1.1 has `Upgrade` (RFC 9110 §7.8).
+#[test]
+fn http_1_0_is_not_upgraded() {
+    let backend = Backend::answering(|_| ok("plain"));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send(
+        "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive, upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    assert_eq!(client.response("GET").unwrap().text(), "plain");
+    assert!(!backend.only_request().head.has("upgrade"));
+}
+
+/// A client that takes the switch for granted could otherwise send requests past the proxy's
+/// checks: nothing that it sends before the 101 reaches the backend unchecked.
+#[test]
+fn what_follows_an_upgrade_waits_for_the_switch() {
+    let backend = Backend::answering(|_| ok("plain"));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send(
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\
+         GET /unchecked HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 2\r\n\r\n",
+    );
+    assert_eq!(client.response("GET").unwrap().text(), "plain");
+    assert_eq!(client.response("GET").unwrap().status, 400);
+    client.drain(Duration::from_secs(10));
+    assert_eq!(backend.targets(), ["/"]);
+    let received = backend.received().concat();
+    assert!(!String::from_utf8_lossy(&received).contains("unchecked"));
+}

@@ -4,6 +4,10 @@
 
 /// A way of reading. Each choice is one that servers are known to have made.
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "choices that exclude none of the others"
+)]
 pub(crate) struct Reading {
     line_end: LineEnd,
     names: Names,
