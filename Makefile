@@ -20,7 +20,7 @@ export BODY
 BENCH       ?=
 PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick test images engine tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick test deny images engine tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-quick: engine images $(OHA) $(BENCH_VENV)/ready ## The same in under three
 
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@scripts/test.sh
+
+deny: ## Check the dependencies: licences, duplicates, sources, and advisories where they can be had
+	@scripts/deny.sh
 
 images: engine ## Pull the base images, or assemble them where no registry answers
 	@images/ensure.sh

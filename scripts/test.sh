@@ -34,6 +34,9 @@ step "format and lints"
 cargo fmt --all --check
 cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 
+step dependencies
+scripts/deny.sh
+
 step "engine and base images"
 scripts/engine.sh
 images/ensure.sh
