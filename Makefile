@@ -18,9 +18,10 @@ METHOD      ?= GET
 BODY        ?=
 export BODY
 BENCH       ?=
+CHAOS       ?=
 PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick test deny images engine tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test deny images engine tool chaos-tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +29,7 @@ help: ## List the targets
 	@echo '  make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello'
 	@echo '  make logs SERVICE=api'
 	@echo '  make lab SWARM=1                  with the overlay lesson'
+	@echo "  make chaos CHAOS='--seed 7 --only kill-api,kill-mongo'"
 
 deploy: engine ## Bring the stack up and verify it: engine, images, networks, containers
 	@$(MAKE) --no-print-directory -j2 images tool
@@ -60,6 +62,9 @@ bench: engine images $(OHA) $(BENCH_VENV)/ready ## Measure the stack beside its 
 bench-quick: engine images $(OHA) $(BENCH_VENV)/ready ## The same in under three minutes, roughly: target/bench/quick
 	@$(BENCH_VENV)/bin/python bench/run.py run --quick --oha $(OHA) --out $(CARGO_TARGET_DIR)/bench/quick $(BENCH)
 
+chaos: ## Break a stack of its own, fault by fault, under load: docs/chaos.md (CHAOS, or CHAOS=--list)
+	@scripts/chaos.sh $(CHAOS)
+
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@scripts/test.sh
 
@@ -82,6 +87,12 @@ tool:
 	@RUSTFLAGS='-C target-feature=+crt-static' \
 	  cargo build --quiet --locked --profile tool --target $(TRIPLE) -p deploy
 	@cp -u $(CARGO_TARGET_DIR)/$(TRIPLE)/tool/deploy $(DEPLOY)
+
+# Statically linked for the same reason: it runs as a faulty backend.
+chaos-tool:
+	@RUSTFLAGS='-C target-feature=+crt-static' \
+	  cargo build --quiet --locked --profile tool --target $(TRIPLE) -p chaos
+	@cp -u $(CARGO_TARGET_DIR)/$(TRIPLE)/tool/chaos $(CARGO_TARGET_DIR)/chaos
 
 $(OHA):
 	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev

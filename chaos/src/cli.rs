@@ -1,0 +1,111 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::faults::Manner;
+
+/// Breaks the stack, one fault after another, and counts what was lost
+///
+/// Brings up a stack of its own, keeps it under a steady load of reads and writes, and injects each
+/// fault once. After each it compares what clients were told with what the database holds.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chaos",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit status: 0 every promise held, 1 one was broken or the run failed, \
+                  2 wrong usage, 3 no Docker engine.\n\
+                  DOCKER_HOST names the engine."
+)]
+pub struct Cli {
+    /// What the suite's own containers do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What a run does.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// A run.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Fixes order, timings, victims and requests; another number, another run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Only these faults, separated by commas
+    #[arg(long, value_name = "FAULT", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// How long a fault lasts, give or take one second
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub seconds: u64,
+    /// Requests a second
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    pub rate: u32,
+    /// List the faults and leave
+    #[arg(long)]
+    pub list: bool,
+    /// Test this running project instead of bringing up one; its data stays, and the requests of
+    /// the suite with it
+    #[arg(long, value_name = "NAME")]
+    pub project: Option<String>,
+    /// The port that the suite's own stack publishes on 127.0.0.1
+    #[arg(long, value_name = "PORT", default_value_t = 18_080)]
+    pub port: u16,
+    /// File with the database's root password
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "secrets/mongo_root_password"
+    )]
+    pub mongo_password_file: PathBuf,
+    /// The deploy command
+    #[arg(long, value_name = "FILE", default_value = "target/deploy")]
+    pub deploy: PathBuf,
+    /// The engine was started for this run: it may be restarted
+    #[arg(long)]
+    pub own_engine: bool,
+    /// Where report.json and report.md go
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/chaos-report")]
+    pub out: PathBuf,
+    /// Write the Markdown there too
+    #[arg(long, value_name = "FILE")]
+    pub commit_to: Option<PathBuf>,
+}
+
+/// Hidden: the suite's own containers run these.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A faulty backend
+    #[command(hide = true)]
+    Backend {
+        /// What is wrong with it
+        manner: Manner,
+    },
+    /// A DNS server that is late
+    #[command(hide = true)]
+    LateDns {
+        /// Where it listens
+        port: u16,
+        /// How late it is
+        #[arg(value_parser = duration)]
+        delay: Duration,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; expected such as 3s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,117 @@
+//! Reading back what the API stored, straight from MongoDB: neither the proxy nor the API has a
+//! part in the check.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use deploy::error::{Error, Result};
+use futures_util::TryStreamExt;
+use mongodb::bson::{Document as Bson, doc};
+use mongodb::options::{ClientOptions, Credential, ServerAddress};
+use mongodb::{Client, Collection};
+
+use crate::audit::Document;
+use crate::load::request::TOKEN;
+
+const DATABASE: &str = "myDatabase";
+const COLLECTION: &str = "requests";
+const PORT: u16 = 27_017;
+/// Longest wait for the server to be found.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client with the rights of root, from the engine's host.
+#[derive(Debug, Clone)]
+pub struct Database {
+    client: Client,
+}
+
+impl Database {
+    /// For the server at `address`. It is read by address because names of containers mean nothing
+    /// on the engine's host; a container that is started again may have another one.
+    ///
+    /// # Errors
+    /// When the password can't be read.
+    pub async fn at(address: IpAddr, password_file: &Path) -> Result<Self> {
+        let password = tokio::fs::read_to_string(password_file)
+            .await
+            .map_err(|error| {
+                Error::failed(
+                    format!(
+                        "can't read the database's root password from {}: {error}",
+                        password_file.display()
+                    ),
+                    "run it from the directory of the stack's compose.yaml, or name the file with \
+                     --mongo-password-file",
+                )
+            })?;
+        let credential = Credential::builder()
+            .username("root".to_owned())
+            .password(password.trim_end().to_owned())
+            .source("admin".to_owned())
+            .build();
+        let options = ClientOptions::builder()
+            .hosts(vec![ServerAddress::Tcp {
+                host: address.to_string(),
+                port: Some(PORT),
+            }])
+            .credential(credential)
+            .direct_connection(true)
+            .server_selection_timeout(PATIENCE)
+            .heartbeat_freq(Duration::from_secs(1))
+            .app_name("causeway-chaos".to_owned())
+            .build();
+        let client = Client::with_options(options).map_err(|error| broken("connect", &error))?;
+        Ok(Self { client })
+    }
+
+    /// The documents whose token begins with `prefix`, which is plain text for a regular expression.
+    pub async fn documents(&self, prefix: &str) -> Result<Vec<Document>> {
+        let collection: Collection<Bson> = self.client.database(DATABASE).collection(COLLECTION);
+        let token = format!("headers.{TOKEN}");
+        let cursor = collection
+            .find(doc! { token.as_str(): { "$regex": format!("^{prefix}") } })
+            .projection(doc! { token.as_str(): 1, "method": 1, "url": 1, "data": 1 })
+            .await;
+        let stored: Vec<Bson> = match cursor {
+            Ok(cursor) => cursor.try_collect().await,
+            Err(error) => Err(error),
+        }
+        .map_err(|error| broken("read the stored requests", &error))?;
+        Ok(stored.iter().map(document).collect())
+    }
+
+    /// Makes the server write everything to its files now: what it would do within a minute anyway.
+    pub async fn checkpoint(&self) -> Result<()> {
+        let admin = self.client.database("admin");
+        admin
+            .run_command(doc! { "fsync": 1 })
+            .await
+            .map(drop)
+            .map_err(|error| broken("ask for a checkpoint", &error))
+    }
+}
+
+fn document(stored: &Bson) -> Document {
+    let text = |name: &str| stored.get_str(name).unwrap_or_default().to_owned();
+    let token = stored
+        .get_document("headers")
+        .and_then(|headers| headers.get_str(TOKEN));
+    Document {
+        id: stored
+            .get_object_id("_id")
+            .map(mongodb::bson::oid::ObjectId::to_hex)
+            .unwrap_or_default(),
+        token: token.unwrap_or_default().to_owned(),
+        method: text("method"),
+        url: text("url"),
+        data: text("data"),
+    }
+}
+
+fn broken(doing: &str, error: &mongodb::error::Error) -> Error {
+    Error::failed(
+        format!("could not {doing} at the database: {error}"),
+        "see whether it runs (`deploy ps`, `deploy logs mongo`) and run the suite again",
+    )
+}

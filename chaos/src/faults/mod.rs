@@ -1,0 +1,311 @@
+//! The faults: what each does to the stack, and how it is undone. One file per family.
+
+mod dns;
+mod emulation;
+mod endpoint;
+mod engine;
+mod host;
+mod in_flight;
+mod memory;
+mod pause;
+mod process;
+mod upstream;
+mod volume;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use deploy::error::Result;
+
+use crate::load::Load;
+use crate::stack::{PRIVATE, PUBLIC, Service, Stack};
+pub use upstream::Manner;
+
+/// A fault, as it is listed.
+#[derive(Debug)]
+pub struct Entry {
+    /// What `--only` calls it.
+    pub name: &'static str,
+    /// What is done.
+    pub about: &'static str,
+    /// Whether not a single request may fail.
+    pub costs_nothing: bool,
+    kind: Kind,
+}
+
+impl Entry {
+    /// Whether it is the round without a fault.
+    pub const fn is_control(&self) -> bool {
+        matches!(self.kind, Kind::Nothing)
+    }
+
+    /// The service that it hits, if it hits containers of one.
+    const fn service(&self) -> Option<Service> {
+        match self.kind {
+            Kind::Kill(service)
+            | Kind::Stop(service)
+            | Kind::Restart(service)
+            | Kind::Pause(service)
+            | Kind::Disconnect(service, _)
+            | Kind::MemoryLimit(service) => Some(service),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Nothing,
+    Kill(Service),
+    KillInFlight,
+    Stop(Service),
+    Restart(Service),
+    Pause(Service),
+    Disconnect(Service, &'static str),
+    MemoryLimit(Service),
+    VolumeFull,
+    DnsSilent,
+    DnsLate,
+    Upstream(Manner),
+    EngineRestart,
+}
+
+const fn entry(name: &'static str, kind: Kind, about: &'static str) -> Entry {
+    Entry {
+        name,
+        about,
+        costs_nothing: false,
+        kind,
+    }
+}
+
+/// With two replicas of the API up, and a request that may be sent to the other one.
+const fn free(name: &'static str, kind: Kind, about: &'static str) -> Entry {
+    let mut entry = entry(name, kind, about);
+    entry.costs_nothing = true;
+    entry
+}
+
+/// Every fault.
+pub const ALL: &[Entry] = &[
+    free("none", Kind::Nothing, "no fault: the control"),
+    entry(
+        "kill-mongo",
+        Kind::Kill(Service::Mongo),
+        "SIGKILL to mongod",
+    ),
+    free(
+        "kill-api",
+        Kind::Kill(Service::Api),
+        "SIGKILL to one of two API replicas",
+    ),
+    free(
+        "kill-api-in-flight",
+        Kind::KillInFlight,
+        "SIGKILL to one of two API replicas with hundreds of writes in flight",
+    ),
+    entry(
+        "kill-proxy",
+        Kind::Kill(Service::Proxy),
+        "SIGKILL to the proxy",
+    ),
+    entry(
+        "kill-sandbox",
+        Kind::Kill(Service::Sandbox),
+        "SIGKILL to what holds the proxy's network",
+    ),
+    entry(
+        "stop-mongo",
+        Kind::Stop(Service::Mongo),
+        "docker stop mongo, later docker start",
+    ),
+    free(
+        "stop-api",
+        Kind::Stop(Service::Api),
+        "docker stop of one of two API replicas, later docker start",
+    ),
+    entry(
+        "stop-proxy",
+        Kind::Stop(Service::Proxy),
+        "docker stop of the proxy, later docker start",
+    ),
+    entry(
+        "pause-mongo",
+        Kind::Pause(Service::Mongo),
+        "docker pause mongo, later docker unpause",
+    ),
+    entry(
+        "pause-api",
+        Kind::Pause(Service::Api),
+        "docker pause of one of two API replicas, later docker unpause",
+    ),
+    entry(
+        "pause-proxy",
+        Kind::Pause(Service::Proxy),
+        "docker pause of the proxy, later docker unpause",
+    ),
+    entry(
+        "restart-mongo",
+        Kind::Restart(Service::Mongo),
+        "docker restart mongo in the middle of batches",
+    ),
+    entry(
+        "disconnect-api-public",
+        Kind::Disconnect(Service::Api, PUBLIC),
+        "one API replica loses its endpoint on public-net-1",
+    ),
+    entry(
+        "disconnect-api-private",
+        Kind::Disconnect(Service::Api, PRIVATE),
+        "one API replica loses its endpoint on private-net-1",
+    ),
+    entry(
+        "disconnect-mongo",
+        Kind::Disconnect(Service::Mongo, PRIVATE),
+        "mongo loses its endpoint on private-net-1",
+    ),
+    entry(
+        "volume-full",
+        Kind::VolumeFull,
+        "not a byte is free on the database's volume",
+    ),
+    entry(
+        "memory-limit",
+        Kind::MemoryLimit(Service::Api),
+        "an API replica at its memory limit, under bodies of 1 MiB",
+    ),
+    entry(
+        "dns-silent",
+        Kind::DnsSilent,
+        "Docker's DNS answers neither the proxy nor the API",
+    ),
+    entry(
+        "dns-late",
+        Kind::DnsLate,
+        "Docker's DNS answers the proxy three seconds late",
+    ),
+    entry(
+        "upstream-silent",
+        Kind::Upstream(Manner::Silent),
+        "a third flask-app accepts and never answers",
+    ),
+    entry(
+        "upstream-half",
+        Kind::Upstream(Manner::Half),
+        "a third flask-app ends in the middle of its responses",
+    ),
+    entry(
+        "upstream-reset",
+        Kind::Upstream(Manner::Reset),
+        "a third flask-app resets once it has the request",
+    ),
+    entry(
+        "engine-restart",
+        Kind::EngineRestart,
+        "the Docker engine stops, and starts again",
+    ),
+];
+
+/// What surrounds the suite and decides what can be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings {
+    /// Whether the engine was started for this run, and may be stopped.
+    pub own_engine: bool,
+}
+
+/// Something done to the stack.
+#[async_trait]
+pub trait Injection: fmt::Debug + Send {
+    /// Whom it hits.
+    fn victim(&self) -> String;
+
+    /// Whether it goes on until it is healed. Otherwise it is over once it has happened, and the
+    /// stack has to recover from it by itself.
+    fn lasts(&self) -> bool {
+        true
+    }
+
+    /// What has to be so before; no part of the fault.
+    async fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Begins it.
+    async fn inject(&mut self, load: &Load) -> Result<()>;
+
+    /// Ends it, also if it began only half way.
+    async fn heal(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Undoes what [`prepare`](Self::prepare) did, once everything was looked at.
+    async fn restore(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The fault, ready to be injected; or why it can't be here.
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn injection(
+    entry: &Entry,
+    stack: &Stack,
+    pick: u64,
+    surroundings: Surroundings,
+) -> Result<Result<Box<dyn Injection>, String>> {
+    if let Some(service) = entry.service()
+        && stack.service(service).await?.is_empty()
+    {
+        return Ok(Err(format!(
+            "the stack has no service {:?}",
+            service.name()
+        )));
+    }
+    // One that starts the engine's or the kernel's own tools on the engine's host.
+    let needs_host = matches!(
+        entry.kind,
+        Kind::Kill(_) | Kind::KillInFlight | Kind::VolumeFull | Kind::DnsSilent | Kind::DnsLate
+    );
+    if needs_host && let Err(reason) = host::is_engines(stack) {
+        return Ok(Err(reason));
+    }
+    if entry.kind == Kind::EngineRestart && !surroundings.own_engine {
+        return Ok(Err(
+            "this engine wasn't started by the suite, and others may need it".to_owned(),
+        ));
+    }
+    let stack = stack.clone();
+    Ok(Ok(match entry.kind {
+        Kind::Nothing => Box::new(Nothing),
+        Kind::Kill(service) => Box::new(process::Kill::new(stack, service, pick).await?),
+        Kind::KillInFlight => Box::new(in_flight::KillInFlight::new(stack, pick).await?),
+        Kind::Stop(service) => Box::new(process::Stop::new(stack, service, pick).await?),
+        Kind::Restart(service) => Box::new(process::Restart::new(stack, service, pick).await?),
+        Kind::Pause(service) => Box::new(pause::Pause::new(stack, service, pick).await?),
+        Kind::Disconnect(service, network) => {
+            Box::new(endpoint::Disconnect::new(stack, service, network, pick).await?)
+        }
+        Kind::MemoryLimit(service) => Box::new(memory::Limit::new(stack, service, pick).await?),
+        Kind::VolumeFull => Box::new(volume::Full::new(stack).await?),
+        Kind::DnsSilent => Box::new(dns::Silent::new(stack)),
+        Kind::DnsLate => Box::new(dns::Late::new(stack)),
+        Kind::Upstream(manner) => Box::new(upstream::Faulty::new(stack, manner)),
+        Kind::EngineRestart => Box::new(engine::Restart),
+    }))
+}
+
+/// The control.
+#[derive(Debug)]
+struct Nothing;
+
+#[async_trait]
+impl Injection for Nothing {
+    fn victim(&self) -> String {
+        "nobody".to_owned()
+    }
+
+    async fn inject(&mut self, _: &Load) -> Result<()> {
+        Ok(())
+    }
+}

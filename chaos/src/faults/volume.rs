@@ -1,0 +1,211 @@
+//! The database's volume is full.
+//!
+//! A volume of Docker's own has no size. For this round the database gets one that has: an ext4
+//! image, mounted over the volume's directory with the data copied into it; afterwards the data goes
+//! back. (A tmpfs volume would be simpler, but loses the data whenever mongod ends, which is
+//! exactly when it must not.)
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use deploy::error::{EngineContext, Error, Result};
+use deploy::state::Container;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, interval, timeout};
+
+use super::host::run;
+use super::process::{start, stop};
+use super::{Injection, emulation};
+use crate::load::Load;
+use crate::stack::{Service, Stack};
+
+/// What the image holds beyond the data.
+const ROOM: u64 = 256 << 20;
+/// Takes the room.
+const FILLER: &str = "filler";
+/// How long the database may take to be healthy on its new volume.
+const START: Duration = Duration::from_secs(60);
+
+/// Not a byte is free, until the end.
+#[derive(Debug)]
+pub(super) struct Full {
+    stack: Stack,
+    mongo: Container,
+    /// The volume's directory on the engine's host.
+    directory: PathBuf,
+    /// For the image, and for mounting it on the side.
+    scratch: PathBuf,
+    mounted: bool,
+    /// Asks for a checkpoint again and again: MongoDB preallocates its journal, and may need no
+    /// room for a minute.
+    checkpoints: Option<JoinHandle<()>>,
+    /// Goes on until the round is over: mongod may abort as late as that.
+    burial: Option<JoinHandle<()>>,
+}
+
+impl Full {
+    pub(super) async fn new(stack: Stack) -> Result<Self> {
+        let mongo = stack.victim(Service::Mongo, 0).await?;
+        let inspected = stack.inspect(&mongo.id).await?;
+        let name = inspected
+            .mounts
+            .unwrap_or_default()
+            .into_iter()
+            .find(|mount| mount.destination.as_deref() == Some("/data/db"))
+            .and_then(|mount| mount.name)
+            .ok_or_else(|| {
+                Error::failed(
+                    format!("{} has no volume at /data/db", mongo.name),
+                    "leave this fault out with --only",
+                )
+            })?;
+        let volume = stack.docker().inspect_volume(&name).await;
+        let directory = volume
+            .doing(|| format!("inspect volume {name}"))?
+            .mountpoint;
+        let scratch = std::env::temp_dir().join(format!("{}-volume", stack.project));
+        Ok(Self {
+            stack,
+            mongo,
+            directory: directory.into(),
+            scratch,
+            mounted: false,
+            checkpoints: None,
+            burial: None,
+        })
+    }
+
+    fn image(&self) -> PathBuf {
+        self.scratch.join("image")
+    }
+
+    /// The new file system, before it goes over the volume; afterwards, the old one's place.
+    fn side(&self) -> PathBuf {
+        self.scratch.join("side")
+    }
+
+    /// An image that holds the data and [`ROOM`], mounted on the side.
+    async fn make_image(&self) -> Result<()> {
+        let used = run("du", [Path::new("-sb"), &self.directory]).await?;
+        let used: u64 = used
+            .split_whitespace()
+            .next()
+            .and_then(|bytes| bytes.parse().ok())
+            .ok_or_else(|| Error::failed(format!("du said {used:?}"), "run the suite again"))?;
+        let failed = |error: std::io::Error| {
+            Error::failed(
+                format!("can't make a volume in {}: {error}", self.scratch.display()),
+                "see whether there is room, or set TMPDIR to where there is",
+            )
+        };
+        tokio::fs::create_dir_all(self.side())
+            .await
+            .map_err(failed)?;
+        let image = tokio::fs::File::create(self.image())
+            .await
+            .map_err(failed)?;
+        image.set_len(used + ROOM).await.map_err(failed)?;
+        // No blocks reserved for root: full is full for everybody.
+        run("mkfs.ext4", [Path::new("-qm0"), &self.image()]).await?;
+        run("mount", [Path::new("-oloop"), &self.image(), &self.side()])
+            .await
+            .map(drop)
+    }
+
+    async fn copy(from: &Path, to: &Path) -> Result<()> {
+        run("cp", [Path::new("-aT"), from, to]).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Injection for Full {
+    fn victim(&self) -> String {
+        self.mongo.name.clone()
+    }
+
+    async fn prepare(&mut self) -> Result<()> {
+        stop(&self.stack, &self.mongo).await?;
+        self.make_image().await?;
+        Self::copy(&self.directory, &self.side()).await?;
+        // Mounted anew rather than moved: under a shared mount, Linux moves none.
+        run("umount", [&self.side()]).await?;
+        run(
+            "mount",
+            [Path::new("-oloop"), &self.image(), &self.directory],
+        )
+        .await?;
+        self.mounted = true;
+        start(&self.stack, &self.mongo).await?;
+        self.stack.settle(START).await.map(drop)
+    }
+
+    async fn inject(&mut self, _: &Load) -> Result<()> {
+        let filler = self.directory.join(FILLER);
+        // Ends with "no space left on device", as it should.
+        let written = run(
+            "dd",
+            [
+                "if=/dev/zero".to_owned(),
+                format!("of={}", filler.display()),
+                "bs=64k".to_owned(),
+            ],
+        )
+        .await;
+        if written.is_ok() {
+            return Err(Error::failed(
+                format!("{} didn't get full", self.directory.display()),
+                "run the suite again",
+            ));
+        }
+        let database = self.stack.database().await?;
+        self.checkpoints = Some(tokio::spawn(async move {
+            let mut seconds = interval(Duration::from_secs(1));
+            loop {
+                seconds.tick().await;
+                // It may well fail: that is the fault.
+                _ = timeout(Duration::from_secs(1), database.checkpoint()).await;
+            }
+        }));
+        let (stack, mongo) = (self.stack.clone(), self.mongo.clone());
+        self.burial = Some(tokio::spawn(async move {
+            let mut ticks = interval(Duration::from_millis(500));
+            loop {
+                ticks.tick().await;
+                // Between two processes there is none to look at.
+                _ = emulation::bury(&stack, &mongo).await;
+            }
+        }));
+        Ok(())
+    }
+
+    async fn heal(&mut self) -> Result<()> {
+        if let Some(checkpoints) = self.checkpoints.take() {
+            checkpoints.abort();
+        }
+        if self.mounted {
+            run("rm", [Path::new("-f"), &self.directory.join(FILLER)]).await?;
+        }
+        Ok(())
+    }
+
+    async fn restore(&mut self) -> Result<()> {
+        if let Some(burial) = self.burial.take() {
+            burial.abort();
+        }
+        if std::mem::take(&mut self.mounted) {
+            stop(&self.stack, &self.mongo).await?;
+            run(
+                "mount",
+                [Path::new("--bind"), &self.directory, &self.side()],
+            )
+            .await?;
+            run("umount", [&self.directory]).await?;
+            Self::copy(&self.side(), &self.directory).await?;
+            run("umount", [&self.side()]).await?;
+            start(&self.stack, &self.mongo).await?;
+        }
+        run("rm", [Path::new("-r"), Path::new("-f"), &self.scratch])
+            .await
+            .map(drop)
+    }
+}

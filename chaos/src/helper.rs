@@ -1,0 +1,152 @@
+//! Containers of the suite's own that take part in a fault: a faulty backend, a late DNS server.
+//!
+//! Their image is this very executable, loaded the way `deploy` loads its probe; what it does there
+//! is a subcommand.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig};
+use bollard::query_parameters::{
+    CreateContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions,
+};
+use deploy::error::{EngineContext, Error, Result};
+use deploy::probe::image::Image;
+
+use crate::faults::Manner;
+use crate::stack::{PUBLIC, Stack};
+
+/// The project whose suite a container takes part in.
+const LABEL: &str = "dev.causeway.chaos";
+/// What the backends of the proxy are called.
+const ALIAS: &str = "flask-app";
+/// Where the image has the executable.
+const EXECUTABLE: &str = "/deploy";
+
+/// What a helper does.
+#[derive(Debug, Clone)]
+pub enum Role {
+    /// A backend that is faulty in some manner.
+    Backend(Manner),
+    /// A DNS server that passes questions on to the real one after `delay`.
+    LateDns {
+        /// The container whose network namespace it joins.
+        network_of: String,
+        /// Its user, by which its own packets are known.
+        uid: u32,
+        /// How late it is.
+        delay: Duration,
+    },
+}
+
+/// A running helper.
+#[derive(Debug)]
+pub struct Helper {
+    id: String,
+}
+
+impl Helper {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When this executable can't run in an empty container, or the engine refuses.
+    pub async fn start(stack: &Stack, role: Role) -> Result<Self> {
+        let executable = std::env::current_exe().map_err(|error| {
+            Error::failed(
+                format!("can't find out which executable this is: {error}"),
+                "run target/chaos by its path",
+            )
+        })?;
+        let image = Image::from_executable(stack.docker(), &executable).await?;
+        let created = stack
+            .docker()
+            .create_container(None::<CreateContainerOptions>, body(stack, &image, role))
+            .await
+            .doing(|| "create a helper of the suite".to_owned())?;
+        let helper = Self { id: created.id };
+        stack
+            .docker()
+            .start_container(&helper.id, None::<StartContainerOptions>)
+            .await
+            .doing(|| "start a helper of the suite".to_owned())?;
+        Ok(helper)
+    }
+
+    /// Ends it at once: its connections break.
+    pub async fn remove(self, stack: &Stack) -> Result<()> {
+        remove(stack, &self.id).await
+    }
+}
+
+/// Removes the project's helpers, also those of a suite that was killed.
+pub async fn remove_all(stack: &Stack) -> Result<()> {
+    let filters = HashMap::from([("label", vec![format!("{LABEL}={}", stack.project)])]);
+    let options = ListContainersOptionsBuilder::default()
+        .all(true)
+        .filters(&filters)
+        .build();
+    let helpers = stack
+        .docker()
+        .list_containers(Some(options))
+        .await
+        .doing(|| "list the helpers of the suite".to_owned())?;
+    for id in helpers.into_iter().filter_map(|helper| helper.id) {
+        remove(stack, &id).await?;
+    }
+    Ok(())
+}
+
+async fn remove(stack: &Stack, id: &str) -> Result<()> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).build();
+    stack
+        .docker()
+        .remove_container(id, Some(options))
+        .await
+        .doing(|| "remove a helper of the suite".to_owned())
+}
+
+fn body(stack: &Stack, image: &Image, role: Role) -> ContainerCreateBody {
+    let mut host = HostConfig {
+        readonly_rootfs: Some(true),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+        memory: Some(128 << 20),
+        ..HostConfig::default()
+    };
+    let mut body = ContainerCreateBody {
+        image: Some(image.name().to_owned()),
+        labels: Some(HashMap::from([(LABEL.to_owned(), stack.project.clone())])),
+        ..ContainerCreateBody::default()
+    };
+    let arguments = match role {
+        Role::Backend(manner) => {
+            host.network_mode = Some(PUBLIC.to_owned());
+            body.user = Some("65532:65532".to_owned());
+            body.networking_config = Some(NetworkingConfig {
+                endpoints_config: Some(HashMap::from([(
+                    PUBLIC.to_owned(),
+                    EndpointSettings {
+                        aliases: Some(vec![ALIAS.to_owned()]),
+                        ..EndpointSettings::default()
+                    },
+                )])),
+            });
+            vec!["backend".to_owned(), manner.name().to_owned()]
+        }
+        Role::LateDns {
+            network_of,
+            uid,
+            delay,
+        } => {
+            host.network_mode = Some(format!("container:{network_of}"));
+            body.user = Some(format!("{uid}:{uid}"));
+            let delay = humantime::format_duration(delay).to_string();
+            vec!["late-dns".to_owned(), uid.to_string(), delay]
+        }
+    };
+    body.entrypoint = Some(vec![EXECUTABLE.to_owned()]);
+    body.cmd = Some(arguments);
+    body.host_config = Some(host);
+    body
+}

@@ -1,0 +1,185 @@
+//! The steady load: reads and writes at a fixed rate, on kept and on new connections.
+//!
+//! The rate is kept whatever the answers are (open loop): a stack that hangs gets no rest from it,
+//! and a hung request never keeps the next one from being sent.
+//!
+//! What counts as a failure: anything but 200. One thing is not even an event: a kept connection
+//! that is found closed before a byte of the request was written is replaced by a new one. Once
+//! anything was written, the request is never sent again.
+
+pub mod answer;
+pub mod connection;
+pub mod request;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::{Ledger, Outcome};
+use connection::Connection;
+use request::{Mix, Request};
+
+/// Longest wait for an answer, from the first byte sent or the start of connecting. As long as
+/// recovery may take: a request that is sent at a fault's end and waits longer shows as a failure.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// Most requests under way; beyond them none is sent until one ends.
+const MAX_OPEN: usize = 4_000;
+
+/// A running load.
+#[derive(Debug)]
+pub struct Load {
+    generator: Arc<Generator>,
+    /// Ends the sending; what is under way goes on.
+    stop: CancellationToken,
+    /// Ends the sending of large bodies alone.
+    stop_large: CancellationToken,
+    senders: Mutex<JoinSet<()>>,
+}
+
+/// What the senders share.
+#[derive(Debug)]
+struct Generator {
+    target: SocketAddr,
+    ledger: Ledger,
+    mix: Mutex<Mix>,
+    /// Kept connections that nobody uses at the moment.
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Load {
+    /// Starts sending `rate` requests a second to `target`.
+    pub fn start(target: SocketAddr, rate: u32, mix: Mix) -> Self {
+        let generator = Arc::new(Generator {
+            target,
+            ledger: Ledger::default(),
+            mix: Mutex::new(mix),
+            idle: Mutex::default(),
+        });
+        let stop = CancellationToken::new();
+        let mut senders = JoinSet::new();
+        let steady = Arc::clone(&generator).send_steadily(rate);
+        let stopped = stop.clone();
+        senders.spawn(async move {
+            stopped.run_until_cancelled(steady).await;
+        });
+        Self {
+            generator,
+            stop_large: stop.child_token(),
+            stop,
+            senders: Mutex::new(senders),
+        }
+    }
+
+    /// Sends large bodies too from now on, until [`end_large`](Self::end_large): `senders` at a
+    /// time, each of `length` bytes.
+    pub fn add_large(&self, senders: usize, length: usize) {
+        let mut set = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..senders {
+            let generator = Arc::clone(&self.generator);
+            let stopped = self.stop_large.clone();
+            set.spawn(async move {
+                while !stopped.is_cancelled() {
+                    let request = generator.mix().large(length);
+                    let outcome = generator.send(request).await;
+                    if !outcome.is_acknowledged() {
+                        // A stack that refuses at once isn't asked in a tight loop.
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Sends no more large bodies.
+    pub fn end_large(&self) {
+        self.stop_large.cancel();
+    }
+
+    /// What was sent and answered so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.generator.ledger
+    }
+
+    /// Stops sending and waits for what is under way.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        // Every request bounds itself.
+        while self.ledger().open_entries() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Generator {
+    async fn send_steadily(self: Arc<Self>, rate: u32) {
+        let mut ticks = interval(Duration::from_secs(1) / rate.max(1));
+        // On a machine that falls behind, less is sent; a burst would be another test.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            if self.ledger.open_entries() < MAX_OPEN {
+                let request = self.mix().draw();
+                let generator = Arc::clone(&self);
+                tokio::spawn(async move { generator.send(request).await });
+            }
+        }
+    }
+
+    async fn send(&self, request: Request) -> Outcome {
+        let place = self.ledger.open(request.clone());
+        let outcome = timeout(TIMEOUT, self.exchange(&request))
+            .await
+            .unwrap_or(Outcome::TimedOut);
+        self.ledger.close(place, outcome.clone());
+        outcome
+    }
+
+    async fn exchange(&self, request: &Request) -> Outcome {
+        let kept = if request.fresh {
+            None
+        } else {
+            self.take_idle()
+        };
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => match Connection::open(self.target).await {
+                Ok(connection) => connection,
+                Err(_) => return Outcome::Unreachable,
+            },
+        };
+        let (outcome, reusable) = connection.exchange(request).await;
+        if reusable {
+            self.idle().push(connection);
+        }
+        outcome
+    }
+
+    /// The one used last: the fewest are kept open.
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        while let Some(connection) = idle.pop() {
+            if !connection.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mix(&self) -> std::sync::MutexGuard<'_, Mix> {
+        self.mix.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

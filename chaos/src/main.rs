@@ -1,0 +1,10 @@
+//! The `chaos` binary.
+
+use std::process::ExitCode;
+
+use chaos::cli::Cli;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    chaos::run(Cli::parse())
+}

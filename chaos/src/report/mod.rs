@@ -1,0 +1,152 @@
+//! What a run leaves behind: a table on the terminal, JSON for machines, Markdown for the docs.
+
+mod markdown;
+pub mod table;
+
+use deploy::error::{Error, Result};
+use deploy::output::Output;
+use deploy::output::style::Tone;
+use serde::Serialize;
+use std::path::Path;
+
+use crate::cli::Options;
+use crate::machine::Machine;
+use crate::verdict::Verdict;
+
+/// A run, as far as it came.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Fixes the run.
+    pub seed: u64,
+    /// Requests a second.
+    pub rate: u32,
+    /// How long a fault lasts, give or take one second.
+    pub seconds: u64,
+    /// Faults that were asked for; empty: all.
+    pub only: Vec<String>,
+    /// What it was made on.
+    pub machine: Machine,
+    /// The rounds that were played, in their order.
+    pub rounds: Vec<Verdict>,
+    /// Faults that can't be injected here, and why.
+    pub skipped: Vec<Skipped>,
+    /// Whether every round that was to be played was.
+    pub complete: bool,
+}
+
+/// A fault that was left out.
+#[derive(Debug, Serialize)]
+pub struct Skipped {
+    /// Its name.
+    pub fault: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
+impl Report {
+    /// A run that begins.
+    pub fn new(options: &Options, machine: Machine) -> Self {
+        Self {
+            seed: options.seed,
+            rate: options.rate,
+            seconds: options.seconds,
+            only: options.only.clone(),
+            machine,
+            rounds: Vec::new(),
+            skipped: Vec::new(),
+            complete: false,
+        }
+    }
+
+    /// A round was judged.
+    pub fn add(&mut self, verdict: Verdict) {
+        self.rounds.push(verdict);
+    }
+
+    /// A fault can't be injected here.
+    pub fn skip(&mut self, fault: &'static str, reason: String) {
+        self.skipped.push(Skipped { fault, reason });
+    }
+
+    /// Every round was played.
+    pub fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// Whether every promise held, in a run that came to its end.
+    pub fn holds(&self) -> bool {
+        self.complete && self.rounds.iter().all(|round| round.broken.is_empty())
+    }
+
+    /// Prints the table, what was left out, and the verdict.
+    pub fn finish(&self, output: &Output) {
+        let rows: Vec<_> = self.rounds.iter().map(table::cells).collect();
+        output.line("");
+        output.table(&table::HEADING, &rows);
+        for skipped in &self.skipped {
+            output.note(&format!(
+                "{} was skipped: {}",
+                skipped.fault, skipped.reason
+            ));
+        }
+        let style = output.style();
+        for round in &self.rounds {
+            for broken in &round.broken {
+                let mark = style.paint(Tone::Bad, "broken:");
+                output.line(&format!("{mark} {}: {broken}", round.fault));
+            }
+        }
+        if self.holds() {
+            let sent: usize = self.rounds.iter().map(|round| round.sent).sum();
+            output.line(&format!(
+                "every promise held: {} rounds, {sent} requests, none lost, none stored twice",
+                self.rounds.len()
+            ));
+        }
+    }
+
+    /// Writes the files.
+    ///
+    /// # Errors
+    /// When one can't be written, or the run isn't fit for the docs.
+    pub async fn write(&self, options: &Options, output: &Output) -> Result<()> {
+        let json = serde_json::to_string_pretty(self).map_err(|error| {
+            Error::failed(format!("can't write the report: {error}"), "report this")
+        })?;
+        let markdown = markdown::render(self);
+        write(&options.out.join("report.json"), &json).await?;
+        write(&options.out.join("report.md"), &markdown).await?;
+        output.line(&format!(
+            "report: {}",
+            options.out.join("report.md").display()
+        ));
+        let Some(file) = &options.commit_to else {
+            return Ok(());
+        };
+        if !self.complete || !self.only.is_empty() {
+            return Err(Error::failed(
+                format!(
+                    "{} is for whole runs, and was left as it is",
+                    file.display()
+                ),
+                "run it without --only, to its end",
+            ));
+        }
+        write(file, &markdown).await
+    }
+}
+
+async fn write(file: &Path, text: &str) -> Result<()> {
+    let written = async {
+        if let Some(directory) = file.parent() {
+            tokio::fs::create_dir_all(directory).await?;
+        }
+        tokio::fs::write(file, text).await
+    };
+    written.await.map_err(|error| {
+        Error::failed(
+            format!("can't write {}: {error}", file.display()),
+            "see that its directory may be written to",
+        )
+    })
+}

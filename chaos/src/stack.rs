@@ -1,0 +1,199 @@
+//! The stack under test, as the engine sees it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::InspectContainerOptions;
+use deploy::engine::Engine;
+use deploy::error::{EngineContext, Error, Result};
+use deploy::state::{Container, Health, State, Status};
+use tokio::time::{Instant, sleep};
+
+use crate::database::Database;
+
+/// The network that the database is on.
+pub const PRIVATE: &str = "private-net-1";
+/// The network that the proxy reaches the API through.
+pub const PUBLIC: &str = "public-net-1";
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A service of the stack, by its name in compose.yaml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// The database.
+    Mongo,
+    /// The request recorder.
+    Api,
+    /// The reverse proxy.
+    Proxy,
+    /// What holds the proxy's network namespace, where there is such a service.
+    Sandbox,
+}
+
+impl Service {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mongo => "mongo",
+            Self::Api => "api",
+            Self::Proxy => "proxy",
+            Self::Sandbox => "sandbox",
+        }
+    }
+}
+
+/// A project on an engine.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    engine: Engine,
+    /// Its name.
+    pub project: String,
+    /// File with the database's root password.
+    pub mongo_password_file: PathBuf,
+}
+
+impl Stack {
+    /// The project of that name.
+    pub fn new(engine: Engine, project: String, mongo_password_file: PathBuf) -> Self {
+        Self {
+            engine,
+            project,
+            mongo_password_file,
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The Engine API client.
+    pub fn docker(&self) -> &Docker {
+        self.engine.docker()
+    }
+
+    /// Every container of the project.
+    pub async fn containers(&self) -> Result<Vec<Container>> {
+        Ok(State::observe(&self.engine, &self.project)
+            .await?
+            .containers)
+    }
+
+    /// The containers of one service.
+    pub async fn service(&self, service: Service) -> Result<Vec<Container>> {
+        let mut containers = self.containers().await?;
+        containers.retain(|container| container.service == service.name());
+        Ok(containers)
+    }
+
+    /// One of the service's containers; `pick` says which.
+    pub async fn victim(&self, service: Service, pick: u64) -> Result<Container> {
+        let mut containers = self.service(service).await?;
+        let index = pick.checked_rem(containers.len() as u64);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        index
+            .map(|index| containers.swap_remove(index))
+            .ok_or_else(|| {
+                Error::failed(
+                    format!(
+                        "project {:?} has no container of service {:?}",
+                        self.project,
+                        service.name()
+                    ),
+                    "bring the stack up first (`make deploy`), or leave --project away",
+                )
+            })
+    }
+
+    /// All that the engine knows of a container.
+    pub async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse> {
+        self.docker()
+            .inspect_container(id, None::<InspectContainerOptions>)
+            .await
+            .doing(|| format!("inspect container {id}"))
+    }
+
+    /// The container's first process, as the engine's host numbers it.
+    pub async fn pid(&self, container: &Container) -> Result<i32> {
+        let state = self.inspect(&container.id).await?.state.unwrap_or_default();
+        state
+            .pid
+            .and_then(|pid| i32::try_from(pid).ok())
+            .filter(|pid| *pid > 0)
+            .ok_or_else(|| {
+                Error::failed(
+                    format!("{} has no process", container.name),
+                    "see `deploy ps` for what became of it",
+                )
+            })
+    }
+
+    /// The database, at its address of this moment.
+    pub async fn database(&self) -> Result<Database> {
+        let mongo = self.victim(Service::Mongo, 0).await?;
+        let settings = self
+            .inspect(&mongo.id)
+            .await?
+            .network_settings
+            .unwrap_or_default();
+        let endpoints = settings.networks.unwrap_or_default();
+        let address: Option<IpAddr> = endpoints
+            .get(PRIVATE)
+            .and_then(|endpoint| endpoint.ip_address.as_deref()?.parse().ok());
+        let address = address.ok_or_else(|| {
+            Error::failed(
+                format!("{} has no address on {PRIVATE}", mongo.name),
+                "see `deploy inspect`",
+            )
+        })?;
+        Database::at(address, &self.mongo_password_file).await
+    }
+
+    /// Where clients reach the stack.
+    pub async fn published(&self) -> Result<SocketAddr> {
+        let containers = self.containers().await?;
+        let port = containers
+            .iter()
+            .flat_map(|container| &container.published)
+            .find(|(_, protocol)| protocol == "tcp");
+        match port {
+            Some((port, _)) => Ok(SocketAddr::from(([127, 0, 0, 1], *port))),
+            None => Err(Error::failed(
+                format!("project {:?} publishes no port", self.project),
+                "bring the stack up first (`make deploy`), or leave --project away",
+            )),
+        }
+    }
+
+    /// What isn't running, or isn't healthy.
+    pub async fn unwell(&self) -> Result<Vec<String>> {
+        let containers = self.containers().await?;
+        Ok(containers
+            .iter()
+            .filter_map(|container| match (container.status, container.health) {
+                (Status::Running, None | Some(Health::Healthy)) => None,
+                (Status::Running, Some(health)) => {
+                    Some(format!("{} is {health:?}", container.name))
+                }
+                (status, _) => Some(format!("{} is {status:?}", container.name)),
+            })
+            .collect())
+    }
+
+    /// Waits until all is running and healthy; returns what still isn't after `limit`.
+    pub async fn settle(&self, limit: Duration) -> Result<Vec<String>> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let unwell = self.unwell().await?;
+            if unwell.is_empty() || Instant::now() >= deadline {
+                return Ok(unwell);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
