@@ -13,6 +13,7 @@ mod answers;
 mod cli;
 mod coalescing;
 mod credentials;
+mod database_user;
 mod exactly_once;
 mod limits;
 mod lost_answer;

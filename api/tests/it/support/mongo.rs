@@ -1,7 +1,9 @@
 //! A real mongod in a container, from the image that `CAUSEWAY_MONGO_IMAGE` names.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +45,32 @@ impl Mongo {
             "MONGO_INITDB_ROOT_USERNAME=root",
             "--env",
             &password,
+        ])
+        .await
+    }
+
+    /// Starts a mongod that is initialised by the stack's own script, with these passwords.
+    pub(crate) async fn start_as_the_stack_does(root: &str, api: &str) -> Self {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mongo/initdb.d");
+        let scripts = scripts.canonicalize().unwrap();
+        // Read while it is initialised, by the container's own user.
+        let mut secret = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile()
+            .unwrap();
+        secret.write_all(api.as_bytes()).unwrap();
+        Self::start_with(&[
+            "--env",
+            "MONGO_INITDB_ROOT_USERNAME=root",
+            "--env",
+            &format!("MONGO_INITDB_ROOT_PASSWORD={root}"),
+            "--volume",
+            &format!("{}:/docker-entrypoint-initdb.d:ro", scripts.display()),
+            "--volume",
+            &format!(
+                "{}:/run/secrets/mongo_api_password:ro",
+                secret.path().display()
+            ),
         ])
         .await
     }
