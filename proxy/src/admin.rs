@@ -1,8 +1,11 @@
-//! The admin listener: `/healthz`, `/readyz`, `/metrics`.
+//! The admin listeners, TCP and perhaps a Unix socket: `/healthz`, `/readyz`, `/metrics`.
 //!
 //! It speaks just enough HTTP for a probe and a scraper: one GET or HEAD per connection.
 
-use std::{io, net::TcpListener as StdListener, sync::Arc, time::Duration};
+use std::{
+    future::Future, io, net::TcpListener as StdListener,
+    os::unix::net::UnixListener as StdUnixListener, sync::Arc, time::Duration,
+};
 
 use async_trait::async_trait;
 use pingora_core::{
@@ -11,8 +14,8 @@ use pingora_core::{
 };
 use prometheus_client::registry::Registry;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
     time::{sleep, timeout},
 };
@@ -29,7 +32,7 @@ use crate::{
     upstream::{Upstream, probe, resolver},
 };
 
-/// Most connections at a time; more wait in the backlog. Together with [`HEAD_LIMIT`] this keeps
+/// Most connections to a listener at a time; more wait in the backlog. Together with [`HEAD_LIMIT`] this keeps
 /// silent connections from keeping a health check out.
 const MAX_CONNECTIONS: usize = 512;
 /// Longest time for a request to come in.
@@ -41,6 +44,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 pub struct Control {
     /// Where the admin endpoints are served; taken when the service starts.
     pub listener: Option<StdListener>,
+    /// The same on a Unix socket, where there is one.
+    pub unix_listener: Option<StdUnixListener>,
     /// What they tell.
     pub state: Arc<State>,
     /// The settings.
@@ -66,11 +71,11 @@ impl Service for Control {
             Arc::clone(&self.settings),
         ));
         tokio::spawn(probe::run(Arc::clone(upstream), Arc::clone(&self.settings)));
-        if let Some(listener) = self.listener.take()
-            && let Err(error) = serve(listener, &self.state).await
-        {
-            error!(%error, "admin listener can't be served");
-        }
+        let (tcp, unix) = (self.listener.take(), self.unix_listener.take());
+        tokio::join!(
+            serve(tcp.map(TcpListener::from_std), &self.state),
+            serve(unix.map(UnixListener::from_std), &self.state),
+        );
     }
 
     fn name(&self) -> &'static str {
@@ -82,16 +87,43 @@ impl Service for Control {
     }
 }
 
-async fn serve(listener: StdListener, state: &Arc<State>) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+/// A listener of either kind.
+trait Listener: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept_stream(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept_stream(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept_stream(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+async fn serve<L: Listener>(listener: Option<io::Result<L>>, state: &Arc<State>) {
+    let listener = match listener {
+        Some(Ok(listener)) => listener,
+        Some(Err(error)) => {
+            error!(%error, "admin listener can't be served");
+            return;
+        }
+        None => return,
+    };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return Ok(());
-        };
-        match listener.accept().await {
-            Ok((stream, _)) => {
+    // The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept_stream().await {
+            Ok(stream) => {
                 let state = Arc::clone(state);
                 tokio::spawn(async move {
                     let _ = timeout(TIME_LIMIT, answer(stream, &state)).await;
@@ -106,7 +138,10 @@ async fn serve(listener: StdListener, state: &Arc<State>) -> io::Result<()> {
     }
 }
 
-async fn answer(mut stream: TcpStream, state: &State) -> io::Result<()> {
+async fn answer<S>(mut stream: S, state: &State) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut input = Vec::with_capacity(1024);
     let Ok(head) = timeout(HEAD_LIMIT, read_head(&mut stream, &mut input)).await else {
         return Ok(());
@@ -124,7 +159,7 @@ async fn answer(mut stream: TcpStream, state: &State) -> io::Result<()> {
 
 /// Reads until a head is complete; returns its length, or what is wrong with it.
 async fn read_head(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     input: &mut Vec<u8>,
 ) -> io::Result<Result<usize, SyntaxError>> {
     let mut scanner = HeadScanner::default();

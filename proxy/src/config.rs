@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
@@ -60,6 +60,11 @@ pub const KEYS: &[Key] = &[
         "admin_listen",
         "0.0.0.0:9180",
         "address of /healthz, /readyz and /metrics; never publish it",
+    ),
+    key(
+        "admin_socket",
+        "",
+        "Unix socket with the same endpoints, and where proxy healthcheck asks then",
     ),
     key(
         "workers",
@@ -126,6 +131,8 @@ pub struct Settings {
     pub upstream_token: Option<UpstreamToken>,
     /// Where health and metrics are served.
     pub admin_listen: SocketAddr,
+    /// The Unix socket on which they are served, too.
+    pub admin_socket: Option<PathBuf>,
     /// Number of worker threads.
     pub workers: usize,
     /// Time between two resolutions of the upstream's name.
@@ -260,6 +267,7 @@ impl Settings {
             upstream_token: values.token("upstream_token_file")?,
             admin_listen: values
                 .parse("admin_listen", "an address and port such as 0.0.0.0:9180")?,
+            admin_socket: values.path("admin_socket"),
             workers: values.workers()?,
             resolve_interval: values.duration("resolve_interval")?,
             connect_timeout: values.duration("connect_timeout")?,
@@ -385,22 +393,25 @@ impl Values {
             .collect()
     }
 
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.text(name))
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    }
+
     fn token(&self, name: &str) -> Result<Option<UpstreamToken>, ConfigError> {
-        let path = self.text(name);
-        if path.is_empty() {
+        let Some(path) = self.path(name) else {
             return Ok(None);
-        }
-        UpstreamToken::read(Path::new(path))
-            .map(Some)
-            .map_err(|reason| {
-                let (place, key) = self.origin(name);
-                ConfigError::BadFile {
-                    place,
-                    key,
-                    path: path.to_owned(),
-                    reason,
-                }
-            })
+        };
+        UpstreamToken::read(&path).map(Some).map_err(|reason| {
+            let (place, key) = self.origin(name);
+            ConfigError::BadFile {
+                place,
+                key,
+                path: path.display().to_string(),
+                reason,
+            }
+        })
     }
 
     fn switch(&self, name: &str) -> Result<bool, ConfigError> {

@@ -42,6 +42,10 @@ use crate::{
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// How long a connection that waits for a request is kept when draining begins: its client may have
+/// sent one already, and closing would lose it.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// Serves a client until either side closes.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, slot: Slot) {
     worker.metrics.accepted.fetch_add(1, Relaxed);
@@ -108,6 +112,7 @@ impl Connection {
         worker: &Worker,
         mut draining: Pin<&mut Notified<'_>>,
     ) -> Option<Buffers> {
+        let mut last_call = false;
         poll_fn(|cx| {
             // Readiness can be a rumour, only a read tells. `poll_read` knows that a read that
             // didn't fill the buffer has emptied the socket, which `try_read` has to ask again.
@@ -123,8 +128,11 @@ impl Connection {
                     return Poll::Ready(None);
                 }
             }
-            if draining.as_mut().poll(cx).is_ready() || worker.drain.has_started() {
-                return Poll::Ready(None);
+            if !last_call {
+                last_call = worker.drain.has_started() || draining.as_mut().poll(cx).is_ready();
+                if last_call {
+                    self.watchdog.arm(LAST_CALL);
+                }
             }
             self.watchdog.poll_expired(cx).map(|Expired| None)
         })

@@ -1,7 +1,8 @@
 //! Shutting down without cutting anybody off.
 //!
-//! The first SIGTERM or SIGINT closes the listeners and the idle connections; requests in flight
-//! finish. The process ends when none is left, after the drain timeout, or at a second signal.
+//! The first SIGTERM or SIGINT closes the listeners, after taking in what the kernel has accepted
+//! already. Requests in flight finish, each the last on its connection; a connection that waits for a
+//! request is given a moment, since one may be on its way, and is closed then. The process ends when none is left, after the drain timeout, or at a second signal.
 //! Pingora's own graceful period always lasts its whole length; so the waiting is done here, in
 //! front of its fast shutdown.
 
@@ -9,7 +10,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -37,6 +38,9 @@ use crate::limits::Connections;
 #[derive(Debug)]
 pub struct Drain {
     started: AtomicBool,
+    /// Listeners that may still take connections in; one per worker.
+    listening: AtomicUsize,
+    listeners_closed: Notify,
     /// One per worker, so that waiting connections of different workers share no lock.
     workers: Box<[Notify]>,
 }
@@ -46,6 +50,8 @@ impl Drain {
     pub fn new(workers: usize) -> Self {
         Self {
             started: AtomicBool::new(false),
+            listening: AtomicUsize::new(workers),
+            listeners_closed: Notify::new(),
             workers: (0..workers).map(|_| Notify::new()).collect(),
         }
     }
@@ -59,6 +65,20 @@ impl Drain {
     pub fn notified(&self, worker: usize) -> Notified<'_> {
         // Workers are numbered by whoever made this.
         self.workers[worker].notified()
+    }
+
+    /// Notes that a worker's listener is closed.
+    pub fn listener_closed(&self) {
+        if self.listening.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.listeners_closed.notify_one();
+        }
+    }
+
+    /// Waits until all are: only then is the number of connections final.
+    async fn listeners_closed(&self) {
+        while self.listening.load(Ordering::Acquire) > 0 {
+            self.listeners_closed.notified().await;
+        }
     }
 
     fn start(&self) {
@@ -124,8 +144,12 @@ impl ShutdownSignalWatch for DrainOnSignal {
         let signal = signals.recv().await;
         info!(signal, connections = self.connections.open(), "draining");
         self.drain.start();
+        let drained = async {
+            self.drain.listeners_closed().await;
+            self.connections.none_left().await;
+        };
         tokio::select! {
-            drained = timeout(self.limit, self.connections.none_left()) => if drained.is_ok() {
+            drained = timeout(self.limit, drained) => if drained.is_ok() {
                 info!("drained");
             } else {
                 warn!(cut = self.connections.open(), "drain timeout");

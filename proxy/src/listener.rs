@@ -89,7 +89,9 @@ impl Acceptor {
                 () = &mut draining => {}
             }
         }
-        // Closing the socket would reset those that the kernel has already let in.
+        // Closing the socket would reset those that the kernel has already let in. One that comes
+        // between the last look and the close is lost, but for `net.ipv4.tcp_migrate_req`: with that
+        // the kernel gives it to another socket on the address, such as a successor's.
         while let Some((stream, peer)) = poll_fn(|cx| match listener.poll_accept(cx) {
             Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
             _ => Poll::Ready(None),
@@ -125,11 +127,13 @@ fn is_about_the_connection(error: &io::Error) -> bool {
 #[async_trait]
 impl Service for Acceptor {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
-        if let Some(listener) = self.listener.take()
-            && let Err(error) = self.run(listener).await
-        {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        if let Err(error) = self.run(listener).await {
             tracing::error!(%error, worker = self.name, "worker can't accept connections");
         }
+        self.worker.drain.listener_closed();
     }
 
     fn name(&self) -> &str {

@@ -1,6 +1,6 @@
 //! From settings to a running process: bind, assemble, run until stopped.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
 use thiserror::Error;
@@ -9,6 +9,7 @@ use tracing::info;
 
 use crate::{
     admin::{Control, State},
+    admin_socket::{self, SocketFile},
     config::Settings,
     drain::{Drain, DrainOnSignal, StopSignals},
     limits::{Connections, connections_that_fit},
@@ -16,7 +17,7 @@ use crate::{
     log_sink::LogSink,
     metrics::Metrics,
     request_id::RequestId,
-    upstream::Upstream,
+    upstream::{Upstream, resolver},
     worker::Worker,
 };
 
@@ -29,10 +30,13 @@ pub enum StartupError {
         /// The key that holds the address.
         key: &'static str,
         /// The address.
-        address: SocketAddr,
+        address: String,
         /// What the system says.
         error: io::Error,
     },
+    /// The upstream can't be looked up.
+    #[error("resolver: {0}")]
+    Resolver(io::Error),
     /// Signals can't be received.
     #[error("signals: {0}")]
     Signals(io::Error),
@@ -45,15 +49,18 @@ pub enum StartupError {
 pub struct Application {
     server: Server,
     stop: DrainOnSignal,
+    socket_file: Option<SocketFile>,
 }
 
 impl Application {
-    /// Binds the sockets and assembles the parts. Nothing runs yet; connections wait.
+    /// Resolves the upstream, binds the sockets and assembles the parts. Nothing runs yet;
+    /// connections wait.
     pub fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
         let signals = StopSignals::install().map_err(StartupError::Signals)?;
         RequestId::init()?;
         let settings = Arc::new(settings);
         let upstream = Arc::new(Upstream::new(&settings));
+        resolver::resolve_first(&upstream).map_err(StartupError::Resolver)?;
         let connections = Connections::new(connections_that_fit(settings.max_connections));
         let drain = Arc::new(Drain::new(settings.workers));
         let mut server = Server::new_with_opt_and_conf(
@@ -68,7 +75,7 @@ impl Application {
         for index in 0..settings.workers {
             let listener = bind(settings.listen, true).map_err(|error| StartupError::Bind {
                 key: "PROXY_LISTEN",
-                address: settings.listen,
+                address: settings.listen.to_string(),
                 error,
             })?;
             let worker = Arc::new(Worker::new(
@@ -81,11 +88,23 @@ impl Application {
             server.add_service(Acceptor::new(Arc::clone(&worker), listener));
             workers.push(worker);
         }
-        let listener = bind(settings.admin_listen, false).map_err(|error| StartupError::Bind {
+        // Shared, too: a successor in the same network namespace has the same address.
+        let listener = bind(settings.admin_listen, true).map_err(|error| StartupError::Bind {
             key: "PROXY_ADMIN_LISTEN",
-            address: settings.admin_listen,
+            address: settings.admin_listen.to_string(),
             error,
         })?;
+        let (unix_listener, socket_file) = match &settings.admin_socket {
+            Some(path) => {
+                let bound = admin_socket::bind(path).map_err(|error| StartupError::Bind {
+                    key: "PROXY_ADMIN_SOCKET",
+                    address: path.display().to_string(),
+                    error,
+                })?;
+                (Some(bound.0), Some(bound.1))
+            }
+            None => (None, None),
+        };
         let metrics = Metrics {
             workers,
             upstream: Arc::clone(&upstream),
@@ -99,6 +118,7 @@ impl Application {
         };
         server.add_service(Control {
             listener: Some(listener),
+            unix_listener,
             state: Arc::new(state),
             settings: Arc::clone(&settings),
         });
@@ -117,7 +137,11 @@ impl Application {
             connections,
             limit: settings.drain_timeout,
         };
-        Ok(Self { server, stop })
+        Ok(Self {
+            server,
+            stop,
+            socket_file,
+        })
     }
 
     /// Runs until a signal has ended it.
@@ -125,6 +149,7 @@ impl Application {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(self.stop),
         });
+        drop(self.socket_file);
         info!("stopped");
     }
 }

@@ -6,6 +6,7 @@
 //! repeatedly said not to exist (NXDOMAIN) are they let go.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -16,7 +17,10 @@ use hickory_resolver::{
     config::{LookupIpStrategy, ServerOrderingStrategy},
     net::NetError,
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    runtime::Builder,
+    time::{Instant, sleep, timeout_at},
+};
 use tracing::{info, warn};
 
 use super::Upstream;
@@ -30,11 +34,39 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Least time between two resolutions, however many requests ask for one.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Resolves until dropped.
-pub async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
+/// Longest wait for the first resolution.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// Resolves once, before the proxy listens: where it replaces another on the same address, nobody
+/// should get a 503 from it only because its first resolution hasn't happened yet.
+///
+/// A name that doesn't exist isn't waited for, and one that can't be resolved no longer than
+/// [`FIRST_WAIT`]; [`run`] goes on from there.
+pub fn resolve_first(upstream: &Upstream) -> io::Result<()> {
     let UpstreamName { host, port } = &upstream.name;
     if let Ok(address) = host.parse::<IpAddr>() {
         upstream.set_addresses(&[SocketAddr::new(address, *port)]);
+        return Ok(());
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let deadline = Instant::now() + FIRST_WAIT;
+    runtime.block_on(async {
+        while let Ok(outcome) = timeout_at(deadline, resolve(&mut None, host, *port)).await {
+            match outcome {
+                Ok(addresses) => return upstream.set_addresses(&addresses),
+                Err(error) if error.is_nx_domain() => return,
+                Err(_) => sleep(MIN_INTERVAL).await,
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Resolves until dropped.
+pub async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
+    let UpstreamName { host, port } = &upstream.name;
+    if host.parse::<IpAddr>().is_ok() {
+        // Set by `resolve_first`, and right for ever.
         return std::future::pending().await;
     }
     let mut resolver = None;

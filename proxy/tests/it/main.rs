@@ -12,6 +12,7 @@ mod drain;
 mod error_pages;
 mod exactly_once;
 mod expect;
+mod handover;
 mod headers;
 mod keep_alive;
 mod limits;

@@ -16,7 +16,7 @@ pub(crate) use client::RawClient;
 pub(crate) use lax::{Reading, Seen};
 pub(crate) use message::{Framing, Request, Response, ok};
 pub(crate) use name_server::{Answer, NameServer};
-pub(crate) use net::{assert_within, free_address, free_port, loopback, until};
+pub(crate) use net::{assert_within, free_address, free_port, in_own_network, loopback, until};
 pub(crate) use proxy::{ProxyBuilder, TestProxy, run_proxy};
 pub(crate) use refusal::{
     assert_refused_unfinished, assert_refused_unseen, case, chunked, get, post,
