@@ -15,6 +15,7 @@ mod coalescing;
 mod credentials;
 mod database_user;
 mod exactly_once;
+mod hostile;
 mod limits;
 mod lost_answer;
 mod outage;

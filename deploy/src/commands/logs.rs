@@ -1,5 +1,6 @@
-//! `deploy logs`: every container's lines, prefixed with its name. What containers
-//! print reaches a terminal with its control characters made visible.
+//! `deploy logs`: every container's lines, prefixed with its name. Control characters in what
+//! containers print are made visible, in a pipe too: it often ends at a terminal (`| grep`, a file
+//! shown later). `--json` has every line as it was, with the escapes that JSON has for them.
 
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
@@ -59,7 +60,7 @@ pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
                 "stream": source,
                 "line": raw.trim_end_matches(['\r', '\n']),
             });
-            output.stream(&event.to_string())
+            output.stream(&text::escape_json(&event.to_string()))
         } else {
             let prefix = format!("{:width$} |", container.name);
             let prefix = output.style().by_key(&container.name, &prefix);

@@ -75,6 +75,7 @@ impl Output {
 
     /// Something the user should know though it stops nothing.
     pub fn note(&self, text: &str) {
+        let text = &text::escape_lines(text);
         if self.json {
             self.event(&json!({"event": "note", "message": text}));
         } else {
@@ -88,14 +89,14 @@ impl Output {
         if self.json
             && let Ok(line) = serde_json::to_string(event)
         {
-            self.write(&line);
+            self.write(&text::escape_json(&line));
         }
     }
 
     /// A whole JSON document, the answer of a command such as `ps --json`.
     pub fn document(&self, document: &impl Serialize) {
         if let Ok(text) = serde_json::to_string_pretty(document) {
-            self.write(&text);
+            self.write(&text::escape_json(&text));
         }
     }
 
@@ -118,9 +119,11 @@ impl Output {
         }
         let mark = self.style.paint(Tone::Bad, "error:");
         let next = self.style.paint(Tone::Strong, "next:");
-        let mut lines = vec![format!("{mark} {}", error.message)];
-        lines.extend(error.details.iter().map(|line| format!("  {line}")));
-        lines.push(format!("{next} {}\n", error.next));
+        // What went wrong is often told in words of others: an engine, a container, a file.
+        let mut lines = vec![format!("{mark} {}", text::escape_lines(&error.message))];
+        let details = error.details.iter().map(|line| text::escape_lines(line));
+        lines.extend(details.map(|line| format!("  {line}")));
+        lines.push(format!("{next} {}\n", text::escape_lines(&error.next)));
         let text = lines.join("\n");
         // Standard error may be closed; there is nobody left to tell then.
         self.bars

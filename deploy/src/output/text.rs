@@ -1,11 +1,12 @@
 //! Text from elsewhere (logs, build output, engine messages), made safe to print.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Control characters become visible escapes, so that a log line can't move the
-/// cursor, clear the screen or set the terminal's title. Tabs stay.
+/// cursor, clear the screen, set the terminal's title or reorder what is on it. Tabs stay.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    let harmless = |c: char| c == '\t' || !c.is_control();
+    let harmless = |c: char| c == '\t' || !(c.is_control() || is_bidirectional(c));
     if text.chars().all(harmless) {
         return Cow::Borrowed(text);
     }
@@ -18,6 +19,37 @@ pub fn escape(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
+}
+
+/// The same for each line of a text.
+pub fn escape_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(escape).collect();
+    lines.join("\n")
+}
+
+/// JSON that means what `json` means, without the control characters that JSON may hold as they
+/// are: terminals obey them here as anywhere.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    // Between values JSON has line breaks at most, so the others are all within strings.
+    let harmless = |c: char| c == '\n' || !(c.is_control() || is_bidirectional(c));
+    if json.chars().all(harmless) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if harmless(c) {
+            safe.push(c);
+        } else {
+            // Writing to a string can't fail. All of them are in the basic plane.
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Unicode's marks, embeddings, overrides and isolates of text direction (UAX #9).
+const fn is_bidirectional(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Bytes as text, without the line end, control characters escaped.
@@ -51,8 +83,22 @@ mod tests {
     #[test]
     fn terminal_sequences_become_visible() {
         assert_eq!(escape("a\x1b[2Jb\u{9b}c\td"), "a\\u{1b}[2Jb\\u{9b}c\td");
+        assert_eq!(
+            escape("\u{202e}txt.exe\u{2066}"),
+            "\\u{202e}txt.exe\\u{2066}"
+        );
+        assert_eq!(escape_lines("a\rb\nc\x1b"), "a\\rb\nc\\u{1b}");
         assert_eq!(printable(b"line\r\n"), "line");
         assert_eq!(printable(b"\xff"), "\u{fffd}");
+    }
+
+    #[test]
+    fn json_stays_what_it_is() {
+        let text = "\x1b[2J\u{7f}\u{9b}31m\u{202e}é\n";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let safe = escape_json(&json);
+        assert!(!safe.contains(|c: char| c != '\n' && (c.is_control() || is_bidirectional(c))));
+        assert_eq!(serde_json::from_str::<[String; 1]>(&safe).unwrap(), [text]);
     }
 
     #[test]

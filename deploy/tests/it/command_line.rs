@@ -141,3 +141,27 @@ fn what_is_not_running_can_not_be_verified() {
     docker(&["kill", &stack.name("web-1")]);
     stack.fails(1, &["verify"]);
 }
+
+/// Containers print what they like; terminals obey escape sequences, the C1 control characters and
+/// the marks of text direction. None of them gets through, whatever the form of the output.
+#[test]
+fn control_characters_in_logs_are_made_visible() {
+    let stack = Stack::with(
+        "control",
+        r#"
+services:
+  web: {<<: *app, command: [sh, -c, "printf '\\302\\2332J\\342\\200\\256\\033]0;title\\007\\r.\\n'; exec sleep 1000"]}
+"#,
+    );
+    stack.ok(&["up"]);
+    let raw = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    let logs = stack.ok(&["logs"]);
+    logs.assert_says(&["\\u{9b}2J\\u{202e}\\u{1b}]0;title\\u{7}\\r."]);
+    assert!(!logs.text.contains(raw), "{:?}", logs.text);
+    let json = stack.ok(&["logs", "--json"]);
+    assert!(!json.text.contains(raw), "{:?}", json.text);
+    assert_eq!(
+        json.events()[0]["line"],
+        "\u{9b}2J\u{202e}\u{1b}]0;title\u{7}\r."
+    );
+}
