@@ -72,6 +72,28 @@ pub struct Images {
     pub pull: bool,
 }
 
+/// What to do while another `deploy` changes the project.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Wait {
+    /// Fail at once if another deploy is changing the project, instead of waiting for it
+    #[arg(long, conflicts_with = "lock_timeout")]
+    pub no_wait: bool,
+    /// Wait no longer than this for another deploy that is changing the project
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub lock_timeout: Option<Duration>,
+}
+
+impl Wait {
+    /// How long; `None`: until the other one is done.
+    pub fn patience(self) -> Option<Duration> {
+        if self.no_wait {
+            Some(Duration::ZERO)
+        } else {
+            self.lock_timeout
+        }
+    }
+}
+
 /// `deploy up`.
 #[derive(Debug, Args)]
 pub struct Up {
@@ -84,6 +106,9 @@ pub struct Up {
     /// Don't verify at the end
     #[arg(long)]
     pub no_verify: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub wait: Wait,
 }
 
 /// `deploy down`.
@@ -92,6 +117,9 @@ pub struct Down {
     /// Remove the volumes too, with all data in them
     #[arg(long)]
     pub volumes: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub wait: Wait,
 }
 
 /// `deploy logs`.
@@ -121,6 +149,9 @@ pub struct Scale {
     /// How long a container may take to become ready
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub wait: Wait,
 }
 
 /// `deploy lab`.

@@ -17,6 +17,7 @@ pub mod image;
 pub mod inspect;
 pub mod lab;
 pub mod labels;
+pub mod lock;
 pub mod output;
 pub mod plan;
 pub mod preflight;

@@ -11,6 +11,7 @@ use crate::cli::Down;
 use crate::compose::Project;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 use crate::plan;
 use crate::preflight::foreign_endpoints;
 use crate::remove;
@@ -20,6 +21,7 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
     let engine = Engine::connect().await?;
+    let _lock = Lock::acquire(&engine, output, &project.name, "down", args.wait.patience()).await?;
     let state = State::observe(&engine, &project.name).await?;
 
     for wave in waves(&project, &state) {

@@ -6,6 +6,7 @@ use crate::apply::{Options, apply};
 use crate::cli::Scale;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lock::Lock;
 
 pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {
     let output = &context.output;
@@ -42,6 +43,14 @@ pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {
         service.deploy.replicas = *count;
     }
     let engine = Engine::connect().await?;
+    let _lock = Lock::acquire(
+        &engine,
+        output,
+        &project.name,
+        "scale",
+        args.wait.patience(),
+    )
+    .await?;
     let options = Options {
         timeout: args.timeout,
         only: Some(only),

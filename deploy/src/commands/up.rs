@@ -7,12 +7,14 @@ use crate::apply::{Options, apply};
 use crate::cli::Up;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::lock::Lock;
 use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
     let engine = Engine::connect().await?;
+    let _lock = Lock::acquire(&engine, output, &project.name, "up", args.wait.patience()).await?;
     let options = Options {
         refresh: refresh(args.images),
         timeout: args.timeout,

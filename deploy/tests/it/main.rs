@@ -11,6 +11,7 @@ mod converge;
 mod down;
 mod failures;
 mod interrupted;
+mod lock;
 mod pull;
 mod replicas;
 mod rolling;
