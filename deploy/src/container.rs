@@ -284,7 +284,8 @@ fn mounts(project: &Project, service: &Service) -> (Vec<String>, Vec<EngineMount
     (binds, mounts)
 }
 
-fn endpoint(service_name: &str, attachment: &Attachment) -> EndpointSettings {
+/// How a service's containers are attached to one network, and what they are called there.
+pub fn endpoint(service_name: &str, attachment: &Attachment) -> EndpointSettings {
     let mut aliases = vec![service_name.to_owned()];
     aliases.extend(
         attachment

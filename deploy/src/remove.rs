@@ -18,9 +18,7 @@ const REMOVAL: Duration = Duration::from_secs(30);
 /// Stops a container with the stop signal and grace period it was created with, then
 /// removes it together with its anonymous volumes.
 pub async fn container(engine: &Engine, id: &str, name: &str, task: &Task<'_>) -> Result<()> {
-    task.state("stopping");
-    let stopped = engine.patient(STOP).stop_container(id, None).await;
-    unless_gone(stopped).doing(|| format!("stop container {name}"))?;
+    stop(engine, id, name, task).await?;
     task.state("removing");
     let options = RemoveContainerOptionsBuilder::new()
         .v(true)
@@ -42,6 +40,13 @@ pub async fn container(engine: &Engine, id: &str, name: &str, task: &Task<'_>) -
             result => return unless_gone(result).doing(|| format!("remove container {name}")),
         }
     }
+}
+
+/// Stops a container with the stop signal and grace period it was created with.
+pub async fn stop(engine: &Engine, id: &str, name: &str, task: &Task<'_>) -> Result<()> {
+    task.state("stopping");
+    let stopped = engine.patient(STOP).stop_container(id, None).await;
+    unless_gone(stopped).doing(|| format!("stop container {name}"))
 }
 
 /// Removes a network.

@@ -2,8 +2,11 @@
 //! are in the state it asks for, everything independent side by side.
 //!
 //! Every step leaves something that the next plan recognises (a container missing,
-//! created, stopped, one too many), so a rollout that was killed anywhere is
-//! finished by planning again.
+//! created, stopped, without its names, one too many), so a rollout that was killed
+//! anywhere is finished by planning again.
+
+mod names;
+mod replace;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +17,7 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::sync::watch;
 
 use crate::compose::Project;
-use crate::compose::model::{Condition, NetworkMode, Service, ServiceName, UpdateOrder};
+use crate::compose::model::{Condition, NetworkKey, NetworkMode, Service, ServiceName};
 use crate::container::{self, Blueprint};
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
@@ -115,7 +118,6 @@ impl Rollout<'_> {
 
     async fn containers(&self, plan: &ServicePlan, service: &Service, board: &Board) -> Result<()> {
         let name = &plan.service;
-        let goal = self.goal(name);
         let replacing = plan
             .containers
             .iter()
@@ -127,7 +129,9 @@ impl Rollout<'_> {
             .containers
             .iter()
             .filter(|it| !matches!(it.step, Step::Recreate { .. }));
-        let launches = present.map(|action| self.launch(name, service, action, board));
+        let others_serve = self.others_serve(name, None);
+        let launches =
+            present.map(|action| self.launch(name, service, action, others_serve, board));
         started.extend(try_join_all(launches).await?.into_iter().flatten());
         if let Some(first) = started.first() {
             board.joinable(name, &first.id);
@@ -135,30 +139,9 @@ impl Rollout<'_> {
         if !replacing {
             board.set(name, Stage::Started);
         }
-        try_join_all(started.into_iter().map(|it| self.ready(goal, it))).await?;
+        try_join_all(started.into_iter().map(|it| self.ready(name, service, it))).await?;
 
-        let changed: Vec<&ContainerAction> = plan
-            .containers
-            .iter()
-            .filter(|it| matches!(it.step, Step::Recreate { .. }))
-            .collect();
-        let update = &service.deploy.update_config;
-        let batch = match update.parallelism {
-            0 => changed.len().max(1),
-            n => usize::try_from(n).unwrap_or(usize::MAX),
-        };
-        // Start-first needs a number for the new container beside the old one's.
-        let spare = self.spare_numbers(plan, changed.len());
-        let changed: Vec<(&ContainerAction, u32)> = changed.into_iter().zip(spare).collect();
-        for (index, batch) in changed.chunks(batch).enumerate() {
-            if index > 0 {
-                tokio::time::sleep(update.delay).await;
-            }
-            let replacements = batch.iter().map(|(action, spare)| {
-                self.replace(plan.order, name, service, action, *spare, board)
-            });
-            try_join_all(replacements).await?;
-        }
+        self.replace_all(plan, service, board).await?;
 
         // Last, so that what replaced them serves already.
         let surplus = plan
@@ -196,12 +179,14 @@ impl Rollout<'_> {
         }
     }
 
-    /// Starts or creates; `None` for what isn't there to be launched.
+    /// Starts or creates; `None` for what isn't there to be launched. A new one stays
+    /// without its names until it is ready if others serve under them meanwhile.
     async fn launch(
         &self,
         name: &ServiceName,
         service: &Service,
         action: &ContainerAction,
+        others_serve: bool,
         board: &Board,
     ) -> Result<Option<Launched<'_>>> {
         let container = container::name(self.project, name, service, action.number);
@@ -211,6 +196,7 @@ impl Rollout<'_> {
                 id: id.clone(),
                 name: container,
                 task: None,
+                nameless: Vec::new(),
             })),
             Step::Start { id, reason } => {
                 let task = self.output.task(&subject, &format!("starting ({reason})"));
@@ -219,62 +205,30 @@ impl Rollout<'_> {
                     id: id.clone(),
                     name: container,
                     task: Some(task),
+                    nameless: Vec::new(),
                 }))
             }
             Step::Create => {
                 let task = self.output.task(&subject, "creating");
-                let id = self.create(name, service, action.number, board).await?;
+                let nameless = if others_serve && self.goal(name) != Goal::Completed {
+                    names::withholdable(self.project, service)
+                } else {
+                    Vec::new()
+                };
+                let id = self
+                    .create(name, service, action.number, &nameless, board)
+                    .await?;
                 task.state("starting");
                 self.start(&id, &container).await?;
                 Ok(Some(Launched {
                     id,
                     name: container,
                     task: Some(task),
+                    nameless,
                 }))
             }
             Step::Recreate { .. } | Step::Remove { .. } => Ok(None),
         }
-    }
-
-    async fn replace(
-        &self,
-        order: UpdateOrder,
-        name: &ServiceName,
-        service: &Service,
-        action: &ContainerAction,
-        spare: u32,
-        board: &Board,
-    ) -> Result<()> {
-        let Step::Recreate { id: old, .. } = &action.step else {
-            return Ok(());
-        };
-        let old_name = container::name(self.project, name, service, action.number);
-        let number = match order {
-            UpdateOrder::StopFirst => {
-                let task = self
-                    .output
-                    .task(&format!("container {old_name}"), "replacing");
-                remove::container(self.engine, old, &old_name, &task).await?;
-                action.number
-            }
-            UpdateOrder::StartFirst => spare,
-        };
-        let new = ContainerAction {
-            number,
-            step: Step::Create,
-        };
-        if let Some(launched) = self.launch(name, service, &new, board).await? {
-            board.joinable(name, &launched.id);
-            self.ready(self.goal(name), launched).await?;
-        }
-        if order == UpdateOrder::StartFirst {
-            let task = self
-                .output
-                .task(&format!("container {old_name}"), "replaced");
-            remove::container(self.engine, old, &old_name, &task).await?;
-            task.done("removed");
-        }
-        Ok(())
     }
 
     async fn create(
@@ -282,14 +236,15 @@ impl Rollout<'_> {
         name: &ServiceName,
         service: &Service,
         number: u32,
+        nameless: &[NetworkKey],
         board: &Board,
     ) -> Result<String> {
-        let content = self.images.get(&service.image).content;
+        let image = self.images.get(&service.image);
         let salt = secrets::salt();
         let settings = spec::container(
             self.project,
             service,
-            content.as_deref(),
+            image.content.as_deref(),
             self.secrets,
             &salt,
         );
@@ -297,11 +252,7 @@ impl Rollout<'_> {
             Some(NetworkMode::Service(host)) => Some(board.joined(host)?),
             _ => None,
         };
-        let Blueprint {
-            name,
-            body,
-            connect,
-        } = container::blueprint(
+        let mut blueprint = container::blueprint(
             self.project,
             name,
             service,
@@ -309,6 +260,12 @@ impl Rollout<'_> {
             &settings,
             joined.as_deref(),
         );
+        names::withhold(self.project, &mut blueprint, nameless);
+        let Blueprint {
+            name,
+            body,
+            connect,
+        } = blueprint;
         let options = CreateContainerOptions {
             name: Some(name.clone()),
             ..CreateContainerOptions::default()
@@ -346,15 +303,28 @@ impl Rollout<'_> {
         .doing(|| format!("start container {name}"))
     }
 
-    async fn ready(&self, goal: Goal, launched: Launched<'_>) -> Result<()> {
-        let Launched { id, name, task } = launched;
+    /// Waits until a container is ready, then gives it the names it has yet to get.
+    async fn ready(
+        &self,
+        service_name: &ServiceName,
+        service: &Service,
+        launched: Launched<'_>,
+    ) -> Result<()> {
+        let Launched {
+            id,
+            name,
+            task,
+            nameless,
+        } = launched;
         let gate = Gate {
-            goal,
+            goal: self.goal(service_name),
             fresh: task.is_some(),
             timeout: self.timeout,
         };
         let task = task.unwrap_or_else(|| self.output.silent_task(&format!("container {name}")));
         let reached = health::wait(self.engine, &id, &name, gate, &task).await?;
+        self.give_names(&id, &name, service_name, service, &nameless)
+            .await?;
         task.done(reached);
         Ok(())
     }
@@ -377,6 +347,8 @@ struct Launched<'a> {
     id: String,
     name: String,
     task: Option<Task<'a>>,
+    /// Networks on which it doesn't bear its names yet.
+    nameless: Vec<NetworkKey>,
 }
 
 impl Board {

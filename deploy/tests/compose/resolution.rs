@@ -207,7 +207,7 @@ fn short_and_long_syntaxes() {
             "deploy",
             json!({
                 "replicas": 2,
-                "update_config": {"parallelism": 1, "delay": "0s", "order": "stop-first", "failure_action": "pause", "monitor": "0s"},
+                "update_config": {"parallelism": 1, "delay": "0s", "order": "stop-first", "failure_action": "rollback", "monitor": "0s"},
                 "resources": {
                     "limits": {"cpus": "0.25", "memory": "67108864", "pids": 9},
                     "reservations": {"memory": "33554432"},

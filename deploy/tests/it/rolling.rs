@@ -1,6 +1,9 @@
-//! Start-first: the old container serves until the new one is ready.
+//! Start-first: the old container serves until the new one is ready, and goes on
+//! serving if that never happens.
 
-use crate::stack::Stack;
+use std::process::Command;
+
+use crate::stack::{Stack, docker, eventually, outcome};
 
 const SERVICES: &str = "
 services:
@@ -35,21 +38,197 @@ fn the_new_container_is_healthy_before_the_old_one_goes() {
 }
 
 #[test]
-fn a_broken_version_leaves_the_old_one_serving() {
+fn a_broken_version_is_rolled_back_by_itself() {
     let stack = Stack::with("broken", SERVICES);
     stack.ok(&["up"]);
-    let old = stack.id("api-1");
-    stack.compose(&SERVICES.replace("BROKEN: \"0\"", "BROKEN: \"1\""));
-    stack.fails(1, &["up"]).assert_says(&["is unhealthy"]);
-    assert_eq!(stack.id("api-1"), old);
-    assert_eq!(
-        stack.inspect("api-1")["State"]["Health"]["Status"],
-        "healthy"
+    let before = stack.containers();
+    let broken = SERVICES.replace("BROKEN: \"0\"", "BROKEN: \"1\"").replace(
+        "    deploy:",
+        "    command: [sh, -c, 'echo \"no journal \\a here\"; exec sleep 1000']\n    deploy:",
     );
+    stack.compose(&broken);
+    let failed = stack.fails(1, &["up"]);
+    failed.assert_says(&[
+        &format!("container {} is unhealthy", stack.name("api-2")),
+        &format!("rolled back: {} as before", stack.name("api-1")),
+        "no journal",
+    ]);
+    assert!(!failed.text.contains('\u{7}'), "{}", failed.text);
+    assert_eq!(stack.containers(), before);
+    let state = &stack.inspect("api-1")["State"];
+    assert_eq!(state["Health"]["Status"], "healthy");
 
-    // Back to the version that works: the broken container goes, the old one never went.
     stack.compose(SERVICES);
+    stack.ok(&["up"]).assert_says(&["no changes"]);
+}
+
+/// Of version 2 the first container that starts works, and no other.
+const SECOND_FAILS: &str = "
+services:
+  api:
+    <<: *app
+    environment: {VERSION: \"1\"}
+    command:
+      - sh
+      - -c
+      - |
+        if test $$VERSION = 2 -a -e /data/taken; then echo > /broken; fi
+        if test $$VERSION = 2; then echo > /data/taken; fi
+        exec sleep 1000
+    healthcheck: {test: [CMD, test, '!', -e, /broken], interval: 200ms, retries: 2}
+    volumes: ['data:/data']
+    deploy: {replicas: 2, update_config: {order: start-first, failure_action: ACTION}}
+volumes: {data: }
+";
+
+fn second_fails(test: &str, action: &str) -> (Stack, Vec<(String, String)>, String) {
+    let first = SECOND_FAILS.replace("ACTION", action);
+    let stack = Stack::with(test, &first);
     stack.ok(&["up"]);
-    assert_eq!(stack.containers().len(), 1);
-    assert_eq!(stack.id("api-1"), old);
+    let before = stack.containers();
+    stack.compose(&first.replace("VERSION: \"1\"", "VERSION: \"2\""));
+    let failed = stack.fails(1, &["up"]);
+    failed.assert_says(&[&format!("container {} is unhealthy", stack.name("api-4"))]);
+    (stack, before, failed.text)
+}
+
+#[test]
+fn when_the_second_replacement_fails_the_first_is_taken_back_too() {
+    let (stack, before, said) = second_fails("second", "rollback");
+    let serving = format!("{}, {} as before", stack.name("api-1"), stack.name("api-2"));
+    assert!(said.contains(&serving), "{said}");
+    assert_eq!(stack.containers(), before);
+    for replica in ["api-1", "api-2"] {
+        let state = &stack.inspect(replica)["State"];
+        assert_eq!(state["Health"]["Status"], "healthy", "{replica}");
+    }
+}
+
+#[test]
+fn a_paused_rollout_is_left_to_be_looked_at() {
+    let (stack, before, _) = second_fails("paused", "pause");
+    let names: Vec<String> = stack.containers().into_iter().map(|it| it.0).collect();
+    assert_eq!(
+        names,
+        ["api-2", "api-3", "api-4"].map(|name| stack.name(name))
+    );
+    assert!(before.contains(&(stack.name("api-2"), stack.id("api-2"))));
+}
+
+/// Version 2 is healthy when the test says so.
+const NAMED: &str = "
+services:
+  api:
+    <<: *app
+    environment: {VERSION: \"1\"}
+    networks: {front: {aliases: [site]}, back: }
+    depends_on: [db]
+    healthcheck:
+      test: [CMD, sh, -c, 'test $$VERSION = 1 || test -e /go']
+      interval: 100ms
+      retries: 1000
+    deploy: {replicas: 1, update_config: {order: start-first}}
+  web: {<<: *app, networks: [front]}
+  db: {<<: *app, networks: [back]}
+networks: {front: , back: }
+";
+
+/// What `name` resolves to on the front network, sorted.
+fn addresses(stack: &Stack, name: &str) -> Vec<String> {
+    let web = stack.name("web-1");
+    let asked = ["exec", &web, "nslookup", "-type=a", name, "127.0.0.11"];
+    let answer = outcome(&Command::new("docker").args(asked).output().unwrap()).stdout;
+    // The first address is the server's own.
+    let found = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("Address: "));
+    let mut found: Vec<String> = found.map(|it| it.trim().to_owned()).collect();
+    found.retain(|it| !it.starts_with("127.0.0.11"));
+    found.sort();
+    found
+}
+
+/// The container's own, or nothing while it has none.
+fn address(stack: &Stack, container: &str) -> String {
+    let network = format!("{}_front", stack.project);
+    let format = format!("{{{{(index .NetworkSettings.Networks \"{network}\").IPAddress}}}}");
+    let asked = ["inspect", "-f", &format, &stack.name(container)];
+    let answer = Command::new("docker").args(asked).output().unwrap();
+    outcome(&answer).stdout.trim().to_owned()
+}
+
+#[test]
+fn a_new_container_has_its_names_only_when_it_is_healthy() {
+    let stack = Stack::with("named", NAMED);
+    stack.ok(&["up"]);
+    let old = address(&stack, "api-1");
+    assert_eq!(addresses(&stack, "site"), [old.as_str()]);
+
+    stack.compose(&NAMED.replace("VERSION: \"1\"", "VERSION: \"2\""));
+    let replacing = stack.spawn(&["up"]);
+    eventually("the new container runs", || {
+        !address(&stack, "api-2").is_empty()
+    });
+    for name in ["site", "api"] {
+        assert_eq!(addresses(&stack, name), [old.as_str()], "{name} before");
+    }
+    docker(&["exec", &stack.name("api-2"), "sh", "-c", "echo > /go"]);
+    let done = outcome(&replacing.wait_with_output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.text);
+    let new = address(&stack, "api-2");
+    for name in ["site", "api"] {
+        assert_eq!(addresses(&stack, name), [new.as_str()], "{name} after");
+    }
+    stack.ok(&["up"]).assert_says(&["no changes"]);
+}
+
+#[test]
+fn one_more_replica_has_its_names_only_when_it_is_healthy() {
+    let second = NAMED.replace("VERSION: \"1\"", "VERSION: \"2\"");
+    let stack = Stack::with("scaled", &second);
+    let first = stack.spawn(&["up"]);
+    eventually("the first container runs", || {
+        !address(&stack, "api-1").is_empty()
+    });
+    docker(&["exec", &stack.name("api-1"), "sh", "-c", "echo > /go"]);
+    let first = outcome(&first.wait_with_output().unwrap());
+    assert_eq!(first.code, 0, "{}", first.text);
+
+    let scaling = stack.spawn(&["scale", "api=2"]);
+    eventually("one more runs", || !address(&stack, "api-2").is_empty());
+    assert_eq!(addresses(&stack, "site"), [address(&stack, "api-1")]);
+    docker(&["exec", &stack.name("api-2"), "sh", "-c", "echo > /go"]);
+    let done = outcome(&scaling.wait_with_output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.text);
+    let mut both = ["api-1", "api-2"].map(|it| address(&stack, it));
+    both.sort();
+    assert_eq!(addresses(&stack, "site"), both);
+}
+
+#[test]
+fn killed_before_it_gave_the_names_the_next_up_finishes() {
+    let stack = Stack::with("killednamed", NAMED);
+    stack.ok(&["up"]);
+    let second = NAMED.replace("VERSION: \"1\"", "VERSION: \"2\"");
+    stack.compose(&second);
+    let mut killed = stack.spawn(&["up"]);
+    eventually("the new container runs", || {
+        !address(&stack, "api-2").is_empty()
+    });
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    docker(&["rm", "-f", &stack.name("api-1")]);
+
+    stack
+        .ok(&["plan"])
+        .assert_says(&["networks.front: connected without it → with alias api, site"]);
+    let finishing = stack.spawn(&["up"]);
+    eventually("one that is to be named runs", || {
+        !address(&stack, "api-1").is_empty()
+    });
+    docker(&["exec", &stack.name("api-1"), "sh", "-c", "echo > /go"]);
+    let done = outcome(&finishing.wait_with_output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.text);
+    assert_eq!(addresses(&stack, "site"), [address(&stack, "api-1")]);
+    stack.ok(&["up"]).assert_says(&["no changes"]);
 }

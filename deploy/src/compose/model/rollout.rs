@@ -31,12 +31,13 @@ pub struct UpdateConfig {
     pub order: UpdateOrder,
     /// What follows a failed replacement.
     pub failure_action: FailureAction,
-    /// How long a new container is watched for failure.
+    /// How long a new container, ready already, is watched for failure before the old one goes.
     #[serde(serialize_with = "duration")]
     pub monitor: Duration,
 }
 
-/// The Compose Deploy specification's defaults.
+/// The Compose Deploy specification's defaults, except that a failure is rolled back:
+/// nobody is there to look at a paused one at night.
 impl Default for UpdateConfig {
     fn default() -> Self {
         Self {
@@ -67,9 +68,9 @@ pub enum FailureAction {
     /// Go on with the other containers.
     Continue,
     /// Go back to what ran before.
+    #[default]
     Rollback,
     /// Stop here.
-    #[default]
     Pause,
 }
 

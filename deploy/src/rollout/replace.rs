@@ -1,0 +1,259 @@
+//! Replaces the containers of a service, and takes a replacement back that fails.
+//!
+//! Start-first, an old container is only stopped when its replacement serves, and stays
+//! until all are replaced: should a later one fail, it is started again as it was.
+//! Stop-first there is nothing left to go back to; `deploy rollback` makes it anew.
+
+use bollard::errors::Error as EngineError;
+use futures_util::future::join_all;
+
+use super::{Board, Rollout};
+use crate::compose::model::{FailureAction, Service, ServiceName, UpdateOrder};
+use crate::container;
+use crate::error::{EngineContext, Error, Result};
+use crate::health::{self, Gate};
+use crate::labels;
+use crate::plan::{ContainerAction, ServicePlan, Step};
+use crate::remove;
+
+/// A container that is to be replaced, and its replacement.
+struct Pair {
+    /// Id of the old container.
+    old: String,
+    old_name: String,
+    new_number: u32,
+    new_name: String,
+}
+
+impl Rollout<'_> {
+    /// Replaces what the plan says, in batches as `update_config` has them.
+    pub(super) async fn replace_all(
+        &self,
+        plan: &ServicePlan,
+        service: &Service,
+        board: &Board,
+    ) -> Result<()> {
+        let name = &plan.service;
+        let pairs = self.pairs(plan, service);
+        let update = &service.deploy.update_config;
+        let batch = match update.parallelism {
+            0 => pairs.len().max(1),
+            n => usize::try_from(n).unwrap_or(usize::MAX),
+        };
+        let mut replaced = Vec::with_capacity(pairs.len());
+        let mut first_failure = None;
+        for (index, batch) in pairs.chunks(batch).enumerate() {
+            if index > 0 {
+                tokio::time::sleep(update.delay).await;
+            }
+            // Each to its end: one that is broken off half way would be left behind.
+            let replacements = batch
+                .iter()
+                .map(|pair| self.replace(plan.order, name, service, pair, board));
+            let mut failed = Vec::new();
+            let mut failure = None;
+            for (pair, result) in batch.iter().zip(join_all(replacements).await) {
+                match result {
+                    Ok(()) => replaced.push(pair),
+                    Err(error) => {
+                        failed.push(pair);
+                        failure.get_or_insert(error);
+                    }
+                }
+            }
+            let Some(error) = failure else { continue };
+            match (update.failure_action, plan.order) {
+                (FailureAction::Continue, _) => _ = first_failure.get_or_insert(error),
+                (FailureAction::Rollback, UpdateOrder::StartFirst) => {
+                    return Err(self.take_back(name, error, &failed, &replaced).await);
+                }
+                (FailureAction::Rollback | FailureAction::Pause, _) => {
+                    first_failure = Some(error);
+                    break;
+                }
+            }
+        }
+        if plan.order == UpdateOrder::StartFirst {
+            self.retire(&replaced).await?;
+        }
+        first_failure.map_or(Ok(()), Err)
+    }
+
+    fn pairs(&self, plan: &ServicePlan, service: &Service) -> Vec<Pair> {
+        let changed: Vec<(u32, &String)> = plan
+            .containers
+            .iter()
+            .filter_map(|action| match &action.step {
+                Step::Recreate { id, .. } => Some((action.number, id)),
+                _ => None,
+            })
+            .collect();
+        let container = |number| container::name(self.project, &plan.service, service, number);
+        // Start-first needs a number for the new container beside the old one's.
+        let spare = self.spare_numbers(plan, changed.len());
+        changed
+            .into_iter()
+            .zip(spare)
+            .map(|((number, old), spare)| {
+                let new_number = match plan.order {
+                    UpdateOrder::StopFirst => number,
+                    UpdateOrder::StartFirst => spare,
+                };
+                Pair {
+                    old: old.clone(),
+                    old_name: container(number),
+                    new_number,
+                    new_name: container(new_number),
+                }
+            })
+            .collect()
+    }
+
+    async fn replace(
+        &self,
+        order: UpdateOrder,
+        name: &ServiceName,
+        service: &Service,
+        pair: &Pair,
+        board: &Board,
+    ) -> Result<()> {
+        let old_subject = format!("container {}", pair.old_name);
+        let going = if order == UpdateOrder::StopFirst {
+            let task = self.output.task(&old_subject, "replacing");
+            remove::container(self.engine, &pair.old, &pair.old_name, &task).await?;
+            Some(pair.old.as_str())
+        } else {
+            None
+        };
+        let new = ContainerAction {
+            number: pair.new_number,
+            step: Step::Create,
+        };
+        let others_serve = self.others_serve(name, going);
+        if let Some(launched) = self
+            .launch(name, service, &new, others_serve, board)
+            .await?
+        {
+            let id = launched.id.clone();
+            board.joinable(name, &id);
+            self.ready(name, service, launched).await?;
+            self.watch(name, service, &id, &pair.new_name).await?;
+        }
+        if order == UpdateOrder::StartFirst {
+            let task = self.output.task(&old_subject, "replaced");
+            remove::stop(self.engine, &pair.old, &pair.old_name, &task).await?;
+            task.done("stopped");
+        }
+        Ok(())
+    }
+
+    /// `monitor`: what is ready may still turn out not to be. Clients that look names up
+    /// every so often find the new container meanwhile.
+    async fn watch(
+        &self,
+        name: &ServiceName,
+        service: &Service,
+        id: &str,
+        container: &str,
+    ) -> Result<()> {
+        let monitor = service.deploy.update_config.monitor;
+        if monitor.is_zero() {
+            return Ok(());
+        }
+        let task = self.output.silent_task(&format!("container {container}"));
+        task.detail("being watched");
+        tokio::time::sleep(monitor).await;
+        let gate = Gate {
+            goal: self.goal(name),
+            fresh: true,
+            timeout: self.timeout,
+        };
+        health::wait(self.engine, id, container, gate, &task).await?;
+        Ok(())
+    }
+
+    /// Removes the old containers whose replacements serve.
+    async fn retire(&self, replaced: &[&Pair]) -> Result<()> {
+        let removals = replaced.iter().map(|pair| async move {
+            let task = self
+                .output
+                .silent_task(&format!("container {}", pair.old_name));
+            remove::container(self.engine, &pair.old, &pair.old_name, &task).await?;
+            Ok(())
+        });
+        join_all(removals).await.into_iter().collect()
+    }
+
+    /// Back to the old containers: those that were stopped already start again before
+    /// their replacements go. Returns `cause` with what became of it.
+    async fn take_back(
+        &self,
+        name: &ServiceName,
+        cause: Error,
+        failed: &[&Pair],
+        replaced: &[&Pair],
+    ) -> Error {
+        let undone = async {
+            for pair in failed {
+                self.discard(pair).await?;
+            }
+            for pair in replaced {
+                let task = self
+                    .output
+                    .task(&format!("container {}", pair.old_name), "starting again");
+                self.start(&pair.old, &pair.old_name).await?;
+                let gate = Gate {
+                    goal: self.goal(name),
+                    fresh: true,
+                    timeout: self.timeout,
+                };
+                let reached =
+                    health::wait(self.engine, &pair.old, &pair.old_name, gate, &task).await?;
+                task.done(reached);
+                self.discard(pair).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        let names = |pairs: &[&Pair]| -> Vec<String> {
+            pairs.iter().map(|pair| pair.old_name.clone()).collect()
+        };
+        let serving = [names(replaced), names(failed)].concat().join(", ");
+        match undone.await {
+            Ok(()) => Error {
+                message: format!("{}; rolled back: {serving} as before", cause.message),
+                next:
+                    "correct the cause and run `deploy up` again; the old version serves meanwhile"
+                        .to_owned(),
+                ..cause
+            },
+            Err(err) => {
+                let line = format!("rolling {name} back failed too: {}", err.message);
+                let details = err.details.into_iter().map(|line| format!("  {line}"));
+                cause.with_details([line]).with_details(details)
+            }
+        }
+    }
+
+    /// Removes a replacement, which may not have come to be.
+    async fn discard(&self, pair: &Pair) -> Result<()> {
+        let new = &pair.new_name;
+        let found = match self.engine.docker().inspect_container(new, None).await {
+            Err(EngineError::DockerResponseServerError {
+                status_code: 404, ..
+            }) => return Ok(()),
+            found => found.doing(|| format!("inspect container {new}"))?,
+        };
+        let labels = found.config.and_then(|it| it.labels).unwrap_or_default();
+        // The engine may have refused the replacement because the name is somebody else's.
+        if labels.get(labels::PROJECT).map(String::as_str) != Some(self.project.name.as_str()) {
+            return Ok(());
+        }
+        let id = found.id.unwrap_or_default();
+        let task = self
+            .output
+            .task(&format!("container {new}"), "rolling back");
+        remove::container(self.engine, &id, new, &task).await?;
+        task.done("removed");
+        Ok(())
+    }
+}
