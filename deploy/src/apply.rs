@@ -5,6 +5,7 @@
 //! made from. Both come from what is on the engine at that moment, never from what
 //! we believe to have done, which is what makes every interruption harmless.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -19,6 +20,7 @@ use crate::output::plan::PlanView;
 use crate::plan::{Inputs, Plan};
 use crate::preflight;
 use crate::prepare;
+use crate::releases::{Pin, Releases};
 use crate::rollout::Rollout;
 use crate::secrets::Secrets;
 use crate::state::State;
@@ -32,6 +34,17 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Only these services.
     pub only: Option<Vec<ServiceName>>,
+    /// A release's images, instead of what their names lead to now.
+    pub pinned: Option<BTreeMap<String, Pin>>,
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Applied {
+    /// Whether anything had to be.
+    pub changed: bool,
+    /// What the containers were made from.
+    pub images: Images,
 }
 
 /// What a plan was computed from, and the plan.
@@ -49,13 +62,13 @@ pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Resu
         .plan)
 }
 
-/// Brings the stack to where the file says. Returns whether anything had to be done.
+/// Brings the stack to where the file says.
 pub async fn apply(
     engine: &Engine,
     output: &Output,
     project: &Project,
     options: &Options,
-) -> Result<bool> {
+) -> Result<Applied> {
     let first = observe(engine, project, options, options.refresh).await?;
     let view = PlanView::new(project, &first.plan);
     output.event(&json!({"event": "plan", "plan": view}));
@@ -68,6 +81,9 @@ pub async fn apply(
     preflight::check(engine, project, &first.state, &first.plan).await?;
 
     let changed = !first.plan.is_empty();
+    if changed && options.only.is_none() {
+        Releases::read(project)?.begin(project)?;
+    }
     prepare::run(engine, output, project, &first.state, &first.plan).await?;
     let now = if changed {
         observe(engine, project, options, Refresh::default()).await?
@@ -84,7 +100,10 @@ pub async fn apply(
         timeout: options.timeout,
     };
     rollout.run(&now.plan).await?;
-    Ok(changed)
+    Ok(Applied {
+        changed,
+        images: now.images,
+    })
 }
 
 async fn observe(
@@ -94,10 +113,13 @@ async fn observe(
     refresh: Refresh,
 ) -> Result<Observed> {
     let secrets = Secrets::read(project)?;
-    let (state, images) = tokio::try_join!(
-        State::observe(engine, &project.name),
-        Images::observe(engine, project, refresh)
-    )?;
+    let images = async {
+        match &options.pinned {
+            Some(pins) => Images::of_release(engine, pins).await,
+            None => Images::observe(engine, project, refresh).await,
+        }
+    };
+    let (state, images) = tokio::try_join!(State::observe(engine, &project.name), images)?;
     let plan = Plan::compute(Inputs {
         project,
         state: &state,

@@ -37,6 +37,13 @@ pub struct Cli {
 pub enum Command {
     /// Bring the stack to where the file says, and verify it
     Up(Up),
+    /// Go back to the release before the one that runs
+    ///
+    /// A release is what an `up` brought up and verified: the settings and the images, not the
+    /// data and not the secrets. The last five are kept. Each rollback goes one release further
+    /// back; if the last `up` failed, the first goes back to what ran before it. The Compose file
+    /// stays as it is, so the next `up` leads to it again.
+    Rollback(Rollback),
     /// Show what `up` would change
     Plan(Images),
     /// Stop and remove the stack; data and secrets stay
@@ -111,10 +118,24 @@ pub struct Up {
     pub wait: Wait,
 }
 
+/// `deploy rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// How long a container may take to become ready [default: what its health check allows, and 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Don't verify at the end
+    #[arg(long)]
+    pub no_verify: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub wait: Wait,
+}
+
 /// `deploy down`.
 #[derive(Debug, Args)]
 pub struct Down {
-    /// Remove the volumes too, with all data in them
+    /// Remove the volumes too, with all data in them, and forget the releases
     #[arg(long)]
     pub volumes: bool,
     #[command(flatten)]

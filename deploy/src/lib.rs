@@ -23,6 +23,7 @@ pub mod plan;
 pub mod preflight;
 pub mod prepare;
 pub mod probe;
+pub mod releases;
 pub mod remove;
 pub mod rollout;
 pub mod secrets;

@@ -261,6 +261,9 @@ impl Rollout<'_> {
             joined.as_deref(),
         );
         names::withhold(self.project, &mut blueprint, nameless);
+        if let Some(pinned) = image.pinned {
+            blueprint.body.image = Some(pinned);
+        }
         let Blueprint {
             name,
             body,

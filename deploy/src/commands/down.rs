@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::lock::Lock;
 use crate::plan;
 use crate::preflight::foreign_endpoints;
+use crate::releases::Releases;
 use crate::remove;
 use crate::state::{Container, State};
 
@@ -63,6 +64,9 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
             remove::volume(&engine, name).await?;
             task.done("removed");
         }
+        Releases::read(&project)?
+            .forget(&engine, output, &project)
+            .await?;
     }
     let kept: &[&str] = if args.volumes { &[] } else { &volumes };
     output.event(&json!({"event": "down", "kept_volumes": kept}));

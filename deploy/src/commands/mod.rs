@@ -8,6 +8,7 @@ mod logs;
 mod plan;
 mod probe;
 mod ps;
+mod rollback;
 mod scale;
 mod up;
 mod verify;
@@ -98,6 +99,7 @@ pub fn run(cli: Cli) -> ExitCode {
 async fn dispatch(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Up(args) => up::run(context, args).await,
+        Command::Rollback(args) => rollback::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Down(args) => down::run(context, args).await,
         Command::Ps => ps::run(context).await,

@@ -8,6 +8,7 @@ use crate::cli::Up;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lock::Lock;
+use crate::releases::Releases;
 use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
@@ -18,14 +19,22 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let options = Options {
         refresh: refresh(args.images),
         timeout: args.timeout,
-        only: None,
+        ..Options::default()
     };
-    let changed = apply(&engine, output, &project, &options).await?;
+    let applied = apply(&engine, output, &project, &options).await?;
     if !args.no_verify {
         verify::run(&engine, output, &project).await?;
     }
+    let release = Releases::read(&project)?
+        .record(&engine, output, &project, &applied.images)
+        .await?;
     let urls = verify::urls(&engine, &project);
-    output.event(&json!({"event": "up", "changed": changed, "urls": urls}));
+    output.event(&json!({
+        "event": "up",
+        "changed": applied.changed,
+        "release": release,
+        "urls": urls,
+    }));
     if !urls.is_empty() {
         output.line(&format!("{} is up: {}", project.name, urls.join(" ")));
     }

@@ -41,6 +41,18 @@ use yaml::Value;
 /// # Errors
 /// [`Error::Read`] when the file can't be read, [`Error::Invalid`] with every problem found in it.
 pub fn load(options: &LoadOptions) -> Result<Project, Error> {
+    let text = source::read(&options.file).map_err(|source| Error::Read {
+        file: options.file.clone(),
+        source,
+    })?;
+    load_text(options, &text)
+}
+
+/// Like [`load`], as if the file held `text`.
+///
+/// # Errors
+/// The same.
+pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
     let unreadable = |source| Error::Read {
         file: options.file.clone(),
         source,
@@ -50,7 +62,6 @@ pub fn load(options: &LoadOptions) -> Result<Project, Error> {
         problems,
     };
 
-    let text = source::read(&options.file).map_err(unreadable)?;
     let file = std::path::absolute(&options.file).map_err(unreadable)?;
     let file = context::normalize(&file);
     if file.to_str().is_none() {
@@ -59,7 +70,7 @@ pub fn load(options: &LoadOptions) -> Result<Project, Error> {
     }
     let working_dir = file.parent().unwrap_or(Path::new("/")).to_path_buf();
 
-    let mut root = yaml::parse(&text).map_err(|problem| invalid(vec![problem]))?;
+    let mut root = yaml::parse(text).map_err(|problem| invalid(vec![problem]))?;
     let (variables, warnings) =
         variables(&options.env, &working_dir).map_err(|problem| invalid(vec![problem]))?;
     let mut context = Context::new(working_dir.clone(), variables);

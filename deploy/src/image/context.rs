@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use walkdir::WalkDir;
 
 use super::ignore::Ignore;
+use crate::releases;
 
 /// Under this name a Dockerfile from outside the context is sent along.
 const FOREIGN_DOCKERFILE: &str = ".causeway.Dockerfile";
@@ -60,6 +61,13 @@ impl Context {
                     &"its name is not UTF-8; rename it or add it to .dockerignore",
                 ));
             };
+            // Ours, and different after each release: it must not make the next build differ.
+            if path == releases::DIRECTORY {
+                if entry.file_type().is_dir() {
+                    walk.skip_current_dir();
+                }
+                continue;
+            }
             if ignore.excludes(path) && inside != Some(path) {
                 if entry.file_type().is_dir() && !ignore.may_keep_below() {
                     walk.skip_current_dir();

@@ -4,6 +4,7 @@ pub mod build;
 pub mod context;
 pub mod ignore;
 pub mod pull;
+pub mod tag;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::compose::model::{PullPolicy, Service};
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::labels;
+use crate::releases::Pin;
 
 /// The images of a project: what the engine has, and what has to be done about it.
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ pub struct ImageState {
     pub content: Option<String>,
     /// What has to be done before it can be used.
     pub need: Option<Need>,
+    /// What containers are made from where the image's own name has moved on.
+    pub pinned: Option<String>,
 }
 
 /// Why an image can't be used as it is.
@@ -69,9 +73,53 @@ impl Images {
                 Some(_) => need_build(service, found.as_ref(), refresh.build).await?,
                 None => need_pull(service, found.is_some(), refresh.pull)?,
             };
-            images.insert(service.image.clone(), ImageState { content, need });
+            images.insert(
+                service.image.clone(),
+                ImageState {
+                    content,
+                    need,
+                    pinned: None,
+                },
+            );
         }
         Ok(Self(images))
+    }
+
+    /// The images of a release, none of which is built or pulled.
+    ///
+    /// # Errors
+    /// When the engine doesn't have one any more.
+    pub async fn of_release(engine: &Engine, pins: &BTreeMap<String, Pin>) -> Result<Self> {
+        let mut images = BTreeMap::new();
+        let mut missing = Vec::new();
+        for (image, pin) in pins {
+            let now = inspect(engine, image).await?.as_ref().map(content);
+            let pinned = if now.as_ref() == Some(&pin.content) {
+                None
+            } else {
+                let kept = inspect(engine, &pin.tag).await?.as_ref().map(content);
+                if kept.as_ref() != Some(&pin.content) {
+                    missing.push(format!("{image}, which was kept as {}", pin.tag));
+                }
+                Some(pin.tag.clone())
+            };
+            let content = Some(pin.content.clone());
+            let state = ImageState {
+                content,
+                need: None,
+                pinned,
+            };
+            images.insert(image.clone(), state);
+        }
+        if missing.is_empty() {
+            return Ok(Self(images));
+        }
+        Err(Error::failed(
+            "images of the release are gone from the engine; nothing was changed",
+            "bring them back under these names (`docker load`, `docker pull` and `docker tag`), \
+             or put the settings you want into the Compose file and run `deploy up`",
+        )
+        .with_details(missing))
     }
 
     /// What is known about an image of the project.

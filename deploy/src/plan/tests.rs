@@ -143,6 +143,7 @@ fn images(need: Option<Need>) -> Images {
         ImageState {
             content: Some("content".to_owned()),
             need,
+            pinned: None,
         },
     )])
 }

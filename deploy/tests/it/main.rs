@@ -14,6 +14,7 @@ mod interrupted;
 mod lock;
 mod pull;
 mod replicas;
+mod rollback;
 mod rolling;
 mod secrets;
 mod stack;

@@ -86,7 +86,7 @@ impl Stack {
             .args(arguments)
             .stdin(Stdio::null());
         // What stands is looked at by the tests themselves; `verify` has tests of its own.
-        if arguments.first() == Some(&"up") {
+        if matches!(arguments.first(), Some(&"up" | &"rollback")) {
             command.arg("--no-verify");
         }
         command
@@ -202,6 +202,18 @@ impl Drop for Stack {
                 &["volume", "rm", "-f"],
             );
         }
+        let releases = format!("reference=causeway-test/*:{}-release-*", self.project);
+        remove(
+            &[
+                "image",
+                "ls",
+                "--format",
+                "{{.Repository}}:{{.Tag}}",
+                "--filter",
+                &releases,
+            ],
+            &["image", "rm"],
+        );
         let built = format!("label=dev.causeway.project={}", self.project);
         remove(
             &["image", "ls", "-q", "--filter", &built],

@@ -1,0 +1,56 @@
+//! `deploy rollback`: the release before the one that runs, by the same way as `up`.
+
+use serde_json::json;
+
+use super::{Context, file_error};
+use crate::apply::{Options, apply};
+use crate::cli::Rollback;
+use crate::compose;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::lock::Lock;
+use crate::releases::Releases;
+use crate::verify;
+
+pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
+    let output = &context.output;
+    // The file as it is now says whose releases, and where they are recorded.
+    let project = context.project()?;
+    let engine = Engine::connect().await?;
+    let patience = args.wait.patience();
+    let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
+    let mut releases = Releases::read(&project)?;
+    let release = releases.previous()?.clone();
+    let project = compose::load_text(&context.options, &release.compose)
+        .map_err(|err| file_error(&context.options.file, &err))?;
+    output.line(&format!(
+        "back to release {} of {}",
+        release.number, release.at
+    ));
+    let options = Options {
+        timeout: args.timeout,
+        pinned: Some(release.images),
+        ..Options::default()
+    };
+    let applied = apply(&engine, output, &project, &options).await?;
+    if !args.no_verify {
+        verify::run(&engine, output, &project).await?;
+    }
+    releases.settle(&project, release.number)?;
+    let urls = verify::urls(&engine, &project);
+    output.note("`deploy plan` shows what `deploy up` would change again");
+    output.event(&json!({
+        "event": "rollback",
+        "release": release.number,
+        "changed": applied.changed,
+        "urls": urls,
+    }));
+    output.line(&format!(
+        "{} is back at release {}{}{}",
+        project.name,
+        release.number,
+        if urls.is_empty() { "" } else { ": " },
+        urls.join(" ")
+    ));
+    Ok(())
+}

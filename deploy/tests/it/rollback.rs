@@ -1,0 +1,142 @@
+//! `deploy rollback`: settings and images of an earlier release.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::stack::{IMAGE, Stack, docker};
+
+const BUILT: &str = "
+services:
+  web:
+    <<: *app
+    image: 'PROJECT:1'
+    build: .
+    depends_on: [db]
+    deploy: {update_config: {order: start-first}}
+  db: {<<: *app}
+";
+
+fn page(stack: &Stack, container: &str) -> String {
+    docker(&["exec", &stack.name(container), "cat", "/index.html"])
+}
+
+#[test]
+fn the_image_of_the_release_before_though_its_tag_moved_on() {
+    let stack = Stack::with("rollimage", BUILT);
+    stack.write(
+        "Dockerfile",
+        &format!("FROM {IMAGE}\nCOPY index.html /index.html\n"),
+    );
+    stack.write("index.html", "one");
+    stack.ok(&["up"]);
+    // The record lies in the build context, and must not make the next build differ.
+    stack.ok(&["up"]).assert_says(&["no changes"]);
+    let db = stack.id("db-1");
+    stack.write("index.html", "two");
+    stack.ok(&["up"]);
+    assert_eq!(page(&stack, "web-2"), "two");
+
+    stack
+        .ok(&["rollback"])
+        .assert_says(&["back to release 1 of 20", "is back at release 1"]);
+    assert_eq!(page(&stack, "web-1"), "one");
+    assert_eq!(stack.id("db-1"), db, "what is the same in both stays");
+    stack.ok(&["plan"]).assert_says(&["image_content"]);
+
+    let again = stack.ok(&["up", "--json"]).events();
+    let last = again.last().unwrap();
+    assert_eq!(
+        (&last["event"], &last["release"]),
+        (&"up".into(), &2.into())
+    );
+    assert_eq!(page(&stack, "web-2"), "two");
+
+    let kept = format!("{0}:{0}-release-1", stack.project);
+    docker(&["image", "rm", &kept]);
+    stack
+        .fails(1, &["rollback"])
+        .assert_says(&[&format!("{}:1, which was kept as {kept}", stack.project)]);
+    assert_eq!(page(&stack, "web-2"), "two", "nothing was changed");
+}
+
+const SETTING: &str = "
+services:
+  web:
+    <<: *app
+    environment: {VERSION: \"1\"}
+    secrets: [password]
+    healthcheck: {test: [CMD, 'true'], interval: 100ms}
+secrets:
+  password: {file: ./secrets/password, x-generate: password}
+";
+
+fn version(number: u32) -> String {
+    SETTING.replace("VERSION: \"1\"", &format!("VERSION: \"{number}\""))
+}
+
+fn running(stack: &Stack) -> String {
+    let environment = stack.inspect("web-1")["Config"]["Env"].clone();
+    let environment = environment.as_array().unwrap().iter();
+    let mut versions = environment.filter_map(|it| it.as_str()?.strip_prefix("VERSION="));
+    versions.next().unwrap().to_owned()
+}
+
+#[test]
+fn each_rollback_goes_one_release_further_back() {
+    let stack = Stack::new("rollback");
+    for number in 1..=6 {
+        stack.compose(&version(number));
+        stack.ok(&["up"]);
+    }
+    let record = stack
+        .path()
+        .join(format!(".deploy/{}/releases.json", stack.project));
+    let mode = fs::metadata(&record).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let password = fs::read_to_string(stack.path().join("secrets/password")).unwrap();
+    assert!(!fs::read_to_string(&record).unwrap().contains(&password));
+    let tags = || {
+        let pattern = format!("reference=causeway-test/deploy:{}-release-*", stack.project);
+        let list = ["image", "ls", "--format", "{{.Tag}}", "--filter", &pattern];
+        docker(&list).lines().count()
+    };
+    assert_eq!(tags(), 5, "the oldest is forgotten");
+
+    for number in (2..6).rev() {
+        let events = stack.ok(&["rollback", "--json"]).events();
+        let last = events.last().unwrap();
+        assert_eq!(last["event"], "rollback");
+        assert_eq!(last["release"], number);
+        assert_eq!(running(&stack), number.to_string());
+    }
+    stack
+        .fails(1, &["rollback"])
+        .assert_says(&["release 2 runs, and none before it is kept"]);
+    stack.ok(&["up"]);
+    assert_eq!(running(&stack), "6");
+    stack.ok(&["rollback"]);
+    assert_eq!(running(&stack), "5");
+
+    stack.ok(&["down", "--volumes"]);
+    assert_eq!(tags(), 0);
+    stack
+        .fails(1, &["rollback"])
+        .assert_says(&["no release is recorded"]);
+}
+
+#[test]
+fn after_a_failed_up_it_goes_back_to_what_ran_before() {
+    let stack = Stack::with("rollfailed", SETTING);
+    stack.ok(&["up"]);
+    stack.compose(&version(2));
+    stack.ok(&["up"]);
+    stack.compose(&version(3).replace("[CMD, 'true']", "[CMD, 'false']"));
+    // Stop-first: the old container is gone when the new one turns out not to work.
+    stack.fails(1, &["up"]).assert_says(&["is unhealthy"]);
+    stack
+        .ok(&["rollback"])
+        .assert_says(&["is back at release 2"]);
+    assert_eq!(running(&stack), "2");
+    stack.ok(&["rollback"]);
+    assert_eq!(running(&stack), "1");
+}
