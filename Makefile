@@ -21,7 +21,7 @@ BENCH       ?=
 CHAOS       ?=
 PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test deny images engine tool chaos-tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test deny sbom images engine tool chaos-tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ test: ## Run every check and test, on real parts: format, lints, unit, integrati
 
 deny: ## Check the dependencies: licences, duplicates, sources, and advisories where they can be had
 	@scripts/deny.sh
+
+sbom: ## Write what each binary is made of, as CycloneDX: target/sbom
+	@scripts/sbom.sh
 
 images: engine ## Pull the base images, or assemble them where no registry answers
 	@images/ensure.sh

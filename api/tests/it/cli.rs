@@ -72,6 +72,23 @@ fn settings_that_cannot_be_used_exit_with_2() {
 }
 
 #[test]
+fn a_connection_string_is_refused_without_its_password() {
+    for uri in [
+        "mongodb://user:pl4nted@host:port",
+        "mongodb://user:pl/4nted@host",
+        "mongodb://user:pl4nted@host/?nonsense",
+        "mongo://user:pl4nted@host",
+        "user:pl4nted@host",
+    ] {
+        let refused = api(&[], &[("API_MONGO_URI", uri)]);
+        assert_refused(&refused, 2, &["API_MONGO_URI"]);
+        let said = [refused.stdout, refused.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!said.contains("4nted"), "{uri}: {said}");
+    }
+}
+
+#[test]
 fn a_taken_port_exits_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
