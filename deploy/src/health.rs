@@ -15,8 +15,11 @@ use crate::output::{Task, text};
 
 /// How often the engine is asked.
 const INTERVAL: Duration = Duration::from_millis(150);
-/// A container without a health check has to stay up this long without a restart.
+/// A container without a health check has to stay up this long …
 const SETTLE: Duration = Duration::from_secs(1);
+/// … and this long once it has restarted, which is when the engine, too, takes a restart for a
+/// success (moby, restartmanager).
+const SETTLE_AFTER_RESTART: Duration = Duration::from_secs(10);
 /// On top of what the health check itself may take.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long a job may run if `--timeout` doesn't say.
@@ -146,8 +149,13 @@ fn verdict(
         ),
         (Status::RUNNING, Goal::Up | Goal::Healthy) => {
             let health = state.health.as_ref().and_then(|health| health.status);
+            let settle = if restarted > 0 {
+                SETTLE_AFTER_RESTART
+            } else {
+                SETTLE
+            };
             match (healthcheck(inspected), health) {
-                (None, _) if gate.fresh && steady < SETTLE => Verdict::Waiting("starting"),
+                (None, _) if gate.fresh && steady < settle => Verdict::Waiting("starting"),
                 (None, _) => Verdict::Reached("running"),
                 (Some(_), Some(HealthStatusEnum::HEALTHY)) => Verdict::Reached("healthy"),
                 (Some(_), Some(HealthStatusEnum::UNHEALTHY)) if gate.fresh => {
