@@ -11,5 +11,8 @@
     reason = "a failed step fails the test"
 )]
 
+mod container;
+mod hardening;
+mod secrets;
 mod stack;
 mod story;

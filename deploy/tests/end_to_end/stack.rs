@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     time::Duration,
 };
 
@@ -75,6 +75,15 @@ impl Stack {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where the checkout is.
+    pub(crate) fn path(&self) -> &Path {
+        self.checkout.path()
+    }
+
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -96,11 +105,14 @@ impl Stack {
     }
 
     pub(crate) fn deploy(&self, arguments: &[&str]) -> String {
+        run(self.deploy_command().args(arguments))
+    }
+
+    pub(crate) fn deploy_command(&self) -> Command {
         let binary = self.target.join("deploy");
-        run(self
-            .command(binary.to_str().unwrap())
-            .args(["-p", PROJECT])
-            .args(arguments))
+        let mut command = self.command(binary.to_str().unwrap());
+        command.args(["-p", PROJECT]);
+        command
     }
 
     pub(crate) fn compose(&self, arguments: &[&str]) -> String {
@@ -112,6 +124,13 @@ impl Stack {
 
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {
         run(self.command("docker").args(arguments))
+    }
+
+    /// A line for the shell, where one command's output is another's input.
+    pub(crate) fn shell(&self, line: &str) -> String {
+        run(self
+            .command("bash")
+            .args(["-c", &format!("set -o pipefail; {line}")]))
     }
 
     pub(crate) fn container_ids(&self) -> String {
@@ -213,15 +232,25 @@ impl Drop for Stack {
 
 /// Runs a command to its end and returns what it printed; panics with all of it if it failed.
 pub(crate) fn run(command: &mut Command) -> String {
+    String::from_utf8_lossy(&succeed(command).stdout).into_owned()
+}
+
+/// Like [`run`], with what it printed to standard error after the rest.
+pub(crate) fn both(command: &mut Command) -> String {
+    let output = succeed(command);
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+fn succeed(command: &mut Command) -> Output {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{command:?}: {}\n{stdout}\n{stderr}",
-        output.status
+        "{command:?}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
     );
-    stdout.into_owned()
+    output
 }
