@@ -34,7 +34,8 @@ step "format and lints"
 cargo fmt --all --check
 cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 
-step dependencies
+step "documents and dependencies"
+scripts/check-docs.py
 scripts/deny.sh
 
 step "engine and base images"

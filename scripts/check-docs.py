@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Checks the links of every Markdown file: what they point to is there.
+
+A link to a Rust file whose text is a name in backquotes claims that the file holds a test of that
+name; that is checked too, so that a promise can't outlive the test that shows it.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+NAME = re.compile(r"`(\w+)`")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def holds_test(source: str, name: str) -> bool:
+    """Whether `source` has a function `name` with a test attribute, or in a `proptest!` block."""
+    function = re.search(rf"((?:^[ \t]*#\[[^\n]*\n)*)^[ \t]*(?:async )?fn {name}\(", source, re.MULTILINE)
+    return function is not None and re.search(r"#\[(?:\w+::)?test\b", function[1]) is not None
+
+
+def anchor(heading: str) -> str:
+    """The fragment that a heading gets where Markdown is shown."""
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
+
+
+def problems(document: pathlib.Path) -> list[str]:
+    """What is wrong with the links of one file."""
+    text = document.read_text(encoding="utf-8")
+    found = []
+    for link in LINK.finditer(text):
+        label, target = link.groups()
+        if re.match(r"[a-z]+:", target):
+            continue
+        line = text.count("\n", 0, link.start()) + 1
+        path, _, fragment = target.partition("#")
+        file = document.parent / path if path else document
+        name = NAME.fullmatch(label)
+        if not file.exists():
+            found.append(f"{document}:{line}: {target} does not exist")
+        elif name and file.suffix == ".rs" and not holds_test(file.read_text(encoding="utf-8"), name[1]):
+            found.append(f"{document}:{line}: {path} holds no test {name[1]}")
+        elif fragment and file.suffix == ".md":
+            headings = map(anchor, HEADING.findall(file.read_text(encoding="utf-8")))
+            if fragment not in headings:
+                found.append(f"{document}:{line}: {target}: no such heading")
+    return found
+
+
+def main() -> int:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"],
+        check=True, capture_output=True, text=True,
+    ).stdout
+    documents = [pathlib.Path(name) for name in sorted(set(listed.split("\0"))) if name]
+    found = [problem for document in documents if document.exists() for problem in problems(document)]
+    print("\n".join(found) or f"links of {len(documents)} documents hold")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
