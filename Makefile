@@ -18,10 +18,11 @@ METHOD      ?= GET
 BODY        ?=
 export BODY
 BENCH       ?=
+FUZZ_SECONDS ?= 40
 CHAOS       ?=
 PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test deny sbom images engine tool chaos-tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test fuzz deny sbom images engine tool chaos-tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,9 @@ bench-quick: engine images $(OHA) $(BENCH_VENV)/ready ## The same in under three
 
 chaos: ## Break a stack of its own, fault by fault, under load: docs/chaos.md (CHAOS, or CHAOS=--list)
 	@scripts/chaos.sh $(CHAOS)
+
+fuzz: ## Fuzz parsers, settings, documents and the Compose reader, FUZZ_SECONDS=40 each
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@scripts/test.sh

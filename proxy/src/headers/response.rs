@@ -147,7 +147,8 @@ fn push_connection(
     match facts.status {
         // 426 names the protocols that a client should ask for (RFC 9110 §15.5.22).
         101 | 426 => {
-            let close = persistence == Persistence::Close && facts.status == 426;
+            let close = persistence == Persistence::Close || !facts.delimited;
+            let close = close && facts.status == 426;
             push_field(
                 out,
                 "Connection",

@@ -1,0 +1,138 @@
+//! Whatever the request, its document is valid BSON of the known shape, and holds the request.
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, Uri};
+use api::document::Received;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{DateTime, Document};
+
+use crate::driver;
+
+const WORDS: &[&[u8]] = &[
+    b"\n",
+    b"\n\n",
+    b": ",
+    b"host: a:80\n",
+    b"host: XN--N3H.net\n",
+    b"x-real-ip: ::1\n",
+    b"content-type: ",
+    b"$set: ",
+    b"a.b: ",
+    b"__proto__: ",
+    b"x_y: ",
+    b"x-proxy-token: s\n",
+    b"cookie: c\n",
+    b"%00",
+    b"%c3%a9",
+    b"%ff",
+    b"%25",
+    b"?",
+    b"&",
+    b"$where=",
+    b"[$ne]",
+    b"http://b/",
+    b"\xff",
+    b"\xc3\xa9",
+    b"\xe2\x80\xae",
+    b"\0",
+    b"{\"$gt\":\"\"}",
+];
+
+#[test]
+fn document() {
+    driver::run("document", WORDS, 10_000, check);
+}
+
+/// The input's lines: method, target, fields, an empty line; then the body.
+fn check(input: &[u8]) -> String {
+    let (head, body) = match input.windows(2).position(|pair| pair == b"\n\n") {
+        Some(end) => (&input[..end], &input[end + 2..]),
+        None => (input, &b""[..]),
+    };
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let (Some(method), Some(target)) = (lines.next(), lines.next()) else {
+        return "no request".to_owned();
+    };
+    let (Ok(method), Ok(target)) = (Method::from_bytes(method), Uri::try_from(target)) else {
+        return "no request".to_owned();
+    };
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let mut parts = line.splitn(2, |byte| *byte == b':');
+        let (name, value) = (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        );
+        let name = HeaderName::from_bytes(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.trim_ascii())) {
+            headers.append(name, value);
+        }
+    }
+    let received = Received {
+        method: &method,
+        target: &target,
+        headers: &headers,
+        body,
+        peer: Some([192, 0, 2, 1].into()),
+        believes_real_ip: input.len().is_multiple_of(2),
+        local: ([0, 0, 0, 0], 9090).into(),
+        at: DateTime::from_millis(0),
+    };
+    let id = ObjectId::from_bytes([7; 12]);
+    let raw = received
+        .document(id, &[HeaderName::from_static("cookie")])
+        .unwrap();
+    let document = Document::try_from(raw.clone()).expect("valid BSON");
+    // Duplicate keys would be lost on the way back.
+    let mut again = Vec::new();
+    document.to_writer(&mut again).unwrap();
+    assert_eq!(again, raw.as_bytes());
+
+    let keys: Vec<_> = document.keys().map(String::as_str).collect();
+    let ours = [
+        "_id",
+        "endpoint",
+        "method",
+        "url",
+        "headers",
+        "data",
+        "received_at",
+        "remote_addr",
+    ];
+    assert_eq!(keys, ours);
+    assert_eq!(document.get_object_id("_id").unwrap(), id);
+    assert_eq!(
+        document.get_str("method").unwrap(),
+        method.as_str().to_ascii_uppercase()
+    );
+    assert_eq!(
+        document.get_str("data").unwrap(),
+        String::from_utf8_lossy(body)
+    );
+    let url = document.get_str("url").unwrap();
+    assert!(
+        url.starts_with("http://") && !url.contains(|c: char| c.is_ascii_control()),
+        "{url:?}"
+    );
+    let stored = document.get_document("headers").unwrap();
+    assert!(!stored.contains_key("X-Proxy-Token"));
+    for name in headers
+        .keys()
+        .filter(|name| name.as_str().contains(['$', '.']))
+    {
+        let found = stored
+            .keys()
+            .any(|key| key.eq_ignore_ascii_case(name.as_str()));
+        assert!(found || name.as_str().contains('_'), "{name} in {stored}");
+    }
+    if let Ok(secret) = stored.get_str("Cookie") {
+        assert_eq!(secret, "[redacted]");
+    }
+    let query = target.query().is_some();
+    format!(
+        "{query} {} {} {}",
+        stored.len(),
+        target.authority().is_some(),
+        url.len().min(8)
+    )
+}
