@@ -52,4 +52,5 @@ describe() {
 # As Dockerfile.proxy and Dockerfile.api build them: features are those that both ask for.
 describe proxy api
 describe api proxy
+describe listener
 describe deploy

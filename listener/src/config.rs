@@ -1,0 +1,102 @@
+//! Settings: defaults, then `LISTENER_…` in the environment.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, thread};
+
+use crate::error::Error;
+
+/// What every environment variable of ours starts with.
+pub const PREFIX: &str = "LISTENER_";
+
+/// Most sockets: all of them go in one message, which the kernel limits to 253 descriptors, and
+/// receivers have to make room for.
+pub const MAX_COUNT: usize = 64;
+
+/// A configuration key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name after [`PREFIX`].
+    pub name: &'static str,
+    /// The value where nothing else is said.
+    pub default: &'static str,
+    /// What it does, for `--help`.
+    pub help: &'static str,
+}
+
+/// Every key there is.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "LISTEN",
+        default: "0.0.0.0:80",
+        help: "address that clients connect to",
+    },
+    Key {
+        name: "SOCKET",
+        default: "/run/listener/listen.sock",
+        help: "Unix socket at which the listening sockets are handed over",
+    },
+    Key {
+        name: "COUNT",
+        default: "auto",
+        help: "number of listening sockets, 1 to 64; auto: the CPUs that the cgroup grants",
+    },
+];
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where the listening sockets are handed over.
+    pub socket: PathBuf,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Settings {
+    /// Reads them from `environment`. Variables that don't start with [`PREFIX`] are ignored.
+    pub fn load(environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+        let mut values: BTreeMap<&str, String> = KEYS
+            .iter()
+            .map(|key| (key.name, key.default.to_owned()))
+            .collect();
+        for (variable, value) in environment {
+            let Some(name) = variable.strip_prefix(PREFIX) else {
+                continue;
+            };
+            match values.get_mut(name) {
+                Some(known) => value.trim().clone_into(known),
+                None => return Err(Error::UnknownKey(variable)),
+            }
+        }
+        let value = |name: &str| values.get(name).map_or("", String::as_str);
+        let bad = |name: &str, expected| Error::BadValue {
+            key: format!("{PREFIX}{name}"),
+            value: value(name).to_owned(),
+            expected,
+        };
+        let socket = PathBuf::from(value("SOCKET"));
+        if !socket.is_absolute() {
+            return Err(bad(
+                "SOCKET",
+                "an absolute path such as /run/listener/listen.sock",
+            ));
+        }
+        Ok(Self {
+            listen: value("LISTEN")
+                .parse()
+                .map_err(|_| bad("LISTEN", "an address and port such as 0.0.0.0:80"))?,
+            socket,
+            count: count(value("COUNT"))
+                .ok_or_else(|| bad("COUNT", "auto or a number from 1 to 64"))?,
+        })
+    }
+}
+
+fn count(text: &str) -> Option<usize> {
+    if text == "auto" {
+        // Looks at the CPU affinity mask and at the quota of cgroups v1 and v2.
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        return Some(cpus.min(MAX_COUNT));
+    }
+    text.parse().ok().filter(|n| (1..=MAX_COUNT).contains(n))
+}

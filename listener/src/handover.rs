@@ -1,0 +1,159 @@
+//! Handing the sockets over: all of them, to everybody who connects to the Unix socket.
+//!
+//! One message of one byte carries them as `SCM_RIGHTS`. The connection then stays open and says
+//! nothing more; its end tells either side that the other is gone. One thread waits for everything.
+
+use std::{
+    fs,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{
+            fs::FileTypeExt,
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    fs::Mode,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+    process::umask,
+};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    low_level::pipe,
+};
+
+use crate::{cli::say, config::MAX_COUNT, error::Error};
+
+/// Carries the descriptors: a stream's ancillary data needs a byte to go with.
+const CARRIER: &[u8] = b"L";
+/// Pause after a connection that couldn't be accepted, for lack of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Becomes readable at the first SIGTERM or SIGINT.
+pub fn stop_signals() -> io::Result<UnixStream> {
+    let (stop, signalled) = UnixStream::pair()?;
+    pipe::register(SIGTERM, signalled.try_clone()?)?;
+    pipe::register(SIGINT, signalled)?;
+    Ok(stop)
+}
+
+/// The Unix socket, what is handed over at it, and who has it.
+#[derive(Debug)]
+pub struct Handover {
+    path: PathBuf,
+    socket: UnixListener,
+    sockets: Vec<OwnedFd>,
+    stop: UnixStream,
+    /// Connections of those who have the sockets; open as long as they live.
+    holders: Vec<UnixStream>,
+}
+
+impl Handover {
+    /// Opens the Unix socket at `path`, for its owner alone. A file that a killed process has left
+    /// there is replaced.
+    pub fn open(path: &Path, sockets: Vec<OwnedFd>, stop: UnixStream) -> Result<Self, Error> {
+        let fail = |error| Error::Socket {
+            path: path.to_owned(),
+            error,
+        };
+        if is_stale(path) {
+            fs::remove_file(path).map_err(fail)?;
+        }
+        // With the right mode from the first moment, rather than changed afterwards.
+        let before = umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
+        let socket = UnixListener::bind(path);
+        umask(before);
+        Ok(Self {
+            path: path.to_owned(),
+            socket: socket.map_err(fail)?,
+            sockets,
+            stop,
+            holders: Vec::new(),
+        })
+    }
+
+    /// Serves until a signal comes.
+    pub fn run(mut self) -> Result<(), Error> {
+        while let Some(ready) = self.wait().map_err(Error::Wait)? {
+            for gone in ready.gone.into_iter().rev() {
+                self.holders.swap_remove(gone);
+            }
+            if ready.connection
+                && let Err(error) = self.hand_over()
+            {
+                say(&format!("can't hand over: {error}"));
+                thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+        // The next one would find it stale; a health check needn't.
+        fs::remove_file(&self.path).map_err(|error| Error::Socket {
+            path: self.path,
+            error,
+        })
+    }
+
+    /// Waits for anything to happen; `None` for a signal.
+    fn wait(&self) -> io::Result<Option<Ready>> {
+        let mut watched = vec![
+            PollFd::new(&self.stop, PollFlags::IN),
+            PollFd::new(&self.socket, PollFlags::IN),
+        ];
+        // They have nothing to say: whatever comes is the end.
+        let holders = self.holders.iter();
+        watched.extend(holders.map(|holder| PollFd::new(holder, PollFlags::IN)));
+        while let Err(error) = poll(&mut watched, None) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error.into());
+            }
+        }
+        let happened = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        if happened(&watched[0]) {
+            return Ok(None);
+        }
+        let holders = watched[2..].iter().enumerate();
+        Ok(Some(Ready {
+            connection: happened(&watched[1]),
+            gone: holders
+                .filter(|(_, fd)| happened(fd))
+                .map(|(index, _)| index)
+                .collect(),
+        }))
+    }
+
+    fn hand_over(&mut self) -> io::Result<()> {
+        let (holder, _) = self.socket.accept()?;
+        let sockets: Vec<_> = self.sockets.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_COUNT))];
+        let mut message = SendAncillaryBuffer::new(&mut space);
+        // There is room for as many as there can be.
+        message.push(SendAncillaryMessage::ScmRights(&sockets));
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        sendmsg(&holder, &[IoSlice::new(CARRIER)], &mut message, flags)?;
+        self.holders.push(holder);
+        Ok(())
+    }
+}
+
+/// What a wait has found.
+struct Ready {
+    /// Somebody has connected.
+    connection: bool,
+    /// The holders that are gone, by index in ascending order.
+    gone: Vec<usize>,
+}
+
+/// A process that was killed leaves its file behind, on which connecting is refused.
+fn is_stale(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}

@@ -1,0 +1,233 @@
+//! What the listener promises, asked of the real binary: sockets that others accept on.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::HashSet,
+    fs,
+    io::{IoSliceMut, Read, Write},
+    mem::MaybeUninit,
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
+    process::{Pid, Signal, kill_process},
+};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_listener");
+/// Longest wait for anything that has to happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running listener, killed on drop.
+struct Listener {
+    process: Child,
+    address: SocketAddr,
+    socket: PathBuf,
+}
+
+impl Listener {
+    fn start(directory: &TempDir, address: SocketAddr, count: usize) -> Self {
+        let socket = directory.path().join("listen.sock");
+        let process = command(address, &socket)
+            .env("LISTENER_COUNT", count.to_string())
+            .spawn()
+            .unwrap();
+        let listener = Self {
+            process,
+            address,
+            socket,
+        };
+        until("the listener is healthy", || {
+            healthcheck(&listener.socket).status.success()
+        });
+        listener
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.id().try_into().unwrap());
+        kill_process(pid.unwrap(), signal).unwrap();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Fails if it has ended already, which is fine.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn command(address: SocketAddr, socket: &Path) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .env_clear()
+        .env("LISTENER_LISTEN", address.to_string())
+        .env("LISTENER_SOCKET", socket)
+        .stdin(Stdio::null());
+    command
+}
+
+fn healthcheck(socket: &Path) -> Output {
+    let mut command = command(free_address(), socket);
+    command.arg("healthcheck").output().unwrap()
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Asks for the sockets as a proxy does; the connection goes with them.
+fn receive(path: &Path) -> (UnixStream, Vec<TcpListener>) {
+    let connection = UnixStream::connect(path).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut carrier = [0];
+    let message = recvmsg(
+        &connection,
+        &mut [IoSliceMut::new(&mut carrier)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    );
+    assert_eq!(message.unwrap().bytes, 1);
+    let mut sockets = Vec::new();
+    for part in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+            sockets.extend(descriptors.map(TcpListener::from));
+        }
+    }
+    (connection, sockets)
+}
+
+/// Accepts from whichever socket has something.
+fn accept(sockets: &[TcpListener]) -> TcpStream {
+    let mut found = None;
+    until("a connection is there", || {
+        found = sockets.iter().find_map(|socket| socket.accept().ok());
+        found.is_some()
+    });
+    let (stream, _) = found.unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+#[test]
+fn everybody_who_connects_gets_the_same_sockets() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = Listener::start(&directory, free_address(), 3);
+    let (_first, sockets) = receive(&listener.socket);
+    let (_second, others) = receive(&listener.socket);
+    assert_eq!((sockets.len(), others.len()), (3, 3));
+    for socket in &sockets {
+        assert_eq!(socket.local_addr().unwrap(), listener.address);
+    }
+    // Connections are spread over the sockets, and each is accepted by one of the two.
+    let clients: Vec<_> = (0..32)
+        .map(|_| TcpStream::connect(listener.address).unwrap())
+        .collect();
+    let mut served = HashSet::new();
+    for turn in 0..clients.len() {
+        let mut stream = accept(if turn % 2 == 0 { &sockets } else { &others });
+        stream.write_all(b"hello").unwrap();
+        served.insert(stream.peer_addr().unwrap());
+    }
+    for mut client in clients {
+        assert!(served.contains(&client.local_addr().unwrap()));
+        let mut said = [0; 5];
+        client.read_exact(&mut said).unwrap();
+    }
+}
+
+/// The queue is the listener's: a client that comes while nobody accepts waits for the next one.
+#[test]
+fn connections_wait_while_nobody_accepts() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = Listener::start(&directory, free_address(), 2);
+    let (connection, sockets) = receive(&listener.socket);
+    drop((connection, sockets));
+    let mut clients: Vec<_> = (0..8)
+        .map(|_| TcpStream::connect(listener.address).unwrap())
+        .collect();
+    let (_connection, sockets) = receive(&listener.socket);
+    for _ in 0..clients.len() {
+        accept(&sockets).write_all(b"!").unwrap();
+    }
+    for client in &mut clients {
+        client.read_exact(&mut [0]).unwrap();
+    }
+}
+
+#[test]
+fn its_end_is_seen_and_its_successor_takes_the_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = free_address();
+    for signal in [Signal::KILL, Signal::TERM, Signal::INT] {
+        let mut listener = Listener::start(&directory, address, 1);
+        let mode = fs::metadata(&listener.socket).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let (mut connection, _sockets) = receive(&listener.socket);
+        listener.signal(signal);
+        assert_eq!(connection.read(&mut [0]).unwrap(), 0);
+        let status = listener.process.wait().unwrap();
+        assert_eq!(
+            status.code(),
+            (signal != Signal::KILL).then_some(0),
+            "{signal:?}"
+        );
+        let failed = healthcheck(&listener.socket);
+        assert_eq!(failed.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_second_one_does_not_take_the_socket_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = Listener::start(&directory, free_address(), 1);
+    let second = command(free_address(), &listener.socket).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        said.contains("LISTENER_SOCKET") && said.contains("listen.sock"),
+        "{said}"
+    );
+    assert!(healthcheck(&listener.socket).status.success());
+}
+
+#[test]
+fn errors_name_the_key_the_value_and_what_is_allowed() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (key, value, code, expected) in [
+        ("LISTENER_LISTEN", "localhost", 2, "an address and port"),
+        ("LISTENER_LISTEN", taken.as_str(), 1, "in use"),
+        ("LISTENER_COUNT", "0", 2, "auto or a number from 1 to 64"),
+        ("LISTENER_COUNT", "65", 2, "auto or a number from 1 to 64"),
+        ("LISTENER_SOCKET", "listen.sock", 2, "an absolute path"),
+        ("LISTENER_SOCKET", "/nowhere/at/all", 1, "No such file"),
+        ("LISTENER_SOCKETS", "2", 2, "unknown key"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let output = command(free_address(), &directory.path().join("listen.sock"))
+            .env(key, value)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{key}={value}: {said}");
+        assert!(said.contains(key) && said.contains(expected), "{said}");
+    }
+}
