@@ -1,11 +1,8 @@
-//! The admin listeners, TCP and perhaps a Unix socket: `/healthz`, `/readyz`, `/metrics`.
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`.
 //!
 //! It speaks just enough HTTP for a probe and a scraper: one GET or HEAD per connection.
 
-use std::{
-    future::Future, io, net::TcpListener as StdListener,
-    os::unix::net::UnixListener as StdUnixListener, sync::Arc, time::Duration,
-};
+use std::{io, net::TcpListener as StdListener, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::{
@@ -14,8 +11,8 @@ use pingora_core::{
 };
 use prometheus_client::registry::Registry;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
 };
@@ -28,11 +25,12 @@ use crate::{
         HeadScanner, Method, SyntaxError,
         head::{MAX_FIELDS, Side, parse_request},
     },
+    listener::{Accepting, Handover},
     metrics,
     upstream::{Upstream, probe, resolver},
 };
 
-/// Most connections to a listener at a time; more wait in the backlog. Together with [`HEAD_LIMIT`] this keeps
+/// Most connections at a time; more wait in the backlog. Together with [`HEAD_LIMIT`] this keeps
 /// silent connections from keeping a health check out.
 const MAX_CONNECTIONS: usize = 512;
 /// Longest time for a request to come in.
@@ -44,8 +42,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 pub struct Control {
     /// Where the admin endpoints are served; taken when the service starts.
     pub listener: Option<StdListener>,
-    /// The same on a Unix socket, where there is one.
-    pub unix_listener: Option<StdUnixListener>,
+    /// What fetches the listening sockets from their holder, where there is one.
+    pub handover: Option<Handover>,
     /// What they tell.
     pub state: Arc<State>,
     /// The settings.
@@ -58,6 +56,8 @@ pub struct State {
     pub upstream: Arc<Upstream>,
     /// Whether the process is stopping.
     pub drain: Arc<Drain>,
+    /// Whether there are sockets to accept on.
+    pub accepting: Accepting,
     /// The metrics.
     pub registry: Registry,
 }
@@ -70,12 +70,15 @@ impl Service for Control {
             Arc::clone(upstream),
             Arc::clone(&self.settings),
         ));
+        if let Some(handover) = self.handover.take() {
+            tokio::spawn(handover.run());
+        }
         tokio::spawn(probe::run(Arc::clone(upstream), Arc::clone(&self.settings)));
-        let (tcp, unix) = (self.listener.take(), self.unix_listener.take());
-        tokio::join!(
-            serve(tcp.map(TcpListener::from_std), &self.state),
-            serve(unix.map(UnixListener::from_std), &self.state),
-        );
+        if let Some(listener) = self.listener.take()
+            && let Err(error) = serve(listener, &self.state).await
+        {
+            error!(%error, "admin listener can't be served");
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -87,43 +90,16 @@ impl Service for Control {
     }
 }
 
-/// A listener of either kind.
-trait Listener: Send + Sync {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    fn accept_stream(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-}
-
-impl Listener for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept_stream(&self) -> io::Result<TcpStream> {
-        self.accept().await.map(|(stream, _)| stream)
-    }
-}
-
-impl Listener for UnixListener {
-    type Stream = UnixStream;
-
-    async fn accept_stream(&self) -> io::Result<UnixStream> {
-        self.accept().await.map(|(stream, _)| stream)
-    }
-}
-
-async fn serve<L: Listener>(listener: Option<io::Result<L>>, state: &Arc<State>) {
-    let listener = match listener {
-        Some(Ok(listener)) => listener,
-        Some(Err(error)) => {
-            error!(%error, "admin listener can't be served");
-            return;
-        }
-        None => return,
-    };
+async fn serve(listener: StdListener, state: &Arc<State>) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept_stream().await {
-            Ok(stream) => {
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return Ok(());
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
                 let state = Arc::clone(state);
                 tokio::spawn(async move {
                     let _ = timeout(TIME_LIMIT, answer(stream, &state)).await;
@@ -138,10 +114,7 @@ async fn serve<L: Listener>(listener: Option<io::Result<L>>, state: &Arc<State>)
     }
 }
 
-async fn answer<S>(mut stream: S, state: &State) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn answer(mut stream: TcpStream, state: &State) -> io::Result<()> {
     let mut input = Vec::with_capacity(1024);
     let Ok(head) = timeout(HEAD_LIMIT, read_head(&mut stream, &mut input)).await else {
         return Ok(());
@@ -159,7 +132,7 @@ where
 
 /// Reads until a head is complete; returns its length, or what is wrong with it.
 async fn read_head(
-    stream: &mut (impl AsyncRead + Unpin),
+    stream: &mut TcpStream,
     input: &mut Vec<u8>,
 ) -> io::Result<Result<usize, SyntaxError>> {
     let mut scanner = HeadScanner::default();
@@ -187,6 +160,8 @@ fn reply(head: &[u8], state: &State) -> Vec<u8> {
     let with_body = line.method == Method::Get;
     let path = line.target.split('?').next().unwrap_or_default();
     match path {
+        // A container that clients can't reach must not pass for one that may replace another.
+        "/healthz" if !state.accepting.now() => response(UNAVAILABLE, PLAIN, NO_SOCKETS, with_body),
         "/healthz" => response(OK, PLAIN, "ok\n", with_body),
         "/readyz" => match readiness(state) {
             Ok(()) => response(OK, PLAIN, "ready\n", with_body),
@@ -215,6 +190,9 @@ fn readiness(state: &State) -> Result<(), &'static str> {
     if state.drain.has_started() {
         return Err("draining\n");
     }
+    if !state.accepting.now() {
+        return Err(NO_SOCKETS);
+    }
     if state.upstream.backends().is_empty() {
         return Err("upstream has no address\n");
     }
@@ -224,6 +202,7 @@ fn readiness(state: &State) -> Result<(), &'static str> {
     Ok(())
 }
 
+const NO_SOCKETS: &str = "no listening sockets\n";
 const OK: &str = "200 OK";
 const UNAVAILABLE: &str = "503 Service Unavailable";
 const PLAIN: &str = "text/plain; charset=utf-8";

@@ -55,10 +55,12 @@ pub fn run() -> ExitCode {
         Err(error) => return fail(USAGE, &error.to_string()),
     };
     match arguments.command {
-        Some(Command::Healthcheck { ready }) => match healthcheck::run(&settings, ready) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(1, &format!("unhealthy: {error}")),
-        },
+        Some(Command::Healthcheck { ready }) => {
+            match healthcheck::run(settings.admin_listen, ready) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(1, &format!("unhealthy: {error}")),
+            }
+        }
         None => serve(settings),
     }
 }

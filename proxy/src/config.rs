@@ -45,6 +45,12 @@ const fn key(name: &'static str, default: &'static str, help: &'static str) -> K
 pub const KEYS: &[Key] = &[
     key("listen", "0.0.0.0:80", "address that clients connect to"),
     key(
+        "listen_from",
+        "",
+        "Unix socket of the listener service; its sockets are accepted on then, and listen isn't \
+         bound",
+    ),
+    key(
         "upstream",
         "flask-app:9090",
         "host:port to forward to; every A/AAAA record is a backend",
@@ -60,11 +66,6 @@ pub const KEYS: &[Key] = &[
         "admin_listen",
         "0.0.0.0:9180",
         "address of /healthz, /readyz and /metrics; never publish it",
-    ),
-    key(
-        "admin_socket",
-        "",
-        "Unix socket with the same endpoints, and where proxy healthcheck asks then",
     ),
     key(
         "workers",
@@ -125,14 +126,14 @@ pub const KEYS: &[Key] = &[
 pub struct Settings {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Who holds the sockets for that, if this process doesn't.
+    pub listen_from: Option<PathBuf>,
     /// Where requests go.
     pub upstream: UpstreamName,
     /// What tells the upstream that requests are from us, if anything does.
     pub upstream_token: Option<UpstreamToken>,
     /// Where health and metrics are served.
     pub admin_listen: SocketAddr,
-    /// The Unix socket on which they are served, too.
-    pub admin_socket: Option<PathBuf>,
     /// Number of worker threads.
     pub workers: usize,
     /// Time between two resolutions of the upstream's name.
@@ -263,11 +264,11 @@ impl Settings {
     fn from_values(values: &Values) -> Result<Self, ConfigError> {
         Ok(Self {
             listen: values.parse("listen", "an address and port such as 0.0.0.0:80")?,
+            listen_from: values.path("listen_from"),
             upstream: values.parse("upstream", "host:port such as flask-app:9090")?,
             upstream_token: values.token("upstream_token_file")?,
             admin_listen: values
                 .parse("admin_listen", "an address and port such as 0.0.0.0:9180")?,
-            admin_socket: values.path("admin_socket"),
             workers: values.workers()?,
             resolve_interval: values.duration("resolve_interval")?,
             connect_timeout: values.duration("connect_timeout")?,

@@ -1,8 +1,10 @@
 //! Shutting down without cutting anybody off.
 //!
 //! The first SIGTERM or SIGINT closes the listeners, after taking in what the kernel has accepted
-//! already. Requests in flight finish, each the last on its connection; a connection that waits for a
-//! request is given a moment, since one may be on its way, and is closed then. The process ends when none is left, after the drain timeout, or at a second signal.
+//! already, unless another process goes on with that. Requests in flight finish, each the last on
+//! its connection; a connection that waits for a request is given a moment, since one may be on its
+//! way, and is closed then. The process ends when none is left, after the drain timeout, or at a
+//! second signal.
 //! Pingora's own graceful period always lasts its whole length; so the waiting is done here, in
 //! front of its fast shutdown.
 

@@ -14,7 +14,6 @@
 
 pub mod access_log;
 pub mod admin;
-pub mod admin_socket;
 pub mod cli;
 pub mod config;
 pub mod connection;

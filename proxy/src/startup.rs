@@ -1,6 +1,6 @@
 //! From settings to a running process: bind, assemble, run until stopped.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
 use thiserror::Error;
@@ -9,11 +9,10 @@ use tracing::info;
 
 use crate::{
     admin::{Control, State},
-    admin_socket::{self, SocketFile},
     config::Settings,
     drain::{Drain, DrainOnSignal, StopSignals},
     limits::{Connections, connections_that_fit},
-    listener::{Acceptor, bind},
+    listener::{self, Acceptor, bind},
     log_sink::LogSink,
     metrics::Metrics,
     request_id::RequestId,
@@ -30,7 +29,7 @@ pub enum StartupError {
         /// The key that holds the address.
         key: &'static str,
         /// The address.
-        address: String,
+        address: SocketAddr,
         /// What the system says.
         error: io::Error,
     },
@@ -49,7 +48,6 @@ pub enum StartupError {
 pub struct Application {
     server: Server,
     stop: DrainOnSignal,
-    socket_file: Option<SocketFile>,
 }
 
 impl Application {
@@ -71,13 +69,14 @@ impl Application {
             },
         );
 
-        let mut workers = Vec::new();
-        for index in 0..settings.workers {
-            let listener = bind(settings.listen, true).map_err(|error| StartupError::Bind {
+        let (sockets, accepting, handover) =
+            listener::open(&settings).map_err(|error| StartupError::Bind {
                 key: "PROXY_LISTEN",
-                address: settings.listen.to_string(),
+                address: settings.listen,
                 error,
             })?;
+        let mut workers = Vec::new();
+        for (index, sockets) in sockets.into_iter().enumerate() {
             let worker = Arc::new(Worker::new(
                 index,
                 Arc::clone(&settings),
@@ -85,26 +84,14 @@ impl Application {
                 Arc::clone(&connections),
                 Arc::clone(&drain),
             ));
-            server.add_service(Acceptor::new(Arc::clone(&worker), listener));
+            server.add_service(Acceptor::new(Arc::clone(&worker), sockets));
             workers.push(worker);
         }
-        // Shared, too: a successor in the same network namespace has the same address.
-        let listener = bind(settings.admin_listen, true).map_err(|error| StartupError::Bind {
+        let listener = bind(settings.admin_listen, false).map_err(|error| StartupError::Bind {
             key: "PROXY_ADMIN_LISTEN",
-            address: settings.admin_listen.to_string(),
+            address: settings.admin_listen,
             error,
         })?;
-        let (unix_listener, socket_file) = match &settings.admin_socket {
-            Some(path) => {
-                let bound = admin_socket::bind(path).map_err(|error| StartupError::Bind {
-                    key: "PROXY_ADMIN_SOCKET",
-                    address: path.display().to_string(),
-                    error,
-                })?;
-                (Some(bound.0), Some(bound.1))
-            }
-            None => (None, None),
-        };
         let metrics = Metrics {
             workers,
             upstream: Arc::clone(&upstream),
@@ -114,11 +101,12 @@ impl Application {
         let state = State {
             upstream,
             drain: Arc::clone(&drain),
+            accepting,
             registry: metrics.into_registry(),
         };
         server.add_service(Control {
             listener: Some(listener),
-            unix_listener,
+            handover,
             state: Arc::new(state),
             settings: Arc::clone(&settings),
         });
@@ -137,11 +125,7 @@ impl Application {
             connections,
             limit: settings.drain_timeout,
         };
-        Ok(Self {
-            server,
-            stop,
-            socket_file,
-        })
+        Ok(Self { server, stop })
     }
 
     /// Runs until a signal has ended it.
@@ -149,7 +133,6 @@ impl Application {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(self.stop),
         });
-        drop(self.socket_file);
         info!("stopped");
     }
 }

@@ -6,10 +6,10 @@ use std::net::TcpListener;
 /// Each key and its default.
 const KEYS: [(&str, &str); 17] = [
     ("PROXY_LISTEN", "0.0.0.0:80"),
+    ("PROXY_LISTEN_FROM", "none"),
     ("PROXY_UPSTREAM", "flask-app:9090"),
     ("PROXY_UPSTREAM_TOKEN_FILE", "none"),
     ("PROXY_ADMIN_LISTEN", "0.0.0.0:9180"),
-    ("PROXY_ADMIN_SOCKET", "none"),
     ("PROXY_WORKERS", "CPU"),
     ("PROXY_RESOLVE_INTERVAL", "1s"),
     ("PROXY_CONNECT_TIMEOUT", "2s"),
@@ -247,58 +247,6 @@ fn healthcheck_asks_the_admin_listener() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains(&proxy.admin.to_string()), "{said}");
-}
-
-/// The socket is one process's alone, whoever else has its addresses; it ends with the process, and
-/// what a killed one leaves behind is in nobody's way.
-#[test]
-fn healthcheck_asks_the_admin_socket() {
-    let backend = Backend::answering(|_| ok("served"));
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("admin.sock");
-    let path = socket.to_str().unwrap();
-    let environment = [("PROXY_ADMIN_SOCKET", path)];
-    let code = |arguments| run_proxy(arguments, &environment).status.code();
-    let start = || {
-        TestProxy::builder(backend.address())
-            .set("ADMIN_SOCKET", path)
-            .start()
-    };
-
-    let output = run_proxy(&["healthcheck"], &environment);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains(path));
-
-    let mut killed = start();
-    assert_eq!(code(&["healthcheck", "--ready"]), Some(0));
-    killed.signal(nix::sys::signal::Signal::SIGKILL);
-    killed.wait();
-    assert!(socket.exists());
-    assert_eq!(code(&["healthcheck"]), Some(1));
-
-    let mut proxy = start();
-    assert_eq!(code(&["healthcheck"]), Some(0));
-    let free = [free_address(), free_address()].map(|address| address.to_string());
-    let second = run_proxy(
-        &[],
-        &[
-            ("PROXY_LISTEN", free[0].as_str()),
-            ("PROXY_ADMIN_LISTEN", free[1].as_str()),
-            ("PROXY_UPSTREAM", "127.0.0.1:1"),
-            ("PROXY_ADMIN_SOCKET", path),
-        ],
-    );
-    assert_eq!(second.status.code(), Some(1));
-    let said = [second.stdout, second.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(
-        said.contains("PROXY_ADMIN_SOCKET") && said.contains(path),
-        "{said}"
-    );
-    assert_eq!(code(&["healthcheck"]), Some(0));
-    proxy.signal(nix::sys::signal::Signal::SIGTERM);
-    proxy.wait();
-    assert!(!socket.exists());
 }
 
 /// The default listens on every address, which is none that one can connect to by name.

@@ -1,12 +1,13 @@
-//! One proxy takes over from another on the same addresses: no request is lost on the way.
+//! One proxy takes over from another on sockets that neither of them holds: no request is lost on
+//! the way.
 
 use crate::support::{
-    Answer, Backend, NameServer, RawClient, TestProxy, WireError, free_address, in_own_network, ok,
-    run_proxy, until,
+    Answer, Backend, NameServer, RawClient, TestListener, TestProxy, WireError, ok, until,
 };
 use nix::sys::signal::Signal;
+use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -91,48 +92,106 @@ fn use_up_a_connection(
     }
 }
 
-fn is_ready(socket: &Path) -> bool {
-    let environment = [("PROXY_ADMIN_SOCKET", socket.to_str().unwrap())];
-    let output = run_proxy(&["healthcheck", "--ready"], &environment);
-    output.status.code() == Some(0)
+/// Starts a proxy on the listener's sockets and waits until it accepts.
+fn start(listener: &TestListener, upstream: impl ToString, names: &NameServer) -> TestProxy {
+    let proxy = TestProxy::builder(upstream)
+        .asking(names)
+        .listening_from(listener)
+        .set("WORKERS", 2)
+        .set("DRAIN_TIMEOUT", "30s")
+        .start_alive();
+    until("the proxy to be healthy", || {
+        (proxy.admin_get("/healthz").status == 200).then_some(())
+    });
+    proxy
 }
 
 #[test]
 fn a_successor_takes_over_and_no_request_is_lost() {
-    in_own_network(|| {
-        // As in the deployed stack: without it a connection that comes between the last look at a
-        // listener's queue and its close would be reset.
-        std::fs::write("/proc/sys/net/ipv4/tcp_migrate_req", "1").unwrap();
-        let backend = Backend::answering(|_| ok("served"));
-        // A proxy that listened before it had the answer would send 503s meanwhile.
-        let addresses = vec![backend.address().ip()];
-        let names = NameServer::start(Answer::Late(Duration::from_millis(200), addresses));
-        let (address, admin) = (free_address(), free_address());
-        let sockets = tempfile::tempdir().unwrap();
-        let start = |number: usize| {
-            let socket = sockets.path().join(number.to_string());
-            let proxy = TestProxy::builder(format!("flask-app:{}", backend.address().port()))
-                .asking(&names)
-                .listening_on(address)
-                .admin_on(admin)
-                .set("ADMIN_SOCKET", socket.display())
-                .set("WORKERS", 2)
-                .set("DRAIN_TIMEOUT", "30s")
-                .start_alive();
-            until("the proxy to be ready", || is_ready(&socket).then_some(()));
-            proxy
-        };
-        let mut proxy = start(0);
-        let load = Load::start(address);
-        for number in 1..=4 {
-            let successor = start(number);
+    let backend = Backend::answering(|_| ok("served"));
+    // A proxy that accepted before it had the answer would send 503s meanwhile.
+    let addresses = vec![backend.address().ip()];
+    let names = NameServer::start(Answer::Late(Duration::from_millis(200), addresses));
+    let upstream = format!("flask-app:{}", backend.address().port());
+    // More sockets than workers, as many, and fewer.
+    for count in [3, 2, 1] {
+        let listener = TestListener::start(count);
+        let mut proxy = start(&listener, &upstream, &names);
+        let load = Load::start(listener.address);
+        for _ in 0..2 {
+            let successor = start(&listener, &upstream, &names);
             load.go_on(100);
             proxy.signal(Signal::SIGTERM);
             assert_eq!(proxy.wait().code(), Some(0));
             load.go_on(100);
             proxy = successor;
         }
+        // And with nobody there in between: clients wait.
+        proxy.signal(Signal::SIGTERM);
+        assert_eq!(proxy.wait().code(), Some(0));
+        let _proxy = start(&listener, &upstream, &names);
+        load.go_on(100);
         let answered = load.end();
-        assert!(answered > 800, "{answered}");
+        assert!(answered > 500, "{answered}");
+    }
+}
+
+#[test]
+fn it_starts_without_the_listener_and_follows_it() {
+    let backend = Backend::answering(|_| ok("served"));
+    let mut listener = TestListener::absent(2);
+    let proxy = TestProxy::builder(backend.address())
+        .listening_from(&listener)
+        .start_alive();
+    for path in ["/healthz", "/readyz"] {
+        let answer = proxy.admin_get(path);
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (503, "no listening sockets\n")
+        );
+    }
+    for _ in 0..3 {
+        listener.run();
+        until("the proxy to be ready", || {
+            (proxy.admin_get("/readyz").status == 200).then_some(())
+        });
+        // On every socket: each connection is hashed to one of them.
+        for _ in 0..16 {
+            assert_eq!(RawClient::connect(listener.address).get("/").status, 200);
+        }
+        let files = proxy.open_files();
+        listener.kill();
+        until("the proxy to see the end", || {
+            (proxy.admin_get("/readyz").status == 503).then_some(())
+        });
+        assert!(proxy.open_files() <= files, "sockets of the past are kept");
+    }
+}
+
+/// What can't be accepted on is refused rather than taken for sockets.
+#[test]
+fn what_is_no_listener_is_asked_again() {
+    let backend = Backend::answering(|_| ok("served"));
+    let mut listener = TestListener::absent(1);
+    let mute = UnixListener::bind(listener.socket()).unwrap();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = mute.accept().unwrap();
+        stream.write_all(b"L").unwrap();
     });
+    let proxy = TestProxy::builder(backend.address())
+        .listening_from(&listener)
+        .start_alive();
+    answering.join().unwrap();
+    until("the refusal in the log", || {
+        proxy
+            .log()
+            .contains("nothing was handed over")
+            .then_some(())
+    });
+    assert_eq!(proxy.admin_get("/healthz").status, 503);
+    listener.run();
+    until("the proxy to be ready", || {
+        (proxy.admin_get("/readyz").status == 200).then_some(())
+    });
+    assert_eq!(RawClient::connect(listener.address).get("/").status, 200);
 }

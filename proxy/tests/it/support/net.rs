@@ -40,26 +40,6 @@ pub(crate) fn free_port() -> u16 {
         .expect("a free port")
 }
 
-/// Runs `test` in a network namespace of its own, so that it may change how the kernel does things
-/// there. Takes root.
-pub(crate) fn in_own_network(test: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        let outcome = scope.spawn(|| {
-            // Of this thread, and of the threads and processes that it starts.
-            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
-                .expect("a network namespace: this test needs root");
-            let up = std::process::Command::new("ip")
-                .args(["link", "set", "lo", "up"])
-                .status();
-            assert!(up.unwrap().success());
-            test();
-        });
-        if let Err(panic) = outcome.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
-}
-
 /// Polls until `condition` gives a value; panics with `what` after [`PATIENCE`].
 #[track_caller]
 pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {

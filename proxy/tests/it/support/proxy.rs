@@ -1,6 +1,7 @@
 //! The proxy as its users run it: a process with an environment, two listeners and a log.
 
 use super::client::RawClient;
+use super::listener::TestListener;
 use super::message::Response;
 use super::name_server::NameServer;
 use super::net::{free_address, until};
@@ -30,6 +31,8 @@ pub(crate) struct TestProxy {
 pub(crate) struct ProxyBuilder {
     environment: BTreeMap<String, String>,
     listen: Option<SocketAddr>,
+    /// `listen` is somebody else's.
+    handed: bool,
     admin: Option<SocketAddr>,
     file: Option<String>,
     name_server: Option<String>,
@@ -51,6 +54,7 @@ impl TestProxy {
         ProxyBuilder {
             environment,
             listen: None,
+            handed: false,
             admin: None,
             file: None,
             name_server: None,
@@ -207,6 +211,13 @@ impl ProxyBuilder {
         self
     }
 
+    /// Accepts on the sockets of this listener, there or not.
+    pub(crate) fn listening_from(mut self, listener: &TestListener) -> Self {
+        self.handed = true;
+        self.listening_on(listener.address)
+            .set("LISTEN_FROM", listener.socket().display())
+    }
+
     /// Starts with `--config` and a file of this content.
     pub(crate) fn file(mut self, content: &str) -> Self {
         self.file = Some(content.to_owned());
@@ -252,10 +263,15 @@ impl ProxyBuilder {
             .stderr(log)
             .spawn()
             .unwrap();
+        let own = if self.handed {
+            vec![admin]
+        } else {
+            vec![address, admin]
+        };
         let up = until("the proxy's listeners", || {
             let ended = process.try_wait().unwrap().is_some();
-            let up = [address, admin]
-                .into_iter()
+            let up = own
+                .iter()
                 .all(|listener| std::net::TcpStream::connect(listener).is_ok());
             (up || ended).then_some(up)
         });
@@ -266,8 +282,10 @@ impl ProxyBuilder {
             directory,
         };
         assert!(up, "the proxy ended at the start");
-        let health = proxy.admin_get("/healthz");
-        assert_eq!(health.status, 200, "{}", health.text());
+        if !self.handed {
+            let health = proxy.admin_get("/healthz");
+            assert_eq!(health.status, 200, "{}", health.text());
+        }
         proxy
     }
 

@@ -1,0 +1,204 @@
+//! A worker's accept loop.
+//!
+//! Each worker has sockets of its own, on one address, and `SO_REUSEPORT` lets the kernel spread
+//! connections over them. Pingora's own listening service can't be used for that: services that
+//! listen on one address share one descriptor, and every worker is woken for every connection.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora_core::{
+    server::{ListenFds, ShutdownWatch},
+    services::Service,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc::UnboundedReceiver,
+    task::JoinSet,
+    time::sleep,
+};
+use tracing::{error, warn};
+
+use crate::{connection, worker::Worker};
+
+/// Pause after an accept that failed for lack of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a worker accepts on.
+#[derive(Debug)]
+pub enum Sockets {
+    /// A socket of this process.
+    Own(StdListener),
+    /// Sockets of another process. Each set that comes takes the place of the one before.
+    Handed(UnboundedReceiver<Vec<StdListener>>),
+}
+
+/// A worker's accept loop, as a pingora service with a thread of its own.
+pub struct Acceptor {
+    name: String,
+    worker: Arc<Worker>,
+    sockets: Option<Sockets>,
+}
+
+impl Acceptor {
+    /// Accepts on `sockets` for `worker`.
+    pub fn new(worker: Arc<Worker>, sockets: Sockets) -> Self {
+        Self {
+            name: format!("worker-{}", worker.index),
+            worker,
+            sockets: Some(sockets),
+        }
+    }
+
+    async fn run(&self, sockets: Sockets) -> io::Result<()> {
+        match sockets {
+            Sockets::Own(listener) => self.run_own(listener).await,
+            Sockets::Handed(sets) => {
+                self.run_handed(sets).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn run_own(&self, listener: StdListener) -> io::Result<()> {
+        let listener = TcpListener::from_std(listener)?;
+        let draining = self.worker.drain.notified(self.worker.index);
+        tokio::pin!(draining);
+        while !self.worker.drain.has_started() {
+            tokio::select! {
+                accepted = listener.accept() => note(&self.worker, accepted).await,
+                () = &mut draining => {}
+            }
+        }
+        take_in_all(&self.worker, &listener).await;
+        Ok(())
+    }
+
+    async fn run_handed(&self, mut sets: UnboundedReceiver<Vec<StdListener>>) {
+        let draining = self.worker.drain.notified(self.worker.index);
+        tokio::pin!(draining);
+        let mut current = AcceptSet::default();
+        while !self.worker.drain.has_started() {
+            tokio::select! {
+                Some(set) = sets.recv() => {
+                    let set = AcceptSet::start(&self.worker, set);
+                    let replaced = std::mem::replace(&mut current, set);
+                    for listener in replaced.stop().await {
+                        take_in_all(&self.worker, &listener).await;
+                    }
+                }
+                () = &mut draining => {}
+            }
+        }
+        // What waits in the queues is for the process that goes on.
+        current.stop().await;
+    }
+}
+
+/// One set of handed sockets, and a task for each.
+#[derive(Default)]
+struct AcceptSet {
+    listeners: Vec<Arc<TcpListener>>,
+    tasks: JoinSet<()>,
+}
+
+impl AcceptSet {
+    fn start(worker: &Arc<Worker>, sockets: Vec<StdListener>) -> Self {
+        let mut set = Self::default();
+        for socket in sockets {
+            let listener = match TcpListener::from_std(socket) {
+                Ok(listener) => Arc::new(listener),
+                Err(error) => {
+                    error!(%error, worker = worker.index, "can't accept on a socket");
+                    continue;
+                }
+            };
+            set.listeners.push(Arc::clone(&listener));
+            let worker = Arc::clone(worker);
+            set.tasks.spawn(async move {
+                loop {
+                    note(&worker, listener.accept().await).await;
+                }
+            });
+        }
+        set
+    }
+
+    /// Ends the tasks, which is between two connections: an accepted one is admitted without a wait.
+    async fn stop(mut self) -> Vec<Arc<TcpListener>> {
+        self.tasks.shutdown().await;
+        self.listeners
+    }
+}
+
+/// Admits what was accepted, or says why nothing was.
+async fn note(worker: &Arc<Worker>, accepted: io::Result<(TcpStream, SocketAddr)>) {
+    match accepted {
+        Ok((stream, peer)) => admit(worker, stream, peer),
+        Err(error) if is_about_the_connection(&error) => {}
+        Err(error) => {
+            warn!(%error, "accept failed");
+            sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
+
+/// Takes in what the kernel has let in already: closing the socket would reset it.
+async fn take_in_all(worker: &Arc<Worker>, listener: &TcpListener) {
+    while let Some((stream, peer)) = poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
+        _ => Poll::Ready(None),
+    })
+    .await
+    {
+        admit(worker, stream, peer);
+    }
+}
+
+fn admit(worker: &Arc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let worker = Arc::clone(worker);
+    match worker.connections.admit() {
+        Some(slot) => tokio::spawn(connection::serve(stream, peer, worker, slot)),
+        None => tokio::spawn(connection::turn_away(stream, worker)),
+    };
+}
+
+/// Errors of a connection that was gone before it was accepted; accept(2) passes them on.
+fn is_about_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::Interrupted
+    )
+}
+
+#[async_trait]
+impl Service for Acceptor {
+    async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
+        let Some(sockets) = self.sockets.take() else {
+            return;
+        };
+        if let Err(error) = self.run(sockets).await {
+            error!(%error, worker = self.name, "worker can't accept connections");
+        }
+        self.worker.drain.listener_closed();
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+}

@@ -1,0 +1,199 @@
+//! Getting listening sockets from the process that holds them, over its Unix socket.
+//!
+//! While one proxy replaces another, both accept on the same sockets, and the queue of connections
+//! outlives either. The connection to the holder stays open: its end says that the holder is gone,
+//! and with it perhaps the network that the sockets were on. Then it is asked again and again.
+
+use std::{
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::{
+    cmsg_space,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg,
+        sockopt::socket_acceptconn,
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, Interest},
+    net::UnixStream,
+    sync::mpsc::UnboundedSender,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+/// Most sockets that are taken; more are an error rather than connections that nobody accepts.
+const MAX_SOCKETS: usize = 64;
+/// Pause before the holder is asked again.
+const RETRY: Duration = Duration::from_millis(100);
+/// Longest wait for what the holder sends to whoever connects.
+const TIME_LIMIT: Duration = Duration::from_secs(3);
+
+/// Whether connections are accepted; shared.
+#[derive(Debug, Clone)]
+pub struct Accepting(Arc<AtomicBool>);
+
+impl Accepting {
+    /// For sockets of this process.
+    pub fn always() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// Whether they are at this moment.
+    pub fn now(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Fetches the sockets and gives each worker its share.
+#[derive(Debug)]
+pub struct Handover {
+    path: PathBuf,
+    workers: Vec<UnboundedSender<Vec<TcpListener>>>,
+    accepting: Accepting,
+}
+
+impl Handover {
+    /// Will ask at `path`, and tell `workers`.
+    pub fn new(path: PathBuf, workers: Vec<UnboundedSender<Vec<TcpListener>>>) -> Self {
+        Self {
+            path,
+            workers,
+            accepting: Accepting(Arc::default()),
+        }
+    }
+
+    /// Whether there are sockets.
+    pub fn accepting(&self) -> Accepting {
+        self.accepting.clone()
+    }
+
+    /// Keeps the workers in sockets until dropped.
+    pub async fn run(self) {
+        let path = self.path.display();
+        let mut failures = 0_u32;
+        loop {
+            match self.fetch().await {
+                Ok(mut holder) => {
+                    info!(from = %path, failures, "listening sockets handed over");
+                    failures = 0;
+                    self.accepting.0.store(true, Ordering::Release);
+                    // It has nothing more to say: whatever comes is the end.
+                    let _ = holder.read(&mut [0]).await;
+                    self.accepting.0.store(false, Ordering::Release);
+                    warn!(from = %path, "holder of the listening sockets is gone");
+                }
+                Err(error) => {
+                    if failures == 0 {
+                        warn!(from = %path, %error, "PROXY_LISTEN_FROM: no listening sockets yet");
+                    }
+                    failures = failures.saturating_add(1);
+                }
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Asks once; the connection that comes back lasts as long as the holder.
+    async fn fetch(&self) -> io::Result<UnixStream> {
+        let holder = UnixStream::connect(&self.path).await?;
+        let received = holder.async_io(Interest::READABLE, || receive(&holder));
+        let sockets = timeout(TIME_LIMIT, received).await??;
+        for (worker, share) in self
+            .workers
+            .iter()
+            .zip(shares(sockets, self.workers.len())?)
+        {
+            // Fails once the worker is draining: then it wants none.
+            let _ = worker.send(share);
+        }
+        Ok(holder)
+    }
+}
+
+/// Receives the one message that carries the sockets.
+fn receive(holder: &UnixStream) -> io::Result<Vec<TcpListener>> {
+    let mut carrier = [0];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_SOCKETS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let message = recvmsg(
+        holder,
+        &mut [IoSliceMut::new(&mut carrier)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
+    )?;
+    let mut sockets = Vec::new();
+    for part in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+            for descriptor in descriptors {
+                sockets.push(listening(descriptor)?);
+            }
+        }
+    }
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(invalid("more than 64 sockets"));
+    }
+    if sockets.is_empty() {
+        return Err(invalid("nothing was handed over"));
+    }
+    Ok(sockets)
+}
+
+fn listening(descriptor: OwnedFd) -> io::Result<TcpListener> {
+    if !socket_acceptconn(&descriptor)? {
+        return Err(invalid("a socket that doesn't listen"));
+    }
+    let socket = TcpListener::from(descriptor);
+    // Shared with everybody who has the socket, and so better not left to others.
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Deals the sockets out. Every socket goes to some worker, since the kernel queues connections on
+/// each; where there are fewer than workers, several accept on one.
+fn shares(sockets: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut shares: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for worker in sockets.len()..workers {
+        shares[worker].push(sockets[worker % sockets.len()].try_clone()?);
+    }
+    for (index, socket) in sockets.into_iter().enumerate() {
+        shares[index % workers].push(socket);
+    }
+    Ok(shares)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_socket_is_served_and_every_worker_has_one() {
+        for (sockets, workers) in [(1, 1), (1, 3), (2, 3), (3, 3), (5, 2)] {
+            let sockets: Vec<_> = (0..sockets)
+                .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+                .collect();
+            let address = |socket: &TcpListener| socket.local_addr().unwrap();
+            let all: BTreeSet<_> = sockets.iter().map(address).collect();
+            let shares = shares(sockets, workers).unwrap();
+            assert!(shares.len() == workers && shares.iter().all(|share| !share.is_empty()));
+            let served: BTreeSet<_> = shares.iter().flatten().map(address).collect();
+            assert_eq!(served, all);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The listener as the stack runs it: the process that holds the sockets.
+
+use super::net::{free_address, until};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A listener, running or not; killed at the end of the test.
+pub(crate) struct TestListener {
+    pub(crate) address: SocketAddr,
+    count: usize,
+    process: Option<Child>,
+    directory: TempDir,
+}
+
+impl TestListener {
+    /// With so many sockets, and running.
+    #[track_caller]
+    pub(crate) fn start(count: usize) -> Self {
+        let mut listener = Self::absent(count);
+        listener.run();
+        listener
+    }
+
+    /// With so many sockets, once it runs.
+    pub(crate) fn absent(count: usize) -> Self {
+        Self {
+            address: free_address(),
+            count,
+            process: None,
+            directory: TempDir::new().unwrap(),
+        }
+    }
+
+    /// Where its sockets are handed over.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("listen.sock")
+    }
+
+    /// Starts it, and waits until it can be asked. `cargo` puts its binary beside the proxy's.
+    #[track_caller]
+    pub(crate) fn run(&mut self) {
+        let binary = Path::new(env!("CARGO_BIN_EXE_proxy")).with_file_name("listener");
+        assert!(
+            binary.exists(),
+            "{} is missing: cargo build -p listener",
+            binary.display()
+        );
+        let process = Command::new(binary)
+            .env_clear()
+            .env("LISTENER_LISTEN", self.address.to_string())
+            .env("LISTENER_SOCKET", self.socket())
+            .env("LISTENER_COUNT", self.count.to_string())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        until("the listener's socket", || {
+            UnixStream::connect(self.socket()).ok()
+        });
+    }
+
+    /// Ends it as no signal handler can notice.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for TestListener {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
