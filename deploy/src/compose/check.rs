@@ -92,6 +92,14 @@ impl Check<'_> {
                 );
             }
         }
+        if let Some(other) = &service.leads_to {
+            let keys = ["services", name, "x-leads-to"];
+            if !known.contains(&other.as_str()) {
+                self.undefined(&keys, "service", other, &known);
+            } else if other.as_str() == name {
+                self.report(&keys, "leads to itself; without the key it does so anyway");
+            }
+        }
         if let Some(NetworkMode::Service(other)) = &service.network_mode {
             let keys = ["services", name, "network_mode"];
             if !known.contains(&other.as_str()) {

@@ -77,7 +77,8 @@ fn is_mongo(service: &Service) -> bool {
     last.split(':').next().unwrap_or_default().contains("mongo")
 }
 
-/// Whether `from` depends on `to`, directly or through others.
+/// Whether a request to `from` may get to `to`: it does where one depends on the other, or has it
+/// serve what comes in at its ports, directly or through others.
 fn leads_to(project: &Project, from: &ServiceName, to: &ServiceName) -> bool {
     let mut open = vec![from.clone()];
     let mut seen = BTreeSet::new();
@@ -88,6 +89,7 @@ fn leads_to(project: &Project, from: &ServiceName, to: &ServiceName) -> bool {
         if let Some(service) = project.services.get(&name)
             && seen.insert(name.to_string())
         {
+            open.extend(service.leads_to.clone());
             open.extend(
                 plan::dependencies(service)
                     .into_iter()

@@ -68,6 +68,10 @@ pub struct Service {
     /// Services to be waited for, and for what.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<ServiceName, Dependency>,
+    /// Who serves what comes in at this service's ports, where that is another service
+    /// (`x-leads-to`, an extension that other tools skip).
+    #[serde(rename = "x-leads-to", skip_serializing_if = "Option::is_none")]
+    pub leads_to: Option<ServiceName>,
     /// Replicas, rollout, resources.
     pub deploy: Deploy,
     /// Swap included, as the Engine API's `MemorySwap`: bytes, −1 for unlimited.

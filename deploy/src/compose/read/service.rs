@@ -10,7 +10,7 @@ use super::process::{
 };
 use super::{build, deploy, health, mounts, ports};
 use crate::compose::cursor::Cursor;
-use crate::compose::model::{Attachment, NetworkKey, PullPolicy, Service};
+use crate::compose::model::{Attachment, NetworkKey, PullPolicy, Service, ServiceName};
 
 /// Keys of Compose that aren't supported, and what to do instead.
 const HINTS: &[(&str, &str)] = &[
@@ -103,6 +103,7 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
             .get("depends_on")
             .map(|c| health::depends_on(&c))
             .unwrap_or_default(),
+        leads_to: string("x-leads-to").map(ServiceName),
         deploy: deploy::deploy(&fields),
         memswap_limit: fields.get("memswap_limit").and_then(|c| memswap_limit(&c)),
         shm_size: fields.get("shm_size").and_then(|c| size(&c)),
