@@ -92,7 +92,8 @@ def service(name: str, keys: dict[str, Any]) -> Service:
     """
     arguments: list[str] = []
     for key, value in keys.items():
-        if key not in ELSEWHERE:
+        # Extensions are for other tools.
+        if key not in ELSEWHERE and not key.startswith("x-"):
             arguments += _arguments(name, key, value)
     return Service(
         image=keys["image"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import images
@@ -98,9 +98,16 @@ def proxy(key: str, services: dict[str, Service], *, quiet: bool = False) -> Par
             return Part(images.tag("caddy"), command, {}, [])
         case "causeway":
             log = {"PROXY_ACCESS_LOG": "off" if quiet else "on"}
-            return Part.of_ours("proxy", services["proxy"], log)
+            return _own_socket(Part.of_ours("proxy", services["proxy"], log), services["listener"])
         case _:
             raise ValueError(key)
+
+
+def _own_socket(proxy: Part, listener: Service) -> Part:
+    """Have the proxy bind port 80 itself, as its peers do: see README.md."""
+    environment = {key: value for key, value in proxy.environment.items() if key != "PROXY_LISTEN_FROM"}
+    sysctls = [argument for argument in listener.arguments if argument.startswith("--sysctl=")]
+    return replace(proxy, environment=environment, arguments=[*proxy.arguments, *sysctls])
 
 
 def app(key: str, services: dict[str, Service], gunicorn: Gunicorn) -> Part:

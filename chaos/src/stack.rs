@@ -31,8 +31,8 @@ pub enum Service {
     Api,
     /// The reverse proxy.
     Proxy,
-    /// What holds the proxy's network namespace, where there is such a service.
-    Sandbox,
+    /// What holds the listening sockets.
+    Listener,
 }
 
 impl Service {
@@ -42,7 +42,7 @@ impl Service {
             Self::Mongo => "mongo",
             Self::Api => "api",
             Self::Proxy => "proxy",
-            Self::Sandbox => "sandbox",
+            Self::Listener => "listener",
         }
     }
 }

@@ -110,9 +110,9 @@ pub const ALL: &[Entry] = &[
         "SIGKILL to the proxy",
     ),
     entry(
-        "kill-sandbox",
-        Kind::Kill(Service::Sandbox),
-        "SIGKILL to what holds the proxy's network",
+        "kill-listener",
+        Kind::Kill(Service::Listener),
+        "SIGKILL to what holds the listening sockets",
     ),
     entry(
         "stop-mongo",

@@ -13,6 +13,7 @@
 
 mod container;
 mod hardening;
+mod proxy_redeploy;
 mod secrets;
 mod stack;
 mod story;

@@ -54,7 +54,7 @@ fn deploy_use_redeploy_and_take_down() {
 
     // Nothing changed: the same containers, in seconds.
     let before = stack.container_ids();
-    assert_eq!(before.lines().count(), 3, "{before}");
+    assert_eq!(before.lines().count(), 4, "{before}");
     let started = Instant::now();
     let second = stack.make(&["deploy"]);
     assert!(second.to_lowercase().contains("no changes"), "{second}");
@@ -76,7 +76,7 @@ fn deploy_use_redeploy_and_take_down() {
         stack
             .docker(&["volume", "ls", "-q", "--filter", &label_filter()])
             .trim(),
-        format!("{PROJECT}_mongo-data")
+        format!("{PROJECT}_listen\n{PROJECT}_mongo-data")
     );
     stack.make(&["deploy"]);
     assert!(
