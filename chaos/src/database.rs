@@ -81,6 +81,26 @@ impl Database {
         Ok(stored.iter().map(document).collect())
     }
 
+    /// Tokens that begin with `prefix` and stand in more than one document.
+    pub async fn duplicates(&self, prefix: &str) -> Result<Vec<String>> {
+        let token = format!("headers.{TOKEN}");
+        let stages = [
+            doc! { "$match": { token.as_str(): { "$regex": format!("^{prefix}") } } },
+            doc! { "$group": { "_id": format!("${token}"), "count": { "$sum": 1 } } },
+            doc! { "$match": { "count": { "$gt": 1 } } },
+        ];
+        let collection: Collection<Bson> = self.client.database(DATABASE).collection(COLLECTION);
+        let groups: Vec<Bson> = match collection.aggregate(stages).await {
+            Ok(cursor) => cursor.try_collect().await,
+            Err(error) => Err(error),
+        }
+        .map_err(|error| broken("count the stored requests", &error))?;
+        Ok(groups
+            .iter()
+            .map(|group| group.get_str("_id").unwrap_or_default().to_owned())
+            .collect())
+    }
+
     /// Makes the server write everything to its files now: what it would do within a minute anyway.
     pub async fn checkpoint(&self) -> Result<()> {
         let admin = self.client.database("admin");

@@ -113,6 +113,7 @@ async fn suite(options: Options, output: &Output) -> Result<bool> {
         id: run_id(),
         surroundings: Surroundings {
             own_engine: options.own_engine,
+            own_stack: options.project.is_none(),
         },
         interrupted: interrupt,
     };
@@ -151,7 +152,8 @@ async fn play(run: &Run, rounds: &[Round], report: &mut Report, output: &Output)
             Err(error) => return Err(error),
         }
     }
-    report.complete();
+    let database = run.stack.database().await?;
+    report.complete(database.duplicates(&format!("{}-", run.id)).await?);
     Ok(())
 }
 

@@ -211,6 +211,8 @@ pub const ALL: &[Entry] = &[
 pub struct Surroundings {
     /// Whether the engine was started for this run, and may be stopped.
     pub own_engine: bool,
+    /// Whether the stack is the suite's own, with nobody's data in it.
+    pub own_stack: bool,
 }
 
 /// Something done to the stack.
@@ -273,6 +275,11 @@ pub async fn injection(
     if entry.kind == Kind::EngineRestart && !surroundings.own_engine {
         return Ok(Err(
             "this engine wasn't started by the suite, and others may need it".to_owned(),
+        ));
+    }
+    if entry.kind == Kind::VolumeFull && !surroundings.own_stack {
+        return Ok(Err(
+            "it moves the database's files, and these aren't the suite's own".to_owned(),
         ));
     }
     let stack = stack.clone();

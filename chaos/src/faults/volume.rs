@@ -35,6 +35,9 @@ pub(super) struct Full {
     directory: PathBuf,
     /// For the image, and for mounting it on the side.
     scratch: PathBuf,
+    /// The database was stopped, to be started again in the end.
+    stopped: bool,
+    /// The image is mounted over the volume's directory.
     mounted: bool,
     /// Asks for a checkpoint again and again: MongoDB preallocates its journal, and may need no
     /// room for a minute.
@@ -69,6 +72,7 @@ impl Full {
             mongo,
             directory: directory.into(),
             scratch,
+            stopped: false,
             mounted: false,
             checkpoints: None,
             burial: None,
@@ -124,6 +128,7 @@ impl Injection for Full {
     }
 
     async fn prepare(&mut self) -> Result<()> {
+        self.stopped = true;
         stop(&self.stack, &self.mongo).await?;
         self.make_image().await?;
         Self::copy(&self.directory, &self.side()).await?;
@@ -200,12 +205,27 @@ impl Injection for Full {
             )
             .await?;
             run("umount", [&self.directory]).await?;
+            // What was there before the round is older than what comes back, file by file.
+            let old = [
+                self.directory.as_path(),
+                Path::new("-mindepth"),
+                Path::new("1"),
+                Path::new("-delete"),
+            ];
+            run("find", old).await?;
             Self::copy(&self.side(), &self.directory).await?;
             run("umount", [&self.side()]).await?;
+        }
+        if std::mem::take(&mut self.stopped) {
             start(&self.stack, &self.mongo).await?;
         }
-        run("rm", [Path::new("-r"), Path::new("-f"), &self.scratch])
-            .await
-            .map(drop)
+        // Still mounted on the side, if the preparation came no further.
+        let scratch = [
+            Path::new("-rf"),
+            Path::new("--one-file-system"),
+            &self.scratch,
+        ];
+        _ = run("umount", [&self.side()]).await;
+        run("rm", scratch).await.map(drop)
     }
 }

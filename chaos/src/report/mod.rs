@@ -30,6 +30,9 @@ pub struct Report {
     pub rounds: Vec<Verdict>,
     /// Faults that can't be injected here, and why.
     pub skipped: Vec<Skipped>,
+    /// Requests that were stored twice once everything was over: a second copy may have come later
+    /// than the look at its round.
+    pub stored_twice: Vec<String>,
     /// Whether every round that was to be played was.
     pub complete: bool,
 }
@@ -54,6 +57,7 @@ impl Report {
             machine,
             rounds: Vec::new(),
             skipped: Vec::new(),
+            stored_twice: Vec::new(),
             complete: false,
         }
     }
@@ -68,14 +72,17 @@ impl Report {
         self.skipped.push(Skipped { fault, reason });
     }
 
-    /// Every round was played.
-    pub fn complete(&mut self) {
+    /// Every round was played, and after them all these were stored twice.
+    pub fn complete(&mut self, stored_twice: Vec<String>) {
+        self.stored_twice = stored_twice;
         self.complete = true;
     }
 
     /// Whether every promise held, in a run that came to its end.
     pub fn holds(&self) -> bool {
-        self.complete && self.rounds.iter().all(|round| round.broken.is_empty())
+        self.complete
+            && self.stored_twice.is_empty()
+            && self.rounds.iter().all(|round| round.broken.is_empty())
     }
 
     /// Prints the table, what was left out, and the verdict.
@@ -95,6 +102,13 @@ impl Report {
                 let mark = style.paint(Tone::Bad, "broken:");
                 output.line(&format!("{mark} {}: {broken}", round.fault));
             }
+        }
+        if let Some(first) = self.stored_twice.first() {
+            output.line(&format!(
+                "{} stored more than once by the end of the run: {} (such as {first})",
+                style.paint(Tone::Bad, "broken:"),
+                self.stored_twice.len()
+            ));
         }
         if self.holds() {
             let sent: usize = self.rounds.iter().map(|round| round.sent).sum();
