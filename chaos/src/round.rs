@@ -96,9 +96,10 @@ impl Run {
         held?;
 
         self.watch_recovery(&load, healed).await?;
+        // While the load goes on: allocators give pages back as they work, not while nobody asks.
+        let memory_after = memory::come_down(&self.stack, &memory_before).await?;
         load.stop().await;
         let unwell = self.stack.settle(HEALTH).await?;
-        let memory_after = memory::come_down(&self.stack, &memory_before).await?;
         let documents = self.stack.database().await?.documents(&prefix).await?;
         Ok(load.ledger().read(|entries| {
             let evidence = Evidence {

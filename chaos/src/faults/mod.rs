@@ -79,7 +79,7 @@ const fn entry(name: &'static str, kind: Kind, about: &'static str) -> Entry {
     }
 }
 
-/// With two replicas of the API up, and a request that may be sent to the other one.
+/// Where an API replica is left that the request can be sent to as well.
 const fn free(name: &'static str, kind: Kind, about: &'static str) -> Entry {
     let mut entry = entry(name, kind, about);
     entry.costs_nothing = true;
@@ -194,7 +194,7 @@ pub const ALL: &[Entry] = &[
         Kind::Upstream(Manner::Half),
         "a third flask-app ends in the middle of its responses",
     ),
-    entry(
+    free(
         "upstream-reset",
         Kind::Upstream(Manner::Reset),
         "a third flask-app resets once it has the request",

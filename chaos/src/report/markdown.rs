@@ -29,7 +29,8 @@ After each fault, these promises are checked against the database itself:
 - **Recovery**: within 10 s of the fault's end, whatever is sent is answered 200 again. The time is
   from the fault's end to the first answer among the requests sent after the last one that failed. A
   kill is over when the signal is sent; what follows is recovery.
-- **Memory** of every container is back near its level before, and every container is healthy.
+- **Memory** of every container is back near its level before within 10 s, under the steady load, and
+  every container is healthy.
 - **No request fails** at all where another API replica can serve: marked † below.
 ";
 
