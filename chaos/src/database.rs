@@ -65,12 +65,13 @@ impl Database {
         Ok(Self { client })
     }
 
-    /// The documents whose token begins with `prefix`, which is plain text for a regular expression.
+    /// The documents whose token is `prefix` and a number; `prefix` is plain text for a regular
+    /// expression, and may itself be the beginning of another round's.
     pub async fn documents(&self, prefix: &str) -> Result<Vec<Document>> {
         let collection: Collection<Bson> = self.client.database(DATABASE).collection(COLLECTION);
         let token = format!("headers.{TOKEN}");
         let cursor = collection
-            .find(doc! { token.as_str(): { "$regex": format!("^{prefix}") } })
+            .find(doc! { token.as_str(): { "$regex": format!("^{prefix}[0-9]+$") } })
             .projection(doc! { token.as_str(): 1, "method": 1, "url": 1, "data": 1 })
             .await;
         let stored: Vec<Bson> = match cursor {

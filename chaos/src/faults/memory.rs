@@ -10,8 +10,9 @@ use crate::load::Load;
 use crate::memory;
 use crate::stack::{Service, Stack};
 
-/// What the container may use beyond what it uses already.
-const ROOM: i64 = 4 << 20;
+/// What the container may use beyond what it uses already: the first of these that the kernel
+/// accepts, which sets no limit below what it can't take away.
+const ROOMS: [i64; 4] = [4 << 20, 8 << 20, 16 << 20, 32 << 20];
 /// Clients that send large bodies at the same time.
 const SENDERS: usize = 24;
 /// Just below the largest body that is accepted, 1 MiB.
@@ -71,12 +72,19 @@ impl Injection for Limit {
                 "see `docker stats`",
             )
         })?;
-        load.add_large(SENDERS, LENGTH);
         self.before = Some((
             settings.memory.unwrap_or_default(),
             settings.memory_swap.unwrap_or_default(),
         ));
-        self.set(used + ROOM, used + ROOM).await
+        let mut limited = Ok(());
+        for room in ROOMS {
+            limited = self.set(used + room, used + room).await;
+            if limited.is_ok() {
+                break;
+            }
+        }
+        load.add_large(SENDERS, LENGTH);
+        limited
     }
 
     async fn heal(&mut self) -> Result<()> {
