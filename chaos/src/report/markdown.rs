@@ -24,8 +24,8 @@ After each fault, these promises are checked against the database itself:
 - **Nothing lost**: every request that was answered 200 is there exactly once, under the id in its
   answer (which is its `X-Request-Id`), with the method, URL and body that were sent.
 - **Nothing twice**: no request is there twice, whatever its answer was, and none is by the end of
-  the run. One that got no 200 may be
-  there once: the answer may be what was lost, and no client can tell.
+  the run. One that got no 200 may be there once: the answer may be what was lost, and no client can
+  tell.
 - **Recovery**: within 10 s of the fault's end, whatever is sent is answered 200 again. The time is
   from the fault's end to the first answer among the requests sent after the last one that failed. A
   kill is over when the signal is sent; what follows is recovery.
