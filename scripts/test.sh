@@ -60,6 +60,6 @@ cargo nextest run --locked --workspace
 python3 -m unittest discover --start-directory bench/tests --top-level-directory bench
 
 step "end to end"
-cargo nextest run --locked --profile e2e -p deploy
+cargo nextest run --locked --profile e2e --workspace
 
 step "done"
