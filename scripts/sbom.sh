@@ -49,7 +49,7 @@ describe() {
   echo "$document: $(wc -l <<<"$resolved") components"
 }
 
-# As Dockerfile.proxy and Dockerfile.api build them: features are those that both ask for.
+# As the Dockerfiles build them: proxy and api together, with the features that either asks for.
 describe proxy api
 describe api proxy
 describe listener
