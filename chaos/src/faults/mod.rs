@@ -130,6 +130,11 @@ pub const ALL: &[Entry] = &[
         "docker stop of the proxy, later docker start",
     ),
     entry(
+        "stop-listener",
+        Kind::Stop(Service::Listener),
+        "docker stop of the listener, later docker start",
+    ),
+    entry(
         "pause-mongo",
         Kind::Pause(Service::Mongo),
         "docker pause mongo, later docker unpause",
@@ -143,6 +148,11 @@ pub const ALL: &[Entry] = &[
         "pause-proxy",
         Kind::Pause(Service::Proxy),
         "docker pause of the proxy, later docker unpause",
+    ),
+    entry(
+        "pause-listener",
+        Kind::Pause(Service::Listener),
+        "docker pause of the listener, later docker unpause",
     ),
     entry(
         "restart-mongo",
