@@ -75,7 +75,7 @@ def full() -> list[Scenario]:
         ),
         Scenario(
             "stack-body", "Body size", "stack", "POST with 16 connections; 0 is a GET.", **curve,
-            load=Load(connections=16), axis="body", unit="bytes", values=(0, 4096, 65536, 1048576),
+            load=Load(connections=16), axis="body", unit="bytes", values=(0, 1024, 16384, 1048576),
         ),
         Scenario(
             "stack-rate", "Latency at fixed rates", "stack",
@@ -105,7 +105,7 @@ def full() -> list[Scenario]:
         ),
         Scenario(
             "proxy-body", "Body size", "proxy", "POST with 16 connections; 0 is a GET.", **proxy_curve,
-            load=Load(connections=16), axis="body", unit="bytes", values=(0, 4096, 65536, 1048576),
+            load=Load(connections=16), axis="body", unit="bytes", values=(0, 1024, 16384, 1048576),
         ),
         Scenario(
             "proxy-rate", "Latency at fixed rates", "proxy", "Open loop, latency from when a request was due.",

@@ -1,4 +1,6 @@
+import re
 import unittest
+from pathlib import Path
 
 from harness import scenarios
 
@@ -25,6 +27,12 @@ class Scenarios(unittest.TestCase):
 
     def test_every_series_of_the_full_run_has_five_rounds_or_more(self):
         self.assertGreaterEqual(min(scenario.rounds for scenario in scenarios.full()), 5)
+
+    def test_there_is_a_body_of_every_size_that_is_sent(self):
+        dockerfile = (Path(__file__).parents[1] / "peers/load/Dockerfile").read_text()
+        made = {int(size) for size in re.search(r"for size in ([\d ]+);", dockerfile)[1].split()}
+        sent = {x for scenario in scenarios.full() if scenario.axis == "body" for x in scenario.values}
+        self.assertEqual(made, sent - {0})
 
     def test_x_becomes_load(self):
         by_name = {scenario.name: scenario for scenario in scenarios.full()}
