@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use deploy::error::{Error, Result};
 use futures_util::TryStreamExt;
-use mongodb::bson::{Document as Bson, doc};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Document as Bson, doc};
 use mongodb::options::{ClientOptions, Credential, ServerAddress};
 use mongodb::{Client, Collection};
 
 use crate::audit::Document;
 use crate::load::request::TOKEN;
+use crate::seed::Dice;
 
 const DATABASE: &str = "myDatabase";
 const COLLECTION: &str = "requests";
 const PORT: u16 = 27_017;
 /// Longest wait for the server to be found.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes; half of the largest document there may be.
+const NOISE: usize = 8 << 20;
 
 /// A client with the rights of root, from the engine's host.
 #[derive(Debug, Clone)]
@@ -102,14 +106,31 @@ impl Database {
             .collect())
     }
 
-    /// Makes the server write everything to its files now: what it would do within a minute anyway.
-    pub async fn checkpoint(&self) -> Result<()> {
+    /// Makes the server write to its files now what it would write within a minute anyway, and more
+    /// than fits into the space that they have: [`NOISE`] bytes that don't compress, in a document of
+    /// a database of the suite's own, put in the place of the one before.
+    pub async fn swell(&self, dice: &mut Dice) -> Result<()> {
+        let bytes: Vec<u8> = std::iter::repeat_with(|| dice.roll().to_le_bytes())
+            .take(NOISE / size_of::<u64>())
+            .flatten()
+            .collect();
+        let noise = Binary {
+            subtype: BinarySubtype::Generic,
+            bytes,
+        };
+        let failed = |error: mongodb::error::Error| broken("ask for a checkpoint", &error);
+        let collection: Collection<Bson> = self.client.database("chaos").collection("noise");
+        collection
+            .replace_one(doc! { "_id": 0 }, doc! { "noise": noise })
+            .upsert(true)
+            .await
+            .map_err(failed)?;
         let admin = self.client.database("admin");
         admin
             .run_command(doc! { "fsync": 1 })
             .await
             .map(drop)
-            .map_err(|error| broken("ask for a checkpoint", &error))
+            .map_err(failed)
     }
 }
 

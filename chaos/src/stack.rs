@@ -2,14 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::InspectContainerOptions;
+use bollard::query_parameters::{InspectContainerOptions, LogsOptions};
 use deploy::engine::Engine;
 use deploy::error::{EngineContext, Error, Result};
 use deploy::state::{Container, Health, State, Status};
+use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep};
 
 use crate::database::Database;
@@ -131,6 +132,39 @@ impl Stack {
                     "see `deploy ps` for what became of it",
                 )
             })
+    }
+
+    /// Waits until the container has logged a line with `text` after `since`; whether it did
+    /// within `limit`.
+    pub async fn says(
+        &self,
+        container: &Container,
+        text: &str,
+        since: SystemTime,
+        limit: Duration,
+    ) -> Result<bool> {
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            follow: false,
+            since: i32::try_from(since.as_secs()).unwrap_or(i32::MAX),
+            ..LogsOptions::default()
+        };
+        let deadline = Instant::now() + limit;
+        loop {
+            let mut lines = self.docker().logs(&container.id, Some(options.clone()));
+            while let Some(line) = lines.next().await {
+                let line = line.doing(|| format!("read the log of {}", container.name))?;
+                if line.to_string().contains(text) {
+                    return Ok(true);
+                }
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// The database, at its address of this moment.

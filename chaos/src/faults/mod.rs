@@ -1,7 +1,6 @@
 //! The faults: what each does to the stack, and how it is undone. One file per family.
 
 mod dns;
-mod emulation;
 mod endpoint;
 mod engine;
 mod host;

@@ -6,6 +6,7 @@
 //! exactly when it must not.)
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use deploy::error::{EngineContext, Error, Result};
@@ -13,10 +14,11 @@ use deploy::state::Container;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, interval, timeout};
 
+use super::Injection;
 use super::host::run;
 use super::process::{start, stop};
-use super::{Injection, emulation};
 use crate::load::Load;
+use crate::seed::Dice;
 use crate::stack::{Service, Stack};
 
 /// What the image holds beyond the data.
@@ -25,6 +27,10 @@ const ROOM: u64 = 256 << 20;
 const FILLER: &str = "filler";
 /// How long the database may take to be healthy on its new volume.
 const START: Duration = Duration::from_secs(60);
+/// What mongod logs when it could not write: the text of ENOSPC.
+const REFUSED: &str = "No space left on device";
+/// How long it may take to notice.
+const NOTICE: Duration = Duration::from_secs(30);
 
 /// Not a byte is free, until the end.
 #[derive(Debug)]
@@ -39,11 +45,9 @@ pub(super) struct Full {
     stopped: bool,
     /// The image is mounted over the volume's directory.
     mounted: bool,
-    /// Asks for a checkpoint again and again: MongoDB preallocates its journal, and may need no
-    /// room for a minute.
-    checkpoints: Option<JoinHandle<()>>,
-    /// Goes on until the round is over: mongod may abort as late as that.
-    burial: Option<JoinHandle<()>>,
+    /// Asks for room again and again: MongoDB preallocates its journal, and may need none for a
+    /// minute.
+    appetite: Option<JoinHandle<()>>,
 }
 
 impl Full {
@@ -74,8 +78,7 @@ impl Full {
             scratch,
             stopped: false,
             mounted: false,
-            checkpoints: None,
-            burial: None,
+            appetite: None,
         })
     }
 
@@ -162,30 +165,34 @@ impl Injection for Full {
                 "run the suite again",
             ));
         }
+        let since = SystemTime::now();
         let database = self.stack.database().await?;
-        self.checkpoints = Some(tokio::spawn(async move {
+        self.appetite = Some(tokio::spawn(async move {
+            let mut dice = Dice::new(0, "volume-full");
             let mut seconds = interval(Duration::from_secs(1));
             loop {
                 seconds.tick().await;
                 // It may well fail: that is the fault.
-                _ = timeout(Duration::from_secs(1), database.checkpoint()).await;
+                _ = timeout(Duration::from_secs(1), database.swell(&mut dice)).await;
             }
         }));
-        let (stack, mongo) = (self.stack.clone(), self.mongo.clone());
-        self.burial = Some(tokio::spawn(async move {
-            let mut ticks = interval(Duration::from_millis(500));
-            loop {
-                ticks.tick().await;
-                // Between two processes there is none to look at.
-                _ = emulation::bury(&stack, &mongo).await;
-            }
-        }));
+        if !self.stack.says(&self.mongo, REFUSED, since, NOTICE).await? {
+            return Err(Error::failed(
+                format!(
+                    "{} is full, but {} was refused no write within {} s",
+                    self.directory.display(),
+                    self.mongo.name,
+                    NOTICE.as_secs()
+                ),
+                "see `deploy logs mongo`",
+            ));
+        }
         Ok(())
     }
 
     async fn heal(&mut self) -> Result<()> {
-        if let Some(checkpoints) = self.checkpoints.take() {
-            checkpoints.abort();
+        if let Some(appetite) = self.appetite.take() {
+            appetite.abort();
         }
         if self.mounted {
             run("rm", [Path::new("-f"), &self.directory.join(FILLER)]).await?;
@@ -194,9 +201,6 @@ impl Injection for Full {
     }
 
     async fn restore(&mut self) -> Result<()> {
-        if let Some(burial) = self.burial.take() {
-            burial.abort();
-        }
         if std::mem::take(&mut self.mounted) {
             stop(&self.stack, &self.mongo).await?;
             run(

@@ -202,7 +202,7 @@ impl Drop for Stack {
                 &["volume", "rm", "-f"],
             );
         }
-        let releases = format!("reference=causeway-test/*:{}-release-*", self.project);
+        let releases = format!("reference=*/*:{}-release-*", self.project);
         remove(
             &[
                 "image",

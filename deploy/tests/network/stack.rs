@@ -130,6 +130,8 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        // First as a user would, which also takes the tags of its releases away.
+        let _ = self.command(&["down", "--volumes"]).output();
         let label = format!("label=com.docker.compose.project={}", self.project);
         for (list, remove) in [
             (["ps", "--all"], &["rm", "--force", "--volumes"][..]),
