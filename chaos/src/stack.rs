@@ -134,12 +134,12 @@ impl Stack {
             })
     }
 
-    /// Waits until the container has logged a line with `text` after `since`; whether it did
-    /// within `limit`.
+    /// Waits until the container has logged a line with all of `texts` after `since`; whether it
+    /// did within `limit`.
     pub async fn says(
         &self,
         container: &Container,
-        text: &str,
+        texts: &[&str],
         since: SystemTime,
         limit: Duration,
     ) -> Result<bool> {
@@ -156,7 +156,8 @@ impl Stack {
             let mut lines = self.docker().logs(&container.id, Some(options.clone()));
             while let Some(line) = lines.next().await {
                 let line = line.doing(|| format!("read the log of {}", container.name))?;
-                if line.to_string().contains(text) {
+                let line = line.to_string();
+                if texts.iter().all(|text| line.contains(text)) {
                     return Ok(true);
                 }
             }

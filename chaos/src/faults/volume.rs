@@ -27,8 +27,9 @@ const ROOM: u64 = 256 << 20;
 const FILLER: &str = "filler";
 /// How long the database may take to be healthy on its new volume.
 const START: Duration = Duration::from_secs(60);
-/// What mongod logs when it could not write: the text of ENOSPC.
-const REFUSED: &str = "No space left on device";
+/// What stands in a line of mongod's log when its data could not be written: ENOSPC, told by the
+/// storage engine (its diagnostics come to nothing without harm).
+const REFUSED: [&str; 2] = ["WiredTiger error", "No space left on device"];
 /// How long it may take to notice.
 const NOTICE: Duration = Duration::from_secs(30);
 
@@ -176,7 +177,11 @@ impl Injection for Full {
                 _ = timeout(Duration::from_secs(1), database.swell(&mut dice)).await;
             }
         }));
-        if !self.stack.says(&self.mongo, REFUSED, since, NOTICE).await? {
+        if !self
+            .stack
+            .says(&self.mongo, &REFUSED, since, NOTICE)
+            .await?
+        {
             return Err(Error::failed(
                 format!(
                     "{} is full, but {} was refused no write within {} s",
