@@ -30,6 +30,8 @@ const START: Duration = Duration::from_secs(60);
 /// What stands in a line of mongod's log when its data could not be written: ENOSPC, told by the
 /// storage engine (its diagnostics come to nothing without harm).
 const REFUSED: [&str; 2] = ["WiredTiger error", "No space left on device"];
+/// Names the stream of random bytes.
+const VOLUME_FULL: &str = "volume-full";
 /// How long it may take to notice.
 const NOTICE: Duration = Duration::from_secs(30);
 
@@ -145,7 +147,10 @@ impl Injection for Full {
         .await?;
         self.mounted = true;
         start(&self.stack, &self.mongo).await?;
-        self.stack.settle(START).await.map(drop)
+        self.stack.settle(START).await?;
+        // While there is room: a collection that can't be created harms nobody.
+        let database = self.stack.database().await?;
+        database.swell(&mut Dice::new(0, VOLUME_FULL)).await
     }
 
     async fn inject(&mut self, _: &Load) -> Result<()> {
@@ -169,7 +174,7 @@ impl Injection for Full {
         let since = SystemTime::now();
         let database = self.stack.database().await?;
         self.appetite = Some(tokio::spawn(async move {
-            let mut dice = Dice::new(0, "volume-full");
+            let mut dice = Dice::new(1, VOLUME_FULL);
             let mut seconds = interval(Duration::from_secs(1));
             loop {
                 seconds.tick().await;
