@@ -65,7 +65,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "mongo_password_file",
         default: "",
-        about: "file that holds the user's password, such as a Docker secret",
+        about: "file with the user's password, such as a Docker secret; with several, one a line: \
+                the first that MongoDB accepts is used, and the next once it is refused",
         expected: "the path of a readable text file",
     },
     Key {
@@ -170,7 +171,7 @@ pub struct Settings {
 pub struct MongoSettings {
     /// Connection string.
     pub uri: MongoUri,
-    /// Database user and the file with its password.
+    /// Database user and the file with its passwords.
     pub credentials: Option<(String, PathBuf)>,
     /// Database name.
     pub database: String,

@@ -1,8 +1,9 @@
 //! Causeway's request recorder: stores each request in MongoDB and answers once it is durable.
 //!
 //! A request passes through [`routes`] → [`body`] → [`document`] (with [`document_id`] and
-//! [`request_url`]) → [`coalescer`] → [`store`]. [`startup`] puts the parts together from [`configuration`]; [`admin`]
-//! and [`metrics`] show how they are; [`healthcheck`] asks from outside.
+//! [`request_url`]) → [`coalescer`] → [`store`] (with [`logins`] and [`outage`]). [`startup`] puts
+//! the parts together from [`configuration`]; [`admin`] and [`metrics`] show how they are;
+//! [`healthcheck`] asks from outside.
 
 pub mod admin;
 pub mod body;
@@ -11,8 +12,10 @@ pub mod configuration;
 pub mod document;
 pub mod document_id;
 pub mod healthcheck;
+pub mod logins;
 pub mod metrics;
 pub mod mongo_uri;
+pub mod outage;
 pub mod proxy_token;
 pub mod request_url;
 pub mod routes;

@@ -27,9 +27,7 @@ impl ProxyTokens {
     /// Reads the tokens in `file`, one a line.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {
         const KEY: &str = "API_PROXY_TOKEN_FILE";
-        let text = secret_file::read(KEY, file)?;
-        let lines = text.expose_secret().lines().filter(|line| !line.is_empty());
-        let tokens: Vec<SecretString> = lines.map(SecretString::from).collect();
+        let tokens = secret_file::read_lines(KEY, file)?;
         let valid = |token: &SecretString| {
             let token = token.expose_secret();
             token.len() >= SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic())

@@ -19,6 +19,13 @@ pub fn read(key: &str, file: &Path) -> Result<SecretString, ConfigError> {
     Ok(secret.into())
 }
 
+/// Reads the secrets in `file`, one a line; there is at least one.
+pub fn read_lines(key: &str, file: &Path) -> Result<Vec<SecretString>, ConfigError> {
+    let text = read(key, file)?;
+    let lines = text.expose_secret().lines().filter(|line| !line.is_empty());
+    Ok(lines.map(SecretString::from).collect())
+}
+
 /// What is said of a file that can't be used.
 pub fn unusable(key: &str, file: &Path, detail: String) -> ConfigError {
     ConfigError::BadValue {

@@ -1,35 +1,22 @@
-//! MongoDB: one client for the process, its state of health, and durable inserts.
+//! MongoDB: its state of health, and durable inserts.
 //!
 //! Create it on the runtime that the coalescer runs on: the driver's monitors and connections live
-//! where the client was created, and writes from there cross no thread.
+//! where its clients were created, and writes from there cross no thread.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Document, doc};
-use mongodb::error::{ErrorKind, InsertManyError};
-use mongodb::event::EventHandler;
-use mongodb::event::cmap::CmapEvent;
-use mongodb::event::sdam::SdamEvent;
-use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, WriteConcern};
-use mongodb::{Client, Collection, Database};
+use mongodb::error::{Error, ErrorKind, InsertManyError};
+use secrecy::SecretString;
 
 use crate::coalescer::{Rejection, Store, StoreError};
 use crate::configuration::{ConfigError, MongoSettings};
+use crate::logins::Logins;
 use crate::metrics::MongoMetrics;
+use crate::mongo_uri::MongoUri;
+use crate::outage::Outage;
 use crate::secret_file;
-
-/// How often the driver looks at each server unless the URI says otherwise. The driver's own 10 s
-/// would be how long recovery from an outage may go unnoticed.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// How long opening a connection may take unless the URI says otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Connections per server unless the URI says otherwise. The lanes of the coalescer need one each;
-/// the others are for pings.
-const POOL_SIZE: u32 = 8;
 
 /// MongoDB's code for a value that a unique index has already. The index is only told in the
 /// message, whose rest may hold a client's text: so it is compared from its beginning.
@@ -47,10 +34,9 @@ pub enum SetupError {
 }
 
 /// The collection that requests are written to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MongoStore {
-    database: Database,
-    collection: Collection<RawDocumentBuf>,
+    logins: Logins,
     /// How MongoDB's message begins where a document's `_id` is taken.
     id_is_taken: String,
     outage: Outage,
@@ -58,51 +44,19 @@ pub struct MongoStore {
 }
 
 impl MongoStore {
-    /// Creates the client; doesn't wait for a connection.
+    /// Creates the clients; doesn't wait for a connection.
     pub async fn new(
         settings: &MongoSettings,
         write_timeout: Duration,
         metrics: &MongoMetrics,
     ) -> Result<Self, SetupError> {
-        let uri = match &settings.credentials {
-            Some((username, file)) => settings.uri.with_credentials(
-                username,
-                &secret_file::read("API_MONGO_PASSWORD_FILE", file)?,
-            ),
-            None => settings.uri.clone(),
-        };
-        let client_error = |error: mongodb::error::Error| SetupError::Client(error.to_string());
-        let mut options = ClientOptions::parse(uri.expose())
+        let uris = uris(settings)?;
+        let outage = Outage::new(uris.len());
+        let logins = Logins::new(&uris, settings, write_timeout, &outage, metrics)
             .await
-            .map_err(client_error)?;
-        let outage = Outage::new();
-        options
-            .app_name
-            .get_or_insert_with(|| "causeway-api".to_owned());
-        options.heartbeat_freq.get_or_insert(HEARTBEAT);
-        options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
-        options.max_pool_size.get_or_insert(POOL_SIZE);
-        let selection = options.server_selection_timeout.unwrap_or(write_timeout);
-        options.server_selection_timeout = Some(selection.min(write_timeout));
-        options.sdam_event_handler = Some(follow_topology(outage.clone(), metrics.clone()));
-        options.cmap_event_handler = Some(follow_pool(metrics.clone()));
-
-        let client = Client::with_options(options).map_err(client_error)?;
-        let database = client.database(&settings.database);
-        let write_concern = WriteConcern::builder()
-            .w(Acknowledgment::Majority)
-            .journal(true)
-            .w_timeout(write_timeout)
-            .build();
-        let collection = database.collection_with_options(
-            &settings.collection,
-            CollectionOptions::builder()
-                .write_concern(write_concern)
-                .build(),
-        );
+            .map_err(|error| SetupError::Client(error.to_string()))?;
         Ok(Self {
-            database,
-            collection,
+            logins,
             id_is_taken: format!(
                 "E11000 duplicate key error collection: {}.{} index: _id_ dup key: ",
                 settings.database, settings.collection
@@ -136,7 +90,10 @@ impl MongoStore {
     }
 
     async fn run(&self, command: Document) -> Result<(), StoreError> {
-        tokio::time::timeout(self.write_timeout, self.database.run_command(command))
+        let answer = self
+            .logins
+            .run(|login| login.database.run_command(command.clone()));
+        tokio::time::timeout(self.write_timeout, answer)
             .await
             .map_err(|_| {
                 StoreError(format!(
@@ -145,8 +102,22 @@ impl MongoStore {
                 ))
             })?
             .map(drop)
-            .map_err(|error| StoreError(error.to_string()))
+            .map_err(|error| self.failed(&error))
     }
+
+    fn failed(&self, error: &Error) -> StoreError {
+        StoreError(self.logins.describe(error))
+    }
+}
+
+/// The connection string, with each of the passwords if there are any.
+fn uris(settings: &MongoSettings) -> Result<Vec<MongoUri>, ConfigError> {
+    let Some((username, file)) = &settings.credentials else {
+        return Ok(vec![settings.uri.clone()]);
+    };
+    let passwords = secret_file::read_lines("API_MONGO_PASSWORD_FILE", file)?;
+    let with = |password: &SecretString| settings.uri.with_credentials(username, password);
+    Ok(passwords.iter().map(with).collect())
 }
 
 impl Store for MongoStore {
@@ -155,7 +126,10 @@ impl Store for MongoStore {
     /// in the replica set and by flushing the journal. So what is rejected for its `_id` here is as
     /// durable as what is inserted.
     async fn insert(&self, batch: &[RawDocumentBuf]) -> Result<Vec<Rejection>, StoreError> {
-        let Err(error) = self.collection.insert_many(batch).ordered(false).await else {
+        let inserted = self
+            .logins
+            .run(|login| login.collection.insert_many(batch).ordered(false));
+        let Err(error) = inserted.await else {
             return Ok(Vec::new());
         };
         match *error.kind {
@@ -173,76 +147,7 @@ impl Store for MongoStore {
                     reason: error.message,
                 })
                 .collect()),
-            _ => Err(StoreError(error.to_string())),
+            _ => Err(self.failed(&error)),
         }
     }
-}
-
-/// Since when no server has been known that takes writes.
-#[derive(Clone, Debug)]
-struct Outage(Arc<Mutex<Option<Instant>>>);
-
-impl Outage {
-    /// At the start no server is known yet.
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Some(Instant::now()))))
-    }
-
-    /// How long it has lasted; nothing while there is a server.
-    fn duration(&self) -> Option<Duration> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .map(|since| since.elapsed())
-    }
-
-    /// Notes whether there is a server now; says whether that is news.
-    fn set_up(&self, up: bool) -> bool {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = since.is_none() != up;
-        if changed {
-            *since = if up { None } else { Some(Instant::now()) };
-        }
-        changed
-    }
-}
-
-/// Follows what the driver knows of the servers.
-fn follow_topology(outage: Outage, metrics: MongoMetrics) -> EventHandler<SdamEvent> {
-    EventHandler::callback(move |event| match event {
-        SdamEvent::TopologyDescriptionChanged(change) => {
-            let up = change.new_description.has_writable_server();
-            if outage.set_up(up) {
-                metrics.up.set(up.into());
-                if up {
-                    tracing::info!("MongoDB takes writes");
-                } else {
-                    tracing::warn!("MongoDB takes no writes");
-                }
-            }
-        }
-        SdamEvent::ServerHeartbeatFailed(failed) => {
-            tracing::debug!(server = %failed.server_address, error = %failed.failure, "no heartbeat");
-        }
-        _ => {}
-    })
-}
-
-fn follow_pool(metrics: MongoMetrics) -> EventHandler<CmapEvent> {
-    EventHandler::callback(move |event| match event {
-        CmapEvent::ConnectionCreated(_) => {
-            metrics.connections.inc();
-            metrics.opened.inc();
-        }
-        CmapEvent::ConnectionClosed(_) => {
-            metrics.connections.dec();
-        }
-        CmapEvent::ConnectionCheckedOut(_) => {
-            metrics.checked_out.inc();
-        }
-        CmapEvent::ConnectionCheckedIn(_) => {
-            metrics.checked_out.dec();
-        }
-        _ => {}
-    })
 }

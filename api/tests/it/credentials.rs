@@ -65,25 +65,31 @@ async fn only_the_right_password_makes_it_ready() {
     .await;
     assert_eq!(post(app.address, b"x").await.status, 200);
 
-    let wrong = password_file("not-the-password");
-    let owned = settings(&wrong);
-    let mut settings = owned.each_ref().map(|(k, v)| (*k, v.as_str())).to_vec();
-    settings.push(("API_MONGO_URI", &uri));
-    let mut process = Process::start(&settings);
-    let ready = get(process.admin, "/readyz").await;
-    assert_eq!(ready.status, 503);
-    assert!(
-        ready.body.contains("Authentication failed"),
-        "{}",
-        ready.body
-    );
-    assert_eq!(post(process.address, b"x").await.status, 503);
-    assert_eq!(get(process.admin, "/healthz").await.status, 200);
-    process.terminate();
-    process.ended(Duration::from_secs(30)).await;
-    let log = process.log.join("\n");
-    assert!(log.contains("Authentication failed"), "{log}");
-    assert!(!log.contains("not-the-password"), "{log}");
+    for (wrong, said) in [
+        ("not-the-password", "Authentication failed"),
+        (
+            "not-the-password\nnor-this-one\n",
+            "none of the 2 passwords in API_MONGO_PASSWORD_FILE is accepted",
+        ),
+    ] {
+        let file = password_file(wrong);
+        let owned = settings(&file);
+        let mut settings = owned.each_ref().map(|(k, v)| (*k, v.as_str())).to_vec();
+        settings.push(("API_MONGO_URI", &uri));
+        let mut process = Process::start(&settings);
+        let ready = get(process.admin, "/readyz").await;
+        assert_eq!(ready.status, 503);
+        assert!(ready.body.contains(said), "{}", ready.body);
+        assert_eq!(post(process.address, b"x").await.status, 503);
+        assert_eq!(get(process.admin, "/healthz").await.status, 200);
+        process.terminate();
+        process.ended(Duration::from_secs(30)).await;
+        let log = process.log.join("\n");
+        assert!(log.contains(said), "{log}");
+        for password in wrong.lines() {
+            assert!(!log.contains(password), "{log}");
+        }
+    }
 
     // A ping is answered without authentication; being ready takes more.
     let app = spawn_app_with(

@@ -20,5 +20,6 @@ mod limits;
 mod lost_answer;
 mod outage;
 mod parity;
+mod password_change;
 mod recording;
 mod shutdown;
