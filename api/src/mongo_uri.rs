@@ -15,11 +15,7 @@ impl MongoUri {
     pub fn parse(text: &str) -> Result<Self, Option<String>> {
         match ConnectionString::parse(text) {
             Ok(_) => Ok(Self(text.into())),
-            Err(error) => Err(Some(match userinfo(text) {
-                // The driver may quote the part that it couldn't read.
-                Some(secret) => error.to_string().replace(secret, "…"),
-                None => error.to_string(),
-            })),
+            Err(error) => Err(Some(without_addresses(&error.to_string(), text))),
         }
     }
 
@@ -48,28 +44,42 @@ impl MongoUri {
         self.0.expose_secret()
     }
 
-    /// `text` without its password, for messages.
+    /// What may be shown of a string that can't be parsed. Nobody can tell what in it is a password:
+    /// where the `@` is missing, it stands in the place of a port.
     pub fn redact(text: &str) -> String {
-        match userinfo(text) {
-            Some(secret) => text.replacen(&format!("{secret}@"), "…@", 1),
-            None => text.to_owned(),
-        }
+        let (scheme, _, options) = split(text);
+        format!("{scheme}…{options}")
     }
 }
 
 impl fmt::Debug for MongoUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Self::redact(self.0.expose_secret()))
+        let (scheme, authority, options) = split(self.0.expose_secret());
+        match authority.rsplit_once('@') {
+            Some((_, hosts)) => write!(f, "{scheme}…@{hosts}{options}"),
+            None => write!(f, "{scheme}{authority}{options}"),
+        }
     }
 }
 
-/// What stands between the scheme and the last `@`: at least the user and the password, even where
-/// they aren't encoded as they should be.
-fn userinfo(text: &str) -> Option<&str> {
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    rest.rsplit_once('@')
-        .map(|(userinfo, _)| userinfo)
-        .filter(|userinfo| !userinfo.is_empty())
+/// Splits a connection string into its scheme, what names users, passwords and hosts, and its options,
+/// even where these aren't encoded as they should be.
+fn split(text: &str) -> (&str, &str, &str) {
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + "://".len()));
+    let hosts = rest.rfind('@').unwrap_or_default();
+    let options = rest[hosts..].find('?').map_or(rest.len(), |at| hosts + at);
+    let (authority, options) = rest.split_at(options);
+    (scheme, authority, options)
+}
+
+/// What the driver says of `text`, without the address that it quotes and the port, which it repeats.
+fn without_addresses(said: &str, text: &str) -> String {
+    let said = said.split(", got ").next().unwrap_or_default();
+    let (_, authority, _) = split(text);
+    let addresses = authority.split(['@', ',', '/']);
+    addresses
+        .filter(|address| address.contains([':', '[']))
+        .fold(said.to_owned(), |said, address| said.replace(address, "…"))
 }
 
 #[cfg(test)]
@@ -97,6 +107,10 @@ mod tests {
             "mongodb://u:se/cret@h",
             "mongodb://u:se@cret@h/?a",
             "u:secret@h",
+            "mongodb://u:secret",
+            "mongodb://u:se/cret",
+            "mongodb://u:se@cret/",
+            "mongodb://u:secret?w=1",
         ] {
             assert!(
                 !MongoUri::redact(text).contains("cret"),
@@ -107,5 +121,16 @@ mod tests {
                 assert!(!detail.unwrap_or_default().contains("cret"));
             }
         }
+        let uri = MongoUri::parse("mongodb://u:secret@h/?w=1").unwrap();
+        assert_eq!(format!("{uri:?}"), "mongodb://…@h/?w=1");
+        let uri = MongoUri::parse("mongodb://h/?w=1").unwrap();
+        assert_eq!(format!("{uri:?}"), "mongodb://h/?w=1");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_all_the_same() {
+        let detail = MongoUri::parse("mongodb://h:x/?w=1").unwrap_err().unwrap();
+        assert!(detail.contains("the port must be an integer"), "{detail}");
+        assert_eq!(MongoUri::redact("mongodb://h:x/?w=1"), "mongodb://…?w=1");
     }
 }

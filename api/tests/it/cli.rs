@@ -79,6 +79,8 @@ fn a_connection_string_is_refused_without_its_password() {
         "mongodb://user:pl4nted@host/?nonsense",
         "mongo://user:pl4nted@host",
         "user:pl4nted@host",
+        "mongodb://user:pl4nted",
+        "mongodb://user:pl4nted/?w=1",
     ] {
         let refused = api(&[], &[("API_MONGO_URI", uri)]);
         assert_refused(&refused, 2, &["API_MONGO_URI"]);
