@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::Position;
 use super::context::Context;
 use super::fields::nearest;
-use super::model::{Condition, HealthTest, Mount, NetworkMode, Port, Service, ServiceName};
+use super::model::{Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName};
 use super::read::Sections;
 use super::yaml::{Node, Value};
 
@@ -30,6 +30,9 @@ pub(super) fn check(sections: &Sections, root: &Node, context: &Context) {
         check.replicas(name, service);
         check.network_mode(name, service);
         check.mount_points(name, service);
+    }
+    for (name, secret) in &sections.secrets {
+        check.told(name, secret);
     }
     check.cycles();
     check.published_ports();
@@ -139,6 +142,26 @@ impl Check<'_> {
             None => format!("; defined are {}", known.join(", ")),
         };
         self.report(keys, format!("the {kind} {name} isn't defined{hint}"));
+    }
+
+    /// Who is told of a secret's new value is a service that has the secret.
+    fn told(&self, name: &str, secret: &Secret) {
+        let Some(rotate) = &secret.rotate else { return };
+        let keys = ["secrets", name, "x-rotate", "service"];
+        let known = self.defined("services");
+        if !known.contains(&rotate.service.as_str()) {
+            self.undefined(&keys, "service", &rotate.service, &known);
+            return;
+        }
+        // One with problems of its own isn't there; those are reported.
+        let told = self.sections.services.get(&rotate.service);
+        if told.is_some_and(|told| told.secrets.iter().all(|it| it.source.as_str() != name)) {
+            let message = format!(
+                "{} doesn't have the secret {name}: add it to the service's secrets",
+                rotate.service
+            );
+            self.report(&keys, message);
+        }
     }
 
     /// What only one container can have.

@@ -143,6 +143,18 @@ pub struct Secret {
     /// readers of Compose files skip).
     #[serde(rename = "x-generate", skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
+    /// Who has to be told of a new value; `None`: its readers see it in the file (`x-rotate`, an
+    /// extension like `x-generate`, and only beside it).
+    #[serde(rename = "x-rotate", skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<Rotate>,
+}
+
+impl Secret {
+    /// Whether this service learns a new value from a command, and not from the file.
+    pub fn is_told_to(&self, service: &str) -> bool {
+        let told = self.rotate.as_ref();
+        told.is_some_and(|rotate| rotate.service.as_str() == service)
+    }
 }
 
 /// How to make a secret that doesn't exist yet.
@@ -151,6 +163,15 @@ pub struct Secret {
 pub enum Generate {
     /// Random letters and digits.
     Password,
+}
+
+/// How a service that keeps a secret's value in its own data is told of a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rotate {
+    /// It mounts the secret.
+    pub service: ServiceName,
+    /// Run in its containers, with the values on standard input.
+    pub command: Vec<String>,
 }
 
 #[expect(

@@ -335,6 +335,22 @@ secrets: {p: {file: ./p, x-generate: password}, q: {file: /q}}
     assert!(project.secrets["q"].generate.is_none());
 }
 
+#[test]
+fn who_is_told_of_a_new_value_and_how() {
+    let file = "
+services: {db: {image: i, secrets: [p, q]}}
+secrets:
+  p: {file: ./p, x-generate: password, x-rotate: {service: db, command: [tell, it, \"$$now\"]}}
+  q: {file: ./q, x-generate: password}
+";
+    let project = Fixture::new(file).load().unwrap();
+    let rotate = project.secrets["p"].rotate.as_ref().unwrap();
+    assert_eq!(rotate.service.as_str(), "db");
+    assert_eq!(rotate.command, ["tell", "it", "$now"]);
+    assert!(project.secrets["p"].is_told_to("db"));
+    assert!(!project.secrets["q"].is_told_to("db"));
+}
+
 /// Every file of `valid/` loads without a warning, and its rendering loads to the same project.
 #[test]
 fn rendering_loads_to_the_same() {

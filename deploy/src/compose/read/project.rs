@@ -10,8 +10,8 @@ use super::{network, service};
 use crate::compose::cursor::Cursor;
 use crate::compose::fields::Fields;
 use crate::compose::model::{
-    Generate, Network, NetworkKey, ProjectName, Secret, SecretName, Service, ServiceName, Volume,
-    VolumeKey,
+    Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
+    Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
@@ -182,6 +182,13 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
     let generate = fields
         .get("x-generate")
         .and_then(|c| c.choice(&[("password", Generate::Password)]));
+    let rotate = fields.get("x-rotate");
+    if let Some(rotate) = &rotate
+        && !cursor.has("x-generate")
+    {
+        rotate.problem("deploy makes new values only of what it generates: add x-generate");
+    }
+    let rotate = rotate.and_then(|c| self::rotate(&c));
     fields.finish(&[
         ("external", "external secrets need Swarm; name a `file`"),
         ("environment", "name a `file`"),
@@ -194,5 +201,23 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
     Some(Secret {
         file: host_path(&file?)?,
         generate,
+        rotate,
+    })
+}
+
+fn rotate(cursor: &Cursor<'_>) -> Option<Rotate> {
+    let fields = cursor.fields()?;
+    let service = fields.required("service").and_then(|c| c.filled());
+    let command = fields.required("command").and_then(|c| {
+        let words = c.strings()?;
+        if words.first().is_none_or(String::is_empty) {
+            c.problem("expected a program and its arguments");
+        }
+        Some(words)
+    });
+    fields.finish(&[]);
+    Some(Rotate {
+        service: ServiceName(service?.to_owned()),
+        command: command?,
     })
 }
