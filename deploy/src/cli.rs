@@ -36,6 +36,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring the stack to where the file says, and verify it
+    ///
+    /// What was interrupted or failed is finished by the next one, a rotation of secrets too.
     Up(Up),
     /// Go back to the release before the one that runs
     ///
@@ -107,6 +109,9 @@ pub struct Up {
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub images: Images,
+    /// Then give these secrets new values, while the stack serves [default: all that are generated]
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    pub rotate_secrets: Option<Vec<String>>,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,

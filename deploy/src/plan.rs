@@ -148,6 +148,8 @@ impl Plan {
                 .collect();
         }
         plan.notes.extend(ineffective(project));
+        plan.notes
+            .extend(inputs.secrets.rotation_under_way(project));
         let mut images_seen = BTreeSet::new();
         for name in order(project) {
             let Some(service) = project.services.get(&name) else {
@@ -300,7 +302,8 @@ impl Plan {
             image.content.as_deref()
         };
         let salt = spec::salt_of(recorded).unwrap_or_default();
-        let settings = spec::container(inputs.project, service, content, inputs.secrets, salt);
+        let settings =
+            spec::container(inputs.project, name, service, content, inputs.secrets, salt);
         let mut changes = diff::changes(recorded, &settings);
         if content.is_none() {
             changes.retain(|change| change.setting != "image_content");

@@ -243,6 +243,7 @@ impl Rollout<'_> {
         let salt = secrets::salt();
         let settings = spec::container(
             self.project,
+            name,
             service,
             image.content.as_deref(),
             self.secrets,

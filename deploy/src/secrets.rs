@@ -1,22 +1,26 @@
 //! Secrets: files on this host, made on first use, mounted read-only, never shown.
 
+mod file;
+mod values;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
-use std::path::Path;
+use std::fs;
+use std::io::ErrorKind;
 
 use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest, Sha256};
 
 use crate::compose::Project;
-use crate::compose::model::{Generate, Secret, SecretName, Service};
+use crate::compose::model::{Generate, Secret, SecretName, Service, ServiceName};
 use crate::error::{Error, Result};
+use file::Access;
+use values::Values;
 
 /// Letters and digits of a generated password: 40 of 62 kinds are 238 bits.
 const PASSWORD_LENGTH: usize = 40;
 
-/// The contents of the project's secrets, held only to compare fingerprints.
+/// The contents of the project's secrets, held to compare fingerprints and to tell services of
+/// new values.
 #[derive(Default)]
 pub struct Secrets(BTreeMap<SecretName, Vec<u8>>);
 
@@ -43,6 +47,85 @@ impl Secrets {
     /// Whether the secret's file exists.
     pub fn exists(&self, name: &SecretName) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// The values that may be in force, the newest first: of a generated secret one for each line
+    /// of its file, else the content as a whole. Empty where it isn't text.
+    pub fn values(&self, name: &SecretName, secret: &Secret) -> Vec<&str> {
+        let Some(content) = self.0.get(name) else {
+            return Vec::new();
+        };
+        if secret.generate.is_some() {
+            return values::lines(content);
+        }
+        let whole = std::str::from_utf8(content).ok();
+        whole
+            .map(|text| text.trim_end_matches(['\r', '\n']))
+            .into_iter()
+            .collect()
+    }
+
+    /// The secrets in the middle of a rotation, in the file's order: old and new value are both
+    /// in their files. That is also the record that the rotation has to be brought to its end.
+    pub fn rotating<'a>(
+        &'a self,
+        project: &'a Project,
+    ) -> impl Iterator<Item = (&'a SecretName, &'a Secret)> {
+        let generated = used(project).filter(|(_, secret)| secret.generate.is_some());
+        generated.filter(move |(name, _)| matches!(self.state(name), Values::Rotating(..)))
+    }
+
+    /// Which secrets are being rotated and what ends it, for those who look at the stack.
+    pub fn rotation_under_way(&self, project: &Project) -> Option<String> {
+        let names: Vec<&str> = self
+            .rotating(project)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "a rotation is under way of {}, with the new and the old value both in the file; \
+                 `deploy up` brings it to its end",
+                names.join(", ")
+            )
+        })
+    }
+
+    fn state(&self, name: &SecretName) -> Values<'_> {
+        self.0
+            .get(name)
+            .map_or(Values::Other, |content| Values::of(content))
+    }
+
+    /// Puts new values before those that are in force: of all these secrets, or of none when the
+    /// file of one isn't fit for it.
+    pub fn begin_rotation(&self, secrets: &[(&SecretName, &Secret)]) -> Result<()> {
+        let mut contents = Vec::with_capacity(secrets.len());
+        for (name, secret) in secrets {
+            let Values::Settled(old) = self.state(name) else {
+                return Err(Error::failed(
+                    format!(
+                        "secret {name}: {} doesn't hold one value but none or several, which \
+                         deploy didn't write",
+                        secret.file.display()
+                    ),
+                    "leave in it the value that is in force, or name the secrets to rotate",
+                ));
+            };
+            contents.push(values::rotating(&password(), old));
+        }
+        for ((name, secret), content) in secrets.iter().zip(contents) {
+            file::replace(&secret.file, content.as_bytes())
+                .map_err(|err| unreadable(name, secret, &err))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the new value alone in the file of a secret that is being rotated.
+    pub fn end_rotation(&self, name: &SecretName, secret: &Secret) -> Result<()> {
+        let Values::Rotating(new, _) = self.state(name) else {
+            return Ok(());
+        };
+        file::replace(&secret.file, new.as_bytes()).map_err(|err| unreadable(name, secret, &err))
     }
 
     /// SHA-256 of salt and content: tells whether a secret changed since `salt` was
@@ -72,14 +155,15 @@ pub fn used(project: &Project) -> impl Iterator<Item = (&SecretName, &Secret)> {
         .filter(|(name, _)| consumers(project, name).next().is_some())
 }
 
-fn consumers<'a>(
+/// The services that mount a secret.
+pub fn consumers<'a>(
     project: &'a Project,
-    name: &'a SecretName,
-) -> impl Iterator<Item = &'a Service> + 'a {
+    secret: &'a SecretName,
+) -> impl Iterator<Item = (&'a ServiceName, &'a Service)> + 'a {
     project
         .services
-        .values()
-        .filter(move |service| service.secrets.iter().any(|mount| mount.source == *name))
+        .iter()
+        .filter(move |(_, service)| service.secrets.iter().any(|mount| mount.source == *secret))
 }
 
 /// Makes the secret's file. Returns a note where its mode is wider than 0600.
@@ -92,40 +176,41 @@ pub fn generate(project: &Project, name: &SecretName, secret: &Secret) -> Result
             "write the file, or add `x-generate: password` to the secret",
         ));
     };
-    let (owner, mode, note) = access(project, name, secret);
-    let content = Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH);
-    write_atomically(&secret.file, content.as_bytes(), mode, owner)
+    let (access, note) = access(project, name, secret);
+    file::create(&secret.file, password().as_bytes(), access)
         .map_err(|err| unreadable(name, secret, &err))?;
     Ok(note)
 }
 
+fn password() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH)
+}
+
 /// Who has to read the file decides owner and mode: containers see it with the
 /// host's numbers, since file-backed secrets are bind mounts.
-fn access(
-    project: &Project,
-    name: &SecretName,
-    secret: &Secret,
-) -> (Option<(u32, u32)>, u32, Option<String>) {
-    let users: Vec<Option<(u32, u32)>> = consumers(project, name).map(numeric_user).collect();
+fn access(project: &Project, name: &SecretName, secret: &Secret) -> (Access, Option<String>) {
+    let users: Vec<Option<(u32, u32)>> = consumers(project, name)
+        .map(|(_, service)| numeric_user(service))
+        .collect();
     let everyone_root = users.iter().all(|user| matches!(user, Some((0, _))));
     let same = users
         .first()
         .copied()
         .flatten()
         .filter(|user| users.iter().all(|it| *it == Some(*user)));
-    let file = secret.file.display();
+    let access = |mode, owner| Access { mode, owner };
     match same {
-        Some(user) if rustix::process::geteuid().is_root() => (Some(user), 0o600, None),
-        _ if everyone_root => (None, 0o600, None),
-        _ => (
-            None,
-            0o644,
-            Some(format!(
-                "{file} has mode 0644, protected by its directory alone: the services that \
+        Some(user) if rustix::process::geteuid().is_root() => (access(0o600, Some(user)), None),
+        _ if everyone_root => (access(0o600, None), None),
+        _ => {
+            let note = format!(
+                "{} has mode 0644, protected by its directory alone: the services that \
                  read it don't run under one numeric `user:`, or deploy doesn't run as root \
-                 and can't give it to them"
-            )),
-        ),
+                 and can't give it to them",
+                secret.file.display()
+            );
+            (access(0o644, None), Some(note))
+        }
     }
 }
 
@@ -135,41 +220,6 @@ fn numeric_user(service: &Service) -> Option<(u32, u32)> {
     let user = service.user.as_deref()?;
     let (uid, gid) = user.split_once(':').unwrap_or((user, user));
     Some((uid.parse().ok()?, gid.parse().ok()?))
-}
-
-fn write_atomically(
-    file: &Path,
-    content: &[u8],
-    mode: u32,
-    owner: Option<(u32, u32)>,
-) -> std::io::Result<()> {
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    if !directory.exists() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)?;
-    }
-    let mut temporary = file.to_path_buf().into_os_string();
-    temporary.push(format!(".{}", salt()));
-    let written = (|| {
-        let mut handle = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        handle.write_all(content)?;
-        handle.set_permissions(Permissions::from_mode(mode))?;
-        if let Some((uid, gid)) = owner {
-            chown(&temporary, Some(uid), Some(gid))?;
-        }
-        handle.sync_all()?;
-        // Not rename: a file that appeared meanwhile is somebody's password already in use.
-        fs::hard_link(&temporary, file)?;
-        File::open(directory)?.sync_all()
-    })();
-    let removed = fs::remove_file(&temporary);
-    written.and(removed)
 }
 
 fn unreadable(name: &SecretName, secret: &Secret, err: &std::io::Error) -> Error {

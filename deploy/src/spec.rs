@@ -24,8 +24,12 @@ const NOT_OF_THE_CONTAINER: [&str; 3] = ["build", "depends_on", "pull_policy"];
 /// `image_content` is `None` while the image isn't there; nothing equals that, so
 /// a container with it is always made anew. `salt` comes from the container that
 /// is compared with, see [`salt_of`].
+///
+/// The content of a secret is left out where the service is told of a new one by a
+/// command (`x-rotate`): its containers have it in their data already.
 pub fn container(
     project: &Project,
+    name: &str,
     service: &Service,
     image_content: Option<&str>,
     secrets: &Secrets,
@@ -69,6 +73,10 @@ pub fn container(
         let contents: Map<String, Value> = service
             .secrets
             .iter()
+            .filter(|mount| {
+                let secret = project.secrets.get(&mount.source);
+                !secret.is_some_and(|secret| secret.is_told_to(name))
+            })
             .map(|mount| {
                 let print = secrets.fingerprint(&mount.source, salt);
                 (mount.source.to_string(), print.into())

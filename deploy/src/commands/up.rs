@@ -3,17 +3,22 @@
 use serde_json::json;
 
 use super::{Context, refresh};
-use crate::apply::{Options, apply};
+use crate::apply::Options;
 use crate::cli::Up;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lock::Lock;
 use crate::releases::Releases;
+use crate::rotation;
 use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
+    let rotate = match &args.rotate_secrets {
+        Some(names) => rotation::chosen(&project, names)?,
+        None => Vec::new(),
+    };
     let engine = Engine::connect().await?;
     let _lock = Lock::acquire(&engine, output, &project.name, "up", args.wait.patience()).await?;
     let options = Options {
@@ -21,7 +26,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         timeout: args.timeout,
         ..Options::default()
     };
-    let applied = apply(&engine, output, &project, &options).await?;
+    let applied = rotation::apply(&engine, output, &project, &options, &rotate).await?;
     if !args.no_verify {
         verify::run(&engine, output, &project).await?;
     }

@@ -60,6 +60,7 @@ impl Scene {
         let service = &self.project.services[name];
         let config = spec::container(
             &self.project,
+            name,
             service,
             Some("content"),
             &Secrets::default(),

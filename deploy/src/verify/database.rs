@@ -1,27 +1,41 @@
 //! Looks a document up in MongoDB, through the shell in its own container.
 
-use std::time::Duration;
-
-use bollard::exec::{StartExecOptions, StartExecResults};
-use bollard::models::ExecConfig;
-use futures_util::StreamExt;
-use serde::Deserialize;
-use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use serde::{Deserialize, Serialize};
 
 use super::Check;
 use super::request::Stored;
+use crate::compose::Project;
 use crate::compose::model::{Service, ServiceName};
 use crate::engine::Engine;
-use crate::error::{EngineContext, Error, Result};
+use crate::error::{Error, Result};
+use crate::exec;
+use crate::secrets::Secrets;
 use crate::state::Container;
 
-/// Generous: where MongoDB is emulated and the machine busy, its shell alone takes
-/// half a minute to start.
-const TIMEOUT: Duration = Duration::from_secs(120);
-/// Begins the line with the result. The script spells it in two parts, so that an
-/// echo of the script is not taken for it.
-const RESULT: (&str, &str) = ("DEPLOY", "RESULT ");
+/// Begins the line with the result.
+const RESULT: &str = "DEPLOYRESULT ";
+
+/// Works in `mongosh` and in the legacy shell.
+const SCRIPT: &str = include_str!("database.js");
+
+/// What the script reads.
+#[derive(Serialize)]
+struct Asked<'a> {
+    /// The document's.
+    id: &'a str,
+    user: Option<Setting<'a>>,
+    password: Option<Setting<'a>>,
+}
+
+/// Where a setting of the database's image is to be had.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Setting<'a> {
+    /// Here: those that may be in force, the newest first.
+    Values(Vec<&'a str>),
+    /// In a file of the container.
+    File(&'a str),
+}
 
 #[derive(Deserialize)]
 struct Found {
@@ -32,20 +46,13 @@ struct Found {
 /// The document with the request's id is there and bears its marker.
 pub(super) async fn holds(
     engine: &Engine,
+    project: &Project,
     name: &ServiceName,
-    service: &Service,
     container: &Container,
     stored: &Stored,
 ) -> Check {
-    let found = match tokio::time::timeout(TIMEOUT, find(engine, service, container, stored)).await
-    {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(err)) => Err(err.message),
-        Err(_) => Err(format!(
-            "the shell gave no answer within {} s",
-            TIMEOUT.as_secs()
-        )),
-    };
+    let found = find(engine, project, name, container, stored).await;
+    let found = found.map_err(|err| err.message);
     let lost = "was the request answered before it was stored, or by another stack?";
     let (ok, observed, cause) = match found {
         Ok(Found {
@@ -81,15 +88,34 @@ pub(super) async fn holds(
 
 async fn find(
     engine: &Engine,
-    service: &Service,
+    project: &Project,
+    name: &ServiceName,
     container: &Container,
     stored: &Stored,
 ) -> Result<Found> {
-    let said = shell(engine, container, &script(service, stored)).await?;
-    let marker = format!("{}{}", RESULT.0, RESULT.1);
+    // Not everybody who may ask the engine may read the files on the host.
+    let secrets = Secrets::read(project).unwrap_or_default();
+    let setting = |setting: &str| {
+        let service = project.services.get(name)?;
+        of_service(project, &secrets, service, setting)
+    };
+    let asked = Asked {
+        id: &stored.id,
+        user: setting("MONGO_INITDB_ROOT_USERNAME"),
+        password: setting("MONGO_INITDB_ROOT_PASSWORD"),
+    };
+    let input = serde_json::to_vec(&asked).map_err(|err| {
+        Error::failed(
+            format!("the question has no form in JSON: {err}"),
+            "report it",
+        )
+    })?;
+    // Nothing in the script is secret: the engine shows arguments.
+    let words = ["mongosh", "--quiet", "--norc", "--eval", SCRIPT].map(ToOwned::to_owned);
+    let said = exec::run(engine, container, &words, &input).await?.said;
     let result = said
         .lines()
-        .find_map(|line| Some(line.split_once(&marker)?.1))
+        .find_map(|line| line.strip_prefix(RESULT))
         .and_then(|json| serde_json::from_str(json.trim()).ok());
     result.ok_or_else(|| {
         let last = said
@@ -104,83 +130,22 @@ async fn find(
     })
 }
 
-/// Works in `mongosh` and in the legacy shell; one line, since both read it as if typed.
-/// Credentials are read inside the container, where they are.
-fn script(service: &Service, stored: &Stored) -> String {
-    let setting = |name: &str| {
-        let value = service
-            .environment
-            .get(name)
-            .map(|value| json!(value).to_string());
-        let file = service.environment.get(&format!("{name}_FILE"));
-        let file = file.map(|file| format!("read({})", json!(file)));
-        file.or(value)
+/// A setting `NAME`, or `NAME_FILE` with a secret's file: preferably as it is on this host,
+/// since a container sees the one that was there when it started.
+fn of_service<'a>(
+    project: &'a Project,
+    secrets: &'a Secrets,
+    service: &'a Service,
+    name: &str,
+) -> Option<Setting<'a>> {
+    let Some(file) = service.environment.get(&format!("{name}_FILE")) else {
+        let value = service.environment.get(name)?;
+        return Some(Setting::Values(vec![value.as_str()]));
     };
-    let login = match (
-        setting("MONGO_INITDB_ROOT_USERNAME"),
-        setting("MONGO_INITDB_ROOT_PASSWORD"),
-    ) {
-        (Some(user), Some(password)) => {
-            format!("db.getSiblingDB('admin').auth({user}, {password}); ")
-        }
-        _ => String::new(),
-    };
-    format!(
-        "function read(f) {{ return (typeof cat === 'function' ? cat(f) : \
-         require('fs').readFileSync(f, 'utf8')).trim(); }} {login}\
-         var found = {{}}; \
-         var names = db.adminCommand({{listDatabases: 1, nameOnly: true}}).databases; \
-         for (var i = 0; i < names.length; i++) {{ \
-           var name = names[i].name; \
-           if (name === 'admin' || name === 'config' || name === 'local') {{ continue; }} \
-           var collections = db.getSiblingDB(name).getCollectionNames(); \
-           for (var j = 0; j < collections.length; j++) {{ \
-             var it = db.getSiblingDB(name).getCollection(collections[j]).findOne({{_id: ObjectId('{}')}}); \
-             if (it) {{ found = {{collection: name + '.' + collections[j], url: String(it.url)}}; }} \
-           }} }} \
-         print('{}' + '{}' + JSON.stringify(found));\n",
-        stored.id, RESULT.0, RESULT.1
-    )
-}
-
-async fn shell(engine: &Engine, container: &Container, script: &str) -> Result<String> {
-    let doing = || format!("run mongosh in {}", container.name);
-    let words = ["mongosh", "--quiet", "--norc"].map(ToOwned::to_owned);
-    let config = ExecConfig {
-        attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        cmd: Some(words.into()),
-        ..ExecConfig::default()
-    };
-    let docker = engine.docker();
-    let exec = docker
-        .create_exec(&container.id, config)
-        .await
-        .doing(doing)?;
-    let started = docker
-        .start_exec(&exec.id, None::<StartExecOptions>)
-        .await
-        .doing(doing)?;
-    let StartExecResults::Attached {
-        mut output,
-        mut input,
-    } = started
-    else {
-        return Err(Error::failed("the engine detached the shell", "run again"));
-    };
-    let broken = |err: std::io::Error| {
-        Error::failed(
-            format!("could not {}: {err}", doing()),
-            "run `deploy verify` again",
-        )
-    };
-    input.write_all(script.as_bytes()).await.map_err(broken)?;
-    input.write_all(b"exit\n").await.map_err(broken)?;
-    input.shutdown().await.map_err(broken)?;
-    let mut said = Vec::new();
-    while let Some(chunk) = output.next().await {
-        said.extend_from_slice(&chunk.doing(doing)?.into_bytes());
-    }
-    Ok(String::from_utf8_lossy(&said).into_owned())
+    let mount = service.secrets.iter().find(|it| it.target == *file);
+    let values = mount
+        .and_then(|it| project.secrets.get_key_value(&it.source))
+        .map(|(name, secret)| secrets.values(name, secret))
+        .filter(|values| !values.is_empty());
+    Some(values.map_or(Setting::File(file), Setting::Values))
 }

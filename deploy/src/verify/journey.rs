@@ -27,7 +27,7 @@ pub(super) async fn checks(engine: &Engine, project: &Project) -> Result<Journey
         .services
         .iter()
         .find(|(_, service)| is_mongo(service));
-    let database = mongo.and_then(|(name, it)| Some((name, it, running(&state, name)?)));
+    let database = mongo.and_then(|(name, _)| Some((name, running(&state, name)?)));
     for (name, port, address) in published(engine, project) {
         if running(&state, name).is_none() {
             journey
@@ -40,11 +40,11 @@ pub(super) async fn checks(engine: &Engine, project: &Project) -> Result<Journey
             continue;
         }
         match (&database, mongo) {
-            (Some((mongo, service, container)), _) if leads_to(project, name, mongo) => {
+            (Some((mongo, container)), _) if leads_to(project, name, mongo) => {
                 let (check, stored) = request::marked(name, &address).await;
                 journey.checks.push(check);
                 if let Some(stored) = stored {
-                    let found = database::holds(engine, mongo, service, container, &stored).await;
+                    let found = database::holds(engine, project, mongo, container, &stored).await;
                     journey.checks.push(found);
                 }
             }

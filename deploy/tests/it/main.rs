@@ -16,5 +16,6 @@ mod pull;
 mod replicas;
 mod rollback;
 mod rolling;
+mod rotation;
 mod secrets;
 mod stack;

@@ -1,0 +1,122 @@
+//! Runs a command in a running container, with something for it to read.
+//!
+//! What it reads goes over standard input alone: the engine shows the arguments and the
+//! environment of a command to everybody who may ask it.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::ExecConfig;
+use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
+
+use crate::engine::Engine;
+use crate::error::{EngineContext, Error, Result};
+use crate::state::Container;
+
+/// Generous: where MongoDB is emulated and the machine busy, its shell alone takes
+/// half a minute to start.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// How often the engine is asked whether a command has ended.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: i64,
+    /// What it wrote to standard output and standard error.
+    pub said: String,
+}
+
+/// Runs `command` in `container`, writes `input` to it, and waits for its end.
+///
+/// # Errors
+/// When the engine can't, or the command doesn't end in time. That it fails is no error here.
+pub async fn run(
+    engine: &Engine,
+    container: &Container,
+    command: &[String],
+    input: &[u8],
+) -> Result<Ended> {
+    let program = command.first().map_or("nothing", String::as_str);
+    let doing = || format!("run {program} in {}", container.name);
+    tokio::time::timeout(TIMEOUT, attached(engine, container, command, input, doing))
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::failed(
+                format!(
+                    "could not {}: no end within {} s",
+                    doing(),
+                    TIMEOUT.as_secs()
+                ),
+                "see what the container does (`deploy logs`), then run again",
+            ))
+        })
+}
+
+async fn attached(
+    engine: &Engine,
+    container: &Container,
+    command: &[String],
+    input: &[u8],
+    doing: impl Fn() -> String,
+) -> Result<Ended> {
+    let config = ExecConfig {
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(command.to_vec()),
+        ..ExecConfig::default()
+    };
+    let docker = engine.docker();
+    let exec = docker
+        .create_exec(&container.id, config)
+        .await
+        .doing(&doing)?;
+    let started = docker
+        .start_exec(&exec.id, None::<StartExecOptions>)
+        .await
+        .doing(&doing)?;
+    let StartExecResults::Attached {
+        mut output,
+        input: mut writer,
+    } = started
+    else {
+        return Err(Error::failed(
+            format!("could not {}: the engine detached it", doing()),
+            "run again",
+        ));
+    };
+    let written = async {
+        writer.write_all(input).await?;
+        writer.shutdown().await
+    };
+    match written.await {
+        // It ended without reading; its status says what that means.
+        Err(err)
+            if matches!(
+                err.kind(),
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+            ) => {}
+        result => result
+            .map_err(|err| Error::failed(format!("could not {}: {err}", doing()), "run again"))?,
+    }
+    let mut said = Vec::new();
+    while let Some(chunk) = output.next().await {
+        said.extend_from_slice(&chunk.doing(&doing)?.into_bytes());
+    }
+    // The engine may learn of the end a moment after the streams are closed.
+    let status = loop {
+        let ended = docker.inspect_exec(&exec.id).await.doing(&doing)?;
+        if let Some(status) = ended.exit_code {
+            break status;
+        }
+        tokio::time::sleep(INTERVAL).await;
+    };
+    Ok(Ended {
+        status,
+        said: String::from_utf8_lossy(&said).into_owned(),
+    })
+}

@@ -1,0 +1,241 @@
+//! New values for generated secrets while the stack serves: `deploy up --rotate-secrets`.
+//!
+//! 1. Each file gets the new value, and the old one after it.
+//! 2. The stack is applied as ever: whoever reads a secret is replaced, in the order of
+//!    dependencies, and from then on accepts both values.
+//! 3. A service that keeps the value in its data (`x-rotate`) is told of the new one.
+//! 4. Each file gets the new value alone.
+//! 5. The stack is applied again: nobody accepts the old value any more.
+//!
+//! A file with two values is the record that a rotation is under way. Each step can be
+//! repeated, so what was killed or failed anywhere is finished by the next `up`.
+
+mod tell;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::apply::{self, Applied, Options};
+use crate::compose::Project;
+use crate::compose::model::{Mount, Secret, SecretName, Service};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::image::Refresh;
+use crate::output::Output;
+use crate::secrets::{self, Secrets};
+use crate::state::State;
+
+/// The secrets that the names on the command line choose; without names all that are generated.
+///
+/// # Errors
+/// When one isn't in the file, or isn't generated.
+pub fn chosen(project: &Project, names: &[String]) -> Result<Vec<SecretName>> {
+    let all: Vec<SecretName> = secrets::used(project)
+        .filter(|(_, secret)| secret.generate.is_some())
+        .map(|(name, _)| name.clone())
+        .collect();
+    if all.is_empty() {
+        return Err(Error::usage(
+            "no service has a secret that deploy generates, so there is none to rotate",
+            "add `x-generate: password` to a secret of the Compose file",
+        ));
+    }
+    if names.is_empty() {
+        return Ok(all);
+    }
+    let known = |name: &String| all.iter().find(|it| it.as_str() == name).cloned();
+    let unknown = names.iter().find(|name| known(name).is_none());
+    match unknown {
+        None => Ok(names.iter().filter_map(known).collect()),
+        Some(name) => {
+            let known: Vec<&str> = all.iter().map(SecretName::as_str).collect();
+            Err(Error::usage(
+                format!("no service has a secret {name} that deploy generates"),
+                format!("choose among {}", known.join(", ")),
+            ))
+        }
+    }
+}
+
+/// Brings the stack to where the file says, as [`apply::apply`] does; then gives the `chosen`
+/// secrets new values. A rotation that is under way comes to its end either way.
+pub async fn apply(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    options: &Options,
+    chosen: &[SecretName],
+) -> Result<Applied> {
+    let rotation = Rotation {
+        engine,
+        output,
+        project,
+    };
+    let result = rotation.apply(options, chosen).await;
+    result.map_err(|err| rotation.explained(err))
+}
+
+struct Rotation<'a> {
+    engine: &'a Engine,
+    output: &'a Output,
+    project: &'a Project,
+}
+
+impl Rotation<'_> {
+    async fn apply(&self, options: &Options, chosen: &[SecretName]) -> Result<Applied> {
+        self.forget_what_nobody_knows().await?;
+        let before = Secrets::read(self.project)?;
+        let mut applied = apply::apply(self.engine, self.output, self.project, options).await?;
+        // Images were made anew by the first one, if that was asked for.
+        let again = Options {
+            refresh: Refresh::default(),
+            ..options.clone()
+        };
+        if self.begin(chosen, &before)? {
+            applied = apply::apply(self.engine, self.output, self.project, &again).await?;
+            applied.changed = true;
+        }
+        if self.end().await? {
+            applied = apply::apply(self.engine, self.output, self.project, &again).await?;
+            applied.changed = true;
+        }
+        Ok(applied)
+    }
+
+    /// A rotation ends at once where nothing holds the old value any more: a database that is
+    /// going to be created must not be given two lines for one password.
+    async fn forget_what_nobody_knows(&self) -> Result<()> {
+        let secrets = Secrets::read(self.project)?;
+        if secrets.rotating(self.project).next().is_none() {
+            return Ok(());
+        }
+        let state = State::observe(self.engine, &self.project.name).await?;
+        for (name, secret) in secrets.rotating(self.project) {
+            if !may_be_known(self.project, &state, name, secret) {
+                let task = self
+                    .output
+                    .task(&format!("secret {name}"), "ending its rotation");
+                secrets.end_rotation(name, secret)?;
+                task.done("rotated: nothing held the old value any more");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes new values; false where there are none to write. `before` is what there was
+    /// before the stack was applied.
+    fn begin(&self, chosen: &[SecretName], before: &Secrets) -> Result<bool> {
+        let secrets = Secrets::read(self.project)?;
+        let mut fresh = Vec::with_capacity(chosen.len());
+        for name in chosen {
+            let Some(secret) = self.project.secrets.get(name) else {
+                continue;
+            };
+            let under_way = secrets.rotating(self.project).any(|(it, _)| it == name);
+            if !before.exists(name) {
+                self.output.note(&format!(
+                    "secret {name}: its first value was generated just now, so it isn't rotated"
+                ));
+            } else if !under_way {
+                fresh.push((name, secret));
+            }
+        }
+        secrets.begin_rotation(&fresh)?;
+        for (name, _) in &fresh {
+            let task = self.output.task(&format!("secret {name}"), "rotating");
+            task.done("has a new value beside the old one");
+        }
+        Ok(!fresh.is_empty())
+    }
+
+    /// Tells whoever has to be told, and leaves the new values alone in their files; false where
+    /// no rotation is under way.
+    async fn end(&self) -> Result<bool> {
+        let secrets = Secrets::read(self.project)?;
+        let rotating: Vec<_> = secrets.rotating(self.project).collect();
+        if rotating.is_empty() {
+            return Ok(false);
+        }
+        let state = State::observe(self.engine, &self.project.name).await?;
+        for (name, secret) in &rotating {
+            if let Some(rotate) = &secret.rotate {
+                let telling = tell::Telling {
+                    engine: self.engine,
+                    project: self.project,
+                    state: &state,
+                    secrets: &secrets,
+                };
+                let task = self.output.task(
+                    &format!("secret {name}"),
+                    &format!("telling {}", rotate.service),
+                );
+                telling.run(name, rotate).await?;
+                task.done(&format!("known to {}", rotate.service));
+            }
+        }
+        for (name, secret) in &rotating {
+            let task = self
+                .output
+                .task(&format!("secret {name}"), "dropping the old value");
+            secrets.end_rotation(name, secret)?;
+            task.done("rotated");
+        }
+        let names: Vec<&str> = rotating.iter().map(|(name, _)| name.as_str()).collect();
+        self.output
+            .event(&json!({"event": "rotated", "secrets": names}));
+        Ok(true)
+    }
+
+    /// The error, and what it means for a rotation that it stopped.
+    fn explained(&self, err: Error) -> Error {
+        let Ok(secrets) = Secrets::read(self.project) else {
+            return err;
+        };
+        err.with_details(secrets.rotation_under_way(self.project))
+    }
+}
+
+/// Whether anything may hold the old value: the data of the service that would be told, or
+/// a container that has read it.
+fn may_be_known(project: &Project, state: &State, name: &SecretName, secret: &Secret) -> bool {
+    let has_container = |service: &str| state.of_service(service).next().is_some();
+    match &secret.rotate {
+        None => secrets::consumers(project, name).any(|(service, _)| has_container(service)),
+        Some(rotate) => {
+            let told = project.services.get(&rotate.service);
+            has_container(&rotate.service)
+                || told.is_some_and(|service| may_have_data(project, state, service))
+        }
+    }
+}
+
+/// Whether something is where the service's data would be.
+fn may_have_data(project: &Project, state: &State, service: &Service) -> bool {
+    let volume_exists = |name: &String| {
+        let ours = state.volumes.iter().any(|it| it.name == *name);
+        ours || state.foreign.volumes.contains_key(name)
+    };
+    service.volumes.iter().any(|mount| match mount {
+        Mount::Volume { source, .. } => source
+            .as_ref()
+            .and_then(|key| project.volumes.get(key))
+            .is_some_and(|volume| volume_exists(&volume.name)),
+        Mount::Bind {
+            source, read_only, ..
+        } => !read_only && holds_something(source),
+        Mount::Tmpfs { .. } => false,
+    })
+}
+
+/// Where it can't be seen, it may.
+fn holds_something(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(err) => err.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests;

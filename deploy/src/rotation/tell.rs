@@ -1,0 +1,120 @@
+//! Tells a service of a secret's new value: runs the command of `x-rotate` in its containers.
+//!
+//! The command reads one JSON object: for each text secret that the service has, the values
+//! that may be in force, the newest first. The first of the rotated secret is the one to be
+//! set. It has to work as often as it is run.
+
+use std::collections::BTreeMap;
+
+use crate::compose::Project;
+use crate::compose::model::{Rotate, SecretName};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::exec;
+use crate::secrets::Secrets;
+use crate::state::{Container, State, Status};
+
+/// So much of what a failed command wrote is shown.
+const LINES: usize = 20;
+
+/// What it takes to tell a service.
+pub(super) struct Telling<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) project: &'a Project,
+    pub(super) state: &'a State,
+    pub(super) secrets: &'a Secrets,
+}
+
+impl Telling<'_> {
+    /// Runs the command in every running container of the service, one after the other.
+    pub(super) async fn run(&self, name: &SecretName, rotate: &Rotate) -> Result<()> {
+        let running: Vec<&Container> = self
+            .state
+            .of_service(&rotate.service)
+            .filter(|it| it.status == Status::Running)
+            .collect();
+        if running.is_empty() {
+            return Err(Error::failed(
+                format!(
+                    "secret {name}: {} has no running container that could be told of the new value",
+                    rotate.service
+                ),
+                "give the service a replica and run `deploy up` again",
+            ));
+        }
+        let values = self.values(rotate);
+        let input = serde_json::to_vec(&values).map_err(|_| {
+            Error::failed(
+                format!("secret {name}: its values have no form in JSON"),
+                "report it, without the values",
+            )
+        })?;
+        for container in running {
+            let ended = exec::run(self.engine, container, &rotate.command, &input).await?;
+            if ended.status != 0 {
+                let said = redacted(&ended.said, &values);
+                let lines: Vec<&str> = said.lines().filter(|it| !it.trim().is_empty()).collect();
+                let last = &lines[lines.len().saturating_sub(LINES)..];
+                let details = last
+                    .iter()
+                    .map(|line| format!("{}: {line}", container.name));
+                return Err(Error::failed(
+                    format!(
+                        "secret {name}: the command that tells {} of its new value ended with \
+                         status {}",
+                        rotate.service, ended.status
+                    ),
+                    "correct the cause and run `deploy up` again",
+                )
+                .with_details(details));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the command reads.
+    fn values(&self, rotate: &Rotate) -> BTreeMap<&str, Vec<&str>> {
+        let service = self.project.services.get(&rotate.service);
+        let mounts = service.into_iter().flat_map(|service| &service.secrets);
+        mounts
+            .filter_map(|mount| {
+                let (name, secret) = self.project.secrets.get_key_value(&mount.source)?;
+                let values = self.secrets.values(name, secret);
+                (!values.is_empty()).then_some((name.as_str(), values))
+            })
+            .collect()
+    }
+}
+
+/// `text` without any of the values, as they are and as JSON has them.
+fn redacted(text: &str, values: &BTreeMap<&str, Vec<&str>>) -> String {
+    let mut forms: Vec<String> = values
+        .values()
+        .flatten()
+        .flat_map(|value| {
+            let json = serde_json::Value::from(*value).to_string();
+            let unquoted = json.get(1..json.len() - 1).unwrap_or_default();
+            [unquoted.to_owned(), (*value).to_owned()]
+        })
+        .filter(|form| !form.is_empty())
+        .collect();
+    // A value may be the beginning of another.
+    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    forms.iter().fold(text.to_owned(), |text, form| {
+        text.replace(form, "[redacted]")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_is_left_in_what_is_shown() {
+        let values = BTreeMap::from([("a", vec!["pass", "password"]), ("b", vec!["x\""])]);
+        assert_eq!(
+            redacted(r#"password is not pass, "x\"" is x""#, &values),
+            r#"[redacted] is not [redacted], "[redacted]" is [redacted]"#
+        );
+    }
+}
