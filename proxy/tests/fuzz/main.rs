@@ -1,6 +1,8 @@
 //! Properties of the proxy's parsers that hold for any input (see `fuzz/driver.rs`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+#[path = "../../../fuzz/settings.rs"]
+mod any_settings;
 #[path = "../../../fuzz/driver.rs"]
 mod driver;
 

@@ -1,55 +1,16 @@
-//! No file and no environment brings the reader of settings down; what is wrong is said in a line.
+//! The proxy's settings, from any file and environment.
 
 use proxy::config::{KEYS, Settings};
 
-use crate::driver;
+use crate::any_settings;
 
 #[test]
 fn proxy_settings() {
-    let keys: Vec<String> = KEYS
-        .iter()
-        .flat_map(|key| {
-            [
-                key.name.to_owned(),
-                format!("PROXY_{}=", key.name.to_uppercase()),
-            ]
-        })
-        .collect();
-    let mut words: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
-    words.extend(KEYS.iter().map(|key| key.default.as_bytes()));
-    words.extend([
-        &b" = "[..],
-        b"\"",
-        b"[",
-        b"]",
-        b"\n",
-        b"\n---\n",
-        b"1s",
-        b"1MiB",
-        b"::/0",
-        b"99999999999999999999",
-    ]);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    driver::run("proxy_settings", &words, 2_000, |input| {
-        check(input, file.path())
-    });
-}
-
-/// The file comes first; after a line of `---`, the environment, a variable a line.
-fn check(input: &[u8], file: &std::path::Path) -> String {
-    let text = String::from_utf8_lossy(input);
-    let (toml, environment) = text.split_once("\n---\n").unwrap_or((&text, ""));
-    std::fs::write(file, toml).unwrap();
-    let environment = environment.lines().filter_map(|line| line.split_once('='));
-    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    match Settings::load(Some(file), environment) {
-        Ok(_) => "ok".to_owned(),
-        Err(error) => {
-            let text = error.to_string();
-            assert!(!text.is_empty());
-            // Without what the input brought in.
-            let letters = text.chars().filter(char::is_ascii_lowercase);
-            letters.take(40).collect()
-        }
-    }
+    any_settings::run(
+        "proxy_settings",
+        "PROXY_",
+        KEYS.iter().map(|key| (key.name, key.default)),
+        &[b"::/0", b"99999999999999999999"],
+        |file, environment| Settings::load(Some(file), environment).map(drop),
+    );
 }
