@@ -62,7 +62,7 @@ fn a_broken_version_is_rolled_back_by_itself() {
     stack.ok(&["up"]).assert_says(&["no changes"]);
 }
 
-/// Of version 2 the first container that starts works, and no other.
+/// Of version 2 the second container that starts fails, and no other.
 const SECOND_FAILS: &str = "
 services:
   api:
@@ -72,29 +72,38 @@ services:
       - sh
       - -c
       - |
-        if test $$VERSION = 2 -a -e /data/taken; then echo > /broken; fi
-        if test $$VERSION = 2; then echo > /data/taken; fi
+        if test $$VERSION = 2 -a -e /data/first -a ! -e /data/second; then
+          echo > /data/second; echo > /broken
+        fi
+        if test $$VERSION = 2; then echo > /data/first; fi
         exec sleep 1000
     healthcheck: {test: [CMD, test, '!', -e, /broken], interval: 200ms, retries: 2}
     volumes: ['data:/data']
-    deploy: {replicas: 2, update_config: {order: start-first, failure_action: ACTION}}
+    deploy: {replicas: REPLICAS, update_config: {order: start-first, failure_action: ACTION}}
 volumes: {data: }
 ";
 
-fn second_fails(test: &str, action: &str) -> (Stack, Vec<(String, String)>, String) {
-    let first = SECOND_FAILS.replace("ACTION", action);
+fn second_fails(
+    test: &str,
+    action: &str,
+    replicas: usize,
+) -> (Stack, Vec<(String, String)>, String) {
+    let first = SECOND_FAILS
+        .replace("ACTION", action)
+        .replace("REPLICAS", &replicas.to_string());
     let stack = Stack::with(test, &first);
     stack.ok(&["up"]);
     let before = stack.containers();
     stack.compose(&first.replace("VERSION: \"1\"", "VERSION: \"2\""));
     let failed = stack.fails(1, &["up"]);
-    failed.assert_says(&[&format!("container {} is unhealthy", stack.name("api-4"))]);
+    let second = stack.name(&format!("api-{}", replicas + 2));
+    failed.assert_says(&[&format!("container {second} is unhealthy")]);
     (stack, before, failed.text)
 }
 
 #[test]
 fn when_the_second_replacement_fails_the_first_is_taken_back_too() {
-    let (stack, before, said) = second_fails("second", "rollback");
+    let (stack, before, said) = second_fails("second", "rollback", 2);
     let serving = format!("{}, {} as before", stack.name("api-1"), stack.name("api-2"));
     assert!(said.contains(&serving), "{said}");
     assert_eq!(stack.containers(), before);
@@ -106,13 +115,26 @@ fn when_the_second_replacement_fails_the_first_is_taken_back_too() {
 
 #[test]
 fn a_paused_rollout_is_left_to_be_looked_at() {
-    let (stack, before, _) = second_fails("paused", "pause");
+    let (stack, before, _) = second_fails("paused", "pause", 2);
     let names: Vec<String> = stack.containers().into_iter().map(|it| it.0).collect();
     assert_eq!(
         names,
         ["api-2", "api-3", "api-4"].map(|name| stack.name(name))
     );
     assert!(before.contains(&(stack.name("api-2"), stack.id("api-2"))));
+}
+
+#[test]
+fn a_rollout_that_continues_replaces_the_others_too() {
+    let (stack, before, _) = second_fails("continued", "continue", 3);
+    let names: Vec<String> = stack.containers().into_iter().map(|it| it.0).collect();
+    assert_eq!(
+        names,
+        ["api-2", "api-4", "api-5", "api-6"].map(|name| stack.name(name))
+    );
+    assert!(before.contains(&(stack.name("api-2"), stack.id("api-2"))));
+    let state = &stack.inspect("api-6")["State"];
+    assert_eq!(state["Health"]["Status"], "healthy");
 }
 
 /// Version 2 is healthy when the test says so.
