@@ -45,18 +45,19 @@ pub fn chosen(project: &Project, names: &[String]) -> Result<Vec<SecretName>> {
     if names.is_empty() {
         return Ok(all);
     }
-    let known = |name: &String| all.iter().find(|it| it.as_str() == name).cloned();
-    let unknown = names.iter().find(|name| known(name).is_none());
-    match unknown {
-        None => Ok(names.iter().filter_map(known).collect()),
-        Some(name) => {
-            let known: Vec<&str> = all.iter().map(SecretName::as_str).collect();
-            Err(Error::usage(
-                format!("no service has a secret {name} that deploy generates"),
-                format!("choose among {}", known.join(", ")),
-            ))
-        }
+    let unknown = names
+        .iter()
+        .find(|name| !all.iter().any(|it| it.as_str() == *name));
+    if let Some(name) = unknown {
+        let all: Vec<&str> = all.iter().map(SecretName::as_str).collect();
+        return Err(Error::usage(
+            format!("no service has a secret {name} that deploy generates"),
+            format!("choose among {}", all.join(", ")),
+        ));
     }
+    // In the file's order, each once.
+    let wanted = |secret: &SecretName| names.iter().any(|name| name == secret.as_str());
+    Ok(all.into_iter().filter(wanted).collect())
 }
 
 /// Brings the stack to where the file says, as [`apply::apply`] does; then gives the `chosen`
