@@ -139,7 +139,16 @@ impl Rollout<'_> {
         if !replacing {
             board.set(name, Stage::Started);
         }
-        try_join_all(started.into_iter().map(|it| self.ready(name, service, it))).await?;
+        try_join_all(started.into_iter().map(|launched| async move {
+            let (id, container) = (launched.id.clone(), launched.name.clone());
+            let joins = others_serve && launched.task.is_some();
+            self.ready(name, service, launched).await?;
+            if joins {
+                self.watch(name, service, &id, &container).await?;
+            }
+            Ok(())
+        }))
+        .await?;
 
         self.replace_all(plan, service, board).await?;
 

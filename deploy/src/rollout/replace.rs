@@ -148,8 +148,8 @@ impl Rollout<'_> {
     }
 
     /// `monitor`: what is ready may still turn out not to be. Clients that look names up
-    /// every so often find the new container meanwhile.
-    async fn watch(
+    /// every so often find the new container meanwhile, before one that they know goes.
+    pub(super) async fn watch(
         &self,
         name: &ServiceName,
         service: &Service,

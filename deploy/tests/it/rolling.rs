@@ -228,6 +228,33 @@ fn one_more_replica_has_its_names_only_when_it_is_healthy() {
 }
 
 #[test]
+fn one_more_replica_is_watched_like_a_replacement() {
+    let watched = NAMED
+        .replace("VERSION: \"1\"", "VERSION: \"2\"")
+        .replace("retries: 1000", "retries: 2\n      start_period: 60s")
+        .replace("order: start-first", "order: start-first, monitor: 5s");
+    let stack = Stack::with("watched", &watched);
+    let first = stack.spawn(&["up"]);
+    eventually("the first container runs", || {
+        !address(&stack, "api-1").is_empty()
+    });
+    docker(&["exec", &stack.name("api-1"), "sh", "-c", "echo > /go"]);
+    let first = outcome(&first.wait_with_output().unwrap());
+    assert_eq!(first.code, 0, "{}", first.text);
+
+    // It works for long enough to get the names.
+    let scaling = stack.spawn(&["scale", "api=2"]);
+    eventually("one more runs", || !address(&stack, "api-2").is_empty());
+    docker(&["exec", &stack.name("api-2"), "sh", "-c", "echo > /go"]);
+    eventually("it has the names", || addresses(&stack, "site").len() == 2);
+    docker(&["exec", &stack.name("api-2"), "sh", "-c", "rm /go"]);
+    let failed = outcome(&scaling.wait_with_output().unwrap());
+    assert_eq!(failed.code, 1, "{}", failed.text);
+    let state = &stack.inspect("api-2")["State"];
+    assert_eq!(state["Health"]["Status"], "unhealthy");
+}
+
+#[test]
 fn killed_before_it_gave_the_names_the_next_up_finishes() {
     let stack = Stack::with("killednamed", NAMED);
     stack.ok(&["up"]);
