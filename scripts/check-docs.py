@@ -2,7 +2,8 @@
 """Checks the links of every Markdown file: what they point to is there.
 
 A link to a Rust file whose text is a name in backquotes claims that the file holds a test of that
-name; that is checked too, so that a promise can't outlive the test that shows it.
+name, or a part of one: a function that a test in a file beside it calls. That is checked too, so that
+a promise can't outlive the test that shows it.
 """
 
 import pathlib
@@ -19,6 +20,14 @@ def holds_test(source: str, name: str) -> bool:
     """Whether `source` has a function `name` with a test attribute, or in a `proptest!` block."""
     function = re.search(rf"((?:^[ \t]*#\[[^\n]*\n)*)^[ \t]*(?:async )?fn {name}\(", source, re.MULTILINE)
     return function is not None and re.search(r"#\[(?:\w+::)?test\b", function[1]) is not None
+
+
+def is_part_of_test(file: pathlib.Path, name: str) -> bool:
+    """Whether `file` has a function `name` that a file with tests, in the same folder, calls."""
+    if not re.search(rf"^pub\(crate\) fn {name}\(", file.read_text(encoding="utf-8"), re.MULTILINE):
+        return False
+    sources = (beside.read_text(encoding="utf-8") for beside in file.parent.glob("*.rs"))
+    return any("#[test]" in source and f"{file.stem}::{name}(" in source for source in sources)
 
 
 def anchor(heading: str) -> str:
@@ -41,7 +50,9 @@ def problems(document: pathlib.Path) -> list[str]:
         name = NAME.fullmatch(label)
         if not file.exists():
             found.append(f"{document}:{line}: {target} does not exist")
-        elif name and file.suffix == ".rs" and not holds_test(file.read_text(encoding="utf-8"), name[1]):
+        elif name and file.suffix == ".rs" and not (
+            holds_test(file.read_text(encoding="utf-8"), name[1]) or is_part_of_test(file, name[1])
+        ):
             found.append(f"{document}:{line}: {path} holds no test {name[1]}")
         elif fragment and file.suffix == ".md":
             headings = map(anchor, HEADING.findall(file.read_text(encoding="utf-8")))

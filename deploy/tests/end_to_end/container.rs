@@ -1,5 +1,7 @@
 //! A running container, as the engine describes it and as the kernel shows its processes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use procfs::process::Process;
 use serde_json::Value;
 
@@ -51,6 +53,36 @@ impl Container {
             .filter_map(|pid| Process::new(pid).ok())
             .collect()
     }
+}
+
+/// The ids of the containers of each service.
+pub(crate) type ByService = BTreeMap<String, BTreeSet<String>>;
+
+/// The containers that there are, by service.
+pub(crate) fn by_service(stack: &Stack) -> ByService {
+    let mut services = ByService::new();
+    for container in Container::all(stack) {
+        services
+            .entry(container.service)
+            .or_default()
+            .insert(container.id);
+    }
+    services
+}
+
+/// A service's containers are others than before, and those of all other services are the same.
+pub(crate) fn assert_only_replaced(service: &str, before: &ByService, after: &ByService) {
+    assert!(
+        before[service].is_disjoint(&after[service])
+            && before[service].len() == after[service].len(),
+        "{service}: {before:?}, then {after:?}"
+    );
+    let others = |services: &ByService| {
+        let mut services = services.clone();
+        services.remove(service);
+        services
+    };
+    assert_eq!(others(before), others(after), "beside {service}");
 }
 
 /// A JSON string, as text.

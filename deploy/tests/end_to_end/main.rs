@@ -1,7 +1,8 @@
 //! The product as its users meet it: a fresh checkout, `make deploy`, and the real stack.
 //!
 //! The stack's networks bear fixed names, so one test at a time has the engine: the `e2e` profile
-//! of nextest sees to that. Each runs as project `causeway-e2e` on a port of its own, so that
+//! of nextest sees to that. What takes a stack only as it runs shares one: [`running_stack`] calls it
+//! part by part. Each test runs as project `causeway-e2e` on a port of its own, so that
 //! neither the data nor the secrets of a stack of yours are touched; a running stack holds the
 //! network names, and then the tests say so instead of starting.
 
@@ -11,9 +12,12 @@
     reason = "a failed step fails the test"
 )]
 
+mod api_redeploy;
 mod container;
 mod hardening;
+mod load;
 mod proxy_redeploy;
+mod running_stack;
 mod secrets;
 mod stack;
 mod story;

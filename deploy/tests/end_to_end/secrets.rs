@@ -11,7 +11,7 @@ use std::{
 use procfs::process::Process;
 
 use crate::container::{Container, text};
-use crate::stack::{PROJECT, Stack, both, label_filter};
+use crate::stack::{Stack, both, label_filter};
 
 /// User and group of the services that read secrets.
 const READER: u32 = 999;
@@ -19,28 +19,20 @@ const READER: u32 = 999;
 /// `ESRCH`: a process ended while its files were read.
 const NO_SUCH_PROCESS: i32 = 3;
 
-#[test]
-fn planted_secrets_are_found_in_their_files_and_nowhere_else() {
-    let stack = Stack::fresh_checkout();
-    let secrets = Secrets::plant(&stack);
-
-    let first = both(
-        stack
-            .command("make")
-            .args(["deploy", &format!("PROJECT={PROJECT}")]),
-    );
-    secrets.are_not_in("make deploy", &first);
-    secrets.are_mounted(&stack);
-
-    printed_by_deploy_and_compose(&secrets, &stack);
-    recorded(&secrets, &stack);
-    for container in Container::all(&stack) {
-        known_to_the_engine(&secrets, &container, &stack);
-        for process in container.processes(&stack) {
-            shown_by_a_process(&secrets, &process);
+pub(crate) fn planted_secrets_are_found_in_their_files_and_nowhere_else(
+    stack: &Stack,
+    secrets: &Secrets,
+) {
+    secrets.are_mounted(stack);
+    printed_by_deploy_and_compose(secrets, stack);
+    recorded(secrets, stack);
+    for container in Container::all(stack) {
+        known_to_the_engine(secrets, &container, stack);
+        for process in container.processes(stack) {
+            shown_by_a_process(secrets, &process);
         }
         if container.service != "mongo" {
-            in_the_image(&secrets, &container, &stack);
+            in_the_image(secrets, &container, stack);
         }
     }
     for kind in ["network", "volume"] {
@@ -49,8 +41,8 @@ fn planted_secrets_are_found_in_their_files_and_nowhere_else() {
             secrets.are_not_in(kind, &stack.docker(&[kind, "inspect", name]));
         }
     }
-    printed_by_a_deploy_that_fails(&secrets, &stack);
-    kept_in_the_checkout(&secrets, &stack);
+    printed_by_a_deploy_that_fails(secrets, stack);
+    kept_in_the_checkout(secrets, stack);
 }
 
 /// What everybody who works with the stack sees.
@@ -131,21 +123,18 @@ fn in_the_image(secrets: &Secrets, container: &Container, stack: &Stack) {
 
 /// An API that can't log in never becomes healthy; `deploy` shows its log then.
 fn printed_by_a_deploy_that_fails(secrets: &Secrets, stack: &Stack) {
-    let file = stack.path().join("compose.yaml");
-    let description = fs::read_to_string(&file).unwrap();
-    let user = "API_MONGO_USERNAME: causeway-api";
-    assert!(description.contains(user));
-    fs::write(
-        &file,
-        description.replace(user, "API_MONGO_USERNAME: nobody"),
-    )
-    .unwrap();
+    let (user, nobody) = (
+        "API_MONGO_USERNAME: causeway-api",
+        "API_MONGO_USERNAME: nobody",
+    );
+    stack.edit("compose.yaml", user, nobody);
     for arguments in [&["up"][..], &["--json", "up", "--timeout", "5s"]] {
         let output = stack.deploy_command().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let printed = [output.stdout, output.stderr].concat();
         secrets.are_not_in("a deploy that fails", &String::from_utf8_lossy(&printed));
     }
+    stack.edit("compose.yaml", nobody, user);
 }
 
 /// What `deploy` records of its releases holds none.
@@ -163,7 +152,7 @@ fn kept_in_the_checkout(secrets: &Secrets, stack: &Stack) {
 }
 
 /// The planted secrets.
-struct Secrets {
+pub(crate) struct Secrets {
     by_name: BTreeMap<String, String>,
     /// One a line, for grep, which is given none as an argument.
     patterns: tempfile::NamedTempFile,
@@ -171,7 +160,7 @@ struct Secrets {
 
 impl Secrets {
     /// Writes a value of our own into the file of every secret that `compose.yaml` names.
-    fn plant(stack: &Stack) -> Self {
+    pub(crate) fn plant(stack: &Stack) -> Self {
         let folder = stack.path().join("secrets");
         fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
         let description = fs::read_to_string(stack.path().join("compose.yaml")).unwrap();
@@ -193,7 +182,7 @@ impl Secrets {
         Self { by_name, patterns }
     }
 
-    fn are_not_in(&self, place: &str, content: &str) {
+    pub(crate) fn are_not_in(&self, place: &str, content: &str) {
         assert!(!content.is_empty(), "{place}: nothing to look at");
         for (name, secret) in &self.by_name {
             assert!(!content.contains(secret), "{place}: {name} is in it");

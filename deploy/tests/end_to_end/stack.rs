@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use crate::container::by_service;
+
 /// The project that every end-to-end test runs as.
 pub(crate) const PROJECT: &str = "causeway-e2e";
 
@@ -82,6 +84,14 @@ impl Stack {
     /// Where the checkout is.
     pub(crate) fn path(&self) -> &Path {
         self.checkout.path()
+    }
+
+    /// Replaces text that stands in a file of the checkout once, as a user who edits it does.
+    pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.path().join(file);
+        let content = fs::read_to_string(&path).unwrap();
+        assert_eq!(content.matches(from).count(), 1, "{from:?} in {file}");
+        fs::write(&path, content.replace(from, to)).unwrap();
     }
 
     pub(crate) fn command(&self, program: &str) -> Command {
@@ -169,24 +179,43 @@ impl Stack {
         (status, body.to_owned())
     }
 
-    /// The stored document as the mongo shell prints it, read with the root user's credentials
-    /// from inside the container.
+    /// The stored document as the mongo shell prints it.
     pub(crate) fn find_document(&self, id: &str) -> String {
+        self.ask_mongo(&format!(
+            "print(JSON.stringify(requests.findOne({{_id: ObjectId('{id}')}})));"
+        ))
+    }
+
+    /// The ids of the documents with this URL, in order.
+    pub(crate) fn stored_ids(&self, url: &str) -> Vec<String> {
+        let stages = format!(
+            "{{$match: {{url: '{url}'}}}}, {{$sort: {{_id: 1}}}}, {{$project: {{_id: {{$toString: '$_id'}}}}}}"
+        );
+        let printed = self.ask_mongo(&format!(
+            "requests.aggregate([{stages}]).forEach(found => print('stored ' + found._id));"
+        ));
+        // The shell may put its prompt before it.
+        let ids = printed
+            .lines()
+            .filter_map(|line| line.split_once("stored "));
+        ids.map(|(_, id)| id.to_owned()).collect()
+    }
+
+    /// What a script in the mongo shell prints about the collection, as the root user, from inside
+    /// the container.
+    fn ask_mongo(&self, question: &str) -> String {
         let script = format!(
             "const path = '/run/secrets/mongo_root_password';
              const text = typeof cat === 'function' ? cat(path) : require('fs').readFileSync(path, 'utf8');
              db.getSiblingDB('admin').auth('root', text.trim());
-             print(JSON.stringify(db.getSiblingDB('myDatabase').requests.findOne({{_id: ObjectId('{id}')}})));"
+             const requests = db.getSiblingDB('myDatabase').requests;
+             {question}"
         );
+        let services = by_service(self);
+        let mongo = services["mongo"].first().unwrap();
         let mut shell = self
             .command("docker")
-            .args([
-                "exec",
-                "--interactive",
-                &format!("{PROJECT}-mongo-1"),
-                "mongosh",
-                "--quiet",
-            ])
+            .args(["exec", "--interactive", mongo, "mongosh", "--quiet"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,8 +1,9 @@
-//! A newcomer's day: `make deploy`, a request, a load run, `make deploy` again, `make down`, and the
+//! A newcomer's day: `make deploy`, a request, some load, `make deploy` again, `make down`, and the
 //! same file under Docker's own Compose. One test, because its steps are one story.
 
 use std::time::{Duration, Instant};
 
+use crate::load::Load;
 use crate::stack::{PROJECT, Stack, label_filter};
 
 #[test]
@@ -32,25 +33,7 @@ fn deploy_use_redeploy_and_take_down() {
         "the document bears the request's URL: {document}"
     );
 
-    let load = stack.make(&[
-        "load",
-        "CONNECTIONS=64",
-        "DURATION=5s",
-        "METHOD=POST",
-        "BODY=hello",
-    ]);
-    let statuses: Vec<&str> = load
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with('['))
-        .collect();
-    assert!(
-        statuses.iter().any(|line| line.starts_with("[200] "))
-            && statuses
-                .iter()
-                .all(|line| line.starts_with("[200] ") || line.contains("deadline")),
-        "every response of the load run is 200:\n{load}"
-    );
+    Load::start(&stack, "story").end(&stack);
 
     // Nothing changed: the same containers, in seconds.
     let before = stack.container_ids();

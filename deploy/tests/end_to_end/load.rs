@@ -1,0 +1,199 @@
+//! Load that is counted: clients that send one request after the other while something is done to
+//! the stack. In the end each request was answered 200, and each answer is a document.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crate::stack::Stack;
+
+/// Clients with a connection for each request, and as many that keep theirs.
+const CLIENTS: usize = 4;
+
+/// How many answers show that all clients go on.
+const SOME: usize = 100;
+
+/// Longest wait for one answer, and for progress.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The clients of one test, until it ends them.
+pub(crate) struct Load {
+    /// What they ask for, by which their documents are known.
+    url: String,
+    shared: Arc<Shared>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+/// What the clients have in common.
+struct Shared {
+    port: u16,
+    /// The URL's path and query.
+    target: String,
+    done: AtomicBool,
+    outcomes: Mutex<Outcomes>,
+}
+
+/// What became of the requests.
+#[derive(Default)]
+struct Outcomes {
+    /// The ids in the answers of status 200.
+    ids: Vec<String>,
+    /// Everything else.
+    failures: Vec<String>,
+}
+
+impl Load {
+    /// Starts the clients, under a name that no other load on this stack has.
+    pub(crate) fn start(stack: &Stack, name: &str) -> Self {
+        let target = format!("/?load={name}");
+        let shared = Arc::new(Shared {
+            port: stack.port(),
+            target: target.clone(),
+            done: AtomicBool::new(false),
+            outcomes: Mutex::default(),
+        });
+        let clients = (0..2 * CLIENTS)
+            .map(|number| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.send_until_done(number >= CLIENTS))
+            })
+            .collect();
+        let load = Self {
+            url: stack.url() + &target,
+            shared,
+            clients,
+        };
+        load.go_on();
+        load
+    }
+
+    /// Waits until it is seen to go on.
+    pub(crate) fn go_on(&self) {
+        let wanted = self.shared.outcomes().ids.len() + SOME;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let outcomes = self.shared.outcomes();
+            if outcomes.ids.len() >= wanted {
+                return;
+            }
+            let failures = &outcomes.failures;
+            assert!(Instant::now() < deadline, "no progress: {failures:?}");
+            drop(outcomes);
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it: none has failed, and the database has what was answered, once each, and no more.
+    #[expect(clippy::print_stdout, reason = "it is shown with the test's result")]
+    pub(crate) fn end(self, stack: &Stack) {
+        self.go_on();
+        self.shared.done.store(true, Ordering::SeqCst);
+        for client in self.clients {
+            client.join().unwrap();
+        }
+        let mut outcomes = self.shared.outcomes();
+        let count = outcomes.ids.len();
+        println!("{}: {count} requests answered 200", self.url);
+        let failed = outcomes.failures.len();
+        assert!(
+            failed == 0,
+            "{failed} failures beside {count} answers, the first: {:?}",
+            outcomes.failures.first()
+        );
+        outcomes.ids.sort();
+        let stored = stack.stored_ids(&self.url);
+        assert!(
+            outcomes.ids == stored,
+            "{count} answers, {} documents",
+            stored.len()
+        );
+    }
+}
+
+impl Shared {
+    fn outcomes(&self) -> MutexGuard<'_, Outcomes> {
+        self.outcomes.lock().unwrap()
+    }
+
+    fn send_until_done(&self, keep: bool) {
+        while !self.done.load(Ordering::SeqCst) {
+            if let Err(error) = self.use_up_a_connection(keep) {
+                self.outcomes().failures.push(error.to_string());
+            }
+        }
+    }
+
+    /// Sends requests until the answer says that it was the connection's last.
+    fn use_up_a_connection(&self, keep: bool) -> io::Result<()> {
+        let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", self.port))?);
+        stream.get_ref().set_read_timeout(Some(PATIENCE))?;
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: {}\r\n\r\n",
+            self.target,
+            self.port,
+            if keep { "keep-alive" } else { "close" }
+        );
+        while !self.done.load(Ordering::SeqCst) {
+            stream.get_mut().write_all(request.as_bytes())?;
+            let answer = Answer::read(&mut stream)?;
+            self.outcomes().ids.push(answer.id()?);
+            if answer.last {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A response.
+struct Answer {
+    head: String,
+    body: String,
+    /// Whether the connection ends with it.
+    last: bool,
+}
+
+impl Answer {
+    fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Self> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if stream.read_line(&mut head)? == 0 {
+                return Err(io::Error::other(format!(
+                    "the connection ended after {head:?}"
+                )));
+            }
+        }
+        head.make_ascii_lowercase();
+        let field = |name: &str| {
+            let mut lines = head.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        };
+        let length = field("content-length").and_then(|it| it.parse().ok());
+        let length = length.ok_or_else(|| io::Error::other(format!("no length: {head}")))?;
+        let last = field("connection") == Some("close");
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        Ok(Self {
+            body: String::from_utf8_lossy(&body).into_owned(),
+            head,
+            last,
+        })
+    }
+
+    /// The id under which the request is stored, if it says so.
+    fn id(&self) -> io::Result<String> {
+        let id = self
+            .body
+            .strip_prefix("Request information stored successfully: ")
+            .filter(|_| self.head.starts_with("http/1.1 200 "))
+            .ok_or_else(|| io::Error::other(format!("{}{}", self.head, self.body)))?;
+        Ok(id.trim_end().to_owned())
+    }
+}

@@ -1,0 +1,26 @@
+//! What a stack has to show while it runs. It is brought up once, because that takes a minute, and
+//! each part is in the file that bears its name.
+
+use crate::secrets::Secrets;
+use crate::stack::{PROJECT, Stack, both};
+use crate::{api_redeploy, hardening, proxy_redeploy, secrets};
+
+#[test]
+fn a_running_stack_keeps_its_promises() {
+    let stack = Stack::fresh_checkout();
+    let planted = Secrets::plant(&stack);
+    let deployed = both(
+        stack
+            .command("make")
+            .args(["deploy", &format!("PROJECT={PROJECT}")]),
+    );
+    planted.are_not_in("make deploy", &deployed);
+
+    hardening::every_container_is_confined(&stack);
+    proxy_redeploy::no_request_fails_while_the_proxy_is_replaced(&stack);
+    api_redeploy::no_request_fails_while_the_api_is_replaced_and_scaled(&stack);
+    // After these, so that there is something for a secret to have leaked into.
+    secrets::planted_secrets_are_found_in_their_files_and_nowhere_else(&stack, &planted);
+
+    stack.deploy(&["down", "--volumes"]);
+}
