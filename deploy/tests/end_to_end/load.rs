@@ -187,13 +187,18 @@ impl Answer {
         })
     }
 
-    /// The id under which the request is stored, if it says so.
+    /// The id under which the request is stored, if it says so: the proxy's, which the API believes
+    /// because it knows the proxy's token.
     fn id(&self) -> io::Result<String> {
         let id = self
             .body
             .strip_prefix("Request information stored successfully: ")
-            .filter(|_| self.head.starts_with("http/1.1 200 "))
+            .map(str::trim_end)
+            .filter(|id| {
+                self.head.starts_with("http/1.1 200 ")
+                    && self.head.contains(&format!("x-request-id: {id}\r\n"))
+            })
             .ok_or_else(|| io::Error::other(format!("{}{}", self.head, self.body)))?;
-        Ok(id.trim_end().to_owned())
+        Ok(id.to_owned())
     }
 }

@@ -17,6 +17,7 @@ mod container;
 mod hardening;
 mod load;
 mod proxy_redeploy;
+mod rotation;
 mod running_stack;
 mod secrets;
 mod stack;

@@ -3,12 +3,12 @@
 
 use crate::secrets::Secrets;
 use crate::stack::{PROJECT, Stack, both};
-use crate::{api_redeploy, hardening, proxy_redeploy, secrets};
+use crate::{api_redeploy, hardening, proxy_redeploy, rotation, secrets};
 
 #[test]
 fn a_running_stack_keeps_its_promises() {
     let stack = Stack::fresh_checkout();
-    let planted = Secrets::plant(&stack);
+    let mut planted = Secrets::plant(&stack);
     let deployed = both(
         stack
             .command("make")
@@ -19,6 +19,7 @@ fn a_running_stack_keeps_its_promises() {
     hardening::every_container_is_confined(&stack);
     proxy_redeploy::no_request_fails_while_the_proxy_is_replaced(&stack);
     api_redeploy::no_request_fails_while_the_api_is_replaced_and_scaled(&stack);
+    rotation::no_request_fails_while_secrets_are_rotated(&stack, &mut planted);
     // After these, so that there is something for a secret to have leaked into.
     secrets::planted_secrets_are_found_in_their_files_and_nowhere_else(&stack, &planted);
 

@@ -151,9 +151,15 @@ fn kept_in_the_checkout(secrets: &Secrets, stack: &Stack) {
     assert_eq!(found.lines().collect::<Vec<_>>(), files);
 }
 
-/// The planted secrets.
+/// Values of secrets, by the secret's name.
+pub(crate) type ByName = BTreeMap<String, String>;
+
+/// The planted secrets, and what they were replaced by.
 pub(crate) struct Secrets {
-    by_name: BTreeMap<String, String>,
+    /// The values in force.
+    by_name: ByName,
+    /// Those before.
+    earlier: ByName,
     /// One a line, for grep, which is given none as an argument.
     patterns: tempfile::NamedTempFile,
 }
@@ -167,7 +173,7 @@ impl Secrets {
         let names = description
             .lines()
             .filter_map(|line| line.trim().strip_prefix("file: ./secrets/"));
-        let mut by_name = BTreeMap::new();
+        let mut by_name = ByName::new();
         let mut patterns = tempfile::NamedTempFile::new().unwrap();
         for name in names {
             let secret = format!("planted{}{}", name.replace('_', ""), std::process::id());
@@ -179,12 +185,41 @@ impl Secrets {
             by_name.insert(name.to_owned(), secret);
         }
         assert!(by_name.len() >= 3, "{:?}", by_name.keys());
-        Self { by_name, patterns }
+        Self {
+            by_name,
+            earlier: ByName::new(),
+            patterns,
+        }
+    }
+
+    /// The value in force.
+    pub(crate) fn value(&self, name: &str) -> &str {
+        &self.by_name[name]
+    }
+
+    /// The value before.
+    pub(crate) fn earlier(&self, name: &str) -> &str {
+        &self.earlier[name]
+    }
+
+    /// Each file holds another value by now, and only that. Both are looked for from now on.
+    pub(crate) fn were_replaced(&mut self, stack: &Stack) {
+        for (name, value) in &mut self.by_name {
+            let new = fs::read_to_string(stack.path().join("secrets").join(name)).unwrap();
+            assert!(
+                new.len() >= 32 && new.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                "{name}: one value, and a generated one"
+            );
+            writeln!(self.patterns, "{new}").unwrap();
+            let old = std::mem::replace(value, new);
+            assert_ne!(old, *value, "{name}");
+            self.earlier.insert(name.clone(), old);
+        }
     }
 
     pub(crate) fn are_not_in(&self, place: &str, content: &str) {
         assert!(!content.is_empty(), "{place}: nothing to look at");
-        for (name, secret) in &self.by_name {
+        for (name, secret) in self.by_name.iter().chain(&self.earlier) {
             assert!(!content.contains(secret), "{place}: {name} is in it");
         }
     }
@@ -198,7 +233,13 @@ impl Secrets {
                 let path = text(&mount["Destination"]);
                 if let Some(name) = path.strip_prefix("/run/secrets/") {
                     let seen = fs::read_to_string(format!("/proc/{pid}/root{path}")).unwrap();
-                    assert_eq!(seen, self.by_name[name], "{name} in {}", container.service);
+                    // mongod was told of a new value; its container sees the file that was there
+                    // when it started.
+                    let expected = match self.earlier.get(name) {
+                        Some(earlier) if container.service == "mongo" => earlier,
+                        _ => &self.by_name[name],
+                    };
+                    assert_eq!(seen, *expected, "{name} in {}", container.service);
                     read.insert(name.to_owned());
                 }
             }

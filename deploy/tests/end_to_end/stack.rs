@@ -201,16 +201,20 @@ impl Stack {
         ids.map(|(_, id)| id.to_owned()).collect()
     }
 
-    /// What a script in the mongo shell prints about the collection, as the root user, from inside
-    /// the container.
+    /// What a script in the mongo shell prints about the collection, as the root user.
     fn ask_mongo(&self, question: &str) -> String {
-        let script = format!(
-            "const path = '/run/secrets/mongo_root_password';
-             const text = typeof cat === 'function' ? cat(path) : require('fs').readFileSync(path, 'utf8');
-             db.getSiblingDB('admin').auth('root', text.trim());
+        let file = self.path().join("secrets/mongo_root_password");
+        let password = fs::read_to_string(file).unwrap();
+        self.mongo_shell(&format!(
+            "db.getSiblingDB('admin').auth('root', '{}');
              const requests = db.getSiblingDB('myDatabase').requests;
-             {question}"
-        );
+             {question}",
+            password.trim()
+        ))
+    }
+
+    /// What a script in the mongo shell prints, from inside the container.
+    pub(crate) fn mongo_shell(&self, script: &str) -> String {
         let services = by_service(self);
         let mongo = services["mongo"].first().unwrap();
         let mut shell = self
