@@ -1,6 +1,7 @@
 //! Getting a connection for a request, and deciding whether to try again.
 //!
-//! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once.
+//! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once. Where
+//!   all have failed, the name is resolved anew: the container that takes over may just have got it.
 //! - A connection that breaks before the response's head is complete leaves it open whether the
 //!   request was carried out. It is sent again only if carrying it out twice is the same as once:
 //!   nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
@@ -10,7 +11,7 @@
 //!   mustn't get to all of them. An idle connection that turns out to be stale doesn't count.
 //! - After the head of a response, or a timeout, nothing is repeated.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::net::TcpStream;
 
@@ -29,6 +30,13 @@ const MAX_ATTEMPTS: u32 = 4;
 /// Most new connections that may break under one request: the first one's, and the repetition's.
 const MAX_BROKEN: usize = 2;
 
+/// Resolutions that are waited for once all backends have failed: the first to end may have begun
+/// before that.
+const RESOLUTIONS: u32 = 2;
+/// Longest wait for one of them. It takes a tenth of a second where DNS is well, and where it isn't, a
+/// request is better answered than held.
+const RESOLVE_WAIT: Duration = Duration::from_millis(250);
+
 /// What has been tried for one request.
 #[derive(Debug, Default)]
 pub struct Attempts {
@@ -41,6 +49,8 @@ pub struct Attempts {
     broken: usize,
     /// Whether idle connections have turned out to be stale.
     stale: bool,
+    /// Resolutions that were waited for.
+    resolutions: u32,
     /// Why the last attempt failed.
     last: Option<Failure>,
 }
@@ -62,6 +72,13 @@ impl Attempts {
     fn unreachable(&mut self, backend: &Arc<Backend>, failure: Failure) -> Option<()> {
         self.unreachable.push(Arc::clone(backend));
         self.note(failure)
+    }
+
+    /// Whether to look for another backend by resolving the name anew: after a failure to connect.
+    fn look_again(&mut self) -> bool {
+        let again = !self.unreachable.is_empty() && self.resolutions < RESOLUTIONS;
+        self.resolutions += u32::from(again);
+        again
     }
 
     fn note(&mut self, failure: Failure) -> Option<()> {
@@ -89,6 +106,12 @@ pub async fn connect(
             .upstream
             .choose(&attempts.unreachable, &attempts.suspect)
         else {
+            if attempts.look_again() {
+                watchdog.arm(RESOLVE_WAIT);
+                // What came of it, the next choice shows.
+                let _ = watchdog.guard(worker.upstream.resolved()).await;
+                continue;
+            }
             worker.upstream.resolve_soon();
             return Err(attempts.last.unwrap_or(Failure::NoBackend));
         };

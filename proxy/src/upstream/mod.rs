@@ -147,6 +147,8 @@ pub struct Upstream {
     workers: usize,
     /// Asks for a resolution now.
     resolve: Notify,
+    /// Tells that one is over.
+    resolved: Notify,
     /// What became of the resolutions so far.
     pub resolutions: ResolveCounters,
 }
@@ -159,6 +161,7 @@ impl Upstream {
             backends: ArcSwap::default(),
             workers: settings.workers,
             resolve: Notify::new(),
+            resolved: Notify::new(),
             resolutions: ResolveCounters::default(),
         }
     }
@@ -179,6 +182,14 @@ impl Upstream {
     /// Resolves the name at the next opportunity rather than at the next interval.
     pub fn resolve_soon(&self) {
         self.resolve.notify_one();
+    }
+
+    /// Asks for a resolution and waits until one is over, whatever came of it. For ever if the
+    /// upstream is an address: bound it.
+    pub async fn resolved(&self) {
+        let resolved = self.resolved.notified();
+        self.resolve_soon();
+        resolved.await;
     }
 
     /// Makes the set of backends the given addresses; those that stay keep their state.

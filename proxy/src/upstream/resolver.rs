@@ -95,6 +95,7 @@ pub async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
                 resolver = None;
             }
         }
+        upstream.resolved.notify_waiters();
         sleep(MIN_INTERVAL).await;
         let _ = timeout_at(
             started + settings.resolve_interval,

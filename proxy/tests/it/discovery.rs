@@ -93,6 +93,21 @@ fn it_follows_when_the_old_address_dies_first() {
     assert_within(Duration::from_secs(2), changed);
 }
 
+/// A redeploy at its quickest: the name has moved, and the old container is gone before the proxy
+/// has looked again. Nobody gets a 502 for that.
+#[test]
+fn a_request_that_finds_nobody_looks_the_name_up_again() {
+    let port = free_address().port();
+    let names = NameServer::start(at(&[1]));
+    let old = backend(1, port);
+    let proxy = builder(&names, port).set("RESOLVE_INTERVAL", "60s").start();
+    assert_eq!(proxy.get("/").text(), "1");
+    let _new = backend(2, port);
+    names.set(at(&[2]));
+    old.stop();
+    assert_eq!(proxy.get("/").text(), "2");
+}
+
 /// Scaling up and down.
 #[test]
 fn addresses_come_and_go() {
