@@ -89,6 +89,9 @@ engine:
 	@scripts/engine.sh
 
 # Statically linked: `deploy` also runs as the probe inside containers that hold nothing else.
+# Cargo counts the processors itself: make's job slots aren't meant for it.
+tool: export MAKEFLAGS =
+tool: export MFLAGS =
 tool:
 	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
 	@RUSTFLAGS='-C target-feature=+crt-static' \
