@@ -23,3 +23,4 @@ mod parity;
 mod password_change;
 mod recording;
 mod shutdown;
+mod slow_clients;

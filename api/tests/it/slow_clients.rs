@@ -1,0 +1,95 @@
+//! The API alone, with clients that take their time, on raw sockets: each is ended within a limit or
+//! waits for itself, and nobody else waits for it.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::support::{get, post, spawn_app};
+
+/// Between two drops.
+const DRIP: Duration = Duration::from_millis(250);
+/// More than the longest limit, which is that of a body.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Sends `start`, and then `drop` again and again, until the server ends it; its answer.
+async fn drip(mut stream: TcpStream, start: &[u8], drop: &[u8]) -> String {
+    stream.write_all(start).await.unwrap();
+    let (mut reader, mut writer) = stream.split();
+    let mut answer = Vec::new();
+    let dripping = async {
+        while writer.write_all(drop).await.is_ok() {
+            sleep(DRIP).await;
+        }
+        // There is an end to reading as well, and it has the answer.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        // Closed in order, or reset because more was being sent: both will do.
+        _ = reader.read_to_end(&mut answer) => {}
+        () = dripping => {}
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn heads_that_drip_are_ended_and_hold_up_nobody() {
+    let app = spawn_app().await;
+    let mut clients = JoinSet::new();
+    for _ in 0..300 {
+        let stream = TcpStream::connect(app.address).await.unwrap();
+        clients.spawn(timeout(
+            PATIENCE,
+            drip(stream, b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ", b"x"),
+        ));
+    }
+    assert_eq!(get(app.address, "/").await.status, 200);
+    for answer in clients.join_all().await {
+        let answer = answer.expect("the server should end it");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    }
+    assert_eq!(app.count().await, 1);
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_ended_and_holds_up_nobody() {
+    let app = spawn_app().await;
+    let stream = TcpStream::connect(app.address).await.unwrap();
+    let slow = timeout(
+        PATIENCE,
+        drip(
+            stream,
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n",
+            b"x",
+        ),
+    );
+    let (answer, honest) = tokio::join!(slow, post(app.address, b"quick"));
+    assert_eq!(honest.status, 200);
+    let answer = answer.expect("the server should end it");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    assert_eq!(app.count().await, 1);
+}
+
+/// It sends requests without reading an answer: the server stops reading, rather than keep the
+/// answers for it.
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_read_no_further() {
+    /// Bytes; far more than the kernel's buffers hold, of answers as of requests.
+    const ENOUGH: usize = 256 << 20;
+    let app = spawn_app().await;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let requests = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    let mut sent = 0;
+    while timeout(Duration::from_secs(5), stream.write_all(&requests))
+        .await
+        .is_ok()
+    {
+        sent += requests.len();
+        assert!(sent < ENOUGH, "the server still reads");
+    }
+    assert_eq!(get(app.address, "/").await.status, 200);
+    assert_eq!(app.count().await, 1);
+}
