@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = {
     # The harness has its own networks, ports, names, secrets and builds …
-    "image", "build", "networks", "ports", "secrets", "volumes", "environment", "command",
+    "image", "build", "pull_policy", "networks", "ports", "secrets", "volumes", "environment", "command",
     # … and measures containers that nothing restarts, checks or stops meanwhile.
     "restart", "healthcheck", "depends_on", "stop_grace_period",
 }  # fmt: skip
@@ -107,6 +107,8 @@ def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401
     match key:
         case "read_only":
             return ["--read-only"] if value else []
+        case "init":
+            return ["--init"] if value else []
         case "cap_drop":
             return [f"--cap-drop={capability}" for capability in value]
         case "security_opt":
@@ -126,10 +128,11 @@ def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401
             return [f"--log-driver={value['driver']}", *options]
         case "deploy":
             limits = value.get("resources", {}).get("limits", {})
-            if set(value) - DEPLOY_ELSEWHERE - {"resources"} or set(limits) - {"memory", "cpus"}:
+            if set(value) - DEPLOY_ELSEWHERE - {"resources"} or set(limits) - {"memory", "pids", "cpus"}:
                 raise BenchError(f"compose.yaml: services.{service}.deploy has keys that bench/ doesn't know: {value}")
             # CPU limits are the harness's: the same for all.
-            return [f"--memory={limits['memory']}"] if "memory" in limits else []
+            options = {"memory": "--memory", "pids": "--pids-limit"}
+            return [f"{option}={limits[name]}" for name, option in options.items() if name in limits]
         case _:
             raise BenchError(
                 f"compose.yaml: services.{service}.{key}: bench/harness/compose.py doesn't know this key; "

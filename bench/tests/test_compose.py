@@ -1,4 +1,8 @@
+import json
+import os
+import subprocess
 import unittest
+from pathlib import Path
 
 from harness.compose import interpolate, service
 from harness.errors import BenchError
@@ -62,3 +66,13 @@ class Services(unittest.TestCase):
     def test_an_unknown_key_under_deploy_too(self):
         with self.assertRaisesRegex(BenchError, "services.api.deploy"):
             service("api", {"image": "x", "deploy": {"mode": "global"}})
+
+    def test_every_key_of_the_real_file_is_known(self):
+        # As `deploy` reads it: YAML isn't in the standard library.
+        root = Path(__file__).parents[2]
+        deploy = os.environ.get("CAUSEWAY_PROBE_BINARY", root / "target/deploy")
+        printed = subprocess.run([deploy, "--json", "config"], cwd=root, check=True, capture_output=True)
+        services = json.loads(printed.stdout)["services"]
+        arguments = {name: service(name, keys).arguments for name, keys in services.items()}
+        self.assertIn("--read-only", arguments["proxy"])
+        self.assertIn("--init", arguments["mongo"])
