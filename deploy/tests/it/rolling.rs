@@ -1,7 +1,7 @@
 //! Start-first: the old container serves until the new one is ready, and goes on
 //! serving if that never happens.
 
-use std::process::Command;
+use std::process::{Child, Command};
 
 use crate::stack::{Stack, docker, eventually, outcome};
 
@@ -179,6 +179,24 @@ fn address(stack: &Stack, container: &str) -> String {
     outcome(&answer).stdout.trim().to_owned()
 }
 
+/// Lets `container` become healthy; the run of `deploy` that waits for it succeeds.
+fn let_pass(stack: &Stack, container: &str, waiting: Child) {
+    docker(&["exec", &stack.name(container), "sh", "-c", "echo > /go"]);
+    let done = outcome(&waiting.wait_with_output().unwrap());
+    assert_eq!(done.code, 0, "{}", done.text);
+}
+
+/// A stack of this file, with its first container healthy.
+fn one_named(test: &str, file: &str) -> Stack {
+    let stack = Stack::with(test, file);
+    let first = stack.spawn(&["up"]);
+    eventually("the first container runs", || {
+        !address(&stack, "api-1").is_empty()
+    });
+    let_pass(&stack, "api-1", first);
+    stack
+}
+
 #[test]
 fn a_new_container_has_its_names_only_when_it_is_healthy() {
     let stack = Stack::with("named", NAMED);
@@ -194,9 +212,7 @@ fn a_new_container_has_its_names_only_when_it_is_healthy() {
     for name in ["site", "api"] {
         assert_eq!(addresses(&stack, name), [old.as_str()], "{name} before");
     }
-    docker(&["exec", &stack.name("api-2"), "sh", "-c", "echo > /go"]);
-    let done = outcome(&replacing.wait_with_output().unwrap());
-    assert_eq!(done.code, 0, "{}", done.text);
+    let_pass(&stack, "api-2", replacing);
     let new = address(&stack, "api-2");
     for name in ["site", "api"] {
         assert_eq!(addresses(&stack, name), [new.as_str()], "{name} after");
@@ -207,21 +223,11 @@ fn a_new_container_has_its_names_only_when_it_is_healthy() {
 #[test]
 fn one_more_replica_has_its_names_only_when_it_is_healthy() {
     let second = NAMED.replace("VERSION: \"1\"", "VERSION: \"2\"");
-    let stack = Stack::with("scaled", &second);
-    let first = stack.spawn(&["up"]);
-    eventually("the first container runs", || {
-        !address(&stack, "api-1").is_empty()
-    });
-    docker(&["exec", &stack.name("api-1"), "sh", "-c", "echo > /go"]);
-    let first = outcome(&first.wait_with_output().unwrap());
-    assert_eq!(first.code, 0, "{}", first.text);
-
+    let stack = one_named("scaled", &second);
     let scaling = stack.spawn(&["scale", "api=2"]);
     eventually("one more runs", || !address(&stack, "api-2").is_empty());
     assert_eq!(addresses(&stack, "site"), [address(&stack, "api-1")]);
-    docker(&["exec", &stack.name("api-2"), "sh", "-c", "echo > /go"]);
-    let done = outcome(&scaling.wait_with_output().unwrap());
-    assert_eq!(done.code, 0, "{}", done.text);
+    let_pass(&stack, "api-2", scaling);
     let mut both = ["api-1", "api-2"].map(|it| address(&stack, it));
     both.sort();
     assert_eq!(addresses(&stack, "site"), both);
@@ -233,15 +239,7 @@ fn one_more_replica_is_watched_like_a_replacement() {
         .replace("VERSION: \"1\"", "VERSION: \"2\"")
         .replace("retries: 1000", "retries: 2\n      start_period: 60s")
         .replace("order: start-first", "order: start-first, monitor: 5s");
-    let stack = Stack::with("watched", &watched);
-    let first = stack.spawn(&["up"]);
-    eventually("the first container runs", || {
-        !address(&stack, "api-1").is_empty()
-    });
-    docker(&["exec", &stack.name("api-1"), "sh", "-c", "echo > /go"]);
-    let first = outcome(&first.wait_with_output().unwrap());
-    assert_eq!(first.code, 0, "{}", first.text);
-
+    let stack = one_named("watched", &watched);
     // It works for long enough to get the names.
     let scaling = stack.spawn(&["scale", "api=2"]);
     eventually("one more runs", || !address(&stack, "api-2").is_empty());
@@ -275,9 +273,7 @@ fn killed_before_it_gave_the_names_the_next_up_finishes() {
     eventually("one that is to be named runs", || {
         !address(&stack, "api-1").is_empty()
     });
-    docker(&["exec", &stack.name("api-1"), "sh", "-c", "echo > /go"]);
-    let done = outcome(&finishing.wait_with_output().unwrap());
-    assert_eq!(done.code, 0, "{}", done.text);
+    let_pass(&stack, "api-1", finishing);
     assert_eq!(addresses(&stack, "site"), [address(&stack, "api-1")]);
     stack.ok(&["up"]).assert_says(&["no changes"]);
 }
