@@ -118,7 +118,8 @@ impl Database {
             subtype: BinarySubtype::Generic,
             bytes,
         };
-        let failed = |error: mongodb::error::Error| broken("ask for a checkpoint", &error);
+        let failed =
+            |error: mongodb::error::Error| broken("write more than there is room for", &error);
         let collection: Collection<Bson> = self.client.database("chaos").collection("noise");
         collection
             .replace_one(doc! { "_id": 0 }, doc! { "noise": noise })

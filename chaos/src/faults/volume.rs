@@ -30,10 +30,10 @@ const START: Duration = Duration::from_secs(60);
 /// What stands in a line of mongod's log when its data could not be written: ENOSPC, told by the
 /// storage engine (its diagnostics come to nothing without harm).
 const REFUSED: [&str; 2] = ["WiredTiger error", "No space left on device"];
+/// How long until it stands there.
+const NOTICE: Duration = Duration::from_secs(30);
 /// Names the stream of random bytes.
 const VOLUME_FULL: &str = "volume-full";
-/// How long it may take to notice.
-const NOTICE: Duration = Duration::from_secs(30);
 
 /// Not a byte is free, until the end.
 #[derive(Debug)]
