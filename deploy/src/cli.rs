@@ -46,6 +46,8 @@ pub enum Command {
     /// back; if the last `up` failed, the first goes back to what ran before it. The Compose file
     /// stays as it is, so the next `up` leads to it again.
     Rollback(Rollback),
+    /// Build the images whose sources changed, and nothing else
+    Build(Build),
     /// Show what `up` would change
     Plan(Images),
     /// Stop and remove the stack; data and secrets stay
@@ -118,6 +120,17 @@ pub struct Up {
     /// Don't verify at the end
     #[arg(long)]
     pub no_verify: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub wait: Wait,
+}
+
+/// `deploy build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// Only these services [default: all that have a `build`]
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,

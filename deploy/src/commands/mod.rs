@@ -1,5 +1,6 @@
 //! The verbs, one file each, and what they share.
 
+mod build;
 mod config;
 mod down;
 mod inspect;
@@ -100,6 +101,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Up(args) => up::run(context, args).await,
         Command::Rollback(args) => rollback::run(context, args).await,
+        Command::Build(args) => build::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Down(args) => down::run(context, args).await,
         Command::Ps => ps::run(context).await,

@@ -79,6 +79,7 @@ pub async fn run(
     let docker = engine.patient(SILENCE);
     let mut events = Box::pin(docker.build_image(options, None, Some(body_try_stream(pieces))));
     let mut last = VecDeque::with_capacity(LAST_LINES);
+    let mut step = String::new();
     while let Some(event) = events.next().await {
         let info = match event {
             Ok(info) => info,
@@ -91,10 +92,15 @@ pub async fn run(
             .filter(|line| !line.is_empty())
         {
             let line = text::escape(line).into_owned();
-            if line.starts_with("Step ") {
-                task.state(&text::shorten(&line, WIDTH));
-            } else {
-                task.detail(&text::shorten(&line, WIDTH));
+            match Said::of(&line) {
+                Said::Step(number, instruction) => {
+                    step = format!("step {number}");
+                    task.detail(&text::shorten(&format!("{step}: {instruction}"), WIDTH));
+                }
+                Said::Bookkeeping => continue,
+                Said::Output => {
+                    task.detail(&text::shorten(&format!("{step}: {}", line.trim_start()), WIDTH));
+                }
             }
             if last.len() == LAST_LINES {
                 last.pop_front();
@@ -104,6 +110,35 @@ pub async fn run(
     }
     task.done("built");
     Ok(())
+}
+
+/// What a line of the classic builder's output is.
+#[derive(Debug, PartialEq)]
+enum Said<'a> {
+    /// `Step 3/26 : RUN make`: `3 of 26` and the instruction.
+    Step(String, &'a str),
+    /// The builder's own: `---> Running in f723e163b593`. Nothing that a reader could use.
+    Bookkeeping,
+    /// What an instruction printed.
+    Output,
+}
+
+impl<'a> Said<'a> {
+    fn of(line: &'a str) -> Self {
+        if let Some((number, instruction)) = line
+            .strip_prefix("Step ")
+            .and_then(|rest| rest.split_once(" : "))
+            && let Some((number, all)) = number.split_once('/')
+        {
+            return Self::Step(format!("{number} of {all}"), instruction);
+        }
+        let own = ["---> ", "Removing intermediate container ", "Successfully "];
+        let line = line.trim_start();
+        if own.iter().any(|prefix| line.starts_with(prefix)) {
+            return Self::Bookkeeping;
+        }
+        Self::Output
+    }
 }
 
 fn list(build: &Build) -> std::io::Result<Context> {
@@ -144,4 +179,24 @@ fn failure(image: &str, err: &EngineError, last: VecDeque<String>) -> Error {
          goes on from the last good layer",
     )
     .with_details(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_builder_are_told_apart() {
+        let step = Said::Step("3 of 26".to_owned(), "RUN make : all");
+        assert_eq!(Said::of("Step 3/26 : RUN make : all"), step);
+        for own in [
+            " ---> Running in f723e163b593",
+            "Removing intermediate container f723e163b593",
+            "Successfully built 0ce7d5dd6a3f",
+            "Successfully tagged causeway/api:latest",
+        ] {
+            assert_eq!(Said::of(own), Said::Bookkeeping, "{own}");
+        }
+        assert_eq!(Said::of("   Compiling tokio v1.54.1"), Said::Output);
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod plan;
 mod progress;
+mod pulse;
 pub mod style;
 pub mod table;
 pub mod text;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use progress::{Layers, Task};
+use pulse::Pulse;
 use style::{Style, Tone};
 
 use crate::error::Error;
@@ -26,6 +28,7 @@ pub struct Output {
     /// Draws bars; hidden where standard error is no terminal.
     bars: MultiProgress,
     terminal: bool,
+    pulse: Pulse,
 }
 
 impl Output {
@@ -46,6 +49,7 @@ impl Output {
             },
             bars: MultiProgress::with_draw_target(target),
             terminal,
+            pulse: Pulse::new((!json && !terminal).then_some(|line| _ = print(line))),
         }
     }
 
@@ -132,14 +136,19 @@ impl Output {
 
     /// Like [`line`](Self::line) in every mode, for streams that end when nobody reads them.
     pub fn stream(&self, text: &str) -> io::Result<()> {
-        let mut out = stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.write_all(b"\n")?;
-        out.flush()
+        self.pulse.printed();
+        print(text)
     }
 
     /// A closed pipe (`deploy up | head`) must not stop the work, so it is ignored here.
     fn write(&self, text: &str) {
         self.bars.suspend(|| _ = self.stream(text));
     }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
 }

@@ -11,12 +11,14 @@ use super::style::Tone;
 use super::text;
 
 /// Work on one thing. On a terminal a spinner that ends as a line; elsewhere a
-/// line for every state. Dropped unfinished (the error follows), it just disappears.
+/// line for every state, and one every so often. Dropped unfinished (the error follows), it just disappears.
 #[derive(Debug)]
 pub struct Task<'a> {
     output: &'a Output,
     subject: String,
     bar: ProgressBar,
+    /// Its number among what is worked on.
+    number: u64,
     started: Instant,
     silent: bool,
 }
@@ -42,6 +44,7 @@ impl<'a> Task<'a> {
             output,
             subject: subject.to_owned(),
             bar,
+            number: output.pulse.begin(subject),
             started: Instant::now(),
             silent: true,
         }
@@ -49,7 +52,7 @@ impl<'a> Task<'a> {
 
     /// A step worth a line of its own where there is no terminal.
     pub fn state(&self, state: &str) {
-        self.bar.set_message(state.to_owned());
+        self.detail(state);
         self.output
             .event(&json!({"event": "progress", "subject": self.subject, "state": state}));
         if !self.output.terminal {
@@ -57,9 +60,10 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Detail that matters only while it happens: shown on a terminal alone.
+    /// Detail that matters only while it happens: shown on a terminal, and as a sign of life.
     pub fn detail(&self, detail: &str) {
         self.bar.set_message(detail.to_owned());
+        self.output.pulse.detail(self.number, detail);
     }
 
     /// The end, which stays on the screen.
@@ -88,6 +92,7 @@ impl<'a> Task<'a> {
 
 impl Drop for Task<'_> {
     fn drop(&mut self) {
+        self.output.pulse.end(self.number);
         self.bar.finish_and_clear();
     }
 }

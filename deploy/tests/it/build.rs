@@ -22,7 +22,7 @@ fn built_when_its_sources_changed_and_only_then() {
     let stack = stack("build");
     stack
         .ok(&["up"])
-        .assert_says(&["+ build", "not built yet", "Step 1/"]);
+        .assert_says(&["+ build", "not built yet", "building", ": built ("]);
     assert_eq!(read(&stack, "/site/index.html"), "one");
     assert_eq!(read(&stack, "/site/greeting"), "hello\n");
     let first = stack.id("web-1");
@@ -61,4 +61,27 @@ fn a_failing_build_shows_its_last_lines() {
     stack
         .compose("services:\n  web: {<<: *app, image: 'PROJECT:1', build: {context: ./nowhere}}\n");
     stack.fails(1, &["up"]).assert_says(&["nowhere"]);
+}
+
+#[test]
+fn build_makes_images_and_nothing_else() {
+    let stack = stack("buildonly");
+    stack.ok(&["build"]).assert_says(&[": built ("]);
+    assert!(stack.containers().is_empty() && stack.networks().is_empty());
+    stack.ok(&["build", "web"]).assert_says(&["nothing to build"]);
+    let refused = stack.deploy(&["build", "wbe"]);
+    assert_eq!(refused.code, 2, "{}", refused.text);
+    refused.assert_says(&["no such service: wbe"]);
+}
+
+#[test]
+fn a_long_step_shows_signs_of_life() {
+    let stack = stack("silence");
+    stack.write(
+        "Dockerfile",
+        &format!("FROM {IMAGE}\nRUN echo compiling something; sleep 13\n"),
+    );
+    stack
+        .ok(&["build"])
+        .assert_says(&["step 2 of 4: compiling something (1"]);
 }
