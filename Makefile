@@ -3,9 +3,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO_TARGET_DIR ?= target
-TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 DEPLOY := $(CARGO_TARGET_DIR)/deploy
 OHA    := $(CARGO_TARGET_DIR)/tools/bin/oha
+# Killed with make, if that is killed with no chance to end it.
+TIED   := setpriv --pdeathsig KILL
 BENCH_VENV := $(CARGO_TARGET_DIR)/bench/venv
 
 # What users may set on the command line.
@@ -20,21 +21,21 @@ export BODY
 BENCH       ?=
 FUZZ_SECONDS ?= 40
 CHAOS       ?=
+COLD        ?= bookworm
 PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test fuzz deny sbom images engine tool chaos-tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test test-cold fuzz deny sbom images engine tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello'
 	@echo '  make logs SERVICE=api'
-	@echo '  make lab SWARM=1                  with the overlay lesson'
+	@echo '  make lab SWARM=1                  with the overlay lesson, on an engine of its own'
 	@echo "  make chaos CHAOS='--seed 7 --only kill-api,kill-mongo'"
 
-deploy: engine ## Bring the stack up and verify it: engine, images, networks, containers
-	@$(MAKE) --no-print-directory -j2 images tool
-	@$(DEPLOY) -p $(PROJECT) up
+deploy: ## Bring the stack up and verify it: engine, images, networks, containers
+	@scripts/deploy.sh $(PROJECT)
 
 plan: engine tool ## Show what `make deploy` would change
 	@$(DEPLOY) -p $(PROJECT) plan
@@ -52,7 +53,11 @@ logs: tool ## Follow the logs of all services, or of SERVICE
 	@$(DEPLOY) -p $(PROJECT) logs -f $(SERVICE)
 
 lab: engine tool ## Learn container networking: lessons with evidence from the live engine
-	@$(DEPLOY) lab run $(if $(SWARM),--allow-swarm) --report $(CARGO_TARGET_DIR)/lab-report.md
+ifeq ($(SWARM),)
+	@$(DEPLOY) lab run --report $(CARGO_TARGET_DIR)/lab-report.md
+else
+	@$(TIED) scripts/own-engine.sh $(DEPLOY) lab run --allow-swarm --report $(CARGO_TARGET_DIR)/lab-report.md
+endif
 
 load: $(OHA) ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY)
 	@$(OHA) --no-tui -c $(CONNECTIONS) -z $(DURATION) -m $(METHOD) $(if $(BODY),-d "$$BODY") http://127.0.0.1:$(PORT)/
@@ -64,13 +69,16 @@ bench-quick: engine images $(OHA) $(BENCH_VENV)/ready ## The same in under three
 	@$(BENCH_VENV)/bin/python bench/run.py run --quick --oha $(OHA) --out $(CARGO_TARGET_DIR)/bench/quick $(BENCH)
 
 chaos: ## Break a stack of its own, fault by fault, under load: docs/chaos.md (CHAOS, or CHAOS=--list)
-	@scripts/chaos.sh $(CHAOS)
+	@$(TIED) scripts/chaos.sh $(CHAOS)
 
 fuzz: ## Fuzz parsers, settings, documents and the Compose reader, FUZZ_SECONDS=40 each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
-	@scripts/test.sh
+	@$(TIED) scripts/test.sh
+
+test-cold: ## Both README commands on a bare Debian with only Rust, git and make (COLD=trixie), with their times
+	@$(TIED) scripts/test-cold.sh $(COLD)
 
 deny: ## Check the dependencies: licences, duplicates, sources, and advisories where they can be had
 	@scripts/deny.sh
@@ -81,28 +89,14 @@ sbom: ## Write what each binary is made of, as CycloneDX: target/sbom
 images: engine ## Pull the base images, or assemble them where no registry answers
 	@images/ensure.sh
 
-clean: ## Remove what was built: target/, assembled images (not the stack, its data or secrets)
-	@if docker info >/dev/null 2>&1; then images/ensure.sh --clean; fi
-	rm -rf $(CARGO_TARGET_DIR)
+clean: ## Remove what was built: target/, images, build stages (not the stack, its data or secrets)
+	@scripts/clean.sh
 
 engine:
 	@scripts/engine.sh
 
-# Statically linked: `deploy` also runs as the probe inside containers that hold nothing else.
-# Cargo counts the processors itself: make's job slots aren't meant for it.
-tool: export MAKEFLAGS =
-tool: export MFLAGS =
 tool:
-	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
-	@RUSTFLAGS='-C target-feature=+crt-static' \
-	  cargo build --quiet --locked --profile tool --target $(TRIPLE) -p deploy
-	@cp -u $(CARGO_TARGET_DIR)/$(TRIPLE)/tool/deploy $(DEPLOY)
-
-# Statically linked for the same reason: it runs as a faulty backend.
-chaos-tool:
-	@RUSTFLAGS='-C target-feature=+crt-static' \
-	  cargo build --quiet --locked --profile tool --target $(TRIPLE) -p chaos
-	@cp -u $(CARGO_TARGET_DIR)/$(TRIPLE)/tool/chaos $(CARGO_TARGET_DIR)/chaos
+	@scripts/steps.sh "deploy command" scripts/tool.sh deploy
 
 $(OHA):
 	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev

@@ -1,24 +1,22 @@
 #!/usr/bin/env bash
-# `make chaos`: the real stack under faults. Starts an engine where none answers, and only then lets
-# the suite restart it; what was not there before is gone afterwards. Arguments go to the suite.
+# `make chaos`: the real stack under faults, on an engine of its own that may be restarted. Arguments go
+# to the suite. With --project NAME it is that running stack which is tested, on your engine.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 
-engine_was_up=$(docker info >/dev/null 2>&1 && echo yes || echo no)
-cleanup() {
-  if [ "$engine_was_up" = no ]; then
-    scripts/engine.sh stop
-  fi
-}
-trap cleanup EXIT
+suite() { "$target/chaos" --deploy "$target/deploy" --out "$target/chaos-report" "$@"; }
 
-scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev iptables=iptables nsenter=util-linux mkfs.ext4=e2fsprogs
-scripts/engine.sh
-images/ensure.sh
-make --no-print-directory tool chaos-tool
-options=()
-if [ "$engine_was_up" = no ] && [ -z "${DOCKER_HOST:-}" ]; then
-  options+=(--own-engine)
+if [ "${1:-}" = --inside ]; then
+  shift
+  suite --own-engine "$@"
+  exit
 fi
-"$target/chaos" --deploy "$target/deploy" --out "$target/chaos-report" "${options[@]}" "$@"
+scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev python3=python3 iptables=iptables \
+  nsenter=util-linux mkfs.ext4=e2fsprogs
+scripts/steps.sh "deploy command" scripts/tool.sh deploy
+scripts/steps.sh "chaos suite" scripts/tool.sh chaos
+case " $* " in
+  *' --project'* | *' --list '* | *' --help '*) suite "$@" ;;
+  *) exec scripts/own-engine.sh --images "$0" --inside "$@" ;;
+esac

@@ -8,8 +8,9 @@
 #
 # Everything of it lives in kernel namespaces and in a disk image that is unlinked once it is
 # mounted. All of that is gone with the command, however it ends: done, failed, Ctrl-C, kill -9 of
-# the command, of this script or of whoever called it. Only empty control groups may stay after a
-# kill -9; the next call removes them.
+# the command or of this script (callers who want to take it with them when they are killed prefix
+# `setpriv --pdeathsig KILL`). Only empty control groups may stay after a kill -9; the next call
+# removes them.
 #
 #   ISOLATED_DISK_GIB   size of the disk, which takes only what is written (default 20)
 #
@@ -18,7 +19,7 @@
 set -Eeuo pipefail
 here=$(dirname "$(realpath "$0")")
 disk=/run/isolated
-say() { printf 'isolated: %s\n' "$*" >&2; }
+machine='' network='' image='' group=''
 fail() {
   printf 'isolated: error: %s\n' "$1" >&2
   shift
@@ -33,29 +34,25 @@ outside() {
     "run the same command as root, for instance: sudo -E env PATH=\"\$PATH\" $0 $*"
   "$here/packages.sh" unshare=util-linux setpriv=util-linux ip=iproute2 mkfs.ext4=e2fsprogs \
     slirp4netns=slirp4netns dockerd=docker.io iptables=iptables >&2
-  # Whoever calls this may be killed with no chance to clean up; this script goes with it.
-  if [ "${ISOLATED_TIED:-}" != $$ ]; then
-    exec env ISOLATED_TIED=$$ setpriv --pdeathsig KILL "$0" "$@"
-  fi
 
-  local folder image group gib=${ISOLATED_DISK_GIB:-20}
+  local folder gib=${ISOLATED_DISK_GIB:-20}
   folder=$(realpath -m "${CARGO_TARGET_DIR:-$here/../target}")
   mkdir -p "$folder"
-  rm -f "$folder"/isolated.*
-  remove_groups
-  group=causeway-isolated-$$
-  make_group "$group"
   image=$(mktemp "$folder/isolated.XXXXXX.img")
+  remove_forsaken "$folder"
+  group=causeway-isolated-$$-$(basename "$image" .img)
+  make_group "$group"
   truncate --size "${gib}G" "$image"
   # No journal: nothing in it outlives a crash.
   mkfs.ext4 -q -O ^has_journal -m 0 "$image" || fail "can't make a file system in $image"
 
-  local machine network
   # `unshare` is in the new network itself, and its child the first process of the machine.
   setpriv --pdeathsig KILL unshare --mount --net --uts --ipc --pid --fork --kill-child=KILL --mount-proc \
     -- "$0" --inside "$image" "$group" "$@" <&0 &
   machine=$!
-  trap 'kill -KILL "$machine" 2>/dev/null; wait "$machine" 2>/dev/null; remove_groups; rm -f "$image"; exit 130' INT TERM HUP
+  # Ctrl-C reaches the command too, which may have something to say before it ends.
+  trap 'for _ in $(seq 100); do kill -0 "$machine" 2>/dev/null || break; sleep 0.1; done; stop 130' INT
+  trap 'stop 143' TERM HUP
   until [ "$(readlink "/proc/$machine/ns/net" 2>/dev/null)" != "$(readlink /proc/$$/ns/net)" ]; do
     [ -d "/proc/$machine" ] || break
     sleep 0.02
@@ -67,13 +64,18 @@ outside() {
 
   local status=0
   wait "$machine" || status=$?
-  trap - INT TERM HUP
-  kill "$network" 2>/dev/null || true
-  wait "$network" 2>/dev/null || true
   if [ "$status" = 125 ]; then cat "$image.log" >&2; fi
+  stop "$status"
+}
+
+# stop STATUS: ends the machine, if it is still there, and clears up after it.
+stop() {
+  trap - INT TERM HUP
+  kill -KILL "$machine" "$network" 2>/dev/null || true
+  wait 2>/dev/null || true
   rm -f "$image" "$image.log"
-  remove_groups
-  exit "$status"
+  remove_group "$group"
+  exit "$1"
 }
 
 # Where control groups are made: one hierarchy (version 2), or one for each controller.
@@ -102,14 +104,25 @@ make_group() {
   done
 }
 
-# Removes the groups that no process is in, of this run and of any that was killed.
-remove_groups() {
-  local hierarchy group
+remove_group() {
+  local hierarchy
+  for hierarchy in $(hierarchies); do
+    find "$hierarchy/$1" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+  done
+}
+
+# What runs left that were killed. On a machine within one, process numbers say nothing about others.
+remove_forsaken() {
+  local hierarchy group pid
+  [ -z "${ISOLATED:-}" ] || return 0
   for hierarchy in $(hierarchies); do
     for group in "$hierarchy"/causeway-isolated-*/; do
-      find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+      group=$(basename "$group") pid=${group#causeway-isolated-} pid=${pid%%-*}
+      [ -d "/proc/$pid" ] || remove_group "$group"
     done
   done
+  # Old enough not to be of a run that has just begun.
+  find "$1" -maxdepth 1 -name 'isolated.*' -mmin +1440 -delete
 }
 
 # ---- Inside --------------------------------------------------------------------------------------
@@ -149,7 +162,7 @@ inside() {
   done
 
   # The client's settings of the user around may name another engine.
-  unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH ISOLATED_TIED
+  unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH
   mkdir "$disk/docker-client"
   export DOCKER_CONFIG=$disk/docker-client TMPDIR=$disk/tmp ISOLATED=$disk
   trap 'exit 130' INT TERM HUP

@@ -1,7 +1,7 @@
 //! `deploy down`: takes away what `up` made, dependents first. Volumes stay unless
 //! asked for, secrets always do: a volume's database knows no other password.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use serde_json::json;
@@ -70,14 +70,47 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     }
     let kept: &[&str] = if args.volumes { &[] } else { &volumes };
     output.event(&json!({"event": "down", "kept_volumes": kept}));
-    if !kept.is_empty() {
-        output.line(&format!(
-            "kept volume {} (`deploy down --volumes` removes it with its data)",
-            kept.join(", ")
-        ));
+    for line in kept_lines(&project, kept) {
+        output.line(&line);
     }
     output.line(&format!("{} is down", project.name));
     Ok(())
+}
+
+/// What stays, why, and how it is removed.
+fn kept_lines(project: &Project, volumes: &[&str]) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !volumes.is_empty() {
+        lines.push(format!(
+            "kept volume {}: the data (`deploy down --volumes` removes it)",
+            volumes.join(", ")
+        ));
+    }
+    let secrets: Vec<&str> = project
+        .secrets
+        .iter()
+        .filter(|(_, secret)| secret.file.exists())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !secrets.is_empty() {
+        lines.push(format!(
+            "kept secret {}: what is stored was made with it",
+            secrets.join(", ")
+        ));
+    }
+    let images: BTreeSet<&str> = project
+        .services
+        .values()
+        .map(|service| service.image.as_str())
+        .collect();
+    if !images.is_empty() {
+        let images: Vec<&str> = images.into_iter().collect();
+        lines.push(format!(
+            "kept image {}: the next `deploy up` starts from it (`docker image rm` removes it)",
+            images.join(", ")
+        ));
+    }
+    lines
 }
 
 /// Containers that can go at the same time, in the order in which they do: what

@@ -91,7 +91,12 @@ pub async fn run(
             .map(str::trim_end)
             .filter(|line| !line.is_empty())
         {
-            let line = text::escape(line).into_owned();
+            // The builder colours what went to standard error.
+            let line = anstream::adapter::strip_str(line).to_string();
+            if line.is_empty() {
+                continue;
+            }
+            let line = text::escape(&line).into_owned();
             match Said::of(&line) {
                 Said::Step(number, instruction) => {
                     step = format!("step {number}");
@@ -99,7 +104,10 @@ pub async fn run(
                 }
                 Said::Bookkeeping => continue,
                 Said::Output => {
-                    task.detail(&text::shorten(&format!("{step}: {}", line.trim_start()), WIDTH));
+                    task.detail(&text::shorten(
+                        &format!("{step}: {}", line.trim_start()),
+                        WIDTH,
+                    ));
                 }
             }
             if last.len() == LAST_LINES {

@@ -2,9 +2,8 @@
 //!
 //! The stack's networks bear fixed names, so one test at a time has the engine: the `e2e` profile
 //! of nextest sees to that. What takes a stack only as it runs shares one: [`running_stack`] calls it
-//! part by part. Each test runs as project `causeway-e2e` on a port of its own, so that
-//! neither the data nor the secrets of a stack of yours are touched; a running stack holds the
-//! network names, and then the tests say so instead of starting.
+//! part by part. `make test` runs them on an engine of their own (`scripts/own-engine.sh`), which has
+//! the images already. On an engine with a running stack they say so instead of starting.
 
 #![allow(
     clippy::unwrap_used,

@@ -33,7 +33,8 @@ impl Stack {
         for network in ["public-net-1", "private-net-1"] {
             assert!(
                 !held.lines().any(|name| name == network),
-                "network {network} exists: a stack is up on this engine; run `make down` first"
+                "network {network} exists: a stack is up on this engine; `make test` brings one of \
+                 its own"
             );
         }
 

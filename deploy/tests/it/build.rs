@@ -68,7 +68,9 @@ fn build_makes_images_and_nothing_else() {
     let stack = stack("buildonly");
     stack.ok(&["build"]).assert_says(&[": built ("]);
     assert!(stack.containers().is_empty() && stack.networks().is_empty());
-    stack.ok(&["build", "web"]).assert_says(&["nothing to build"]);
+    stack
+        .ok(&["build", "web"])
+        .assert_says(&["nothing to build"]);
     let refused = stack.deploy(&["build", "wbe"]);
     assert_eq!(refused.code, 2, "{}", refused.text);
     refused.assert_says(&["no such service: wbe"]);

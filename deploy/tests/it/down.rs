@@ -38,7 +38,7 @@ volumes: {data: }
     let written = id();
 
     let down = stack.ok(&["down"]);
-    down.assert_says(&["kept volume", "--volumes"]);
+    down.assert_says(&["kept volume", "--volumes", "kept image"]);
     assert!(stack.containers().is_empty());
     assert!(stack.networks().is_empty());
     assert_eq!(stack.volumes(), [format!("{}_data", stack.project)]);

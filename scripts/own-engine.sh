@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Runs a command with a Docker engine of its own, on a machine of its own (scripts/isolated.sh): a
+# stack that runs here is neither needed nor touched.
+#
+#   scripts/own-engine.sh [--images] COMMAND…
+#
+# With --images the engine inside has those of the stack, built from the sources as they are by the
+# engine outside (which keeps them as causeway-test/…, so that the next time is quick), and the
+# database's. What `make deploy` inside then finds is up to date.
+set -Eeuo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+images=(listener proxy api)
+
+outside() {
+  docker info >/dev/null 2>&1 || trap 'scripts/engine.sh stop' EXIT
+  scripts/engine.sh
+  images/ensure.sh
+  scripts/steps.sh "deploy command" scripts/tool.sh deploy
+
+  local image
+  for image in "${images[@]}"; do
+    export "CAUSEWAY_${image^^}_IMAGE=causeway-test/$image:latest"
+  done
+  "$target/deploy" --project causeway-test build
+  read -r CAUSEWAY_RUST_IMAGE CAUSEWAY_MONGO_IMAGE < <(bases)
+  export CAUSEWAY_RUST_IMAGE CAUSEWAY_MONGO_IMAGE
+  docker save "${images[@]/#/causeway-test/}" "$CAUSEWAY_MONGO_IMAGE" \
+    | on_its_own --load "$@"
+}
+
+# In the background, so that a signal is heeded at once.
+on_its_own() {
+  local machine
+  setpriv --pdeathsig KILL scripts/isolated.sh "$0" --inside "$@" <&0 &
+  machine=$!
+  trap 'kill -TERM "$machine"' INT TERM HUP
+  wait "$machine"
+}
+
+# The base images that compose.yaml takes, by whichever settings: the builder's and the database's.
+bases() {
+  "$target/deploy" --json config | python3 -c '
+import json, sys
+services = json.load(sys.stdin)["services"]
+print(services["proxy"]["build"]["args"]["RUST_IMAGE"], services["mongo"]["image"])'
+}
+
+inside() {
+  local image setting
+  # Settings of the user's are for the user's stack.
+  for setting in $(compgen -e | grep -E '^(CAUSEWAY|PROXY|API|COMPOSE)_|^RUST_LOG$'); do
+    case "$setting" in
+      CAUSEWAY_PROBE_BINARY | CAUSEWAY_RUST_IMAGE | CAUSEWAY_MONGO_IMAGE) ;;
+      *) unset "$setting" ;;
+    esac
+  done
+  scripts/engine.sh
+  if [ "$1" = --load ]; then
+    shift
+    docker load --quiet
+    for image in "${images[@]}"; do
+      docker tag "causeway-test/$image:latest" "causeway/$image:latest"
+      docker image rm "causeway-test/$image:latest" >/dev/null
+    done
+  fi
+  "$@" </dev/null
+}
+
+case "${1:-}" in
+  --inside) shift; inside "$@" ;;
+  --images) shift; outside "$@" ;;
+  *) on_its_own "$@" ;;
+esac
