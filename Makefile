@@ -16,11 +16,12 @@ CONNECTIONS ?= 64
 DURATION    ?= 10s
 METHOD      ?= GET
 BODY        ?=
-export BODY
+# For scripts/load.sh, as they were given: a dollar sign in them is no variable of make's.
+$(foreach name,CONNECTIONS DURATION METHOD BODY,$(eval override $(name) := $$(value $(name))))
+export CONNECTIONS DURATION METHOD BODY
 BENCH       ?=
 FUZZ_SECONDS ?= 40
 CHAOS       ?=
-PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
 .PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test fuzz deny sbom images engine tool chaos-tool clean
 
@@ -54,8 +55,8 @@ logs: tool ## Follow the logs of all services, or of SERVICE
 lab: engine tool ## Learn container networking: lessons with evidence from the live engine
 	@$(DEPLOY) lab run $(if $(SWARM),--allow-swarm) --report $(CARGO_TARGET_DIR)/lab-report.md
 
-load: $(OHA) ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY)
-	@$(OHA) --no-tui -c $(CONNECTIONS) -z $(DURATION) -m $(METHOD) $(if $(BODY),-d "$$BODY") http://127.0.0.1:$(PORT)/
+load: ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY); 2xx counts
+	@scripts/load.sh
 
 bench: engine images $(OHA) $(BENCH_VENV)/ready ## Measure the stack beside its peers: docs/benchmarks (BENCH, see bench/README.md)
 	@$(BENCH_VENV)/bin/python bench/run.py run --oha $(OHA) --out $(if $(BENCH),$(CARGO_TARGET_DIR)/bench/some,docs/benchmarks) $(BENCH)
@@ -105,9 +106,7 @@ chaos-tool:
 	@cp -u $(CARGO_TARGET_DIR)/$(TRIPLE)/tool/chaos $(CARGO_TARGET_DIR)/chaos
 
 $(OHA):
-	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
-	@echo 'load: installing oha into $(CARGO_TARGET_DIR)/tools (a few minutes, once)'
-	@cargo install --quiet --locked --root $(CARGO_TARGET_DIR)/tools oha@1.16.0
+	@scripts/oha.sh >/dev/null
 
 $(BENCH_VENV)/ready: bench/requirements.txt
 	@scripts/packages.sh python3=python3
