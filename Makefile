@@ -17,12 +17,13 @@ CONNECTIONS ?= 64
 DURATION    ?= 10s
 METHOD      ?= GET
 BODY        ?=
-export BODY
+# For scripts/load.sh, as they were given: a dollar sign in them is no variable of make's.
+$(foreach name,CONNECTIONS DURATION METHOD BODY,$(eval override $(name) := $$(value $(name))))
+export CONNECTIONS DURATION METHOD BODY
 BENCH       ?=
 FUZZ_SECONDS ?= 40
 CHAOS       ?=
 COLD        ?= bookworm
-PORT        ?= $(or $(CAUSEWAY_PORT),$(shell sed -n 's/^CAUSEWAY_PORT=//p' .env 2>/dev/null | tail -n 1),8080)
 
 .PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test test-cold fuzz deny sbom images engine tool clean
 
@@ -59,8 +60,8 @@ else
 	@$(TIED) scripts/own-engine.sh $(DEPLOY) lab run --allow-swarm --report $(CARGO_TARGET_DIR)/lab-report.md
 endif
 
-load: $(OHA) ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY)
-	@$(OHA) --no-tui -c $(CONNECTIONS) -z $(DURATION) -m $(METHOD) $(if $(BODY),-d "$$BODY") http://127.0.0.1:$(PORT)/
+load: ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY); 2xx counts
+	@scripts/load.sh
 
 bench: engine images $(OHA) $(BENCH_VENV)/ready ## Measure the stack beside its peers: docs/benchmarks (BENCH, see bench/README.md)
 	@$(BENCH_VENV)/bin/python bench/run.py run --oha $(OHA) --out $(if $(BENCH),$(CARGO_TARGET_DIR)/bench/some,docs/benchmarks) $(BENCH)
@@ -99,9 +100,7 @@ tool:
 	@scripts/steps.sh "deploy command" scripts/tool.sh deploy
 
 $(OHA):
-	@scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
-	@echo 'load: installing oha into $(CARGO_TARGET_DIR)/tools (a few minutes, once)'
-	@cargo install --quiet --locked --root $(CARGO_TARGET_DIR)/tools oha@1.16.0
+	@scripts/oha.sh >/dev/null
 
 $(BENCH_VENV)/ready: bench/requirements.txt
 	@scripts/packages.sh python3=python3
