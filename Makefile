@@ -100,7 +100,7 @@ tool:
 	@scripts/steps.sh "deploy command" scripts/tool.sh deploy
 
 $(OHA):
-	@scripts/oha.sh >/dev/null
+	@scripts/oha.sh
 
 $(BENCH_VENV)/ready: bench/requirements.txt
 	@scripts/packages.sh python3=python3
