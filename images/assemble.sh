@@ -22,7 +22,7 @@ fail() { printf 'images: %s: error: %s\n' "$what" "$*" >&2; exit 1; }
 
 # --- One at a time, and nothing left behind
 
-mkdir -p "$cache" && [ -w "$cache" ] || fail "$cache isn't writable: remove it, or change its owner"
+{ mkdir -p "$cache" && [ -w "$cache" ]; } || fail "$cache isn't writable: remove it, or change its owner"
 # What a run starts holds the lock too: whoever gets it is alone. Its content is the scratch folder.
 exec 9<>"$cache/$what.lock"
 if ! flock --nonblock 9; then
@@ -95,6 +95,7 @@ mirror() {
     | awk -v uri="^https?://[^@]*/$1/?\$" -v suite="$2" \
       '$1 ~ uri && $2 == suite && $3 == "main" && !found { sub("/$", "", $1); print $1; found = 1 }' || true
 }
+# shellcheck source=/dev/null
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-none}")
 MIRROR=$(mirror debian "$codename")
 SECURITY_MIRROR=$(mirror debian-security "$codename-security")
@@ -116,6 +117,7 @@ use_mirrors='
 # shellcheck disable=SC2016
 tidy='rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/resolv.conf" "$1/etc/hostname"'
 
+# shellcheck disable=SC2054 # mmdebstrap's commas
 debian=(
   --verbose --format=tar --variant=minbase --keyring="$keyring" --skip=check/signed-by,output/dev
   --aptopt="$scratch/apt.conf" --dpkgopt=force-unsafe-io
@@ -125,6 +127,7 @@ debian=(
 )
 # Package clients inside trust what this machine trusts (a company's own CA, for one).
 [ ! -r "$bundle" ] || debian+=(--customize-hook="upload $bundle $bundle")
+path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 settings=(
   --change "LABEL $label"
   --change "ENV SSL_CERT_FILE=$bundle CARGO_HTTP_CAINFO=$bundle NODE_EXTRA_CA_CERTS=$bundle DEBIAN_FRONTEND=noninteractive"
@@ -141,11 +144,11 @@ prepare_rust() {
   command -v rustc >/dev/null || fail "rustc is missing: install Rust 1.90 or newer"
   sysroot=$(rustc --print sysroot)
   target=$(rustc -vV | sed -n 's/^host: //p')
-  [ -x "$sysroot/bin/cargo" ] && [ -d "$sysroot/lib/rustlib/$target/lib" ] && [ "$sysroot" != /usr ] \
+  { [ -x "$sysroot/bin/cargo" ] && [ -d "$sysroot/lib/rustlib/$target/lib" ] && [ "$sysroot" != /usr ]; } \
     || fail "the Rust toolchain in $sysroot can't be copied: install one with rustup"
   say "assembling $image ($(rustc --version | cut -d' ' -f1,2) from this machine)"
-  debian+=(--include=ca-certificates,gcc,libc6-dev,cmake,make,pkg-config)
-  settings+=(--change "ENV PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+  debian+=(--include="ca-certificates,gcc,libc6-dev,cmake,make,pkg-config")
+  path=/usr/local/rust/bin:$path
 }
 
 # The compiler and this machine's own target, without documentation and other targets.
@@ -182,8 +185,7 @@ prepare_mongo() {
       cd "$1/tmp"
       apt-get -o APT::Sandbox::User=root download libssl1.1:arm64 >/dev/null 2>&1 || {
         echo "images: libssl1.1: not in the security archive for arm64, taking the last point release"
-        rm "$1/etc/apt/sources.list.d/bullseye-security.list"
-        apt-get -o APT::Sandbox::User=root update
+        rm "$1/etc/apt/sources.list.d/bullseye-security.list" "$1"/var/lib/apt/lists/*bullseye-security*
       }'
     --customize-hook='
       rm -f "$1"/etc/apt/sources.list.d/bullseye*.list
@@ -246,7 +248,8 @@ files_mongo() {
   cp images/mongo/docker-entrypoint.sh "$root/usr/local/bin/"
   cp images/mongo/run-mongodb.sh "$root/usr/local/bin/mongod"
   cp images/mongo/run-mongodb.sh "$root/usr/local/bin/mongosh"
-  files --directory="$root" opt/mongodb usr/local/bin
+  # No folder that is Debian's too: the engine refuses a name that comes twice.
+  files --directory="$root" opt/mongodb usr/local/bin/{docker-entrypoint.sh,mongod,mongosh}
 }
 
 # --- Import
@@ -305,6 +308,8 @@ explain() {
 }
 
 "prepare_$what"
+settings+=(--change "ENV PATH=$path")
+: >"$log"
 # In a process group of its own, so that all of it can be ended.
 set -m
 import >"$log" 2>&1 </dev/null &
