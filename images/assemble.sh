@@ -39,13 +39,17 @@ if ! flock --nonblock 9; then
 fi
 # With --mode=unshare, Debian's files belong to subordinate users.
 remove() { rm -rf "$1" 2>/dev/null || { mmdebstrap --unshare-helper rm -rf "$1"/*; rm -rf "$1"; } 2>/dev/null || true; }
-forsaken_images() { docker image ls --quiet --filter dangling=true --filter "label=$label"; }
+# Imported and not named. What is built on a base inherits its label, but not that comment.
+forsaken_images() {
+  docker image ls --quiet --filter dangling=true --filter "label=$label" \
+    | xargs --no-run-if-empty docker image inspect --format '{{if eq .Comment "Imported from -"}}{{.Id}}{{end}}'
+}
 sweep() {
   local folder
   read -r _ _ folder <"$lock" || true
   case "$folder" in */causeway-images-*) remove "$folder" ;; esac
   : >"$lock"
-  forsaken_images | xargs --no-run-if-empty docker image rm >/dev/null 2>&1 || true
+  { forsaken_images | xargs --no-run-if-empty docker image rm; } >/dev/null 2>&1 || true
 }
 job=""
 finish() {
