@@ -70,8 +70,7 @@ fi
 
 # --- What it takes
 
-# packages COMMAND=PACKAGE…: two of us at once would be in each other's way.
-packages() { flock "$cache/packages.lock" scripts/packages.sh "$@" || exit 1; }
+packages() { scripts/packages.sh "$@" || exit 1; }
 packages mmdebstrap=mmdebstrap "$keyring=debian-archive-keyring"
 if [ "$(id -u)" != 0 ]; then
   packages newuidmap=uidmap

@@ -36,14 +36,7 @@ stop() {
 trap 'stop 130' INT
 trap 'stop 143' TERM HUP
 
-# setting NAME: its value, as compose.yaml will see it.
-setting() {
-  if [ -n "${!1:-}" ]; then
-    printf '%s\n' "${!1}"
-  elif [ -f "$env_file" ]; then
-    sed -n "s/^$1=//p" "$env_file" | tail -n 1
-  fi
-}
+setting() { scripts/setting.sh "$1"; }
 
 # set_env NAME [VALUE]: sets it in .env, or removes it; every other line, the file's mode and its
 # owner stay. One writer at a time, and readers see the old file or the new one.
@@ -88,7 +81,7 @@ ensure() {
         pull "$theirs" "$name"
         return
       fi
-      say "$1: no container registry answers: assembling $ours instead of pulling $theirs"
+      echo "note: no container registry answers: assembling $ours instead of pulling $theirs"
       ;;
     *)
       say "$1: $chosen, as $name says"

@@ -63,6 +63,8 @@ inside() {
       docker tag "causeway-test/$image:latest" "causeway/$image:latest"
       docker image rm "causeway-test/$image:latest" >/dev/null
     done
+    # The builder isn't handed over: what is built from it is here. Its name has to lead somewhere.
+    docker tag "$CAUSEWAY_MONGO_IMAGE" "$CAUSEWAY_RUST_IMAGE"
   fi
   "$@" </dev/null
 }

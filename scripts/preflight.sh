@@ -21,6 +21,7 @@ problem() {
 }
 
 root() { [ "$(id -u)" = 0 ]; }
+has_image() { engine image inspect "$(scripts/setting.sh "$1" "$2")" >/dev/null; }
 engine() { command -v docker >/dev/null && timeout 20 docker "$@" 2>/dev/null; }
 
 system() {
@@ -61,9 +62,15 @@ install() {
 
 # What scripts/packages.sh would install, where this user can't.
 packages() {
-  local missing
+  local missing wanted=(cc=gcc /usr/include/stdio.h=libc6-dev)
   root && command -v apt-get >/dev/null && return
-  missing=$(scripts/packages.sh --missing "$@")
+  # For base images that have to be assembled; the look-up tells a registry from a silent firewall.
+  if [ -z "$no_engine" ] && ! has_image CAUSEWAY_RUST_IMAGE rust:1.95.0-trixie \
+    && ! timeout 15 docker manifest inspect rust:1.95.0-trixie >/dev/null 2>&1; then
+    wanted+=(mmdebstrap=mmdebstrap newuidmap=uidmap python3=python3
+      /usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring)
+  fi
+  missing=$(scripts/packages.sh --missing "${wanted[@]}")
   [ -z "$missing" ] || problem "packages are missing; run:" "$(install "$missing")"
 }
 
@@ -187,7 +194,7 @@ system
 tools
 checkout
 docker_engine
-packages cc=gcc /usr/include/stdio.h=libc6-dev
+packages
 resources
 port
 networks

@@ -57,6 +57,13 @@ inside() {
   step "end to end"
   cargo nextest run --locked --profile e2e --workspace
 
+  step "commands of the README"
+  # What a clone would bring, with the changes that aren't committed yet.
+  local clone
+  clone=$(mktemp -d)
+  git ls-files -z --cached --others --exclude-standard | tar -c --null --files-from=- --ignore-failed-read | tar -C "$clone" -x
+  CARGO_TARGET_DIR=$(realpath "${CARGO_TARGET_DIR:-target}") "$clone/scripts/try-readme.py"
+
   step "done"
 }
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OFFICIAL_BASE = "debian:trixie-slim"
-LOCAL_BASE = "causeway/base-debian:local"
+LOCAL_BASE = "causeway/base-rust:local"
 OFFICIAL_RUST = "rust:1.95.0-trixie"
 PEERS = ("backend", "nginx", "haproxy", "caddy", "python")
 
