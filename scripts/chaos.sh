@@ -12,6 +12,7 @@ if [ "${1:-}" = --inside ]; then
   suite --own-engine "$@"
   exit
 fi
+scripts/preflight.sh --build
 scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev python3=python3 iptables=iptables \
   nsenter=util-linux mkfs.ext4=e2fsprogs
 scripts/steps.sh "deploy command" scripts/tool.sh deploy

@@ -2,13 +2,15 @@
 # Looks for what `make deploy` needs and can't get by itself, before anything is installed, compiled or
 # created. Everything that is missing or in the way is said at once, with what to run.
 #
-#   scripts/preflight.sh [PROJECT]
+#   scripts/preflight.sh [PROJECT]   for bringing up the stack
+#   scripts/preflight.sh --build     for compiling, testing, measuring
 #
 # Exit codes: 0 nothing stands in the way (and nothing was printed), 2 something does, 3 only that no
 # engine answers and this user can't install one.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
-project=${1:-causeway}
+build='' project=causeway
+case "${1:-}" in --build) build=yes ;; ?*) project=$1 ;; esac
 target=${CARGO_TARGET_DIR:-target}
 problems=() no_engine=''
 
@@ -36,7 +38,7 @@ tools() {
   wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
   if ! command -v cargo >/dev/null || ! command -v rustc >/dev/null; then
     if [ -x "$HOME/.cargo/bin/cargo" ]; then
-      problem "Rust is installed, but not on this shell's PATH; run:" '. "$HOME/.cargo/env"'
+      problem "Rust is installed, but not on this shell's PATH; run:" ". \"$HOME/.cargo/env\""
     else
       problem "Rust $wanted or newer is missing; install it as https://rustup.rs says, then open a new shell"
     fi
@@ -195,12 +197,14 @@ tools
 checkout
 docker_engine
 packages
-resources
-port
-networks
+if [ -z "$build" ]; then
+  resources
+  port
+  networks
+fi
 [ ${#problems[@]} = 0 ] && exit
 {
-  echo "deploy: error: nothing was done yet; $([ ${#problems[@]} = 1 ] && echo 'this stands' || echo "these ${#problems[@]} stand") in the way:"
+  echo "preflight: error: nothing was done yet; $([ ${#problems[@]} = 1 ] && echo 'this stands' || echo "these ${#problems[@]} stand") in the way:"
   printf '%s\n' "${problems[@]}"
 } >&2
 [ ${#problems[@]} = 1 ] && [ -n "$no_engine" ] && exit 3

@@ -12,6 +12,10 @@ set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 logs=${CARGO_TARGET_DIR:-target}/log
 mkdir -p "$logs"
+# It ends with its caller, and its commands with it.
+if [ "${1:-}" != --took ] && [ "${STEPS_TIED:-}" != $$ ]; then
+  STEPS_TIED=$$ exec setpriv --pdeathsig TERM "$0" "$@"
+fi
 titles=() pids=() starts=() files=() said=0 terminal=''
 [ -t 1 ] && terminal=yes
 
@@ -24,19 +28,20 @@ fi
 start() {
   local title=$1 file
   shift
-  file=$(log_of "$title")
-  setpriv --pdeathsig TERM "$@" >"$file" 2>&1 </dev/null &
+  # Somebody else may be at the same step: it gets its name when it is over.
+  file=$(log_of "$title").$$
+  # A process group of its own: Ctrl-C is for this script, which then ends it.
+  setsid setpriv --pdeathsig TERM "$@" >"$file" 2>&1 </dev/null &
   titles+=("$title") pids+=($!) starts+=("$SECONDS") files+=("$file")
 }
 
-# Each is a process group of its own: Ctrl-C is for this script, which then ends them.
-set -m
 stop() {
   local pid
   for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
   wait
+  rm -f "$logs"/*".log.$$"
 }
-trap 'clear_line; stop; echo "interrupted; the next \`make deploy\` goes on from here" >&2; exit 130' INT TERM HUP
+trap 'clear_line; stop; echo "interrupted; the same command goes on from here" >&2; exit 130' INT TERM HUP
 
 clear_line() { [ -z "$terminal" ] || printf '\r\033[K'; }
 line() { clear_line; printf '%s\n' "$1"; said=$SECONDS; }
@@ -63,7 +68,7 @@ show() {
 # The first error and what follows it, or the last lines.
 matters() {
   local first
-  first=$(plain <"$1" | grep -niE '^(error|e:|.*: error:|fatal)' | head -n 1 | cut -d: -f1)
+  first=$(plain <"$1" | grep -niE '^(error|e:|.*: error:|fatal)' | head -n 1 | cut -d: -f1 || true)
   plain <"$1" | if [ -n "$first" ]; then tail -n "+$first" | head -n 30; else tail -n 20; fi
 }
 
@@ -90,6 +95,8 @@ while [ ${#running[@]} -gt 0 ]; do
     fi
     status=0
     wait "${pids[i]}" || status=$?
+    mv "${files[i]}" "$(log_of "${titles[i]}")"
+    files[i]=$(log_of "${titles[i]}")
     seconds=$((SECONDS - starts[i]))
     if [ "$status" != 0 ]; then
       line "${titles[i]}: failed after $(took "$seconds")"
@@ -104,6 +111,6 @@ while [ ${#running[@]} -gt 0 ]; do
   done
   running=("${left[@]}")
   [ ${#running[@]} = 0 ] || show "${running[@]}"
-  sleep "${terminal:+0.}2"
+  sleep 0.5
 done
 clear_line

@@ -15,6 +15,9 @@ export CAUSEWAY_PROBE_BINARY
 step() { printf '\n\033[1m== %s\033[0m (%ds)\n' "$*" "$(($(date +%s) - TEST_STARTED))"; }
 
 outside() {
+  scripts/preflight.sh --build
+  # Whether the tests can have a machine of their own is found out now rather than in ten minutes.
+  scripts/isolated.sh true
   TEST_STARTED=$(date +%s)
   export TEST_STARTED
   step packages

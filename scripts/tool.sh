@@ -7,6 +7,7 @@ set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 # make's job slots aren't meant for cargo, which counts the processors itself.
 unset MAKEFLAGS MFLAGS
+command -v cargo >/dev/null || exec scripts/preflight.sh --build
 target=${CARGO_TARGET_DIR:-target}
 scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
 triple=$(rustc -vV | sed -n 's/^host: //p')
