@@ -31,10 +31,12 @@ fail() {
 
 outside() {
   [ "$(id -u)" = 0 ] || fail "a machine of its own takes root (namespaces, mounts, a Docker engine)" \
-    "run the same command as root, for instance: sudo -E env PATH=\"\$PATH\" $0 $*"
+    "run the same command as root, in a target folder of its own so that nothing here becomes root's:" \
+    "sudo env PATH=\"\$PATH\" CARGO_TARGET_DIR=/var/tmp/causeway-target …"
   "$here/packages.sh" unshare=util-linux setpriv=util-linux ip=iproute2 mkfs.ext4=e2fsprogs \
     slirp4netns=slirp4netns dockerd=docker.io iptables=iptables >&2
-
+  unshare --mount --net --uts --ipc --pid --fork --mount-proc true \
+    || fail "this machine, or the container that this runs in, allows no new namespaces; the reason is above"
   local folder gib=${ISOLATED_DISK_GIB:-20}
   folder=$(realpath -m "${CARGO_TARGET_DIR:-$here/../target}")
   mkdir -p "$folder"

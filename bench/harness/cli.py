@@ -107,16 +107,17 @@ def run_command(given: argparse.Namespace) -> int:
     with _only_one():
         if left := engine.sweep(engine.LABEL):
             print(f"bench: removed {left} containers and networks that an earlier run left")
+        # Before anything of ours makes the machine busy.
+        run = secrets.token_hex(3)
+        warnings = machine.warnings(run)
+        for warning in warnings:
+            print(f"bench: warning: {warning}", flush=True)
         if not given.no_build:
             images.Sources(ROOT, given.base, given.oha).ensure()
         started, begun = datetime.datetime.now(datetime.UTC), time.monotonic()
-        run = secrets.token_hex(3)
         with Engine(run) as own:
             gunicorn = sweep.default(os.cpu_count() or 1)
             setting = Setting(own, ROOT, services, given.cpus, gunicorn, _peers(given))
-            warnings = machine.warnings(run)
-            for warning in warnings:
-                print(f"bench: warning: {warning}", flush=True)
             results = Results(
                 started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 minutes=0,
