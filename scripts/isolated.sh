@@ -43,6 +43,7 @@ outside() {
   image=$(mktemp "$folder/isolated.XXXXXX.img")
   remove_forsaken "$folder"
   group=causeway-isolated-$$-$(basename "$image" .img)
+  trap 'stop $?' EXIT
   make_group "$group"
   truncate --size "${gib}G" "$image"
   # No journal: nothing in it outlives a crash.
@@ -66,14 +67,16 @@ outside() {
 
   local status=0
   wait "$machine" || status=$?
+  machine=''
   if [ "$status" = 125 ]; then cat "$image.log" >&2; fi
   stop "$status"
 }
 
 # stop STATUS: ends the machine, if it is still there, and clears up after it.
 stop() {
-  trap - INT TERM HUP
-  kill -KILL "$machine" "$network" 2>/dev/null || true
+  trap - EXIT INT TERM HUP
+  # shellcheck disable=SC2086 # either may not be there
+  kill -KILL $machine $network 2>/dev/null || true
   wait 2>/dev/null || true
   rm -f "$image" "$image.log"
   remove_group "$group"
