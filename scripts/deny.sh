@@ -4,6 +4,8 @@
 # wherever their database can be had, and where it can't, that is said.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
+# make's job slots aren't meant for cargo.
+unset MAKEFLAGS MFLAGS
 
 PATH=$PATH:$(scripts/cargo-tool.sh deny)
 

@@ -3,6 +3,8 @@
 # An input that fails is kept in the target directory, and the run says where.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
+# make's job slots aren't meant for cargo.
+unset MAKEFLAGS MFLAGS
 scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev cmake=cmake
 export FUZZ_SECONDS=${FUZZ_SECONDS:-40}
 failed=0

@@ -4,6 +4,8 @@
 # resolves from Cargo.lock; the rest of what is said of them is cargo-cyclonedx's.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
+# make's job slots aren't meant for cargo.
+unset MAKEFLAGS MFLAGS
 target=${CARGO_TARGET_DIR:-target}
 version=0.5.9
 triple=$(rustc -vV | sed -n 's/^host: //p')

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 bundle=/etc/ssl/certs/ca-certificates.crt
 
 outside() {
-  scripts/packages.sh mmdebstrap=mmdebstrap rsync=rsync
+  scripts/packages.sh mmdebstrap=mmdebstrap
   export ISOLATED_DISK_GIB=45
   exec scripts/isolated.sh "$0" --inside "$@"
 }
@@ -26,7 +26,7 @@ inside() {
   cp "$bundle" "$root$bundle"
   sysroot=$(rustc --print sysroot)
   mkdir "$root/opt/rust"
-  rsync -a --exclude=/share "$sysroot/" "$root/opt/rust/"
+  cp -a "$sysroot"/{bin,lib,libexec} "$root/opt/rust/"
   git clone --quiet . "$root/root/causeway"
 
   # The bare system is what this machine starts from now on; what is around it can't be seen.

@@ -43,7 +43,7 @@ class Try:
 SHORT = {
     "make deploy": Try(says="causeway is up: http://127.0.0.1:8080/"),
     "curl -i 'http://127.0.0.1:8080/?a=b'": Try(says="Request information stored successfully: "),
-    "make plan": Try(says="0 to create, 0 to change, 0 to remove"),
+    "make plan": Try(says="no changes"),
     "make verify": Try(says="verified: "),
     "make ps": Try(says="causeway-proxy-1"),
     "make logs [SERVICE=api]": Try("make logs SERVICE=api", says="causeway-api-1", follows=True),
@@ -52,7 +52,7 @@ SHORT = {
     "deploy up": Try(says="causeway is up: "),
     "deploy up --rotate-secrets [NAME…]": Try("deploy up --rotate-secrets proxy_token", says="causeway is up: "),
     "deploy build [SERVICE…]": Try("deploy build", says="nothing to build"),
-    "deploy plan": Try(says="0 to create"),
+    "deploy plan": Try(says="no changes"),
     "deploy rollback": Try(before="PROXY_ACCESS_LOG=off deploy up", says="verified: "),
     "deploy down [--volumes]": Try("deploy down --volumes", says="causeway is down", after="deploy up"),
     "deploy ps": Try(says="causeway-mongo-1"),
