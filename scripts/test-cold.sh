@@ -32,6 +32,7 @@ inside() {
   git clone --quiet . "$root/root/causeway"
 
   # The bare system is what this machine starts from now on; what is around it can't be seen.
+  mount --make-rprivate /
   mount --bind "$root" "$root"
   local folder
   for folder in proc sys dev run; do mount --rbind "/$folder" "$root/$folder"; done
@@ -74,6 +75,7 @@ ask() {
 bare() {
   umount --recursive --lazy /around
   rmdir /around
+  mount --make-rshared /
   cd /root/causeway
   summary=() failed=0
   local before after asking
