@@ -73,7 +73,7 @@ ask() {
 }
 
 bare() {
-  umount --recursive --lazy /around
+  umount --lazy /around
   rmdir /around
   mount --make-rshared /
   cd /root/causeway
