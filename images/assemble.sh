@@ -38,7 +38,7 @@ if ! flock --nonblock 9; then
   done
 fi
 # With --mode=unshare, Debian's files belong to subordinate users.
-remove() { rm -rf "$1" 2>/dev/null || { mmdebstrap --unshare-helper rm -rf "$1"/*; rm -rf "$1"; } 2>/dev/null || true; }
+remove() { rm -rf --one-file-system "$1" 2>/dev/null || { mmdebstrap --unshare-helper rm -rf "$1"/*; rm -rf "$1"; } 2>/dev/null || true; }
 # Imported and not named. What is built on a base inherits its label, but not that comment.
 forsaken_images() {
   docker image ls --quiet --filter dangling=true --filter "label=$label" \
@@ -78,19 +78,7 @@ if [ "$(id -u)" != 0 ]; then
     || fail "user $(id -un) has no subordinate ids: run 'sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)', or 'sudo make images'"
 fi
 
-# The many small files are written once and read once: in memory that takes a third of the time.
-# Not within a container's limit, which that memory would count against.
-scratch_folder() {
-  local memory disk=${TMPDIR:-/tmp}
-  memory=$(awk '/^MemAvailable/ {print int($2 / 1024)}' /proc/meminfo)
-  if [ "$memory" -gt 4000 ] && [ "$(df --output=avail --block-size=1M /dev/shm | tail -n 1)" -gt 2000 ] \
-    && [ "$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)" = max ] \
-    && ! grep -q '^[^ ]* /dev/shm [^ ]* [^ ]*noexec' /proc/mounts; then
-    disk=/dev/shm
-  fi
-  printf '%s/causeway-images-%s.%s.%s' "$disk" "$what" $$ "$RANDOM"
-}
-scratch=$(scratch_folder)
+scratch=${TMPDIR:-/tmp}/causeway-images-$what.$$.$RANDOM
 echo "$$ - $scratch" >"$lock"
 mkdir "$scratch"
 
@@ -272,8 +260,27 @@ files_mongo() {
 
 # Our files are imported while mmdebstrap still works. They end early if something fails: the tar is
 # incomplete then, and so is the pipeline's status, which decides on the name.
+# Debian, as a tar. What root mounts into it (/dev, for one) is mounted in a namespace of its own: it
+# ends with whatever ends this, and nobody who removes the folder later can reach through it.
+system() {
+  mkdir "$scratch/debian"
+  if [ "$(id -u)" != 0 ]; then
+    TMPDIR=$scratch/debian mmdebstrap "$@"
+  else
+    # Many small files that are written once and read once: in memory that takes a third of the time.
+    # Not within a container's limit, which that memory would count against.
+    local memory='' mount=true
+    memory=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+    if [ "$memory" -gt 6000 ] && [ "$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)" = max ]; then
+      mount="mount -t tmpfs -o size=2g,mode=755 tmpfs"
+    fi
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare --mount --propagation private bash -c '$1 "$2" && TMPDIR=$2 exec mmdebstrap "${@:3}"' - "$mount" "$scratch/debian" "$@"
+  fi
+}
+
 import() {
-  TMPDIR=$scratch mmdebstrap "${debian[@]}" trixie - \
+  system "${debian[@]}" trixie - \
     | { "files_$what"; cat; } \
     | docker import "${settings[@]}" - >"$scratch/id"
 }

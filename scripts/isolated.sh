@@ -88,7 +88,7 @@ hierarchies() {
   if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
     echo /sys/fs/cgroup
   else
-    awk '$3 == "cgroup" { print $2 }' /proc/mounts
+    awk '$3 == "cgroup" && $2 ~ "^/sys/fs/cgroup/" { print $2 }' /proc/mounts | sort -u
   fi
 }
 

@@ -35,16 +35,18 @@ inside() {
   mount --make-rprivate /
   mount --bind "$root" "$root"
   local folder
-  for folder in proc sys dev run; do mount --rbind "/$folder" "$root/$folder"; done
+  for folder in proc sys dev; do mount --rbind "/$folder" "$root/$folder"; done
+  mount -t tmpfs -o mode=755 tmpfs "$root/run"
+  mkdir -m 1777 "$root/run/lock"
   mkdir -p "$root/etc/docker"
   cp /etc/docker/daemon.json "$root/etc/docker/"
-  cp /etc/resolv.conf "$root/etc/resolv.conf"
+  cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
   cp "$0" "$root/opt/test-cold.sh"
   mkdir "$root/around"
   cd "$root"
   pivot_root . around
   # The folder that programs put their files into is that of a bare system, too.
-  exec env -i PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
+  exec env -i PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb ISOLATED="$ISOLATED" \
     SSL_CERT_FILE="$bundle" CARGO_HTTP_CAINFO="$bundle" PIP_CERT="$bundle" NODE_EXTRA_CA_CERTS="$bundle" \
     ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} ${no_proxy:+no_proxy="$no_proxy"} \
     bash /opt/test-cold.sh --bare "$release" "$order"

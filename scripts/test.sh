@@ -39,7 +39,8 @@ outside() {
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
   scripts/steps.sh "tests" cargo nextest run --locked --workspace --no-run
 
-  step "benchmark harness"
+  step "scripts and benchmark harness"
+  python3 -m unittest discover --start-directory scripts/tests
   python3 -m unittest discover --start-directory bench/tests --top-level-directory bench
 
   step "images, and an engine of the tests' own"
