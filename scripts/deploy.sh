@@ -9,11 +9,12 @@ cd "$(dirname "$0")/.."
 project=${1:-causeway}
 target=${CARGO_TARGET_DIR:-target}
 
-# Seconds that each part takes on two quiet cores (docs/operations.md). What is compiled takes less on
-# more of them, up to what only one can do.
+# Seconds that each part adds on two quiet cores (docs/operations.md); engine and base images come beside
+# the compiling of the deploy command. What is compiled takes less on more of them, up to what only one
+# can do.
 cores=$(nproc)
 compiled() { echo $(($1 * 2 / (cores > 6 ? 6 : cores))); }
-engine_seconds=25 bases_seconds=60 tool_seconds=$(compiled 110) images_seconds=$(compiled 330) start_seconds=40
+engine_seconds=10 bases_seconds=20 tool_seconds=$(compiled 140) images_seconds=$(compiled 300) start_seconds=30
 
 # have SETTING DEFAULT: whether the engine has the image that is called so.
 have() { docker image inspect "$(scripts/setting.sh "$1" "$2")" >/dev/null 2>&1; }
@@ -44,6 +45,6 @@ if [ -n "$compile" ]; then
   took=$(scripts/steps.sh --took "deploy command")
   # A part of the same kind of work, timed on this machine just now.
   if [ "$took" -ge 20 ]; then images_seconds=$((images_seconds * took / tool_seconds)); fi
-  echo "compiling listener, proxy and api: $(about $images_seconds)$([ "$took" -lt 20 ] || echo " at this machine's speed so far")"
+  echo "compiling listener, proxy and api: $(about "$images_seconds")$([ "$took" -lt 20 ] || echo " at this machine's speed so far")"
 fi
 exec "$target/deploy" -p "$project" up

@@ -11,6 +11,8 @@ set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 images=(listener proxy api)
+# The machine at the end of a pipe is a child of this shell, and so ends with it.
+shopt -s lastpipe
 
 outside() {
   docker info >/dev/null 2>&1 || trap 'scripts/engine.sh stop' EXIT
