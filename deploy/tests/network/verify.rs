@@ -60,7 +60,10 @@ fn a_stack_as_drawn_is_green_and_every_kind_of_link_was_tried() {
         assert!(kinds.contains(&kind), "{kind} among {kinds:?}");
     }
     // For people: the matrix, and the result.
-    let text = run(&mut stack.command(&["verify"]));
+    let text = run(stack
+        .command(&["verify"])
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR"));
     assert!(
         text.contains("from \\ to") && text.contains("✓✓✓") && text.contains("···"),
         "{text}"
