@@ -17,10 +17,13 @@ images() {
       left+=("image $image: the engine does not let it go (\`docker image rm $image\` says why)")
     fi
   done
-  # What the images were built in; by the label that our Dockerfiles put on it.
-  local stages
-  stages=$(docker image ls --quiet --filter dangling=true --filter label=dev.causeway.stage | sort -u)
-  [ -z "$stages" ] || echo "clean: removed $(xargs docker image rm <<<"$stages" 2>/dev/null | grep -c '^Deleted:') layers of build stages"
+  # What they were built in, by the label that our Dockerfiles put on it, and what they replaced, by the
+  # label that `deploy` puts on what it builds.
+  local label unnamed
+  for label in dev.causeway.stage dev.causeway.project; do
+    unnamed=$(docker image ls --quiet --filter dangling=true --filter "label=$label" | sort -u)
+    [ -z "$unnamed" ] || echo "clean: removed $(xargs docker image rm <<<"$unnamed" 2>/dev/null | grep -c '^Deleted:') unnamed layers ($label)"
+  done
 }
 
 if docker info >/dev/null 2>&1; then
