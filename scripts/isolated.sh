@@ -9,8 +9,8 @@
 # Everything of it lives in kernel namespaces and in a disk image that is unlinked once it is
 # mounted. All of that is gone with the command, however it ends: done, failed, Ctrl-C, kill -9 of
 # the command or of this script (callers who want to take it with them when they are killed prefix
-# `setpriv --pdeathsig KILL`). Only empty control groups may stay after a kill -9; the next call
-# removes them.
+# `setpriv --pdeathsig KILL`). Only empty control groups and a log may stay after a kill -9; the next
+# call removes them.
 #
 #   ISOLATED_DISK_GIB   size of the disk, which takes only what is written (default 20)
 #
@@ -40,9 +40,10 @@ outside() {
   local folder gib=${ISOLATED_DISK_GIB:-20}
   folder=$(realpath -m "${CARGO_TARGET_DIR:-$here/../target}")
   mkdir -p "$folder"
-  image=$(mktemp "$folder/isolated.XXXXXX.img")
+  image=$(mktemp "$folder/isolated.$$.XXXXXX.img")
   remove_forsaken "$folder"
-  group=causeway-isolated-$$-$(basename "$image" .img)
+  # The random part keeps machines within machines apart, whose processes may bear the same number.
+  group=causeway-$(basename "$image" .img)
   trap 'stop $?' EXIT
   make_group "$group"
   truncate --size "${gib}G" "$image"
@@ -118,16 +119,18 @@ remove_group() {
 
 # What runs left that were killed. On a machine within one, process numbers say nothing about others.
 remove_forsaken() {
-  local hierarchy group pid
+  local hierarchy group file pid
   [ -z "${ISOLATED:-}" ] || return 0
   for hierarchy in $(hierarchies); do
-    for group in "$hierarchy"/causeway-isolated-*/; do
-      group=$(basename "$group") pid=${group#causeway-isolated-} pid=${pid%%-*}
-      [ -d "/proc/$pid" ] || remove_group "$group"
+    for group in "$hierarchy"/causeway-isolated.*/; do
+      group=$(basename "$group") pid=${group#causeway-isolated.}
+      [ -d "/proc/${pid%%.*}" ] || remove_group "$group"
     done
   done
-  # Old enough not to be of a run that has just begun.
-  find "$1" -maxdepth 1 -name 'isolated.*' -mmin +1440 -delete
+  for file in "$1"/isolated.*; do
+    pid=${file##*/isolated.} pid=${pid%%.*}
+    [ -d "/proc/$pid" ] || rm -f "$file"
+  done
 }
 
 # ---- Inside --------------------------------------------------------------------------------------
