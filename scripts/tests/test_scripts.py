@@ -148,10 +148,13 @@ class Isolated(unittest.TestCase):
         """Files at once; the kernel lets go of mounts and of the disk a moment after the last process."""
         self.assertEqual(list(pathlib.Path(self.target).iterdir()), [])
         self.assertNotIn("/run/isolated", pathlib.Path("/proc/mounts").read_text())
-        images = lambda: subprocess.run(  # noqa: E731
-            ["losetup", "--list", "--output", "BACK-FILE"], capture_output=True, text=True, check=True
-        ).stdout
-        wait_until(lambda: self.target not in images())
+        wait_until(lambda: self.target not in self.loop_devices())
+
+    @staticmethod
+    def loop_devices() -> str:
+        """The files behind this machine's loop devices."""
+        command = ["losetup", "--list", "--output", "BACK-FILE"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def test_what_is_around_can_not_be_seen(self) -> None:
         with listening_port() as port:
