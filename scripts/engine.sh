@@ -85,9 +85,12 @@ if ! command -v dockerd >/dev/null; then
   command -v apt-get >/dev/null || fail "no Docker engine, and no apt to install one with; follow your distribution's guide, for instance:" \
     "dnf install -y docker && systemctl start docker" \
     "apk add docker && service docker start"
-  say "no Docker engine: installing Debian's docker.io"
+  echo "note: no Docker engine answers: installing Debian's docker.io"
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io iptables >/dev/null 2>&1 \
+  # Since Debian 13 the client is a package of its own.
+  client=$(apt-cache pkgnames docker-cli)
+  # shellcheck disable=SC2086 # there may be none
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io iptables $client >/dev/null 2>&1 \
     || fail "apt could not install docker.io; run this to see why:" "apt-get install -y docker.io"
   # The package starts the service itself where there is an init system.
   if answers; then
