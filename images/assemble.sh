@@ -38,7 +38,7 @@ if ! flock --nonblock 9; then
   done
 fi
 # With --mode=unshare, Debian's files belong to subordinate users.
-remove() { rm -rf --one-file-system "$1" 2>/dev/null || { mmdebstrap --unshare-helper rm -rf "$1"/*; rm -rf "$1"; } 2>/dev/null || true; }
+remove() { rm -rf --one-file-system "$1" 2>/dev/null || { mmdebstrap --unshare-helper rm -rf --one-file-system "$1"/*; rm -rf --one-file-system "$1"; } 2>/dev/null || true; }
 # Imported and not named. What is built on a base inherits its label, but not that comment.
 forsaken_images() {
   docker image ls --quiet --filter dangling=true --filter "label=$label" \
