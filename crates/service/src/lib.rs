@@ -1,0 +1,7 @@
+//! What every service of the stack asks of the machine that it runs on: how much it may take
+//! ([`grants`]), where it listens ([`sockets`]), and which variables of its environment are meant
+//! for it ([`environment`]).
+
+pub mod environment;
+pub mod grants;
+pub mod sockets;
