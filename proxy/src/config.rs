@@ -104,9 +104,26 @@ pub const KEYS: &[Key] = &[
     ),
     key("max_body", "1MiB", "largest request body; 413 beyond"),
     key(
+        "min_body_rate",
+        "1KiB",
+        "bytes a second that a client has to send of a body, after header_timeout; 0 for no limit",
+    ),
+    key(
         "max_connections",
-        "20000",
-        "most client connections; 503 beyond",
+        "auto",
+        "most client connections; beyond, the slowest and oldest give way; auto: 20000, or what the \
+         memory limit and the limit on open files allow",
+    ),
+    key(
+        "upstream_connections",
+        "1024",
+        "most requests to one backend at a time; keep it below what the backend takes. More wait in \
+         line",
+    ),
+    key(
+        "upstream_queue_timeout",
+        "5s",
+        "longest wait in line; 503 beyond",
     ),
     key(
         "trusted_proxies",
@@ -150,8 +167,14 @@ pub struct Settings {
     pub upstream_idle_timeout: Duration,
     /// Largest request body in bytes.
     pub max_body: u64,
-    /// Most client connections at a time.
-    pub max_connections: usize,
+    /// Least speed of a request body, in bytes a second; 0 for no limit.
+    pub min_body_rate: u64,
+    /// Most client connections at a time, where that isn't left to the machine.
+    pub max_connections: Option<usize>,
+    /// Most requests to one backend at a time.
+    pub upstream_connections: usize,
+    /// Limit on the wait for one of them.
+    pub upstream_queue_timeout: Duration,
     /// Peers that may say who their client is.
     pub trusted_proxies: Vec<IpNet>,
     /// Limit on the time between SIGTERM and exit.
@@ -279,7 +302,12 @@ impl Settings {
             max_body: values
                 .parse::<ByteSize>("max_body", "a size such as 512KiB or 1MiB")?
                 .0,
-            max_connections: values.positive("max_connections")?,
+            min_body_rate: values
+                .parse::<ByteSize>("min_body_rate", "a size such as 1KiB, or 0")?
+                .0,
+            max_connections: values.automatic("max_connections")?,
+            upstream_connections: values.positive("upstream_connections")?,
+            upstream_queue_timeout: values.duration("upstream_queue_timeout")?,
             trusted_proxies: values.networks("trusted_proxies")?,
             drain_timeout: values.duration("drain_timeout")?,
             access_log: values.switch("access_log")?,
@@ -361,6 +389,16 @@ impl Values {
         match self.text(name).parse() {
             Ok(number @ 1..) => Ok(number),
             _ => Err(self.bad(name, "a number of at least 1")),
+        }
+    }
+
+    fn automatic(&self, name: &str) -> Result<Option<usize>, ConfigError> {
+        match self.text(name) {
+            "auto" => Ok(None),
+            _ => self
+                .positive(name)
+                .map(Some)
+                .map_err(|_| self.bad(name, "auto or a number of at least 1")),
         }
     }
 
@@ -510,6 +548,9 @@ mod tests {
             ("PROXY_UPSTREAM", "http://a:80", "host:port"),
             ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,x", "CIDRs"),
             ("PROXY_MAX_CONNECTIONS", "", "a number"),
+            ("PROXY_MAX_CONNECTIONS", "0", "auto or a number"),
+            ("PROXY_UPSTREAM_CONNECTIONS", "0", "a number"),
+            ("PROXY_MIN_BODY_RATE", "slow", "a size"),
             ("PROXY_UPSTREAM_TOKEN_FILE", "/no/such/file", "No such file"),
         ] {
             let error = load(&[(name, value)]).unwrap_err().to_string();

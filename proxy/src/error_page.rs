@@ -15,10 +15,16 @@ pub enum Failure {
     Request(SyntaxError),
     /// The client stopped sending in the middle of its request.
     ClientTimeout,
+    /// The client took no more of the response.
+    ClientStalled,
     /// The client closed its connection.
     ClientGone,
+    /// The connection was closed to make place for others.
+    Evicted,
     /// No backend is known.
     NoBackend,
+    /// All backends have as many requests as they are given.
+    Busy,
     /// Connecting failed, to every backend that was tried.
     Unreachable,
     /// Connecting timed out, to every backend that was tried.
@@ -32,13 +38,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The status that the client gets. 499, for a client that is gone, is only logged.
+    /// The status that the client gets. 499, for a client that is gone or takes nothing, is
+    /// only logged.
     pub const fn status(self) -> u16 {
         match self {
             Self::Request(error) => error.status(),
             Self::ClientTimeout => 408,
-            Self::ClientGone => 499,
-            Self::NoBackend => 503,
+            Self::ClientGone | Self::ClientStalled => 499,
+            Self::NoBackend | Self::Busy | Self::Evicted => 503,
             Self::Unreachable | Self::Broken | Self::Response(_) => 502,
             Self::ConnectTimeout | Self::ResponseTimeout => 504,
         }
@@ -49,8 +56,11 @@ impl Failure {
         match self {
             Self::Request(error) => error.to_string(),
             Self::ClientTimeout => "request not received in time".to_owned(),
+            Self::ClientStalled => "response not taken in time".to_owned(),
             Self::ClientGone => "client closed the connection".to_owned(),
+            Self::Evicted => "too many slow clients, this one had to make place".to_owned(),
             Self::NoBackend => "no upstream server is known".to_owned(),
+            Self::Busy => "too many requests are waiting for the upstream server".to_owned(),
             Self::Unreachable => "upstream server can't be reached".to_owned(),
             Self::ConnectTimeout => "connection to the upstream server timed out".to_owned(),
             Self::Broken => "upstream server closed the connection".to_owned(),

@@ -14,6 +14,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod connection;
@@ -23,10 +24,12 @@ pub mod exchange;
 pub mod headers;
 pub mod healthcheck;
 pub mod http1;
-pub mod limits;
+pub mod ledger;
 pub mod listener;
 pub mod log_sink;
 pub mod metrics;
+pub mod open_connections;
+pub mod pace;
 pub mod relay;
 pub mod request_id;
 pub mod retry;

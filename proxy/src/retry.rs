@@ -19,8 +19,9 @@ use crate::{
     error_page::Failure,
     exchange::{Report, UpstreamConnection},
     http1::Method,
+    ledger::Turn,
     relay::Upload,
-    upstream::{Backend, balancer::Lease},
+    upstream::{Backend, balancer::Lease, slots::Slot},
     watchdog::{Expired, Watchdog},
     worker::Worker,
 };
@@ -94,12 +95,14 @@ pub const fn is_safe(method: Method, deduplicates: bool, upload: &Upload) -> boo
     deduplicates || upload.nothing_sent() || method.is_idempotent()
 }
 
-/// A connection to the backend that should get the request.
+/// A connection to the backend that should get the request. For a `streamed` one, more of the body is
+/// to come.
 pub async fn connect(
     worker: &Worker,
     watchdog: &mut Watchdog,
     attempts: &mut Attempts,
     report: &mut Report,
+    streamed: bool,
 ) -> Result<UpstreamConnection, Failure> {
     loop {
         let Some(lease) = worker
@@ -107,7 +110,7 @@ pub async fn connect(
             .choose(&attempts.unreachable, &attempts.suspect)
         else {
             if attempts.look_again() {
-                watchdog.arm(RESOLVE_WAIT);
+                watchdog.arm(Turn::Upstream, RESOLVE_WAIT);
                 // What came of it, the next choice shows.
                 let _ = watchdog.guard(worker.upstream.resolved()).await;
                 continue;
@@ -116,12 +119,14 @@ pub async fn connect(
             return Err(attempts.last.unwrap_or(Failure::NoBackend));
         };
         report.backend = Some(Arc::clone(lease.backend()));
+        let slot = stand_in_line(worker, watchdog, lease.backend(), streamed).await?;
         if !attempts.stale
             && let Some(stream) = lease.backend().take_idle(worker.index)
         {
             return Ok(UpstreamConnection {
                 stream,
                 lease,
+                slot: Some(slot),
                 reused: true,
             });
         }
@@ -130,9 +135,11 @@ pub async fn connect(
                 return Ok(UpstreamConnection {
                     stream,
                     lease,
+                    slot: Some(slot),
                     reused: false,
                 });
             }
+            Err(Failure::Evicted) => return Err(Failure::Evicted),
             Err(failure) => {
                 worker.upstream.resolve_soon();
                 attempts
@@ -144,13 +151,35 @@ pub async fn connect(
     }
 }
 
+/// A place at `backend`. Clients that stall at theirs have to give it up for it.
+async fn stand_in_line(
+    worker: &Worker,
+    watchdog: &mut Watchdog,
+    backend: &Backend,
+    streamed: bool,
+) -> Result<Slot, Failure> {
+    let Some(slots) = backend.slots(worker.index) else {
+        return Err(Failure::NoBackend);
+    };
+    if let Some(slot) = slots.try_take(streamed) {
+        return Ok(slot);
+    }
+    watchdog.arm(Turn::Upstream, worker.settings.upstream_queue_timeout);
+    let _waiting = worker.line.join();
+    match watchdog.guard(slots.take(streamed)).await {
+        Ok(slot) => slot.ok_or(Failure::Busy),
+        Err(Expired::Late) => Err(Failure::Busy),
+        Err(Expired::Evicted) => Err(Failure::Evicted),
+    }
+}
+
 async fn open(
     worker: &Worker,
     watchdog: &mut Watchdog,
     lease: &Lease,
 ) -> Result<TcpStream, Failure> {
     let backend = lease.backend();
-    watchdog.arm(worker.settings.connect_timeout);
+    watchdog.arm(Turn::Upstream, worker.settings.connect_timeout);
     match watchdog.guard(TcpStream::connect(backend.address)).await {
         Ok(Ok(stream)) => {
             backend.connected();
@@ -166,7 +195,8 @@ async fn open(
             }
             Err(Failure::Unreachable)
         }
-        Err(Expired) => {
+        Err(Expired::Evicted) => Err(Failure::Evicted),
+        Err(Expired::Late) => {
             backend.connect_failed(&"timeout");
             Err(Failure::ConnectTimeout)
         }

@@ -9,12 +9,14 @@ use tracing::info;
 
 use crate::{
     admin::{Control, State},
+    budget::{Budget, BudgetError},
     config::Settings,
     drain::{Drain, DrainOnSignal, StopSignals},
-    limits::{Connections, connections_that_fit},
+    ledger::Ledger,
     listener::{self, Acceptor, bind},
     log_sink::LogSink,
     metrics::Metrics,
+    open_connections::Connections,
     request_id::RequestId,
     upstream::{Upstream, resolver},
     worker::Worker,
@@ -36,6 +38,9 @@ pub enum StartupError {
     /// The upstream can't be looked up.
     #[error("resolver: {0}")]
     Resolver(io::Error),
+    /// The machine grants too little.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     /// Signals can't be received.
     #[error("signals: {0}")]
     Signals(io::Error),
@@ -56,10 +61,12 @@ impl Application {
     pub fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
         let signals = StopSignals::install().map_err(StartupError::Signals)?;
         RequestId::init()?;
+        let budget = Budget::of_this_machine(&settings)?;
         let settings = Arc::new(settings);
         let upstream = Arc::new(Upstream::new(&settings));
         resolver::resolve_first(&upstream).map_err(StartupError::Resolver)?;
-        let connections = Connections::new(connections_that_fit(settings.max_connections));
+        let connections = Arc::new(Connections::default());
+        let (max_connections, max_held) = budget.share(settings.workers);
         let drain = Arc::new(Drain::new(settings.workers));
         let mut server = Server::new_with_opt_and_conf(
             None,
@@ -82,6 +89,7 @@ impl Application {
                 Arc::clone(&settings),
                 Arc::clone(&upstream),
                 Arc::clone(&connections),
+                Ledger::new(max_connections, max_held),
                 Arc::clone(&drain),
             ));
             server.add_service(Acceptor::new(Arc::clone(&worker), sockets));
@@ -96,6 +104,7 @@ impl Application {
             workers,
             upstream: Arc::clone(&upstream),
             connections: Arc::clone(&connections),
+            budget,
             log,
         };
         let state = State {
@@ -117,6 +126,11 @@ impl Application {
             admin = %settings.admin_listen,
             upstream = %settings.upstream,
             workers = settings.workers,
+            memory = budget.memory,
+            files = budget.files,
+            connections = budget.connections,
+            buffers = budget.buffers,
+            upstream_connections = settings.upstream_connections,
             "listening"
         );
         let stop = DrainOnSignal {

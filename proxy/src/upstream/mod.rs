@@ -1,13 +1,15 @@
 //! The upstream: the set of backends behind one DNS name.
 //!
 //! [`resolver`] keeps the set in step with DNS, [`probe`] puts backends back that had failed,
-//! [`balancer`] picks one for a request, [`pool`] keeps their idle connections. All share the
+//! [`balancer`] picks one for a request, [`slots`] limits how many it gets at a time, [`pool`] keeps
+//! their idle connections. All share the
 //! [`Backend`]s, whose state is atomics: a request takes no lock that another worker wants.
 
 pub mod balancer;
 pub mod pool;
 pub mod probe;
 pub mod resolver;
+pub mod slots;
 
 use std::{
     net::SocketAddr,
@@ -23,6 +25,7 @@ use tracing::{info, warn};
 
 use crate::config::{Settings, UpstreamName};
 use pool::IdleConnections;
+use slots::Slots;
 
 /// One address behind the upstream's name.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct Backend {
     pub counters: BackendCounters,
     /// Idle connections, one set per worker: a connection belongs to its worker's event loop.
     idle: Box<[IdleConnections]>,
+    /// Places for requests, each worker's share.
+    slots: Box<[Slots]>,
 }
 
 /// What has happened to a backend so far.
@@ -55,7 +60,7 @@ pub struct BackendCounters {
 }
 
 impl Backend {
-    fn new(address: SocketAddr, workers: usize) -> Self {
+    fn new(address: SocketAddr, workers: usize, places: usize) -> Self {
         Self {
             address,
             label: address.to_string(),
@@ -64,6 +69,7 @@ impl Backend {
             outstanding: AtomicU32::new(0),
             counters: BackendCounters::default(),
             idle: (0..workers).map(|_| IdleConnections::default()).collect(),
+            slots: (0..workers).map(|_| Slots::new(places / workers)).collect(),
         }
     }
 
@@ -85,6 +91,11 @@ impl Backend {
     /// Idle connections of all workers.
     pub fn idle_connections(&self) -> usize {
         self.idle.iter().map(IdleConnections::len).sum()
+    }
+
+    /// The places of `worker`.
+    pub fn slots(&self, worker: usize) -> Option<&Slots> {
+        self.slots.get(worker)
     }
 
     /// An idle connection of `worker`.
@@ -145,6 +156,8 @@ pub struct Upstream {
     pub name: UpstreamName,
     backends: ArcSwap<Vec<Arc<Backend>>>,
     workers: usize,
+    /// Requests that each backend gets at a time.
+    places: usize,
     /// Asks for a resolution now.
     resolve: Notify,
     /// Tells that one is over.
@@ -160,6 +173,7 @@ impl Upstream {
             name: settings.upstream.clone(),
             backends: ArcSwap::default(),
             workers: settings.workers,
+            places: settings.upstream_connections,
             resolve: Notify::new(),
             resolved: Notify::new(),
             resolutions: ResolveCounters::default(),
@@ -211,7 +225,7 @@ impl Upstream {
                     .map_or_else(
                         || {
                             info!(backend = %address, "backend added");
-                            Arc::new(Backend::new(*address, self.workers))
+                            Arc::new(Backend::new(*address, self.workers, self.places))
                         },
                         Arc::clone,
                     )
