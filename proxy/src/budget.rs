@@ -60,7 +60,7 @@ pub enum BudgetError {
     /// Too little memory for this many workers.
     #[error(
         "memory: the limit is {} MiB, expected at least {} MiB for {workers} workers (memory limit of \
-         the container, PROXY_WORKERS)",
+         the container, PROXY_MEMORY_LIMIT, PROXY_WORKERS)",
         granted >> 20,
         needed >> 20
     )]
@@ -87,7 +87,7 @@ impl Budget {
     /// far as needed and allowed.
     pub fn of_this_machine(settings: &Settings) -> Result<Self, BudgetError> {
         let files = grants::open_files(Self::files_wanted(settings)).map_err(BudgetError::Limit)?;
-        let memory = grants::memory();
+        let memory = settings.memory_limit.or_else(grants::memory);
         if memory.is_none() {
             warn!("neither a memory limit nor the machine's memory can be read: none is kept to");
         }

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -109,6 +110,16 @@ pub const KEYS: &[Key] = &[
         "bytes a second that a client has to send of a body, after header_timeout; 0 for no limit",
     ),
     key(
+        "linger_timeout",
+        "30s",
+        "how long a client that is still sending is read from so that it gets to read its answer",
+    ),
+    key(
+        "memory_limit",
+        "auto",
+        "memory that the budgets add up to three quarters of; auto: what the cgroup grants",
+    ),
+    key(
         "max_connections",
         "auto",
         "most client connections; beyond, the slowest and oldest give way; auto: 20000, or what the \
@@ -169,6 +180,10 @@ pub struct Settings {
     pub max_body: u64,
     /// Least speed of a request body, in bytes a second; 0 for no limit.
     pub min_body_rate: u64,
+    /// Limit on reading from a client that has its answer already.
+    pub linger_timeout: Duration,
+    /// Memory that may be taken in bytes, where that isn't left to the machine.
+    pub memory_limit: Option<u64>,
     /// Most client connections at a time, where that isn't left to the machine.
     pub max_connections: Option<usize>,
     /// Most requests to one backend at a time.
@@ -305,7 +320,13 @@ impl Settings {
             min_body_rate: values
                 .parse::<ByteSize>("min_body_rate", "a size such as 1KiB, or 0")?
                 .0,
-            max_connections: values.automatic("max_connections")?,
+            linger_timeout: values.duration("linger_timeout")?,
+            memory_limit: values
+                .automatic::<ByteSize>("memory_limit", "auto or a size such as 256MiB")?
+                .map(|size| size.0),
+            max_connections: values
+                .automatic::<NonZeroUsize>("max_connections", "auto or a number of at least 1")?
+                .map(NonZeroUsize::get),
             upstream_connections: values.positive("upstream_connections")?,
             upstream_queue_timeout: values.duration("upstream_queue_timeout")?,
             trusted_proxies: values.networks("trusted_proxies")?,
@@ -392,13 +413,14 @@ impl Values {
         }
     }
 
-    fn automatic(&self, name: &str) -> Result<Option<usize>, ConfigError> {
+    fn automatic<T: FromStr>(
+        &self,
+        name: &str,
+        expected: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
         match self.text(name) {
             "auto" => Ok(None),
-            _ => self
-                .positive(name)
-                .map(Some)
-                .map_err(|_| self.bad(name, "auto or a number of at least 1")),
+            _ => self.parse(name, expected).map(Some),
         }
     }
 
@@ -547,7 +569,6 @@ mod tests {
             ("PROXY_UPSTREAM", "flask-app", "host:port"),
             ("PROXY_UPSTREAM", "http://a:80", "host:port"),
             ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,x", "CIDRs"),
-            ("PROXY_MAX_CONNECTIONS", "", "a number"),
             ("PROXY_MAX_CONNECTIONS", "0", "auto or a number"),
             ("PROXY_UPSTREAM_CONNECTIONS", "0", "a number"),
             ("PROXY_MIN_BODY_RATE", "slow", "a size"),

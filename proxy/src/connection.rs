@@ -38,9 +38,8 @@ use crate::{
     worker::{Buffers, Worker},
 };
 
-/// How long a client that is still sending is read from, so that it gets to read its response, and how
-/// long it may be silent meanwhile (as nginx has it: `lingering_time`, `lingering_timeout`).
-const LINGER: Duration = Duration::from_secs(30);
+/// How long a client may be silent that is only read from so that it gets to read its response (nginx:
+/// `lingering_timeout`).
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
 /// Most clients that are told at a time that there are too many; the others are just closed.
 const MAX_TURNED_AWAY: usize = 128;
@@ -248,10 +247,11 @@ impl Connection {
             *buffer = Vec::new();
         }
         let scratch = &mut buffers.client_in;
-        let end = Instant::now() + LINGER;
+        let end = Instant::now() + worker.settings.linger_timeout;
         let mut last_call = false;
         let mut last_read = 0;
-        self.watchdog.arm(Turn::Client, LINGER_SILENCE);
+        let silence = LINGER_SILENCE.min(worker.settings.linger_timeout);
+        self.watchdog.arm(Turn::Client, silence);
         poll_fn(|cx| {
             loop {
                 scratch.clear();

@@ -151,6 +151,14 @@ impl Backend {
         })
     }
 
+    /// Waits until `count` connections have carried at least a byte.
+    #[track_caller]
+    pub(crate) fn wait_for_connections(&self, count: usize) {
+        until(&format!("{count} connections at the backend"), || {
+            (self.connections() >= count).then_some(())
+        });
+    }
+
     /// Stops listening and closes every connection, as a stopped process does.
     pub(crate) fn stop(self) {
         drop(self);
