@@ -2,7 +2,9 @@
 //!
 //! It speaks just enough HTTP for a probe and a scraper: one GET or HEAD per connection.
 
-use std::{io, net::TcpListener as StdListener, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, io, net::TcpListener as StdListener, sync::Arc, time::Duration,
+};
 
 use async_trait::async_trait;
 use pingora_core::{
@@ -13,7 +15,7 @@ use prometheus_client::registry::Registry;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::AbortHandle,
     time::{sleep, timeout},
 };
 use tracing::{error, warn};
@@ -30,9 +32,9 @@ use crate::{
     upstream::{Upstream, probe, resolver},
 };
 
-/// Most connections at a time; more wait in the backlog. Together with [`HEAD_LIMIT`] this keeps
-/// silent connections from keeping a health check out.
-const MAX_CONNECTIONS: usize = 512;
+/// Most connections at a time. One more ends the oldest: whoever is silent can't keep a health check
+/// out.
+const MAX_CONNECTIONS: usize = 64;
 /// Longest time for a request to come in.
 const HEAD_LIMIT: Duration = Duration::from_secs(1);
 /// Longest time for a request and its answer.
@@ -92,19 +94,21 @@ impl Service for Control {
 
 async fn serve(listener: StdListener, state: &Arc<State>) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut newest = VecDeque::new();
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return Ok(());
-        };
         match listener.accept().await {
             Ok((stream, _)) => {
+                if newest.len() >= MAX_CONNECTIONS
+                    && let Some(oldest) = newest.pop_front()
+                {
+                    AbortHandle::abort(&oldest);
+                }
                 let state = Arc::clone(state);
-                tokio::spawn(async move {
+                let task = tokio::spawn(async move {
+                    // Whoever is too slow is told nothing.
                     let _ = timeout(TIME_LIMIT, answer(stream, &state)).await;
-                    drop(place);
                 });
+                newest.push_back(task.abort_handle());
             }
             Err(error) => {
                 warn!(%error, "accept failed on the admin listener");
