@@ -30,7 +30,10 @@ use crate::{
         Span,
         request::{self, Origin, RequestFacts},
     },
-    http1::{HeadScanner, head::Side},
+    http1::{
+        HeadScanner,
+        head::{Side, skip_empty_lines},
+    },
     limits::Slot,
     relay::READ_SIZE,
     request_id::RequestId,
@@ -52,7 +55,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, slo
     let ip = peer.ip().to_canonical();
     let mut connection = Connection {
         peer: ip.to_string(),
-        trusted: worker.settings.trusts(ip),
+        trusted: worker.settings.trusted_proxies.contains(ip),
         // The first head is awaited as any: a client that connects has something to say.
         watchdog: Watchdog::new(worker.settings.header_timeout),
         stream,
@@ -89,6 +92,7 @@ impl Connection {
             if next == Next::Linger {
                 self.linger(&mut buffers.client_in).await;
             }
+            skip_empty_lines(&mut buffers.client_in);
             let pipelined = !buffers.client_in.is_empty();
             if next == Next::KeepAlive && pipelined {
                 continue;
@@ -120,11 +124,12 @@ impl Connection {
                 let mut buffers = worker.take_buffers();
                 buffers.client_in.reserve(READ_SIZE);
                 let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffers.client_in);
-                if let Poll::Ready(Ok(1..)) = read {
+                skip_empty_lines(&mut buffers.client_in);
+                if !buffers.client_in.is_empty() {
                     return Poll::Ready(Some(buffers));
                 }
                 worker.return_buffers(buffers);
-                if read.is_ready() {
+                if let Poll::Ready(Ok(0) | Err(_)) = read {
                     return Poll::Ready(None);
                 }
             }
@@ -151,7 +156,7 @@ impl Connection {
             HeadOutcome::Head(head_len) => {
                 let origin = Origin {
                     peer: &self.peer,
-                    trusted: self.trusted,
+                    proxies: self.trusted.then_some(&worker.settings.trusted_proxies),
                     upstream: &worker.upstream.name,
                     token: worker.settings.upstream_token.as_ref(),
                 };
@@ -192,10 +197,7 @@ impl Connection {
         let mut scanner = HeadScanner::default();
         let mut waited = false;
         loop {
-            // RFC 9112 §2.2: an empty line before a request is to be ignored.
-            if client_in.starts_with(b"\r\n") {
-                client_in.drain(..2);
-            }
+            skip_empty_lines(client_in);
             if !client_in.is_empty() && client_in != b"\r" {
                 match scanner.scan(client_in, Side::Request) {
                     Ok(Some(head_len)) => return HeadOutcome::Head(head_len),
@@ -266,11 +268,12 @@ impl Connection {
             text(facts.target),
             text(facts.user_agent),
         );
+        let client = facts.client.map(|client| client.to_string());
         let reason = report.failure.map(Failure::reason);
         info!(
             target: access_log::TARGET,
             request_id = id.as_str(),
-            client = self.peer.as_str(),
+            client = client.as_deref().unwrap_or(&self.peer),
             method = &*method,
             path = &*target,
             status = u64::from(report.status),
