@@ -46,7 +46,7 @@ fn heads(criterion: &mut Criterion) {
     let upstream = UpstreamName::from_str("flask-app:9090").unwrap();
     let origin = Origin {
         peer: "203.0.113.9",
-        trusted: false,
+        proxies: None,
         upstream: &upstream,
         token: None,
     };

@@ -2,9 +2,7 @@
 //!
 //! It speaks just enough HTTP for a probe and a scraper: one GET or HEAD per connection.
 
-use std::{
-    collections::VecDeque, io, net::TcpListener as StdListener, sync::Arc, time::Duration,
-};
+use std::{collections::VecDeque, io, net::TcpListener as StdListener, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::{

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn settings(environment: &[(&str, &str)]) -> Settings {
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let own = |(name, value): &(&str, &str)| (name.into(), value.into());
         let workers = [("PROXY_WORKERS", "2")];
         Settings::load(None, workers.iter().chain(environment).map(own)).unwrap()
     }

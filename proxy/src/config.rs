@@ -3,10 +3,13 @@
 //! One table ([`KEYS`]) holds each key with its default and its meaning. `--help` prints it,
 //! the loader checks names against it, and errors quote it, so that the three can't drift apart.
 
+mod values;
+
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     str::FromStr,
@@ -15,10 +18,11 @@ use std::{
 
 use bytesize::ByteSize;
 use config::{Config, Environment, File, FileFormat, Map, Source, Value};
-use ipnet::IpNet;
+use service::environment::describes_a_service;
 use thiserror::Error;
 
-use crate::upstream_token::UpstreamToken;
+use self::values::Values;
+use crate::{trusted_proxies::TrustedProxies, upstream_token::UpstreamToken};
 
 /// What every environment variable of ours starts with.
 pub const PREFIX: &str = "PROXY_";
@@ -103,7 +107,11 @@ pub const KEYS: &[Key] = &[
         "4s",
         "how long an idle backend connection is kept; keep it below the backend's own limit",
     ),
-    key("max_body", "1MiB", "largest request body; 413 beyond"),
+    key(
+        "max_body",
+        "1MiB",
+        "largest request body; 413 beyond; 0: any size",
+    ),
     key(
         "min_body_rate",
         "1KiB",
@@ -139,7 +147,13 @@ pub const KEYS: &[Key] = &[
     key(
         "trusted_proxies",
         "",
-        "CIDRs, comma-separated, whose X-Forwarded-* fields are kept",
+        "CIDRs, comma-separated, of the proxies in front: the client is the right-most \
+         X-Forwarded-For entry that isn't theirs; gateway: this network's default gateway",
+    ),
+    key(
+        "early_hints",
+        "on",
+        "whether 103 responses are passed on: on or off",
     ),
     key(
         "drain_timeout",
@@ -176,7 +190,7 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Limit on the age of an idle backend connection.
     pub upstream_idle_timeout: Duration,
-    /// Largest request body in bytes.
+    /// Largest request body in bytes; `u64::MAX` where any may pass.
     pub max_body: u64,
     /// Least speed of a request body, in bytes a second; 0 for no limit.
     pub min_body_rate: u64,
@@ -191,11 +205,15 @@ pub struct Settings {
     /// Limit on the wait for one of them.
     pub upstream_queue_timeout: Duration,
     /// Peers that may say who their client is.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: TrustedProxies,
+    /// Whether clients get 103 (Early Hints).
+    pub early_hints: bool,
     /// Limit on the time between SIGTERM and exit.
     pub drain_timeout: Duration,
     /// Whether requests are logged.
     pub access_log: bool,
+    /// Names of variables that look like settings and describe services: passed over.
+    pub passed_over: Vec<String>,
 }
 
 /// The upstream as it is configured: a name or an address, and a port.
@@ -238,16 +256,16 @@ pub enum ConfigError {
         /// What is allowed.
         expected: &'static str,
     },
-    /// A file that a key names and that can't be used.
-    #[error("{place}: {key} = {path:?}: {reason}")]
-    BadFile {
+    /// A value that is well-formed and names what can't be used.
+    #[error("{place}: {key} = {value:?}: {reason}")]
+    Unusable {
         /// Where it was given.
         place: String,
         /// The key as it was given.
         key: String,
-        /// The file's path.
-        path: String,
-        /// What is wrong with it.
+        /// The value as it was given.
+        value: String,
+        /// What is wrong with what it names.
         reason: String,
     },
     /// The parts can't be merged.
@@ -258,15 +276,13 @@ pub enum ConfigError {
 impl Settings {
     /// Loads the settings from `file`, if any, and `environment`.
     ///
-    /// Variables that don't start with [`PREFIX`] are ignored.
+    /// Variables that don't start with [`PREFIX`] are ignored, and so are those that Kubernetes and
+    /// Docker's links set for a service called `proxy`, which [`Settings::passed_over`] names.
     pub fn load(
         file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let environment: Map<String, String> = environment
-            .into_iter()
-            .filter(|(name, _)| name.starts_with(PREFIX))
-            .collect();
+        let (environment, passed_over) = ours(environment)?;
         let mut builder = Config::builder();
         for key in KEYS {
             builder = builder.set_default(key.name, key.default)?;
@@ -296,10 +312,10 @@ impl Settings {
             }
             values.texts.insert(name, text(value)?);
         }
-        Self::from_values(&values)
+        Self::from_values(&values, passed_over)
     }
 
-    fn from_values(values: &Values) -> Result<Self, ConfigError> {
+    fn from_values(values: &Values, passed_over: Vec<String>) -> Result<Self, ConfigError> {
         Ok(Self {
             listen: values.parse("listen", "an address and port such as 0.0.0.0:80")?,
             listen_from: values.path("listen_from"),
@@ -314,9 +330,7 @@ impl Settings {
             header_timeout: values.duration("header_timeout")?,
             idle_timeout: values.duration("idle_timeout")?,
             upstream_idle_timeout: values.duration("upstream_idle_timeout")?,
-            max_body: values
-                .parse::<ByteSize>("max_body", "a size such as 512KiB or 1MiB")?
-                .0,
+            max_body: values.size_or_unlimited("max_body")?,
             min_body_rate: values
                 .parse::<ByteSize>("min_body_rate", "a size such as 1KiB, or 0")?
                 .0,
@@ -329,18 +343,39 @@ impl Settings {
                 .map(NonZeroUsize::get),
             upstream_connections: values.positive("upstream_connections")?,
             upstream_queue_timeout: values.duration("upstream_queue_timeout")?,
-            trusted_proxies: values.networks("trusted_proxies")?,
+            trusted_proxies: values.proxies("trusted_proxies")?,
+            early_hints: values.switch("early_hints")?,
             drain_timeout: values.duration("drain_timeout")?,
             access_log: values.switch("access_log")?,
+            passed_over,
         })
     }
+}
 
-    /// Whether what `peer` says about its client is believed.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies
-            .iter()
-            .any(|network| network.contains(&peer))
+/// The variables that are settings, and the names of those that only look like some.
+fn ours(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Map<String, String>, Vec<String>), ConfigError> {
+    let (mut settings, mut passed_over) = (Map::new(), Vec::new());
+    for (name, value) in environment {
+        // A name that isn't UTF-8 is nobody's key, and is an error as any such.
+        let name = name.to_string_lossy().into_owned();
+        let Some(key) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if describes_a_service(key, &value.to_string_lossy()) {
+            passed_over.push(name);
+            continue;
+        }
+        let value = value.into_string().map_err(|value| ConfigError::BadValue {
+            place: "environment".to_owned(),
+            key: name.clone(),
+            value: value.to_string_lossy().into_owned(),
+            expected: "UTF-8",
+        })?;
+        settings.insert(name, value);
     }
+    Ok((settings, passed_over))
 }
 
 /// A value as text; in a file, `trusted_proxies` may also be an array.
@@ -355,137 +390,6 @@ fn text(value: Value) -> Result<String, ConfigError> {
         .collect();
     Ok(elements?.join(","))
 }
-
-/// The merged values, and where they come from.
-struct Values {
-    texts: BTreeMap<String, String>,
-    /// The file's path.
-    file: String,
-    /// The variables that are ours.
-    environment: Map<String, String>,
-}
-
-impl Values {
-    fn text(&self, name: &str) -> &str {
-        self.texts.get(name).map_or("", |value| value.trim())
-    }
-
-    /// Where a value comes from, and what its key is called there.
-    fn origin(&self, name: &str) -> (String, String) {
-        let variable = format!("{PREFIX}{}", name.to_uppercase());
-        if self.environment.contains_key(&variable) || self.file.is_empty() {
-            ("environment".to_owned(), variable)
-        } else {
-            (self.file.clone(), name.to_owned())
-        }
-    }
-
-    fn bad(&self, name: &str, expected: &'static str) -> ConfigError {
-        let (place, key) = self.origin(name);
-        ConfigError::BadValue {
-            place,
-            key,
-            value: self.text(name).to_owned(),
-            expected,
-        }
-    }
-
-    fn parse<T: FromStr>(&self, name: &str, expected: &'static str) -> Result<T, ConfigError> {
-        self.text(name)
-            .parse()
-            .map_err(|_| self.bad(name, expected))
-    }
-
-    fn duration(&self, name: &str) -> Result<Duration, ConfigError> {
-        match humantime::parse_duration(self.text(name)) {
-            Ok(duration) if !duration.is_zero() && duration <= MAX_DURATION => Ok(duration),
-            _ => Err(self.bad(
-                name,
-                "a duration above 0s and up to 1day such as 250ms or 1s",
-            )),
-        }
-    }
-
-    fn positive(&self, name: &str) -> Result<usize, ConfigError> {
-        match self.text(name).parse() {
-            Ok(number @ 1..) => Ok(number),
-            _ => Err(self.bad(name, "a number of at least 1")),
-        }
-    }
-
-    fn automatic<T: FromStr>(
-        &self,
-        name: &str,
-        expected: &'static str,
-    ) -> Result<Option<T>, ConfigError> {
-        match self.text(name) {
-            "auto" => Ok(None),
-            _ => self.parse(name, expected).map(Some),
-        }
-    }
-
-    fn workers(&self) -> Result<usize, ConfigError> {
-        match self.text("workers") {
-            // Looks at the CPU affinity mask and at the quota of cgroups v1 and v2.
-            "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-            number => match number.parse() {
-                Ok(number @ 1..=1024) => Ok(number),
-                _ => Err(self.bad("workers", "auto or a number from 1 to 1024")),
-            },
-        }
-    }
-
-    fn networks(&self, name: &str) -> Result<Vec<IpNet>, ConfigError> {
-        self.text(name)
-            .split(',')
-            .map(str::trim)
-            .filter(|network| !network.is_empty())
-            .map(|network| {
-                network
-                    .parse()
-                    .or_else(|_| network.parse::<IpAddr>().map(IpNet::from))
-                    .map_err(|_| {
-                        self.bad(
-                            name,
-                            "CIDRs separated by commas such as 10.0.0.0/8,fd00::/8",
-                        )
-                    })
-            })
-            .collect()
-    }
-
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.text(name))
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
-    }
-
-    fn token(&self, name: &str) -> Result<Option<UpstreamToken>, ConfigError> {
-        let Some(path) = self.path(name) else {
-            return Ok(None);
-        };
-        UpstreamToken::read(&path).map(Some).map_err(|reason| {
-            let (place, key) = self.origin(name);
-            ConfigError::BadFile {
-                place,
-                key,
-                path: path.display().to_string(),
-                reason,
-            }
-        })
-    }
-
-    fn switch(&self, name: &str) -> Result<bool, ConfigError> {
-        match self.text(name) {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err(self.bad(name, "on or off")),
-        }
-    }
-}
-
-/// Longer timeouts are typing errors.
-const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl FromStr for UpstreamName {
     type Err = ();
@@ -528,7 +432,7 @@ mod tests {
     use super::*;
 
     fn load(environment: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let own = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
         Settings::load(None, environment.iter().map(own))
     }
 
@@ -549,12 +453,12 @@ mod tests {
             "read_timeout = '5s'\nmax_body = 1024\ntrusted_proxies = ['10.0.0.0/8']"
         )
         .unwrap();
-        let environment = [("PROXY_READ_TIMEOUT".to_owned(), "250ms".to_owned())];
+        let environment = [("PROXY_READ_TIMEOUT".into(), "250ms".into())];
         let settings = Settings::load(Some(file.path()), environment).unwrap();
         assert_eq!(settings.read_timeout, Duration::from_millis(250));
         assert_eq!(settings.max_body, 1024);
-        assert!(settings.trusts("10.1.2.3".parse().unwrap()));
-        assert!(!settings.trusts("11.1.2.3".parse().unwrap()));
+        let trusted = |peer: &str| settings.trusted_proxies.contains(peer.parse().unwrap());
+        assert!(trusted("10.1.2.3") && !trusted("11.1.2.3"));
     }
 
     #[test]
@@ -579,6 +483,28 @@ mod tests {
             assert!(error.contains(&format!("{value:?}")), "{error}");
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn no_limit_is_written_as_0() {
+        let limit = |text| load(&[("PROXY_MAX_BODY", text)]).unwrap().max_body;
+        assert_eq!(
+            (limit("0"), limit("0B"), limit("1")),
+            (u64::MAX, u64::MAX, 1)
+        );
+    }
+
+    #[test]
+    fn variables_about_a_service_called_proxy_are_passed_over() {
+        let settings = load(&[
+            ("PROXY_PORT", "tcp://10.0.0.11:80"),
+            ("PROXY_SERVICE_HOST", "10.0.0.11"),
+            ("PROXY_WORKERS", "3"),
+        ])
+        .unwrap();
+        assert_eq!(settings.workers, 3);
+        assert_eq!(settings.passed_over, ["PROXY_PORT", "PROXY_SERVICE_HOST"]);
+        assert!(load(&[("PROXY_PORT", "80")]).is_err());
     }
 
     #[test]

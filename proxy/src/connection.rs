@@ -30,7 +30,10 @@ use crate::{
         Span,
         request::{self, Origin, RequestFacts},
     },
-    http1::{HeadScanner, head::Side},
+    http1::{
+        HeadScanner,
+        head::{Side, skip_empty_lines},
+    },
     ledger::{Account, Turn},
     relay::{READ_SIZE, poll_read_more},
     request_id::RequestId,
@@ -55,7 +58,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, acc
     let ip = peer.ip().to_canonical();
     let mut connection = Connection {
         peer: ip.to_string(),
-        trusted: worker.settings.trusts(ip),
+        trusted: worker.settings.trusted_proxies.contains(ip),
         // The first head is awaited as any: a client that connects has something to say.
         watchdog: Watchdog::new(account, worker.settings.header_timeout),
         stream,
@@ -91,6 +94,7 @@ impl Connection {
             let next = self.serve_request(worker, &mut buffers).await;
             if next == Next::KeepAlive {
                 self.watchdog.account.served();
+                skip_empty_lines(&mut buffers.client_in);
                 if !buffers.client_in.is_empty() {
                     continue;
                 }
@@ -126,12 +130,13 @@ impl Connection {
                 let mut buffers = worker.take_buffers();
                 buffers.client_in.reserve(READ_SIZE);
                 let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffers.client_in);
-                if let Poll::Ready(Ok(1..)) = read {
+                skip_empty_lines(&mut buffers.client_in);
+                if !buffers.client_in.is_empty() {
                     self.watchdog.account.hold(buffers.footprint());
                     return Poll::Ready(Some(buffers));
                 }
                 worker.return_buffers(buffers);
-                if read.is_ready() {
+                if let Poll::Ready(Ok(0) | Err(_)) = read {
                     return Poll::Ready(None);
                 }
             }
@@ -158,7 +163,7 @@ impl Connection {
             HeadOutcome::Head(head_len) => {
                 let origin = Origin {
                     peer: &self.peer,
-                    trusted: self.trusted,
+                    proxies: self.trusted.then_some(&worker.settings.trusted_proxies),
                     upstream: &worker.upstream.name,
                     token: worker.settings.upstream_token.as_ref(),
                 };
@@ -200,10 +205,7 @@ impl Connection {
         let mut waited = false;
         loop {
             let client_in = &mut buffers.client_in;
-            // RFC 9112 §2.2: an empty line before a request is to be ignored.
-            if client_in.starts_with(b"\r\n") {
-                client_in.drain(..2);
-            }
+            skip_empty_lines(client_in);
             if !client_in.is_empty() && client_in != b"\r" {
                 match scanner.scan(client_in, Side::Request) {
                     Ok(Some(head_len)) => return HeadOutcome::Head(head_len),
@@ -307,11 +309,12 @@ impl Connection {
             text(facts.target),
             text(facts.user_agent),
         );
+        let client = facts.client.map(|client| client.to_string());
         let reason = report.failure.map(Failure::reason);
         info!(
             target: access_log::TARGET,
             request_id = id.as_str(),
-            client = self.peer.as_str(),
+            client = client.as_deref().unwrap_or(&self.peer),
             method = &*method,
             path = &*target,
             status = u64::from(report.status),

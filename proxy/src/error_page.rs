@@ -189,7 +189,7 @@ pub fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, delivery: Deli
     out.extend_from_slice(delivery.date);
     out.extend_from_slice(b"\r\n");
     let extra: &[u8] = match status {
-        405 => b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n",
+        405 => ALLOW,
         503 => b"Retry-After: 1\r\n",
         _ => b"",
     };
@@ -202,6 +202,27 @@ pub fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, delivery: Deli
     if !delivery.head_only {
         out.extend_from_slice(page.as_bytes());
     }
+}
+
+/// The methods that nothing here refuses.
+const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
+
+/// Appends the answer to an OPTIONS request that isn't to be forwarded (RFC 9110 §9.3.7): what this
+/// server allows, whatever the one behind it does.
+pub fn write_options(out: &mut Vec<u8>, id: &RequestId, close: bool, date: &[u8]) {
+    // Writing to a Vec can't fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Request-Id: {id}\r\nVia: 1.1 {VIA_NAME}\r\n"
+    );
+    out.extend_from_slice(ALLOW);
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(date);
+    out.extend_from_slice(if close {
+        b"\r\nConnection: close\r\n\r\n"
+    } else {
+        b"\r\n\r\n"
+    });
 }
 
 /// The response to a connection too many, which is never read from.

@@ -45,8 +45,8 @@ use crate::{
     worker::{Buffers, Worker},
 };
 
-/// Most interim responses to one request.
-const MAX_INTERIM: u32 = 32;
+/// Most bytes of interim responses to one request.
+const MAX_INTERIM: usize = 256 * 1024;
 /// Most bytes of further requests that are read while a response is awaited.
 const MAX_PIPELINED: usize = 64 * 1024;
 
@@ -173,7 +173,12 @@ impl<'c> Exchange<'c> {
 
     /// Runs it to its end.
     pub async fn run(mut self) -> (Next, Report, usize) {
-        let next = match self.forward().await {
+        let outcome = if self.request.max_forwards == Some(0) {
+            Ok(self.answer_options().await)
+        } else {
+            self.forward().await
+        };
+        let next = match outcome {
             Ok(next) => next,
             Err(failure) => self.fail(failure).await,
         };
@@ -287,7 +292,8 @@ impl<'c> Exchange<'c> {
         started: Instant,
     ) -> Result<ResponseHead, Interruption> {
         let failed = |failure| Interruption::Failed(failure);
-        for _ in 0..MAX_INTERIM {
+        let mut interim = 0;
+        while interim <= MAX_INTERIM {
             let head_len = self.await_head(connection).await?;
             self.report.upstream_time = started.elapsed();
             let keep = self.request.keep_alive
@@ -319,7 +325,9 @@ impl<'c> Exchange<'c> {
                         self.request.expects_continue = false;
                         self.upload.restart_pace();
                     }
-                    if self.request.version == Version::Http11 {
+                    interim += head_len;
+                    let wanted = facts.status != 103 || self.worker.settings.early_hints;
+                    if self.request.version == Version::Http11 && wanted {
                         self.send_to_client().await.map_err(failed)?;
                     }
                     continue;
@@ -596,6 +604,23 @@ impl<'c> Exchange<'c> {
             })
         })
         .await
+    }
+
+    /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).
+    async fn answer_options(&mut self) -> Next {
+        self.report.status = 200;
+        let keep = self.request.keep_alive
+            && self.upload.is_received()
+            && !self.worker.drain.has_started();
+        let date = self.worker.date();
+        self.buffers.to_client.clear();
+        let out = &mut self.buffers.to_client;
+        error_page::write_options(out, &self.id, !keep, date.as_bytes());
+        match self.send_to_client().await {
+            Ok(()) if keep => Next::KeepAlive,
+            Ok(()) => Next::Linger,
+            Err(_) => Next::Close,
+        }
     }
 
     /// Answers with an error page; silently where nobody would read it.

@@ -35,6 +35,7 @@ pub mod request_id;
 pub mod retry;
 pub mod startup;
 pub mod telemetry;
+pub mod trusted_proxies;
 pub mod tunnel;
 pub mod upstream;
 pub mod upstream_token;

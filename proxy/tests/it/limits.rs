@@ -1,6 +1,6 @@
 //! Everything a client can make large, many or slow has a limit, and beyond it comes a status.
 
-use crate::support::{Backend, RawClient, TestProxy, WireError, assert_within, ok, until};
+use crate::support::{Backend, End, TestProxy, WireError, assert_within, ok, until};
 use std::time::{Duration, Instant};
 
 const MAX_BODY: usize = 10_000;
@@ -278,6 +278,39 @@ fn a_later_head_is_timed_out_too() {
     client.send("GET / HTT");
     assert_eq!(client.response("GET").unwrap().status, 408);
     client.assert_closed();
+}
+
+/// RFC 9112 §2.2: what old clients send after a body begins no request, so that it's the limit for
+/// idle connections that counts on.
+#[test]
+fn empty_lines_between_requests_are_idleness() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("HEADER_TIMEOUT", "1s")
+        .set("IDLE_TIMEOUT", "4s")
+        .start();
+    for together in [true, false] {
+        let mut client = proxy.client();
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+        if together {
+            client.send(format!("{request}\r\n\r\n"));
+        } else {
+            client.send(request);
+        }
+        assert_eq!(client.response("POST").unwrap().status, 200);
+        if !together {
+            client.send("\r\n\r\n");
+        }
+        let (_, end) = client.drain(Duration::from_secs(2));
+        assert_eq!(end, End::StillOpen, "closed before the idle limit");
+        assert_eq!(client.get("/").status, 200);
+        // And they don't put the limit off.
+        let started = Instant::now();
+        while client.try_send("\r\n").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_within(Duration::from_secs(6), started);
+    }
 }
 
 /// A client that says nothing is told nothing: neither at first, nor between requests.
