@@ -17,7 +17,7 @@ use config::{Config, Environment, File, FileFormat, Map, Source, Value};
 use ipnet::IpNet;
 use thiserror::Error;
 
-use crate::upstream_token::UpstreamToken;
+use crate::{upstream::UpstreamName, upstream_token::UpstreamToken};
 
 /// What every environment variable of ours starts with.
 pub const PREFIX: &str = "PROXY_";
@@ -53,7 +53,8 @@ pub const KEYS: &[Key] = &[
     key(
         "upstream",
         "flask-app:9090",
-        "host:port to forward to; every A/AAAA record is a backend",
+        "host:port to forward to; every address that /etc/hosts has for the name, else DNS, is a \
+         backend",
     ),
     key(
         "upstream_token_file",
@@ -75,7 +76,7 @@ pub const KEYS: &[Key] = &[
     key(
         "resolve_interval",
         "1s",
-        "how often the upstream's name is resolved",
+        "how often the upstream's name is looked up, and /etc/hosts and /etc/resolv.conf are read",
     ),
     key(
         "connect_timeout",
@@ -158,15 +159,6 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Whether requests are logged.
     pub access_log: bool,
-}
-
-/// The upstream as it is configured: a name or an address, and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamName {
-    /// Host name or literal address, IPv6 without brackets.
-    pub host: String,
-    /// Port of every backend.
-    pub port: u16,
 }
 
 /// Why the settings can't be used.
@@ -265,7 +257,7 @@ impl Settings {
         Ok(Self {
             listen: values.parse("listen", "an address and port such as 0.0.0.0:80")?,
             listen_from: values.path("listen_from"),
-            upstream: values.parse("upstream", "host:port such as flask-app:9090")?,
+            upstream: values.parse("upstream", UPSTREAM)?,
             upstream_token: values.token("upstream_token_file")?,
             admin_listen: values
                 .parse("admin_listen", "an address and port such as 0.0.0.0:9180")?,
@@ -424,42 +416,12 @@ impl Values {
     }
 }
 
+/// What an upstream may be.
+const UPSTREAM: &str = "host:port such as flask-app:9090 or [::1]:9090, the host an address or a \
+                        name whose labels are 1 to 63 letters, digits, hyphens and underscores, \
+                        no hyphen first or last";
 /// Longer timeouts are typing errors.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
-
-impl FromStr for UpstreamName {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (host, port) = text.rsplit_once(':').ok_or(())?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or(())?;
-        let bracketed = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let valid = match bracketed {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                !host.is_empty()
-                    && host.len() <= 253
-                    && host
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-            }
-        };
-        let host = bracketed.unwrap_or(host).to_owned();
-        valid.then_some(Self { host, port }).ok_or(())
-    }
-}
-
-impl std::fmt::Display for UpstreamName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -535,14 +497,5 @@ mod tests {
             error.contains("max_bodies") && error.contains("tmp"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn upstreams_may_be_addresses() {
-        let upstream = UpstreamName::from_str("[::1]:9090").unwrap();
-        assert_eq!((upstream.host.as_str(), upstream.port), ("::1", 9090));
-        assert_eq!(upstream.to_string(), "[::1]:9090");
-        assert!(UpstreamName::from_str("::1:9090").is_err());
-        assert!(UpstreamName::from_str("a:0").is_err());
     }
 }

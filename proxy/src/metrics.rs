@@ -19,7 +19,12 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{http1::Method, limits::Connections, log_sink::LogSink, upstream::Upstream};
+use crate::{
+    http1::Method,
+    limits::Connections,
+    log_sink::LogSink,
+    upstream::{AddressFamily, Upstream, resolver::Outcome},
+};
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BOUNDS: [f64; 14] = [
@@ -312,19 +317,18 @@ impl Metrics {
     }
 
     fn encode_resolutions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counters = &self.upstream.resolutions;
-        let mut family = open(
+        let mut resolutions = open(
             encoder,
             "resolutions",
-            "Resolutions of the upstream",
+            "Look-ups of the upstream's name",
             MetricType::Counter,
         )?;
-        for (outcome, counter) in [
-            ("resolved", &counters.resolved),
-            ("not_found", &counters.not_found),
-            ("failed", &counters.failed),
-        ] {
-            family.counter(&[("outcome", outcome)], counter.load(Relaxed))?;
+        for (family, outcome) in AddressFamily::ALL
+            .into_iter()
+            .flat_map(|family| Outcome::ALL.map(|outcome| (family, outcome)))
+        {
+            let labels = [("family", family.label()), ("outcome", outcome.label())];
+            resolutions.counter(&labels, self.upstream.resolutions.count(family, outcome))?;
         }
         Ok(())
     }

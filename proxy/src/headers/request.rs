@@ -6,7 +6,6 @@ use httparse::Header;
 
 use super::{ConnectionOptions, Span, VIA_NAME, push_field, push_number};
 use crate::{
-    config::UpstreamName,
     error_page::Format,
     http1::{
         BodyLength, Field, Method, SyntaxError, Version, field,
@@ -14,6 +13,7 @@ use crate::{
         head::{MAX_FIELDS, RequestLine, parse_request},
     },
     request_id::RequestId,
+    upstream::UpstreamName,
     upstream_token::UpstreamToken,
 };
 
