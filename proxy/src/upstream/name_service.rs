@@ -58,6 +58,13 @@ impl AddressFamily {
         }
     }
 
+    const fn other(self) -> Self {
+        match self {
+            Self::V4 => Self::V6,
+            Self::V6 => Self::V4,
+        }
+    }
+
     const fn record_type(self) -> RecordType {
         match self {
             Self::V4 => RecordType::A,
@@ -140,18 +147,23 @@ impl NameService {
             return Ok(Answer::NoAddress);
         }
         let resolver = self.resolv_conf.resolver()?;
+        let mut candidates = self.resolv_conf.candidates(name).into_iter();
         let (mut exists, mut failure) = (false, None);
-        for candidate in self.resolv_conf.candidates(name) {
-            match resolver.lookup(candidate, family.record_type()).await {
-                Ok(found) => match addresses(found.answers(), family) {
-                    Answer::NoAddress => exists = true,
-                    answer => return Ok(answer),
-                },
-                Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords {
-                    response_code: ResponseCode::NoError,
-                    ..
-                }))) => exists = true,
-                Err(error) if error.is_nx_domain() => {}
+        while let Some(candidate) = candidates.next() {
+            match ask(&resolver, &candidate, family).await {
+                Ok(Answer::Addresses(addresses)) => return Ok(Answer::Addresses(addresses)),
+                Ok(Answer::NotFound) => {}
+                Ok(Answer::NoAddress) => {
+                    exists = true;
+                    // Both families are to be those of one name: where the other one has addresses,
+                    // this is the name.
+                    if candidates.len() > 0
+                        && let Answer::Addresses(_) =
+                            ask(&resolver, &candidate, family.other()).await?
+                    {
+                        return Ok(Answer::NoAddress);
+                    }
+                }
                 // One domain of the search list may be broken: the others are asked all the same.
                 Err(error @ NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail))) => {
                     failure = Some(error);
@@ -173,12 +185,24 @@ impl NameService {
             let found = self.hosts.lookup_static_host(&query)?;
             Some(addresses(found.answers(), family))
         };
-        find(family).or_else(|| {
-            AddressFamily::ALL
-                .into_iter()
-                .find_map(find)
-                .map(|_| Answer::NoAddress)
-        })
+        find(family).or_else(|| find(family.other()).map(|_| Answer::NoAddress))
+    }
+}
+
+/// Asks the name servers for exactly this name.
+async fn ask(
+    resolver: &TokioResolver,
+    name: &Name,
+    family: AddressFamily,
+) -> Result<Answer, NetError> {
+    match resolver.lookup(name.clone(), family.record_type()).await {
+        Ok(found) => Ok(addresses(found.answers(), family)),
+        Err(error) if error.is_nx_domain() => Ok(Answer::NotFound),
+        Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords {
+            response_code: ResponseCode::NoError,
+            ..
+        }))) => Ok(Answer::NoAddress),
+        Err(error) => Err(error),
     }
 }
 

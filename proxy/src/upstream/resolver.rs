@@ -38,8 +38,10 @@ use super::{
 const NOT_FOUND_GRACE: u32 = 3;
 /// Least time between two look-ups, however many requests ask for one.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
-/// Most look-ups of one family that wait for an answer.
-const MAX_LOOK_UPS: usize = 16;
+/// Most look-ups of one family that wait for an answer. Each may have six sockets open: two servers
+/// are asked at a time, three times; and each asks again after `timeout`, so that there is always one
+/// that has just asked.
+const MAX_LOOK_UPS: usize = 4;
 /// What an answer of one family waits for the other's (RFC 8305 §3, "Resolution Delay").
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// Longest wait for the first answer.
