@@ -27,7 +27,7 @@ use crate::{
     },
     listener::{Accepting, Handover},
     metrics,
-    upstream::{Upstream, probe, resolver},
+    upstream::{Upstream, probe},
 };
 
 /// Most connections at a time. One more ends the oldest: whoever is silent can't keep a health check
@@ -38,7 +38,7 @@ const HEAD_LIMIT: Duration = Duration::from_secs(1);
 /// Longest time for a request and its answer.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The service that runs what isn't about requests: admin, resolver, probes; on one thread.
+/// The service that runs what isn't about requests: admin, probes; on one thread.
 pub struct Control {
     /// Where the admin endpoints are served; taken when the service starts.
     pub listener: Option<StdListener>,
@@ -66,10 +66,6 @@ pub struct State {
 impl Service for Control {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
         let upstream = &self.state.upstream;
-        tokio::spawn(resolver::run(
-            Arc::clone(upstream),
-            Arc::clone(&self.settings),
-        ));
         if let Some(handover) = self.handover.take() {
             tokio::spawn(handover.run());
         }

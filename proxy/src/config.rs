@@ -12,7 +12,6 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
@@ -22,7 +21,9 @@ use service::environment::describes_a_service;
 use thiserror::Error;
 
 use self::values::Values;
-use crate::{trusted_proxies::TrustedProxies, upstream_token::UpstreamToken};
+use crate::{
+    trusted_proxies::TrustedProxies, upstream::UpstreamName, upstream_token::UpstreamToken,
+};
 
 /// What every environment variable of ours starts with.
 pub const PREFIX: &str = "PROXY_";
@@ -58,7 +59,8 @@ pub const KEYS: &[Key] = &[
     key(
         "upstream",
         "flask-app:9090",
-        "host:port to forward to; every A/AAAA record is a backend",
+        "host:port to forward to; every address that /etc/hosts has for the name, else DNS, is a \
+         backend",
     ),
     key(
         "upstream_token_file",
@@ -80,7 +82,7 @@ pub const KEYS: &[Key] = &[
     key(
         "resolve_interval",
         "1s",
-        "how often the upstream's name is resolved",
+        "how often the upstream's name is looked up, and /etc/hosts and /etc/resolv.conf are read",
     ),
     key(
         "connect_timeout",
@@ -216,15 +218,6 @@ pub struct Settings {
     pub passed_over: Vec<String>,
 }
 
-/// The upstream as it is configured: a name or an address, and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamName {
-    /// Host name or literal address, IPv6 without brackets.
-    pub host: String,
-    /// Port of every backend.
-    pub port: u16,
-}
-
 /// Why the settings can't be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -319,7 +312,7 @@ impl Settings {
         Ok(Self {
             listen: values.parse("listen", "an address and port such as 0.0.0.0:80")?,
             listen_from: values.path("listen_from"),
-            upstream: values.parse("upstream", "host:port such as flask-app:9090")?,
+            upstream: values.parse("upstream", UPSTREAM)?,
             upstream_token: values.token("upstream_token_file")?,
             admin_listen: values
                 .parse("admin_listen", "an address and port such as 0.0.0.0:9180")?,
@@ -391,39 +384,10 @@ fn text(value: Value) -> Result<String, ConfigError> {
     Ok(elements?.join(","))
 }
 
-impl FromStr for UpstreamName {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (host, port) = text.rsplit_once(':').ok_or(())?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or(())?;
-        let bracketed = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let valid = match bracketed {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                !host.is_empty()
-                    && host.len() <= 253
-                    && host
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-            }
-        };
-        let host = bracketed.unwrap_or(host).to_owned();
-        valid.then_some(Self { host, port }).ok_or(())
-    }
-}
-
-impl std::fmt::Display for UpstreamName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
+/// What an upstream may be.
+const UPSTREAM: &str = "host:port such as flask-app:9090 or [::1]:9090, the host an address or a \
+                        name whose labels are 1 to 63 letters, digits, hyphens and underscores, \
+                        no hyphen first or last";
 
 #[cfg(test)]
 mod tests {
@@ -523,14 +487,5 @@ mod tests {
             error.contains("max_bodies") && error.contains("tmp"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn upstreams_may_be_addresses() {
-        let upstream = UpstreamName::from_str("[::1]:9090").unwrap();
-        assert_eq!((upstream.host.as_str(), upstream.port), ("::1", 9090));
-        assert_eq!(upstream.to_string(), "[::1]:9090");
-        assert!(UpstreamName::from_str("::1:9090").is_err());
-        assert!(UpstreamName::from_str("a:0").is_err());
     }
 }

@@ -20,8 +20,12 @@ use prometheus_client::{
 };
 
 use crate::{
-    budget::Budget, http1::Method, ledger::Evictions, log_sink::LogSink,
-    open_connections::Connections, upstream::Upstream,
+    budget::Budget,
+    http1::Method,
+    ledger::Evictions,
+    log_sink::LogSink,
+    open_connections::Connections,
+    upstream::{AddressFamily, Upstream, resolver::Outcome},
 };
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -370,19 +374,18 @@ impl Metrics {
     }
 
     fn encode_resolutions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counters = &self.upstream.resolutions;
-        let mut family = open(
+        let mut resolutions = open(
             encoder,
             "resolutions",
-            "Resolutions of the upstream",
+            "Look-ups of the upstream's name",
             MetricType::Counter,
         )?;
-        for (outcome, counter) in [
-            ("resolved", &counters.resolved),
-            ("not_found", &counters.not_found),
-            ("failed", &counters.failed),
-        ] {
-            family.counter(&[("outcome", outcome)], counter.load(Relaxed))?;
+        for (family, outcome) in AddressFamily::ALL
+            .into_iter()
+            .flat_map(|family| Outcome::ALL.map(|outcome| (family, outcome)))
+        {
+            let labels = [("family", family.label()), ("outcome", outcome.label())];
+            resolutions.counter(&labels, self.upstream.resolutions.count(family, outcome))?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Getting a connection for a request, and deciding whether to try again.
 //!
-//! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once. Where
-//!   all have failed, the name is resolved anew: the container that takes over may just have got it.
+//! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once, however
+//!   many there are. Where all have failed, the name is looked up again, once: the container that
+//!   takes over may just have got it. An address has no look-up that could help.
 //! - A connection that breaks before the response's head is complete leaves it open whether the
 //!   request was carried out. It is sent again only if carrying it out twice is the same as once:
 //!   nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
@@ -26,22 +27,16 @@ use crate::{
     worker::Worker,
 };
 
-/// Most attempts for one request.
-const MAX_ATTEMPTS: u32 = 4;
 /// Most new connections that may break under one request: the first one's, and the repetition's.
 const MAX_BROKEN: usize = 2;
 
-/// Resolutions that are waited for once all backends have failed: the first to end may have begun
-/// before that.
-const RESOLUTIONS: u32 = 2;
-/// Longest wait for one of them. It takes a tenth of a second where DNS is well, and where it isn't, a
+/// Longest wait for that look-up. It takes a tenth of a second where DNS is well, and where it isn't, a
 /// request is better answered than held.
-const RESOLVE_WAIT: Duration = Duration::from_millis(250);
+const RESOLVE_WAIT: Duration = Duration::from_millis(500);
 
 /// What has been tried for one request.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    failed: u32,
     /// Backends that couldn't be connected to: not to be tried again.
     unreachable: Vec<Arc<Backend>>,
     /// Backends whose connections broke: to be tried again only for lack of others.
@@ -50,8 +45,8 @@ pub struct Attempts {
     broken: usize,
     /// Whether idle connections have turned out to be stale.
     stale: bool,
-    /// Resolutions that were waited for.
-    resolutions: u32,
+    /// Whether the name has been looked up again.
+    looked_again: bool,
     /// Why the last attempt failed.
     last: Option<Failure>,
 }
@@ -60,32 +55,26 @@ impl Attempts {
     /// Notes that `connection` broke. `None` if there have been enough attempts.
     pub fn broke(&mut self, connection: &UpstreamConnection) -> Option<()> {
         self.suspect.push(Arc::clone(connection.lease.backend()));
+        self.last = Some(Failure::Broken);
         if connection.reused {
             // The backend may only have closed what was idle.
             self.stale = true;
         } else {
             self.broken += 1;
         }
-        self.note(Failure::Broken)
-            .filter(|()| self.broken < MAX_BROKEN)
+        (self.broken < MAX_BROKEN).then_some(())
     }
 
-    fn unreachable(&mut self, backend: &Arc<Backend>, failure: Failure) -> Option<()> {
+    fn unreachable(&mut self, backend: &Arc<Backend>, failure: Failure) {
         self.unreachable.push(Arc::clone(backend));
-        self.note(failure)
-    }
-
-    /// Whether to look for another backend by resolving the name anew: after a failure to connect.
-    fn look_again(&mut self) -> bool {
-        let again = !self.unreachable.is_empty() && self.resolutions < RESOLUTIONS;
-        self.resolutions += u32::from(again);
-        again
-    }
-
-    fn note(&mut self, failure: Failure) -> Option<()> {
-        self.failed += 1;
         self.last = Some(failure);
-        (self.failed < MAX_ATTEMPTS).then_some(())
+    }
+
+    /// Whether to look for another backend by looking the name up again: after a failure to connect.
+    fn look_again(&mut self) -> bool {
+        let again = !self.unreachable.is_empty() && !self.looked_again;
+        self.looked_again |= again;
+        again
     }
 }
 
@@ -142,9 +131,7 @@ pub async fn connect(
             Err(Failure::Evicted) => return Err(Failure::Evicted),
             Err(failure) => {
                 worker.upstream.resolve_soon();
-                attempts
-                    .unreachable(lease.backend(), failure)
-                    .ok_or(failure)?;
+                attempts.unreachable(lease.backend(), failure);
                 report.retries += 1;
             }
         }

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::{runtime::Builder, sync::Mutex};
 use tracing::info;
 
 use crate::{
@@ -35,7 +35,7 @@ pub enum StartupError {
         /// What the system says.
         error: io::Error,
     },
-    /// The upstream can't be looked up.
+    /// What follows the upstream's name can't be started.
     #[error("resolver: {0}")]
     Resolver(io::Error),
     /// The machine grants too little.
@@ -56,15 +56,15 @@ pub struct Application {
 }
 
 impl Application {
-    /// Resolves the upstream, binds the sockets and assembles the parts. Nothing runs yet;
-    /// connections wait.
+    /// Looks the upstream up, binds the sockets and assembles the parts. Nothing is served yet;
+    /// connections wait, and so does a signal.
     pub fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
-        let signals = StopSignals::install().map_err(StartupError::Signals)?;
+        let mut signals = StopSignals::install().map_err(StartupError::Signals)?;
         RequestId::init()?;
         let budget = Budget::of_this_machine(&settings)?;
         let settings = Arc::new(settings);
         let upstream = Arc::new(Upstream::new(&settings));
-        resolver::resolve_first(&upstream).map_err(StartupError::Resolver)?;
+        look_up(&upstream, &settings, &mut signals).map_err(StartupError::Resolver)?;
         let connections = Arc::new(Connections::default());
         let (max_connections, max_held) = budget.share(settings.workers);
         let drain = Arc::new(Drain::new(settings.workers));
@@ -149,4 +149,21 @@ impl Application {
         });
         info!("stopped");
     }
+}
+
+/// Begins to follow the upstream's name, and waits for what is known of it at first or for a signal.
+fn look_up(
+    upstream: &Arc<Upstream>,
+    settings: &Settings,
+    signals: &mut StopSignals,
+) -> io::Result<()> {
+    resolver::start(upstream, settings.resolve_interval)?;
+    let waiting = Builder::new_current_thread().enable_time().build()?;
+    waiting.block_on(async {
+        tokio::select! {
+            () = resolver::first_answer(upstream) => {}
+            _ = signals.arrived() => {}
+        }
+    });
+    Ok(())
 }

@@ -6,7 +6,6 @@ use httparse::Header;
 
 use super::{ConnectionOptions, Span, VIA_NAME, push_field, push_number};
 use crate::{
-    config::UpstreamName,
     error_page::Format,
     http1::{
         BodyLength, Field, Method, SyntaxError, Version, field,
@@ -15,6 +14,7 @@ use crate::{
     },
     request_id::RequestId,
     trusted_proxies::TrustedProxies,
+    upstream::UpstreamName,
     upstream_token::UpstreamToken,
 };
 

@@ -73,6 +73,7 @@ fn version_is_told() {
 
 #[test]
 fn a_bad_value_is_named_with_its_key_and_what_is_expected() {
+    let too_long = format!("{}:1", "x".repeat(64));
     for (key, value, expected) in [
         ("PROXY_LISTEN", "nonsense", ":"),
         ("PROXY_LISTEN", "127.0.0.1:99999", ":"),
@@ -81,6 +82,10 @@ fn a_bad_value_is_named_with_its_key_and_what_is_expected() {
         ("PROXY_UPSTREAM", "host:0", "port"),
         ("PROXY_UPSTREAM", "host:99999", "port"),
         ("PROXY_UPSTREAM", "http://host:1", "port"),
+        ("PROXY_UPSTREAM", "a..b:1", "name"),
+        ("PROXY_UPSTREAM", "-x:1", "hyphen"),
+        ("PROXY_UPSTREAM", "300.1.1.1:1", "address"),
+        ("PROXY_UPSTREAM", &too_long, "63"),
         ("PROXY_WORKERS", "0", "1"),
         ("PROXY_WORKERS", "many", "number"),
         ("PROXY_RESOLVE_INTERVAL", "soon", "duration"),

@@ -52,6 +52,18 @@ fn refused_is_a_502() {
     );
 }
 
+/// An address isn't looked up: nobody waits for what can't come.
+#[test]
+fn an_address_that_refuses_is_a_502_at_once() {
+    let proxy = TestProxy::builder(free_address()).start_alive();
+    let mut client = proxy.client();
+    let asked = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(client.get("/").status, 502);
+    }
+    assert_within(Duration::from_secs(1), asked);
+}
+
 #[test]
 fn an_unresolvable_name_is_a_503() {
     let proxy = TestProxy::builder("no-such-host.invalid:9090").start_alive();
