@@ -25,7 +25,7 @@ use tracing::info;
 use crate::{
     access_log,
     error_page::{Failure, TOO_MANY_CONNECTIONS},
-    exchange::{Exchange, Next, Report},
+    exchange::{Exchange, Next, Pinned, Report},
     headers::{
         Span,
         request::{self, Origin, RequestFacts},
@@ -62,6 +62,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, acc
         // The first head is awaited as any: a client that connects has something to say.
         watchdog: Watchdog::new(account, worker.settings.header_timeout),
         stream,
+        pinned: Pinned::default(),
     };
     connection.run(&worker).await;
     drop(counted);
@@ -72,6 +73,7 @@ struct Connection {
     peer: String,
     trusted: bool,
     watchdog: Watchdog,
+    pinned: Pinned,
 }
 
 /// How reading a head ended.
@@ -178,6 +180,7 @@ impl Connection {
             worker,
             &mut self.stream,
             &mut self.watchdog,
+            &mut self.pinned,
             buffers,
             id,
             facts,

@@ -40,7 +40,7 @@ use crate::{
     request_id::RequestId,
     retry::{self, Attempts},
     tunnel::{self, Ends},
-    upstream::{Backend, balancer::Lease, slots::Slot},
+    upstream::{Backend, balancer::Lease, pool::is_quiet, slots::Slot},
     watchdog::{Expired, Watchdog},
     worker::{Buffers, Worker},
 };
@@ -94,6 +94,29 @@ pub struct UpstreamConnection {
     pub reused: bool,
 }
 
+/// A client's own connection to a backend. Where a server asks for NTLM or Negotiate, who has logged in
+/// is a matter of the connection (RFC 4559 §6): nobody else's request may go over it any more.
+#[derive(Default)]
+pub enum Pinned {
+    /// Requests go over any connection.
+    #[default]
+    Never,
+    /// They go over this one, or over a new one that becomes it.
+    To(Option<UpstreamConnection>),
+}
+
+impl Pinned {
+    /// The connection, if it is still open as far as can be known.
+    fn take(&mut self) -> Option<UpstreamConnection> {
+        let Self::To(connection) = self else {
+            return None;
+        };
+        let mut connection = connection.take()?;
+        connection.reused = true;
+        is_quiet(&connection.stream).then_some(connection)
+    }
+}
+
 /// One exchange.
 pub struct Exchange<'c> {
     /// The worker it runs on.
@@ -102,6 +125,8 @@ pub struct Exchange<'c> {
     pub client: &'c mut TcpStream,
     /// The client connection's timer.
     pub watchdog: &'c mut Watchdog,
+    /// The client's own connection to a backend.
+    pub pinned: &'c mut Pinned,
     /// The memory; `client_in` starts with the request head, `to_upstream` is the rewritten one.
     pub buffers: &'c mut Buffers,
     /// The request's id.
@@ -141,6 +166,7 @@ impl<'c> Exchange<'c> {
         worker: &'c Worker,
         client: &'c mut TcpStream,
         watchdog: &'c mut Watchdog,
+        pinned: &'c mut Pinned,
         buffers: &'c mut Buffers,
         id: RequestId,
         request: RequestFacts,
@@ -162,6 +188,7 @@ impl<'c> Exchange<'c> {
             worker,
             client,
             watchdog,
+            pinned,
             buffers,
             id,
             request,
@@ -218,14 +245,7 @@ impl<'c> Exchange<'c> {
         let mut attempts = Attempts::default();
         loop {
             let started = Instant::now();
-            let mut connection = retry::connect(
-                self.worker,
-                self.watchdog,
-                &mut attempts,
-                &mut self.report,
-                !self.upload.is_received(),
-            )
-            .await?;
+            let mut connection = self.connect(&mut attempts).await?;
             self.watchdog.account.has_upstream(true);
             self.buffers.upstream_in.clear();
             match self.response(&mut connection, started).await {
@@ -242,6 +262,23 @@ impl<'c> Exchange<'c> {
                 }
             }
         }
+    }
+
+    /// The client's own connection, or one that the request may have.
+    async fn connect(&mut self, attempts: &mut Attempts) -> Result<UpstreamConnection, Failure> {
+        if let Some(own) = self.pinned.take() {
+            self.report.backend = Some(Arc::clone(own.lease.backend()));
+            return Ok(own);
+        }
+        let streamed = !self.upload.is_received();
+        retry::connect(
+            self.worker,
+            self.watchdog,
+            attempts,
+            &mut self.report,
+            streamed,
+        )
+        .await
     }
 
     /// Whether the body is short, and comes without being asked for.
@@ -448,11 +485,7 @@ impl<'c> Exchange<'c> {
             let reusable = facts.upstream_keeps
                 && self.upload.is_complete()
                 && self.buffers.upstream_in.len() == download.end();
-            let UpstreamConnection { stream, lease, .. } = connection;
-            if reusable {
-                lease.backend().keep_idle(self.worker.index, stream);
-            }
-            self.watchdog.account.has_upstream(false);
+            self.release(connection, reusable, facts.binds_connection);
             result = self.send_rest(&mut download).await;
         }
         self.report.sent += download.sent;
@@ -472,6 +505,24 @@ impl<'c> Exchange<'c> {
             Next::KeepAlive
         } else {
             Next::Close
+        }
+    }
+
+    /// Gives the connection to a backend back, if it can be used again.
+    fn release(&mut self, connection: UpstreamConnection, reusable: bool, binds: bool) {
+        if binds && matches!(self.pinned, Pinned::Never) {
+            *self.pinned = Pinned::To(None);
+        }
+        let pinned = matches!(self.pinned, Pinned::To(_));
+        self.watchdog.account.has_upstream(reusable && pinned);
+        if !reusable {
+            return;
+        }
+        if pinned {
+            *self.pinned = Pinned::To(Some(connection));
+        } else {
+            let UpstreamConnection { stream, lease, .. } = connection;
+            lease.backend().keep_idle(self.worker.index, stream);
         }
     }
 
