@@ -198,14 +198,15 @@ impl Connection {
         let mut waited = false;
         loop {
             skip_empty_lines(client_in);
-            if !client_in.is_empty() && client_in != b"\r" {
+            let begun = !client_in.is_empty() && client_in != b"\r";
+            if begun {
                 match scanner.scan(client_in, Side::Request) {
                     Ok(Some(head_len)) => return HeadOutcome::Head(head_len),
                     Ok(None) => {}
                     Err(error) => return HeadOutcome::Refused(Failure::Request(error)),
                 }
             }
-            if !waited {
+            if begun && !waited {
                 waited = true;
                 self.watchdog.arm(worker.settings.header_timeout);
             }
@@ -213,7 +214,7 @@ impl Connection {
             match self.watchdog.guard(self.stream.read_buf(client_in)).await {
                 Ok(Ok(1..)) => {}
                 Ok(Ok(0) | Err(_)) => return HeadOutcome::Gone,
-                Err(Expired) if client_in.is_empty() => return HeadOutcome::Gone,
+                Err(Expired) if !begun => return HeadOutcome::Gone,
                 Err(Expired) => return HeadOutcome::Refused(Failure::ClientTimeout),
             }
         }
