@@ -289,17 +289,19 @@ fn empty_lines_between_requests_are_idleness() {
         .set("HEADER_TIMEOUT", "1s")
         .set("IDLE_TIMEOUT", "4s")
         .start();
-    for together in [true, false] {
+    for (with_the_body, afterwards) in [
+        ("\r\n\r\n", &[][..]),
+        ("", &["\r\n\r\n"]),
+        ("\r", &["\n"]),
+        ("", &["\r", "\n\r", "\n"]),
+    ] {
         let mut client = proxy.client();
         let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
-        if together {
-            client.send(format!("{request}\r\n\r\n"));
-        } else {
-            client.send(request);
-        }
+        client.send(format!("{request}{with_the_body}"));
         assert_eq!(client.response("POST").unwrap().status, 200);
-        if !together {
-            client.send("\r\n\r\n");
+        for piece in afterwards {
+            client.send(piece);
+            std::thread::sleep(Duration::from_millis(50));
         }
         let (_, end) = client.drain(Duration::from_secs(2));
         assert_eq!(end, End::StillOpen, "closed before the idle limit");
