@@ -299,7 +299,9 @@ impl Known {
                 warn!(%upstream, family, %error, "upstream can't be resolved");
             }
             (Outcome::NotFound, _) => warn!(%upstream, family, "upstream's name doesn't exist"),
-            (Outcome::NoAddress, _) => info!(%upstream, family, "upstream has no address"),
+            (Outcome::NoAddress, _) => {
+                info!(%upstream, family, "upstream has no address of this family")
+            }
             _ if before.is_some() => info!(%upstream, family, "upstream can be resolved again"),
             _ => {}
         }
