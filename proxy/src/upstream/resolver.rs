@@ -300,7 +300,7 @@ impl Known {
             }
             (Outcome::NotFound, _) => warn!(%upstream, family, "upstream's name doesn't exist"),
             (Outcome::NoAddress, _) => {
-                info!(%upstream, family, "upstream has no address of this family")
+                info!(%upstream, family, "upstream has no address of this family");
             }
             _ if before.is_some() => info!(%upstream, family, "upstream can be resolved again"),
             _ => {}
