@@ -25,7 +25,7 @@ use tracing::info;
 use crate::{
     access_log,
     error_page::{Failure, TOO_MANY_CONNECTIONS},
-    exchange::{Exchange, Next, Pinned, Report},
+    exchange::{Client, Exchange, Next, Pinned, Report},
     headers::{
         Span,
         request::{self, Origin, RequestFacts},
@@ -178,9 +178,11 @@ impl Connection {
         };
         let exchange = Exchange::new(
             worker,
-            &mut self.stream,
-            &mut self.watchdog,
-            &mut self.pinned,
+            Client {
+                stream: &mut self.stream,
+                watchdog: &mut self.watchdog,
+                pinned: &mut self.pinned,
+            },
             buffers,
             id,
             facts,
