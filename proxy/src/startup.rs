@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
+use service::sockets;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tracing::info;
@@ -12,7 +13,7 @@ use crate::{
     config::Settings,
     drain::{Drain, DrainOnSignal, StopSignals},
     limits::{Connections, connections_that_fit},
-    listener::{self, Acceptor, bind},
+    listener::{self, Acceptor},
     log_sink::LogSink,
     metrics::Metrics,
     request_id::RequestId,
@@ -87,11 +88,12 @@ impl Application {
             server.add_service(Acceptor::new(Arc::clone(&worker), sockets));
             workers.push(worker);
         }
-        let listener = bind(settings.admin_listen, false).map_err(|error| StartupError::Bind {
-            key: "PROXY_ADMIN_LISTEN",
-            address: settings.admin_listen,
-            error,
-        })?;
+        let admin =
+            sockets::listen(settings.admin_listen, false).map_err(|error| StartupError::Bind {
+                key: "PROXY_ADMIN_LISTEN",
+                address: settings.admin_listen,
+                error,
+            })?;
         let metrics = Metrics {
             workers,
             upstream: Arc::clone(&upstream),
@@ -105,7 +107,7 @@ impl Application {
             registry: metrics.into_registry(),
         };
         server.add_service(Control {
-            listener: Some(listener),
+            listener: Some(admin.into()),
             handover,
             state: Arc::new(state),
             settings: Arc::clone(&settings),

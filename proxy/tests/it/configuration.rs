@@ -5,11 +5,11 @@ use std::net::TcpListener;
 
 /// Each key and its default.
 const KEYS: [(&str, &str); 17] = [
-    ("PROXY_LISTEN", "0.0.0.0:80"),
+    ("PROXY_LISTEN", "[::]:80"),
     ("PROXY_LISTEN_FROM", "none"),
     ("PROXY_UPSTREAM", "flask-app:9090"),
     ("PROXY_UPSTREAM_TOKEN_FILE", "none"),
-    ("PROXY_ADMIN_LISTEN", "0.0.0.0:9180"),
+    ("PROXY_ADMIN_LISTEN", "[::]:9180"),
     ("PROXY_WORKERS", "CPU"),
     ("PROXY_RESOLVE_INTERVAL", "1s"),
     ("PROXY_CONNECT_TIMEOUT", "2s"),
@@ -253,13 +253,15 @@ fn healthcheck_asks_the_admin_listener() {
 #[test]
 fn healthcheck_of_a_wildcard_listener() {
     let backend = Backend::answering(|_| ok("served"));
-    let port = crate::support::free_port();
-    let admin = format!("0.0.0.0:{port}");
-    let _proxy = TestProxy::builder(backend.address())
-        .admin_on(admin.parse().unwrap())
-        .start();
-    let output = run_proxy(&["healthcheck"], &[("PROXY_ADMIN_LISTEN", &admin)]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for everywhere in ["0.0.0.0", "[::]"] {
+        let port = crate::support::free_port();
+        let admin = format!("{everywhere}:{port}");
+        let _proxy = TestProxy::builder(backend.address())
+            .admin_on(admin.parse().unwrap())
+            .start();
+        let output = run_proxy(&["healthcheck"], &[("PROXY_ADMIN_LISTEN", &admin)]);
+        assert_eq!(output.status.code(), Some(0), "{admin}: {output:?}");
+    }
 }
 
 /// A healthcheck must not hang for as long as its server does.
