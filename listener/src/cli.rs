@@ -11,16 +11,15 @@ use service::grants;
 use crate::{
     config::{KEYS, PREFIX, Settings},
     error::Error,
-    handover::{Handover, stop_signals},
+    handover::{Handover, MAX_HOLDERS, stop_signals},
     healthcheck,
     sockets::Sockets,
 };
 
 /// Exit status for bad arguments and bad settings.
 const USAGE: u8 = 2;
-/// Descriptors for all but the sockets: standard streams, signals, the Unix socket, and a dozen
-/// processes that have the sockets.
-const OTHER_FILES: u64 = 20;
+/// Descriptors for all but the sockets: standard streams, signals, the Unix socket, connections.
+const OTHER_FILES: usize = MAX_HOLDERS + 10;
 
 /// Runs what the arguments and the environment ask for.
 pub fn run() -> ExitCode {
@@ -61,7 +60,7 @@ fn serve() -> Result<(), Error> {
         ));
     }
     // Twice: broken ones are replaced before they are closed.
-    let wanted = 2 * settings.count as u64 + OTHER_FILES;
+    let wanted = (2 * settings.count + OTHER_FILES) as u64;
     let granted = grants::open_files(wanted).map_err(Error::OpenFiles)?;
     if granted < wanted {
         return Err(Error::TooFewOpenFiles { granted, wanted });

@@ -37,6 +37,9 @@ use crate::{cli::say, config::MAX_COUNT, error::Error, sockets::Sockets};
 
 /// Carries the descriptors: a stream's ancillary data needs a byte to go with.
 const CARRIER: &[u8] = b"L";
+/// Most connections that are kept. With one more, the oldest is ended: whoever lives asks again, and
+/// nobody can use up the descriptors.
+pub const MAX_HOLDERS: usize = 32;
 /// Pause between two looks at the sockets.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after a connection that couldn't be accepted, for lack of descriptors or memory.
@@ -58,7 +61,7 @@ pub struct Handover {
     sockets: Sockets,
     next_check: Instant,
     stop: UnixStream,
-    /// Connections of those who have the sockets; open as long as they live.
+    /// Connections of those who have the sockets, oldest first; open as long as they live.
     holders: Vec<UnixStream>,
 }
 
@@ -91,7 +94,7 @@ impl Handover {
     pub fn run(mut self) -> Result<(), Error> {
         while let Some(ready) = self.wait().map_err(Error::Wait)? {
             for gone in ready.gone.into_iter().rev() {
-                self.holders.swap_remove(gone);
+                self.holders.remove(gone);
             }
             if ready.connection
                 && let Err(error) = self.hand_over()
@@ -147,6 +150,9 @@ impl Handover {
         let sockets = self.sockets.held();
         if !sockets.is_empty() {
             send(&holder, &sockets)?;
+            if self.holders.len() == MAX_HOLDERS {
+                self.holders.remove(0);
+            }
             self.holders.push(holder);
         }
         Ok(())
