@@ -65,14 +65,15 @@ fn serve() -> Result<(), Error> {
     if granted < wanted {
         return Err(Error::TooFewOpenFiles { granted, wanted });
     }
-    let sockets = Sockets::bind(settings.listen, settings.count).map_err(|error| Error::Bind {
+    let fail = |error| Error::Bind {
         address: settings.listen,
         error,
-    })?;
+    };
+    let sockets = Sockets::bind(settings.listen, settings.count).map_err(fail)?;
+    let address = sockets.address().map_err(fail)?;
     let handover = Handover::open(&settings.socket, sockets, stop)?;
     say(&format!(
-        "listening on {} with {} sockets, handed over at {}",
-        settings.listen,
+        "listening on {address} with {} sockets, handed over at {}",
         settings.count,
         settings.socket.display()
     ));

@@ -22,7 +22,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::sockopt::socket_acceptconn,
+    net::{getsockname, sockopt::socket_acceptconn},
 };
 use service::sockets::{listen, reachable, restore};
 use socket2::SockRef;
@@ -65,6 +65,12 @@ impl Sockets {
             proven: false,
             failing: false,
         })
+    }
+
+    /// Where they listen: not what was asked for where `[::]` had to become `0.0.0.0`.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let socket = self.held.first().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(getsockname(socket)?.try_into()?)
     }
 
     /// The sockets, as they are handed over. Fewer than there should be, or none, while broken ones
