@@ -4,7 +4,7 @@ use crate::support::{Backend, TestProxy, assert_within, free_address, ok, run_pr
 use std::net::TcpListener;
 
 /// Each key and its default.
-const KEYS: [(&str, &str); 24] = [
+const KEYS: [(&str, &str); 23] = [
     ("PROXY_LISTEN", "[::]:80"),
     ("PROXY_LISTEN_FROM", "none"),
     ("PROXY_UPSTREAM", "flask-app:9090"),
