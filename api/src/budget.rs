@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn the_sum_stays_below_three_quarters_of_what_is_granted() {
         for memory in [64, 128, 256, 512, 1024, 65_536].map(|mib| mib * MIB) {
-            let budget = Budget::derive(memory, 1 << 20, 2, 100_000).unwrap();
+            let budget = Budget::derive(memory, 1 << 20, 2, 50_000).unwrap();
             let writes = budget.batch as u64 * COPIES * WRITES as u64;
             let sum = PROCESS
                 + budget.connections as u64 * CONNECTION

@@ -8,7 +8,8 @@
 //! something. Work is never cut off: a request that is whole is answered (but for the admin port,
 //! where no answer matters as much as that the next health check gets one).
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -24,6 +25,9 @@ const PROTECTED: Duration = Duration::from_millis(500);
 
 /// Every so many bytes of a body are progress. Fewer aren't: a byte now and then keeps no place.
 const PROGRESS: usize = 8 << 10;
+
+/// How many that may not go are looked at in search of one that may.
+const SEARCHED: usize = 64;
 
 /// The pools of one port. Sizes are in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -74,12 +78,22 @@ pub struct Connections {
 struct State {
     accounts: HashMap<u64, Held>,
     next: u64,
+    /// Who is without progress for longest: of all, and of those that hold something.
+    all: Order,
+    with_head: Order,
+    with_body: Order,
+    with_large_body: Order,
     /// What those hold that aren't evicted.
     open: usize,
     heads: usize,
     bodies: usize,
     large: usize,
 }
+
+/// Connections by when they made progress last. What it says of one may be old: progress isn't told to
+/// it, but looked up when it matters.
+#[derive(Debug, Default)]
+struct Order(BinaryHeap<Reverse<(u64, u64)>>);
 
 /// What a connection holds of the pools.
 #[derive(Debug)]
@@ -129,15 +143,16 @@ impl Connections {
         let mut state = self.state();
         if state.open >= self.limits.connections {
             let evict_working = self.limits.evict_working;
-            // Who is being seen off goes first, and then who has done nothing for longest.
-            let closing = |held: &Held| held.account.phase() == Phase::Closing;
-            let other = |held: &Held| evict_working || held.account.phase() != Phase::Working;
-            let evicted = self.evict(&mut state, Evicted::Connection, closing)
-                || self.evict(&mut state, Evicted::Connection, other);
-            if !evicted {
+            let now = self.now();
+            let State { all, accounts, .. } = &mut *state;
+            let oldest = all.oldest(now, accounts, |held| {
+                evict_working || held.account.phase() != Phase::Working
+            });
+            let Some(oldest) = oldest else {
                 self.metrics.refused.inc();
                 return Err(Full);
-            }
+            };
+            self.evict(&mut state, Evicted::Connection, oldest);
         }
         let id = state.next;
         state.next += 1;
@@ -157,6 +172,8 @@ impl Connections {
             body: 0,
         };
         state.accounts.insert(id, held);
+        let State { all, accounts, .. } = &mut *state;
+        all.add(&account, accounts, |_| true);
         self.show(&state);
         Ok(Place(account))
     }
@@ -177,21 +194,10 @@ impl Connections {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Takes all that it holds from the one that has been without progress for longest, of those
-    /// that `gives_way` to others. Looks at every connection, which is only done when a pool is empty.
-    fn evict(
-        &self,
-        state: &mut State,
-        what: Evicted,
-        gives_way: impl Fn(&Held) -> bool,
-    ) -> bool {
-        let found = state
-            .accounts
-            .values_mut()
-            .filter(|held| !held.account.is_evicted() && gives_way(held))
-            .min_by_key(|held| held.account.progress.load(Ordering::Relaxed));
-        let Some(held) = found else {
-            return false;
+    /// Takes all that it holds from a connection.
+    fn evict(&self, state: &mut State, what: Evicted, id: u64) {
+        let Some(held) = state.accounts.get_mut(&id) else {
+            return;
         };
         held.account.evicted.store(true, Ordering::Release);
         held.account.task.wake();
@@ -200,7 +206,6 @@ impl Connections {
         state.take_body(body);
         state.open -= 1;
         self.metrics.evicted(what);
-        true
     }
 
     fn now(&self) -> u64 {
@@ -215,6 +220,59 @@ impl Connections {
     /// The state. A panic can't leave it half changed, so a poisoned lock is taken as it is.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Order {
+    /// Adds a connection, after those that are gone or don't `belong` here any more have been removed
+    /// if they are too many.
+    fn add(
+        &mut self,
+        account: &Account,
+        accounts: &HashMap<u64, Held>,
+        belongs: impl Fn(&Held) -> bool,
+    ) {
+        if self.0.len() > 2 * accounts.len() + 64 {
+            let current = accounts.values().filter(|held| belongs(held));
+            self.0 = current.map(|held| Reverse(held.account.key())).collect();
+        }
+        self.0.push(Reverse(account.key()));
+    }
+
+    /// Removes and returns the one that is without progress for longest of those that may go. The
+    /// others seem younger from then on, so that the next search doesn't meet them again.
+    fn oldest(
+        &mut self,
+        now: u64,
+        accounts: &HashMap<u64, Held>,
+        may_go: impl Fn(&Held) -> bool,
+    ) -> Option<u64> {
+        let mut others = Vec::new();
+        let mut found = None;
+        while found.is_none() && others.len() < SEARCHED {
+            let Some(Reverse((key, id))) = self.0.pop() else {
+                break;
+            };
+            let held = accounts.get(&id);
+            let Some(held) = held.filter(|held| !held.account.is_evicted()) else {
+                continue;
+            };
+            let (progress, _) = held.account.key();
+            if progress > key {
+                self.0.push(Reverse((progress, id)));
+            } else if may_go(held) {
+                found = Some(id);
+            } else {
+                others.push(Reverse((now, id)));
+            }
+        }
+        self.0.extend(others);
+        found
+    }
+
+    /// Puts one back that [`Self::oldest`] returned.
+    fn put_back(&mut self, account: &Account) {
+        self.0.push(Reverse(account.key()));
     }
 }
 
@@ -279,6 +337,17 @@ impl Account {
         }
     }
 
+    /// When it made progress last, and its number.
+    fn key(&self) -> (u64, u64) {
+        (self.progress.load(Ordering::Relaxed), self.id)
+    }
+
+    /// Whether it has to give way to one that wants `wanted` bytes, and holds `held`: a slow one has
+    /// to, and one that is much larger.
+    fn gives_way(&self, held: usize, wanted: usize) -> bool {
+        self.rested() >= PROTECTED || held >= wanted.saturating_mul(2)
+    }
+
     fn progressed(&self) {
         self.progress
             .store(self.connections.now(), Ordering::Relaxed);
@@ -295,23 +364,39 @@ impl Account {
             return Ok(());
         };
         while state.heads + more > connections.limits.heads {
-            let gives_way = |held: &Held| {
-                held.head > 0
-                    && held.account.id != self.id
+            let State {
+                with_head, accounts, ..
+            } = &mut *state;
+            let oldest = with_head.oldest(connections.now(), accounts, |held| {
+                held.account.id != self.id
                     && matches!(held.account.phase(), Phase::Head | Phase::Idle)
-                    && held.account.rested() >= PROTECTED
-            };
-            if !connections.evict(&mut state, Evicted::Head, gives_way) {
-                connections.metrics.refused.inc();
-                return Err(Full);
+            });
+            match oldest.and_then(|id| accounts.get(&id)) {
+                Some(oldest) if oldest.account.gives_way(oldest.head, size) => {
+                    let id = oldest.account.id;
+                    connections.evict(&mut state, Evicted::Head, id);
+                }
+                found => {
+                    if let Some(found) = found {
+                        with_head.put_back(&found.account);
+                    }
+                    connections.metrics.refused.inc();
+                    return Err(Full);
+                }
             }
         }
         if self.is_evicted() {
             return Err(Full);
         }
         state.heads += more;
-        if let Some(held) = state.accounts.get_mut(&self.id) {
-            held.head = size;
+        let State {
+            with_head, accounts, ..
+        } = &mut *state;
+        if let Some(held) = accounts.get_mut(&self.id) {
+            let first = std::mem::replace(&mut held.head, size) == 0;
+            if first {
+                with_head.add(self, accounts, |held| held.head > 0);
+            }
         }
         connections.show(&state);
         Ok(())
@@ -327,27 +412,58 @@ impl Account {
         }
         let held = state.accounts.get(&self.id).map_or(0, |held| held.body);
         state.take_body(held);
-        let fits = |state: &State| {
-            let large = if size > SMALL_BODY { state.large + size } else { 0 };
-            state.bodies + size <= limits.bodies && large <= limits.large_bodies
-        };
+        // Which of the two pools is empty says whose body has to go.
+        let large_fits =
+            |state: &State| size <= SMALL_BODY || state.large + size <= limits.large_bodies;
+        let fits = |state: &State| large_fits(state) && state.bodies + size <= limits.bodies;
         while size > held && !fits(&state) {
-            let of_all = state.bodies + size > limits.bodies;
-            let gives_way = |held: &Held| {
-                (held.body > SMALL_BODY || of_all && held.body > 0)
-                    && held.account.id != self.id
-                    && held.account.phase() == Phase::Body
-                    && held.account.rested() >= PROTECTED
+            let large = !large_fits(&state);
+            let State {
+                with_body,
+                with_large_body,
+                accounts,
+                ..
+            } = &mut *state;
+            let (order, least) = if large {
+                (with_large_body, SMALL_BODY)
+            } else {
+                (with_body, 0)
             };
-            if !connections.evict(&mut state, Evicted::Body, gives_way) {
-                state.add_body(held);
-                connections.metrics.refused.inc();
-                return Err(Full);
+            let oldest = order.oldest(connections.now(), accounts, |held| {
+                held.account.id != self.id
+                    && held.body > least
+                    && held.account.phase() == Phase::Body
+            });
+            match oldest.and_then(|id| accounts.get(&id)) {
+                Some(oldest) if oldest.account.gives_way(oldest.body, size) => {
+                    let id = oldest.account.id;
+                    connections.evict(&mut state, Evicted::Body, id);
+                }
+                found => {
+                    if let Some(found) = found {
+                        order.put_back(&found.account);
+                    }
+                    state.add_body(held);
+                    connections.metrics.refused.inc();
+                    return Err(Full);
+                }
             }
         }
         state.add_body(size);
-        if let Some(held) = state.accounts.get_mut(&self.id) {
-            held.body = size;
+        let State {
+            with_body,
+            with_large_body,
+            accounts,
+            ..
+        } = &mut *state;
+        if let Some(account) = accounts.get_mut(&self.id) {
+            account.body = size;
+        }
+        if held == 0 && size > 0 {
+            with_body.add(self, accounts, |held| held.body > 0);
+        }
+        if held <= SMALL_BODY && size > SMALL_BODY {
+            with_large_body.add(self, accounts, |held| held.body > SMALL_BODY);
         }
         connections.show(&state);
         Ok(())
@@ -426,6 +542,7 @@ mod tests {
         assert!(connections.admit().is_err(), "their places are taken");
         drop(newcomer);
         another.0.enter(Phase::Closing);
+        rest(&another, Duration::from_secs(1));
         let first = connections.admit().unwrap();
         assert!(!another.0.is_evicted(), "there was a place");
         let _second = connections.admit().unwrap();
@@ -455,12 +572,14 @@ mod tests {
         drop(slow);
         // What is kept for small ones.
         let newcomer = admit(&connections, Phase::Body, Duration::ZERO);
-        assert!(newcomer.0.hold_body(SMALL_BODY + 1).is_err());
+        assert!(newcomer.0.hold_body(2 * SMALL_BODY).is_err());
         assert!(newcomer.0.hold_body(SMALL_BODY).is_ok());
         assert!(small.0.is_evicted() && !quick.0.is_evicted());
-        drop(newcomer);
-        drop(small);
-        quick.0.hold_body(0).unwrap();
+        // Who wants little goes before who has much.
+        newcomer.0.hold_body(SMALL_BODY + 1).unwrap();
+        assert!(quick.0.is_evicted());
+        drop((small, quick));
+        newcomer.0.hold_body(0).unwrap();
         let state = connections.state();
         assert_eq!((state.bodies, state.large, state.open), (0, 0, 1));
     }

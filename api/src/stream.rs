@@ -10,7 +10,8 @@
 //!   [`LARGEST_HEAD`] bytes; beyond 8 KiB these come out of the memory for heads.
 //! - Between requests a connection may idle for [`KEEP_ALIVE`].
 //! - While a request is being answered nothing is read. At most [`TURN`] bytes are handed over before
-//!   they are looked at, which is what actix-http's first buffer holds.
+//!   they are looked at, which is what actix-http's first buffer holds, or as many again as there are
+//!   of a head.
 //! - A client that takes nothing of an answer for [`WRITE_TIMEOUT`] is dropped.
 //! - After the last answer the client is told so (FIN), and what it goes on sending is read until it
 //!   has finished, for at most [`LINGER`] and never longer than [`LINGER_IDLE`] without a byte:
@@ -72,7 +73,7 @@ pub struct Stream {
     head: usize,
     /// When it began.
     head_began: Instant,
-    /// Bytes handed over since actix-http last looked at them.
+    /// Bytes that may still be handed over before actix-http looks at them.
     turn: usize,
     /// Since when the client takes nothing of what we write.
     stuck: Option<Instant>,
@@ -89,7 +90,7 @@ impl Stream {
             account,
             head: 0,
             head_began: now,
-            turn: 0,
+            turn: TURN,
             stuck: None,
             timer: Box::pin(sleep_until(now + HEAD_TIMEOUT)),
             closed: false,
@@ -142,9 +143,18 @@ impl Stream {
         self.closed = true;
     }
 
+    /// actix-http looks at what it has: at the whole head, from its beginning. So a long one doubles.
+    fn next_turn(&mut self) {
+        let head = match self.account.phase() {
+            Phase::Head => self.head,
+            _ => 0,
+        };
+        self.turn = TURN.max(head);
+    }
+
     /// Takes note of `read` more bytes.
     fn received(&mut self, read: usize) {
-        self.turn += read;
+        self.turn -= read;
         match self.account.phase() {
             Phase::Idle => {
                 self.account.enter(Phase::Head);
@@ -183,12 +193,12 @@ impl AsyncRead for Stream {
         if matches!(phase, Phase::Working | Phase::Closing) {
             return Poll::Pending;
         }
-        if this.turn >= TURN {
-            this.turn = 0;
+        if this.turn == 0 {
+            this.next_turn();
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let limit = buffer.remaining().min(TURN - this.turn);
+        let limit = buffer.remaining().min(this.turn);
         if phase == Phase::Head {
             let status = if this.head + limit > LARGEST_HEAD {
                 Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -204,7 +214,7 @@ impl AsyncRead for Stream {
         }
         loop {
             if this.tcp.poll_read_ready(context)?.is_pending() {
-                this.turn = 0;
+                this.next_turn();
                 return Poll::Pending;
             }
             match this.tcp.try_read(buffer.initialize_unfilled_to(limit)) {

@@ -13,7 +13,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 
-use super::{shared_mongo_uri, unique_name};
+use super::{MemoryGroup, shared_mongo_uri, unique_name};
 
 /// The application in this process, on ports of its own.
 pub(crate) struct TestApp {
@@ -82,7 +82,23 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the binary and waits until it says where it listens.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_api"))
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_api")), settings)
+    }
+
+    /// The same within the memory of a group.
+    pub(crate) fn start_within(group: &MemoryGroup, settings: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", r#"echo $$ >"$0" && exec "$1""#])
+            .arg(group.processes())
+            .arg(env!("CARGO_BIN_EXE_api"))
+            // As in the image.
+            .env("MIMALLOC_PURGE_DELAY", "0");
+        Self::start_as(shell, settings)
+    }
+
+    fn start_as(mut command: Command, settings: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env("API_LISTEN", "127.0.0.1:0")
             .env("API_ADMIN_LISTEN", "127.0.0.1:0")
             .envs(settings.iter().copied())
