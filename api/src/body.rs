@@ -75,7 +75,9 @@ pub async fn read(
         return Err(BodyError::TooLarge(limit));
     }
     // Every connection has one: `crate::server` sees to it.
-    let account = request.conn_data::<Arc<Account>>().ok_or(BodyError::NoRoom)?;
+    let account = request
+        .conn_data::<Arc<Account>>()
+        .ok_or(BodyError::NoRoom)?;
     let share = Share(Arc::clone(account));
     // Without either field there is no body (RFC 9112 §6.3), whatever a CONNECT or an Upgrade
     // would send next.

@@ -394,7 +394,10 @@ fn workers(text: &str) -> Result<usize, Option<String>> {
             .map_err(|error| Some(format!("the number of CPUs is unknown here: {error}")));
     }
     let count = parsed(text)?;
-    (1..=MOST_WORKERS).contains(&count).then_some(count).ok_or(None)
+    (1..=MOST_WORKERS)
+        .contains(&count)
+        .then_some(count)
+        .ok_or(None)
 }
 
 fn header_names(text: &str) -> Result<Vec<HeaderName>, Option<String>> {

@@ -201,7 +201,10 @@ impl Connections {
         };
         held.account.evicted.store(true, Ordering::Release);
         held.account.task.wake();
-        let (head, body) = (std::mem::take(&mut held.head), std::mem::take(&mut held.body));
+        let (head, body) = (
+            std::mem::take(&mut held.head),
+            std::mem::take(&mut held.body),
+        );
         state.heads -= head;
         state.take_body(body);
         state.open -= 1;
@@ -365,7 +368,9 @@ impl Account {
         };
         while state.heads + more > connections.limits.heads {
             let State {
-                with_head, accounts, ..
+                with_head,
+                accounts,
+                ..
             } = &mut *state;
             let oldest = with_head.oldest(connections.now(), accounts, |held| {
                 held.account.id != self.id
@@ -390,7 +395,9 @@ impl Account {
         }
         state.heads += more;
         let State {
-            with_head, accounts, ..
+            with_head,
+            accounts,
+            ..
         } = &mut *state;
         if let Some(held) = accounts.get_mut(&self.id) {
             let first = std::mem::replace(&mut held.head, size) == 0;

@@ -89,11 +89,12 @@ fn serve(settings: Settings) -> ExitCode {
         // Heeded from the first moment, also while a name is being looked up.
         let mut stop = std::pin::pin!(stop_signal());
         let built = tokio::select! {
-            built = Application::build(settings) => built,
+            biased;
             () = &mut stop => {
                 tracing::info!("stopped before the start was done");
                 return ExitCode::SUCCESS;
             }
+            built = Application::build(settings) => built,
         };
         let application = match built {
             Ok(application) => application,

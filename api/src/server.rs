@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use actix_http::{HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, map_config};
+use actix_web::App;
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::dev::{AppConfig, Server, Service as _, ServiceFactory as _, fn_factory, fn_service};
+use actix_web::dev::{
+    AppConfig, Server, Service as _, ServiceFactory as _, fn_factory, fn_service,
+};
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, ServiceConfig};
-use actix_web::App;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 

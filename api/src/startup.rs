@@ -209,9 +209,11 @@ impl Application {
 
 fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartupError> {
     let listening = service::sockets::listen(address, false);
-    listening.map(TcpListener::from).map_err(|source| StartupError::Listen {
-        key,
-        address,
-        source,
-    })
+    listening
+        .map(TcpListener::from)
+        .map_err(|source| StartupError::Listen {
+            key,
+            address,
+            source,
+        })
 }

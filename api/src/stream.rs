@@ -109,7 +109,9 @@ impl Stream {
         }
         match self.account.phase() {
             Phase::Head => Some(self.head_began + HEAD_TIMEOUT),
-            Phase::Idle => Instant::now().checked_add(KEEP_ALIVE.saturating_sub(self.account.rested())),
+            Phase::Idle => {
+                Instant::now().checked_add(KEEP_ALIVE.saturating_sub(self.account.rested()))
+            }
             // Timed by whoever works on the request.
             Phase::Body | Phase::Working | Phase::Closing => None,
         }

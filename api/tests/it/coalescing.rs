@@ -403,8 +403,7 @@ fn room_in_the_queue_is_given_back() {
 fn a_stored_id_is_success_for_the_proxy_only() {
     in_virtual_time(async {
         let store = Scripted::new(vec![(1, Behaviour::Acknowledge)]);
-        let coalescer =
-            Coalescer::start(&store, TIMEOUT, usual(), WriteMetrics::default());
+        let coalescer = Coalescer::start(&store, TIMEOUT, usual(), WriteMetrics::default());
         let id = ObjectId::new();
         let mut fates = Vec::new();
         for (number, as_given) in (0..).zip([

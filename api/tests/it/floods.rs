@@ -123,9 +123,14 @@ async fn heads_that_do_not_end_take_no_more_than_their_share() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_do_not_end_take_no_more_than_their_share() {
-    let head = |length: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    let head =
+        |length: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
     let large = [head(1 << 20).into_bytes(), vec![b'x'; (1 << 20) - 1]].concat();
     let small = [head(10).into_bytes(), b"x".to_vec()].concat();
     let flood = vec![(100, large), (10_600, small)];
-    withstands(flood, "api_evicted_total{port=\"public\",wanted=\"connection\"}").await;
+    withstands(
+        flood,
+        "api_evicted_total{port=\"public\",wanted=\"connection\"}",
+    )
+    .await;
 }
