@@ -7,13 +7,13 @@ use std::{hint::black_box, str::FromStr, time::UNIX_EPOCH};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use proxy::{
-    config::UpstreamName,
     headers::{
         request::{self, Origin, RequestFacts},
         response::{self, Persistence},
     },
     http1::{ChunkedDecoder, HeadScanner, Reframe, head::Side},
     request_id::RequestId,
+    upstream::UpstreamName,
 };
 
 /// What load generators send.
@@ -46,7 +46,7 @@ fn heads(criterion: &mut Criterion) {
     let upstream = UpstreamName::from_str("flask-app:9090").unwrap();
     let origin = Origin {
         peer: "203.0.113.9",
-        trusted: false,
+        proxies: None,
         upstream: &upstream,
         token: None,
     };

@@ -3,6 +3,9 @@
 //! The events go through `tracing` like all others, under the target `access`; this layer exists
 //! because the general JSON formatter costs several microseconds per event, which is a good part
 //! of what a whole request costs.
+//!
+//! What clients choose is cut to a length that a person would read, and says how much is missing:
+//! whoever could write long lines could rotate away what was logged of them.
 
 use std::{
     fmt::{self, Write as _},
@@ -21,6 +24,16 @@ use crate::log_sink::LogSink;
 
 /// The target of access events.
 pub const TARGET: &str = "access";
+
+/// Most bytes that the text of a field takes in a line, escapes included.
+const fn limit_of(field: &str) -> usize {
+    match field.as_bytes() {
+        b"path" => 2048,
+        b"user_agent" => 512,
+        b"method" => 32,
+        _ => 256,
+    }
+}
 
 /// Which of two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,9 +120,9 @@ impl Fields<'_> {
         }
     }
 
-    fn text(&mut self, value: &str) {
+    fn text(&mut self, value: &str, limit: usize) {
         let plain_word = self.style == Style::Plain
-            && !value.is_empty()
+            && (1..=limit).contains(&value.len())
             && value
                 .bytes()
                 .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
@@ -117,24 +130,29 @@ impl Fields<'_> {
             self.line.extend_from_slice(value.as_bytes());
         } else {
             self.line.push(b'"');
-            push_escaped(self.line, value);
+            let written = push_escaped(self.line, value, limit);
+            if written < value.len() {
+                // Writing to a Vec can't fail.
+                let _ = write!(self.line, "…[+{} bytes]", value.len() - written);
+            }
             self.line.push(b'"');
         }
     }
 }
 
-/// Appends `value` as the inside of a JSON string. Log lines get shown on terminals, so beyond
+/// Appends `value` as the inside of a JSON string, as much of it as `limit` bytes have room for;
+/// returns how many of its bytes that were. Log lines get shown on terminals, so beyond
 /// what JSON asks for everything is escaped that could rewrite or reorder what is on one: all
 /// control characters, C1 and DEL included, and the bidirectional ones.
-fn push_escaped(line: &mut Vec<u8>, value: &str) {
-    if value
-        .bytes()
-        .all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\')
-    {
+fn push_escaped(line: &mut Vec<u8>, value: &str, limit: usize) -> usize {
+    let plain = |byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+    if value.len() <= limit && value.bytes().all(plain) {
         line.extend_from_slice(value.as_bytes());
-        return;
+        return value.len();
     }
-    for character in value.chars() {
+    let start = line.len();
+    for (at, character) in value.char_indices() {
+        let before = line.len();
         let _ = match character {
             '"' => line.write_all(b"\\\""),
             '\\' => line.write_all(b"\\\\"),
@@ -143,7 +161,12 @@ fn push_escaped(line: &mut Vec<u8>, value: &str) {
             }
             other => line.write_all(other.encode_utf8(&mut [0; 4]).as_bytes()),
         };
+        if line.len() - start > limit {
+            line.truncate(before);
+            return at;
+        }
     }
+    value.len()
 }
 
 /// Unicode's marks, embeddings, overrides and isolates of text direction (UAX #9).
@@ -154,7 +177,7 @@ const fn is_bidirectional(character: char) -> bool {
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.name(field.name());
-        self.text(value);
+        self.text(value, limit_of(field.name()));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -182,10 +205,32 @@ mod tests {
     #[test]
     fn no_control_character_gets_through() {
         let mut line = Vec::new();
-        push_escaped(&mut line, "a\"b\\c\x1b[31m\n\u{7f}\u{9b}é\u{202e}");
+        push_escaped(&mut line, "a\"b\\c\x1b[31m\n\u{7f}\u{9b}é\u{202e}", 100);
         assert_eq!(
             String::from_utf8(line).unwrap(),
             "a\\\"b\\\\c\\u001b[31m\\u000a\\u007f\\u009bé\\u202e"
         );
+    }
+
+    #[test]
+    fn texts_are_cut_by_what_they_take_in_the_line() {
+        for (value, limit, expected) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "abc…[+1 bytes]"),
+            ("ab\n", 3, "ab…[+1 bytes]"),
+            ("a\"\"", 5, "a\\\"\\\""),
+            ("\u{1}\u{1}", 11, "\\u0001…[+1 bytes]"),
+            ("éé", 3, "é…[+2 bytes]"),
+            ("", 3, ""),
+        ] {
+            let mut line = Vec::new();
+            let style = Style::Json;
+            Fields {
+                line: &mut line,
+                style,
+            }
+            .text(value, limit);
+            assert_eq!(String::from_utf8(line).unwrap(), format!("\"{expected}\""));
+        }
     }
 }

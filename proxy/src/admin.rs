@@ -2,7 +2,7 @@
 //!
 //! It speaks just enough HTTP for a probe and a scraper: one GET or HEAD per connection.
 
-use std::{io, net::TcpListener as StdListener, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, net::TcpListener as StdListener, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::{
@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::AbortHandle,
     time::{sleep, timeout},
 };
 use tracing::{error, warn};
@@ -27,18 +27,18 @@ use crate::{
     },
     listener::{Accepting, Handover},
     metrics,
-    upstream::{Upstream, probe, resolver},
+    upstream::{Upstream, probe},
 };
 
-/// Most connections at a time; more wait in the backlog. Together with [`HEAD_LIMIT`] this keeps
-/// silent connections from keeping a health check out.
-const MAX_CONNECTIONS: usize = 512;
+/// Most connections at a time. One more ends the oldest: whoever is silent can't keep a health check
+/// out.
+const MAX_CONNECTIONS: usize = 64;
 /// Longest time for a request to come in.
 const HEAD_LIMIT: Duration = Duration::from_secs(1);
 /// Longest time for a request and its answer.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The service that runs what isn't about requests: admin, resolver, probes; on one thread.
+/// The service that runs what isn't about requests: admin, probes; on one thread.
 pub struct Control {
     /// Where the admin endpoints are served; taken when the service starts.
     pub listener: Option<StdListener>,
@@ -66,10 +66,6 @@ pub struct State {
 impl Service for Control {
     async fn start_service(&mut self, _: Option<ListenFds>, _: ShutdownWatch, _: usize) {
         let upstream = &self.state.upstream;
-        tokio::spawn(resolver::run(
-            Arc::clone(upstream),
-            Arc::clone(&self.settings),
-        ));
         if let Some(handover) = self.handover.take() {
             tokio::spawn(handover.run());
         }
@@ -92,19 +88,21 @@ impl Service for Control {
 
 async fn serve(listener: StdListener, state: &Arc<State>) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut newest = VecDeque::new();
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return Ok(());
-        };
         match listener.accept().await {
             Ok((stream, _)) => {
+                if newest.len() >= MAX_CONNECTIONS
+                    && let Some(oldest) = newest.pop_front()
+                {
+                    AbortHandle::abort(&oldest);
+                }
                 let state = Arc::clone(state);
-                tokio::spawn(async move {
+                let task = tokio::spawn(async move {
+                    // Whoever is too slow is told nothing.
                     let _ = timeout(TIME_LIMIT, answer(stream, &state)).await;
-                    drop(place);
                 });
+                newest.push_back(task.abort_handle());
             }
             Err(error) => {
                 warn!(%error, "accept failed on the admin listener");

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use tracing::info;
 
 use crate::{
     config::{KEYS, PREFIX, Settings},
@@ -47,10 +48,7 @@ pub fn run() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    let environment = std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.to_string_lossy().into()))
-    });
-    let settings = match Settings::load(arguments.config.as_deref(), environment) {
+    let settings = match Settings::load(arguments.config.as_deref(), std::env::vars_os()) {
         Ok(settings) => settings,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
@@ -70,6 +68,15 @@ fn serve(settings: Settings) -> ExitCode {
         Ok(guard) => guard,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
+    if !settings.passed_over.is_empty() {
+        info!(
+            variables = settings.passed_over.join(" "),
+            "variables that describe other services are no settings"
+        );
+    }
+    if !settings.trusted_proxies.is_empty() {
+        info!(addresses = %settings.trusted_proxies, "X-Forwarded-For is believed of these");
+    }
     let code = match Application::build(settings, guard.sink()) {
         Ok(application) => {
             application.run_until_stopped();

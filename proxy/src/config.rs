@@ -3,21 +3,27 @@
 //! One table ([`KEYS`]) holds each key with its default and its meaning. `--help` prints it,
 //! the loader checks names against it, and errors quote it, so that the three can't drift apart.
 
+mod values;
+
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
 use bytesize::ByteSize;
 use config::{Config, Environment, File, FileFormat, Map, Source, Value};
-use ipnet::IpNet;
+use service::environment::describes_a_service;
 use thiserror::Error;
 
-use crate::upstream_token::UpstreamToken;
+use self::values::Values;
+use crate::{
+    trusted_proxies::TrustedProxies, upstream::UpstreamName, upstream_token::UpstreamToken,
+};
 
 /// What every environment variable of ours starts with.
 pub const PREFIX: &str = "PROXY_";
@@ -53,7 +59,8 @@ pub const KEYS: &[Key] = &[
     key(
         "upstream",
         "flask-app:9090",
-        "host:port to forward to; every A/AAAA record is a backend",
+        "host:port to forward to; every address that /etc/hosts has for the name, else DNS, is a \
+         backend",
     ),
     key(
         "upstream_token_file",
@@ -75,7 +82,7 @@ pub const KEYS: &[Key] = &[
     key(
         "resolve_interval",
         "1s",
-        "how often the upstream's name is resolved",
+        "how often the upstream's name is looked up, and /etc/hosts and /etc/resolv.conf are read",
     ),
     key(
         "connect_timeout",
@@ -102,16 +109,53 @@ pub const KEYS: &[Key] = &[
         "4s",
         "how long an idle backend connection is kept; keep it below the backend's own limit",
     ),
-    key("max_body", "1MiB", "largest request body; 413 beyond"),
+    key(
+        "max_body",
+        "1MiB",
+        "largest request body; 413 beyond; 0: any size",
+    ),
+    key(
+        "min_body_rate",
+        "1KiB",
+        "bytes a second that a client has to send of a body, after header_timeout; 0 for no limit",
+    ),
+    key(
+        "linger_timeout",
+        "30s",
+        "how long a client that is still sending is read from so that it gets to read its answer",
+    ),
+    key(
+        "memory_limit",
+        "auto",
+        "memory that the budgets add up to three quarters of; auto: what the cgroup grants",
+    ),
     key(
         "max_connections",
-        "20000",
-        "most client connections; 503 beyond",
+        "auto",
+        "most client connections; beyond, the slowest and oldest give way; auto: 20000, or what the \
+         memory limit and the limit on open files allow",
+    ),
+    key(
+        "upstream_connections",
+        "1024",
+        "most requests to one backend at a time; keep it below what the backend takes. More wait in \
+         line",
+    ),
+    key(
+        "upstream_queue_timeout",
+        "5s",
+        "longest wait in line; 503 beyond",
     ),
     key(
         "trusted_proxies",
         "",
-        "CIDRs, comma-separated, whose X-Forwarded-* fields are kept",
+        "CIDRs, comma-separated, of the proxies in front: the client is the right-most \
+         X-Forwarded-For entry that isn't theirs; gateway: this network's default gateway",
+    ),
+    key(
+        "early_hints",
+        "on",
+        "whether 103 responses are passed on: on or off",
     ),
     key(
         "drain_timeout",
@@ -148,25 +192,30 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Limit on the age of an idle backend connection.
     pub upstream_idle_timeout: Duration,
-    /// Largest request body in bytes.
+    /// Largest request body in bytes; `u64::MAX` where any may pass.
     pub max_body: u64,
-    /// Most client connections at a time.
-    pub max_connections: usize,
+    /// Least speed of a request body, in bytes a second; 0 for no limit.
+    pub min_body_rate: u64,
+    /// Limit on reading from a client that has its answer already.
+    pub linger_timeout: Duration,
+    /// Memory that may be taken in bytes, where that isn't left to the machine.
+    pub memory_limit: Option<u64>,
+    /// Most client connections at a time, where that isn't left to the machine.
+    pub max_connections: Option<usize>,
+    /// Most requests to one backend at a time.
+    pub upstream_connections: usize,
+    /// Limit on the wait for one of them.
+    pub upstream_queue_timeout: Duration,
     /// Peers that may say who their client is.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: TrustedProxies,
+    /// Whether clients get 103 (Early Hints).
+    pub early_hints: bool,
     /// Limit on the time between SIGTERM and exit.
     pub drain_timeout: Duration,
     /// Whether requests are logged.
     pub access_log: bool,
-}
-
-/// The upstream as it is configured: a name or an address, and a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamName {
-    /// Host name or literal address, IPv6 without brackets.
-    pub host: String,
-    /// Port of every backend.
-    pub port: u16,
+    /// Names of variables that look like settings and describe services: passed over.
+    pub passed_over: Vec<String>,
 }
 
 /// Why the settings can't be used.
@@ -200,16 +249,16 @@ pub enum ConfigError {
         /// What is allowed.
         expected: &'static str,
     },
-    /// A file that a key names and that can't be used.
-    #[error("{place}: {key} = {path:?}: {reason}")]
-    BadFile {
+    /// A value that is well-formed and names what can't be used.
+    #[error("{place}: {key} = {value:?}: {reason}")]
+    Unusable {
         /// Where it was given.
         place: String,
         /// The key as it was given.
         key: String,
-        /// The file's path.
-        path: String,
-        /// What is wrong with it.
+        /// The value as it was given.
+        value: String,
+        /// What is wrong with what it names.
         reason: String,
     },
     /// The parts can't be merged.
@@ -220,15 +269,13 @@ pub enum ConfigError {
 impl Settings {
     /// Loads the settings from `file`, if any, and `environment`.
     ///
-    /// Variables that don't start with [`PREFIX`] are ignored.
+    /// Variables that don't start with [`PREFIX`] are ignored, and so are those that Kubernetes and
+    /// Docker's links set for a service called `proxy`, which [`Settings::passed_over`] names.
     pub fn load(
         file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let environment: Map<String, String> = environment
-            .into_iter()
-            .filter(|(name, _)| name.starts_with(PREFIX))
-            .collect();
+        let (environment, passed_over) = ours(environment)?;
         let mut builder = Config::builder();
         for key in KEYS {
             builder = builder.set_default(key.name, key.default)?;
@@ -258,14 +305,14 @@ impl Settings {
             }
             values.texts.insert(name, text(value)?);
         }
-        Self::from_values(&values)
+        Self::from_values(&values, passed_over)
     }
 
-    fn from_values(values: &Values) -> Result<Self, ConfigError> {
+    fn from_values(values: &Values, passed_over: Vec<String>) -> Result<Self, ConfigError> {
         Ok(Self {
             listen: values.parse("listen", "an address and port such as 0.0.0.0:80")?,
             listen_from: values.path("listen_from"),
-            upstream: values.parse("upstream", "host:port such as flask-app:9090")?,
+            upstream: values.parse("upstream", UPSTREAM)?,
             upstream_token: values.token("upstream_token_file")?,
             admin_listen: values
                 .parse("admin_listen", "an address and port such as 0.0.0.0:9180")?,
@@ -276,22 +323,52 @@ impl Settings {
             header_timeout: values.duration("header_timeout")?,
             idle_timeout: values.duration("idle_timeout")?,
             upstream_idle_timeout: values.duration("upstream_idle_timeout")?,
-            max_body: values
-                .parse::<ByteSize>("max_body", "a size such as 512KiB or 1MiB")?
+            max_body: values.size_or_unlimited("max_body")?,
+            min_body_rate: values
+                .parse::<ByteSize>("min_body_rate", "a size such as 1KiB, or 0")?
                 .0,
-            max_connections: values.positive("max_connections")?,
-            trusted_proxies: values.networks("trusted_proxies")?,
+            linger_timeout: values.duration("linger_timeout")?,
+            memory_limit: values
+                .automatic::<ByteSize>("memory_limit", "auto or a size such as 256MiB")?
+                .map(|size| size.0),
+            max_connections: values
+                .automatic::<NonZeroUsize>("max_connections", "auto or a number of at least 1")?
+                .map(NonZeroUsize::get),
+            upstream_connections: values.positive("upstream_connections")?,
+            upstream_queue_timeout: values.duration("upstream_queue_timeout")?,
+            trusted_proxies: values.proxies("trusted_proxies")?,
+            early_hints: values.switch("early_hints")?,
             drain_timeout: values.duration("drain_timeout")?,
             access_log: values.switch("access_log")?,
+            passed_over,
         })
     }
+}
 
-    /// Whether what `peer` says about its client is believed.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies
-            .iter()
-            .any(|network| network.contains(&peer))
+/// The variables that are settings, and the names of those that only look like some.
+fn ours(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Map<String, String>, Vec<String>), ConfigError> {
+    let (mut settings, mut passed_over) = (Map::new(), Vec::new());
+    for (name, value) in environment {
+        // A name that isn't UTF-8 is nobody's key, and is an error as any such.
+        let name = name.to_string_lossy().into_owned();
+        let Some(key) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if describes_a_service(key, &value.to_string_lossy()) {
+            passed_over.push(name);
+            continue;
+        }
+        let value = value.into_string().map_err(|value| ConfigError::BadValue {
+            place: "environment".to_owned(),
+            key: name.clone(),
+            value: value.to_string_lossy().into_owned(),
+            expected: "UTF-8",
+        })?;
+        settings.insert(name, value);
     }
+    Ok((settings, passed_over))
 }
 
 /// A value as text; in a file, `trusted_proxies` may also be an array.
@@ -307,159 +384,10 @@ fn text(value: Value) -> Result<String, ConfigError> {
     Ok(elements?.join(","))
 }
 
-/// The merged values, and where they come from.
-struct Values {
-    texts: BTreeMap<String, String>,
-    /// The file's path.
-    file: String,
-    /// The variables that are ours.
-    environment: Map<String, String>,
-}
-
-impl Values {
-    fn text(&self, name: &str) -> &str {
-        self.texts.get(name).map_or("", |value| value.trim())
-    }
-
-    /// Where a value comes from, and what its key is called there.
-    fn origin(&self, name: &str) -> (String, String) {
-        let variable = format!("{PREFIX}{}", name.to_uppercase());
-        if self.environment.contains_key(&variable) || self.file.is_empty() {
-            ("environment".to_owned(), variable)
-        } else {
-            (self.file.clone(), name.to_owned())
-        }
-    }
-
-    fn bad(&self, name: &str, expected: &'static str) -> ConfigError {
-        let (place, key) = self.origin(name);
-        ConfigError::BadValue {
-            place,
-            key,
-            value: self.text(name).to_owned(),
-            expected,
-        }
-    }
-
-    fn parse<T: FromStr>(&self, name: &str, expected: &'static str) -> Result<T, ConfigError> {
-        self.text(name)
-            .parse()
-            .map_err(|_| self.bad(name, expected))
-    }
-
-    fn duration(&self, name: &str) -> Result<Duration, ConfigError> {
-        match humantime::parse_duration(self.text(name)) {
-            Ok(duration) if !duration.is_zero() && duration <= MAX_DURATION => Ok(duration),
-            _ => Err(self.bad(
-                name,
-                "a duration above 0s and up to 1day such as 250ms or 1s",
-            )),
-        }
-    }
-
-    fn positive(&self, name: &str) -> Result<usize, ConfigError> {
-        match self.text(name).parse() {
-            Ok(number @ 1..) => Ok(number),
-            _ => Err(self.bad(name, "a number of at least 1")),
-        }
-    }
-
-    fn workers(&self) -> Result<usize, ConfigError> {
-        match self.text("workers") {
-            // Looks at the CPU affinity mask and at the quota of cgroups v1 and v2.
-            "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-            number => match number.parse() {
-                Ok(number @ 1..=1024) => Ok(number),
-                _ => Err(self.bad("workers", "auto or a number from 1 to 1024")),
-            },
-        }
-    }
-
-    fn networks(&self, name: &str) -> Result<Vec<IpNet>, ConfigError> {
-        self.text(name)
-            .split(',')
-            .map(str::trim)
-            .filter(|network| !network.is_empty())
-            .map(|network| {
-                network
-                    .parse()
-                    .or_else(|_| network.parse::<IpAddr>().map(IpNet::from))
-                    .map_err(|_| {
-                        self.bad(
-                            name,
-                            "CIDRs separated by commas such as 10.0.0.0/8,fd00::/8",
-                        )
-                    })
-            })
-            .collect()
-    }
-
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.text(name))
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
-    }
-
-    fn token(&self, name: &str) -> Result<Option<UpstreamToken>, ConfigError> {
-        let Some(path) = self.path(name) else {
-            return Ok(None);
-        };
-        UpstreamToken::read(&path).map(Some).map_err(|reason| {
-            let (place, key) = self.origin(name);
-            ConfigError::BadFile {
-                place,
-                key,
-                path: path.display().to_string(),
-                reason,
-            }
-        })
-    }
-
-    fn switch(&self, name: &str) -> Result<bool, ConfigError> {
-        match self.text(name) {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err(self.bad(name, "on or off")),
-        }
-    }
-}
-
-/// Longer timeouts are typing errors.
-const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
-
-impl FromStr for UpstreamName {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (host, port) = text.rsplit_once(':').ok_or(())?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or(())?;
-        let bracketed = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let valid = match bracketed {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                !host.is_empty()
-                    && host.len() <= 253
-                    && host
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-            }
-        };
-        let host = bracketed.unwrap_or(host).to_owned();
-        valid.then_some(Self { host, port }).ok_or(())
-    }
-}
-
-impl std::fmt::Display for UpstreamName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
+/// What an upstream may be.
+const UPSTREAM: &str = "host:port such as flask-app:9090 or [::1]:9090, the host an address or a \
+                        name whose labels are 1 to 63 letters, digits, hyphens and underscores, \
+                        no hyphen first or last";
 
 #[cfg(test)]
 mod tests {
@@ -468,7 +396,7 @@ mod tests {
     use super::*;
 
     fn load(environment: &[(&str, &str)]) -> Result<Settings, ConfigError> {
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let own = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
         Settings::load(None, environment.iter().map(own))
     }
 
@@ -489,12 +417,12 @@ mod tests {
             "read_timeout = '5s'\nmax_body = 1024\ntrusted_proxies = ['10.0.0.0/8']"
         )
         .unwrap();
-        let environment = [("PROXY_READ_TIMEOUT".to_owned(), "250ms".to_owned())];
+        let environment = [("PROXY_READ_TIMEOUT".into(), "250ms".into())];
         let settings = Settings::load(Some(file.path()), environment).unwrap();
         assert_eq!(settings.read_timeout, Duration::from_millis(250));
         assert_eq!(settings.max_body, 1024);
-        assert!(settings.trusts("10.1.2.3".parse().unwrap()));
-        assert!(!settings.trusts("11.1.2.3".parse().unwrap()));
+        let trusted = |peer: &str| settings.trusted_proxies.contains(peer.parse().unwrap());
+        assert!(trusted("10.1.2.3") && !trusted("11.1.2.3"));
     }
 
     #[test]
@@ -509,7 +437,9 @@ mod tests {
             ("PROXY_UPSTREAM", "flask-app", "host:port"),
             ("PROXY_UPSTREAM", "http://a:80", "host:port"),
             ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,x", "CIDRs"),
-            ("PROXY_MAX_CONNECTIONS", "", "a number"),
+            ("PROXY_MAX_CONNECTIONS", "0", "auto or a number"),
+            ("PROXY_UPSTREAM_CONNECTIONS", "0", "a number"),
+            ("PROXY_MIN_BODY_RATE", "slow", "a size"),
             ("PROXY_UPSTREAM_TOKEN_FILE", "/no/such/file", "No such file"),
         ] {
             let error = load(&[(name, value)]).unwrap_err().to_string();
@@ -517,6 +447,28 @@ mod tests {
             assert!(error.contains(&format!("{value:?}")), "{error}");
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn no_limit_is_written_as_0() {
+        let limit = |text| load(&[("PROXY_MAX_BODY", text)]).unwrap().max_body;
+        assert_eq!(
+            (limit("0"), limit("0B"), limit("1")),
+            (u64::MAX, u64::MAX, 1)
+        );
+    }
+
+    #[test]
+    fn variables_about_a_service_called_proxy_are_passed_over() {
+        let settings = load(&[
+            ("PROXY_PORT", "tcp://10.0.0.11:80"),
+            ("PROXY_SERVICE_HOST", "10.0.0.11"),
+            ("PROXY_WORKERS", "3"),
+        ])
+        .unwrap();
+        assert_eq!(settings.workers, 3);
+        assert_eq!(settings.passed_over, ["PROXY_PORT", "PROXY_SERVICE_HOST"]);
+        assert!(load(&[("PROXY_PORT", "80")]).is_err());
     }
 
     #[test]
@@ -535,14 +487,5 @@ mod tests {
             error.contains("max_bodies") && error.contains("tmp"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn upstreams_may_be_addresses() {
-        let upstream = UpstreamName::from_str("[::1]:9090").unwrap();
-        assert_eq!((upstream.host.as_str(), upstream.port), ("::1", 9090));
-        assert_eq!(upstream.to_string(), "[::1]:9090");
-        assert!(UpstreamName::from_str("::1:9090").is_err());
-        assert!(UpstreamName::from_str("a:0").is_err());
     }
 }

@@ -25,40 +25,47 @@ use tracing::info;
 use crate::{
     access_log,
     error_page::{Failure, TOO_MANY_CONNECTIONS},
-    exchange::{Exchange, Next, Report},
+    exchange::{Exchange, Next, Pinned, Report},
     headers::{
         Span,
         request::{self, Origin, RequestFacts},
     },
-    http1::{HeadScanner, head::Side},
-    limits::Slot,
-    relay::READ_SIZE,
+    http1::{
+        HeadScanner,
+        head::{Side, skip_empty_lines},
+    },
+    ledger::{Account, Turn},
+    relay::{READ_SIZE, poll_read_more},
     request_id::RequestId,
     watchdog::{Expired, Watchdog},
     worker::{Buffers, Worker},
 };
 
-/// How long, and for how many bytes, a client that is still sending gets to read its response.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+/// How long a client may be silent that is only read from so that it gets to read its response (nginx:
+/// `lingering_timeout`).
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// Most clients that are told at a time that there are too many; the others are just closed.
+const MAX_TURNED_AWAY: usize = 128;
 
 /// How long a connection that waits for a request is kept when draining begins: its client may have
 /// sent one already, and closing would lose it.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side closes.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, slot: Slot) {
+pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, account: Account) {
+    let counted = worker.connections.count();
     worker.metrics.accepted.fetch_add(1, Relaxed);
     let ip = peer.ip().to_canonical();
     let mut connection = Connection {
         peer: ip.to_string(),
-        trusted: worker.settings.trusts(ip),
+        trusted: worker.settings.trusted_proxies.contains(ip),
         // The first head is awaited as any: a client that connects has something to say.
-        watchdog: Watchdog::new(worker.settings.header_timeout),
+        watchdog: Watchdog::new(account, worker.settings.header_timeout),
         stream,
+        pinned: Pinned::default(),
     };
     connection.run(&worker).await;
-    drop(slot);
+    drop(counted);
 }
 
 struct Connection {
@@ -66,6 +73,7 @@ struct Connection {
     peer: String,
     trusted: bool,
     watchdog: Watchdog,
+    pinned: Pinned,
 }
 
 /// How reading a head ended.
@@ -86,18 +94,22 @@ impl Connection {
         };
         loop {
             let next = self.serve_request(worker, &mut buffers).await;
-            if next == Next::Linger {
-                self.linger(&mut buffers.client_in).await;
+            if next == Next::KeepAlive {
+                self.watchdog.account.served();
+                skip_empty_lines(&mut buffers.client_in);
+                if !buffers.client_in.is_empty() {
+                    continue;
+                }
             }
-            let pipelined = !buffers.client_in.is_empty();
-            if next == Next::KeepAlive && pipelined {
-                continue;
+            if next == Next::Linger || (next == Next::Close && self.has_more(&buffers.client_in)) {
+                self.linger(&mut buffers, worker, draining.as_mut()).await;
             }
             worker.return_buffers(buffers);
+            self.watchdog.account.hold(0);
             if next != Next::KeepAlive {
                 return;
             }
-            self.watchdog.arm(worker.settings.idle_timeout);
+            self.watchdog.arm(Turn::Idle, worker.settings.idle_timeout);
             match self.idle(worker, draining.as_mut()).await {
                 Some(filled) => buffers = filled,
                 None => return,
@@ -120,28 +132,30 @@ impl Connection {
                 let mut buffers = worker.take_buffers();
                 buffers.client_in.reserve(READ_SIZE);
                 let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffers.client_in);
-                if let Poll::Ready(Ok(1..)) = read {
+                skip_empty_lines(&mut buffers.client_in);
+                if !buffers.client_in.is_empty() {
+                    self.watchdog.account.hold(buffers.footprint());
                     return Poll::Ready(Some(buffers));
                 }
                 worker.return_buffers(buffers);
-                if read.is_ready() {
+                if let Poll::Ready(Ok(0) | Err(_)) = read {
                     return Poll::Ready(None);
                 }
             }
             if !last_call {
                 last_call = worker.drain.has_started() || draining.as_mut().poll(cx).is_ready();
                 if last_call {
-                    self.watchdog.arm(LAST_CALL);
+                    self.watchdog.arm(Turn::Idle, LAST_CALL);
                 }
             }
-            self.watchdog.poll_expired(cx).map(|Expired| None)
+            self.watchdog.poll_expired(cx).map(|_| None)
         })
         .await
     }
 
     /// Reads one request and answers it.
     async fn serve_request(&mut self, worker: &Worker, buffers: &mut Buffers) -> Next {
-        let outcome = self.read_head(worker, &mut buffers.client_in).await;
+        let outcome = self.read_head(worker, buffers).await;
         let started = Instant::now();
         let id = RequestId::mint(SystemTime::now());
         let mut facts = RequestFacts::default();
@@ -151,7 +165,7 @@ impl Connection {
             HeadOutcome::Head(head_len) => {
                 let origin = Origin {
                     peer: &self.peer,
-                    trusted: self.trusted,
+                    proxies: self.trusted.then_some(&worker.settings.trusted_proxies),
                     upstream: &worker.upstream.name,
                     token: worker.settings.upstream_token.as_ref(),
                 };
@@ -166,6 +180,7 @@ impl Connection {
             worker,
             &mut self.stream,
             &mut self.watchdog,
+            &mut self.pinned,
             buffers,
             id,
             facts,
@@ -188,14 +203,12 @@ impl Connection {
     }
 
     /// Reads until a request head is complete; its first bytes are there.
-    async fn read_head(&mut self, worker: &Worker, client_in: &mut Vec<u8>) -> HeadOutcome {
+    async fn read_head(&mut self, worker: &Worker, buffers: &mut Buffers) -> HeadOutcome {
         let mut scanner = HeadScanner::default();
         let mut waited = false;
         loop {
-            // RFC 9112 §2.2: an empty line before a request is to be ignored.
-            if client_in.starts_with(b"\r\n") {
-                client_in.drain(..2);
-            }
+            let client_in = &mut buffers.client_in;
+            skip_empty_lines(client_in);
             if !client_in.is_empty() && client_in != b"\r" {
                 match scanner.scan(client_in, Side::Request) {
                     Ok(Some(head_len)) => return HeadOutcome::Head(head_len),
@@ -205,36 +218,69 @@ impl Connection {
             }
             if !waited {
                 waited = true;
-                self.watchdog.arm(worker.settings.header_timeout);
+                self.watchdog
+                    .arm(Turn::Client, worker.settings.header_timeout);
             }
             client_in.reserve(READ_SIZE);
             match self.watchdog.guard(self.stream.read_buf(client_in)).await {
-                Ok(Ok(1..)) => {}
+                Ok(Ok(1..)) => self.watchdog.account.hold(buffers.footprint()),
                 Ok(Ok(0) | Err(_)) => return HeadOutcome::Gone,
-                Err(Expired) if client_in.is_empty() => return HeadOutcome::Gone,
-                Err(Expired) => return HeadOutcome::Refused(Failure::ClientTimeout),
+                Err(_) if client_in.is_empty() => return HeadOutcome::Gone,
+                Err(Expired::Late) => return HeadOutcome::Refused(Failure::ClientTimeout),
+                Err(Expired::Evicted) => return HeadOutcome::Refused(Failure::Evicted),
             }
         }
     }
 
-    /// Lets the client read its response before the connection is closed: closing with unread
-    /// input makes the kernel reset the connection, which may discard the response.
-    async fn linger(&mut self, scratch: &mut Vec<u8>) {
+    /// Whether the client has sent more than was read of it.
+    fn has_more(&self, client_in: &[u8]) -> bool {
+        !client_in.is_empty() || matches!(self.stream.try_read(&mut [0]), Ok(1..))
+    }
+
+    /// Lets the client read its response before the connection is closed: closing with unread input
+    /// makes the kernel reset the connection, which may discard the response (RFC 9112 §9.6).
+    async fn linger(
+        &mut self,
+        buffers: &mut Buffers,
+        worker: &Worker,
+        mut draining: Pin<&mut Notified<'_>>,
+    ) {
         if self.stream.shutdown().await.is_err() {
             return;
         }
-        let drain = async {
-            let mut total = 0;
-            while total < LINGER_BYTES {
+        for buffer in buffers.all() {
+            *buffer = Vec::new();
+        }
+        let scratch = &mut buffers.client_in;
+        let end = Instant::now() + worker.settings.linger_timeout;
+        let mut last_call = false;
+        let mut last_read = 0;
+        let silence = LINGER_SILENCE.min(worker.settings.linger_timeout);
+        self.watchdog.arm(Turn::Client, silence);
+        poll_fn(|cx| {
+            loop {
                 scratch.clear();
-                scratch.reserve(READ_SIZE);
-                match self.stream.read_buf(scratch).await {
-                    Ok(size @ 1..) => total += size,
-                    Ok(0) | Err(_) => return,
+                match poll_read_more(&mut self.stream, cx, scratch, last_read) {
+                    Poll::Ready(Ok(size @ 1..)) => last_read = size,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => break,
+                }
+                let left = end.saturating_duration_since(Instant::now());
+                if !last_call {
+                    self.watchdog.arm(Turn::Client, left.min(LINGER_SILENCE));
+                }
+                if left.is_zero() {
+                    return Poll::Ready(());
                 }
             }
-        };
-        let _ = timeout(LINGER, drain).await;
+            self.watchdog.account.hold(scratch.capacity());
+            if !last_call && (worker.drain.has_started() || draining.as_mut().poll(cx).is_ready()) {
+                last_call = true;
+                self.watchdog.arm(Turn::Client, LAST_CALL);
+            }
+            self.watchdog.poll_expired(cx).map(drop)
+        })
+        .await;
     }
 
     /// Counts and logs an exchange.
@@ -266,11 +312,12 @@ impl Connection {
             text(facts.target),
             text(facts.user_agent),
         );
+        let client = facts.client.map(|client| client.to_string());
         let reason = report.failure.map(Failure::reason);
         info!(
             target: access_log::TARGET,
             request_id = id.as_str(),
-            client = self.peer.as_str(),
+            client = client.as_deref().unwrap_or(&self.peer),
             method = &*method,
             path = &*target,
             status = u64::from(report.status),
@@ -293,6 +340,11 @@ fn millis(duration: Duration) -> f64 {
 /// Tells a client that there are too many, without taking a place.
 pub async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
     worker.metrics.turned_away.fetch_add(1, Relaxed);
+    // It is there as long as this is: counted by its references.
+    let told = Arc::clone(&worker.turned_away);
+    if Arc::strong_count(&told) > MAX_TURNED_AWAY {
+        return;
+    }
     let answer = async {
         stream.write_all(TOO_MANY_CONNECTIONS).await?;
         stream.shutdown().await?;

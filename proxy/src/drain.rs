@@ -34,7 +34,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::limits::Connections;
+use crate::open_connections::Connections;
 
 /// Whether the process is stopping, and who has to know.
 #[derive(Debug)]
@@ -94,7 +94,11 @@ impl Drain {
 /// It has to be made before anything answers a health check: as process 1 of a container, one
 /// without a handler doesn't even die of SIGTERM. The runtime's own signals would come too late.
 #[derive(Debug)]
-pub struct StopSignals(UnboundedReceiver<&'static str>);
+pub struct StopSignals {
+    receiver: UnboundedReceiver<&'static str>,
+    /// One that has arrived and hasn't been received.
+    next: Option<&'static str>,
+}
 
 impl StopSignals {
     /// Installs the handlers.
@@ -115,15 +119,28 @@ impl StopSignals {
                     }
                 }
             })?;
-        Ok(Self(receiver))
+        let next = None;
+        Ok(Self { receiver, next })
+    }
+
+    /// Waits for one and leaves it to be received.
+    pub async fn arrived(&mut self) -> &'static str {
+        loop {
+            if let Some(name) = self.next {
+                return name;
+            }
+            match self.receiver.recv().await {
+                Some(name) => self.next = Some(name),
+                // The thread is gone, which it never is; better to stay than to stop.
+                None => std::future::pending().await,
+            }
+        }
     }
 
     async fn recv(&mut self) -> &'static str {
-        match self.0.recv().await {
-            Some(name) => name,
-            // The thread is gone, which it never is; better to stay than to stop.
-            None => std::future::pending().await,
-        }
+        let name = self.arrived().await;
+        self.next = None;
+        name
     }
 }
 

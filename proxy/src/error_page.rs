@@ -15,10 +15,16 @@ pub enum Failure {
     Request(SyntaxError),
     /// The client stopped sending in the middle of its request.
     ClientTimeout,
+    /// The client took no more of the response.
+    ClientStalled,
     /// The client closed its connection.
     ClientGone,
+    /// The connection was closed to make place for others.
+    Evicted,
     /// No backend is known.
     NoBackend,
+    /// All backends have as many requests as they are given.
+    Busy,
     /// Connecting failed, to every backend that was tried.
     Unreachable,
     /// Connecting timed out, to every backend that was tried.
@@ -32,13 +38,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The status that the client gets. 499, for a client that is gone, is only logged.
+    /// The status that the client gets. 499, for a client that is gone or takes nothing, is
+    /// only logged.
     pub const fn status(self) -> u16 {
         match self {
             Self::Request(error) => error.status(),
             Self::ClientTimeout => 408,
-            Self::ClientGone => 499,
-            Self::NoBackend => 503,
+            Self::ClientGone | Self::ClientStalled => 499,
+            Self::NoBackend | Self::Busy | Self::Evicted => 503,
             Self::Unreachable | Self::Broken | Self::Response(_) => 502,
             Self::ConnectTimeout | Self::ResponseTimeout => 504,
         }
@@ -49,8 +56,11 @@ impl Failure {
         match self {
             Self::Request(error) => error.to_string(),
             Self::ClientTimeout => "request not received in time".to_owned(),
+            Self::ClientStalled => "response not taken in time".to_owned(),
             Self::ClientGone => "client closed the connection".to_owned(),
+            Self::Evicted => "too many slow clients, this one had to make place".to_owned(),
             Self::NoBackend => "no upstream server is known".to_owned(),
+            Self::Busy => "too many requests are waiting for the upstream server".to_owned(),
             Self::Unreachable => "upstream server can't be reached".to_owned(),
             Self::ConnectTimeout => "connection to the upstream server timed out".to_owned(),
             Self::Broken => "upstream server closed the connection".to_owned(),
@@ -179,7 +189,7 @@ pub fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, delivery: Deli
     out.extend_from_slice(delivery.date);
     out.extend_from_slice(b"\r\n");
     let extra: &[u8] = match status {
-        405 => b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n",
+        405 => ALLOW,
         503 => b"Retry-After: 1\r\n",
         _ => b"",
     };
@@ -192,6 +202,27 @@ pub fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, delivery: Deli
     if !delivery.head_only {
         out.extend_from_slice(page.as_bytes());
     }
+}
+
+/// The methods that nothing here refuses.
+const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
+
+/// Appends the answer to an OPTIONS request that isn't to be forwarded (RFC 9110 §9.3.7): what this
+/// server allows, whatever the one behind it does.
+pub fn write_options(out: &mut Vec<u8>, id: &RequestId, close: bool, date: &[u8]) {
+    // Writing to a Vec can't fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Request-Id: {id}\r\nVia: 1.1 {VIA_NAME}\r\n"
+    );
+    out.extend_from_slice(ALLOW);
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(date);
+    out.extend_from_slice(if close {
+        b"\r\nConnection: close\r\n\r\n"
+    } else {
+        b"\r\n\r\n"
+    });
 }
 
 /// The response to a connection too many, which is never read from.

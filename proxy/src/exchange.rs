@@ -1,15 +1,20 @@
 //! One exchange: a request that is understood, and the response to it.
 //!
 //! ```text
-//! connect ─► send the head, the body as it comes ─► await the head of the response
-//!    ▲                                                │ 1xx: relay, wait on
-//!    └──── retry: nothing lost, nothing doubled ◄─────┤
-//!                                                     ▼
-//!                    relay the body, or tunnel (101), or answer with an error page
+//! take a small body in ─► connect ─► send the head, the body as it comes ─► await the response's head
+//!                            ▲                                                │ 1xx: relay, wait on
+//!                            └──── retry: nothing lost, nothing doubled ◄─────┤
+//!                                                                             ▼
+//!                                            relay the body, or tunnel (101), or answer with a page
 //! ```
+//!
+//! A backend is never made to wait for a client if that can be helped: it hears of a small request when
+//! that is complete, and its connection is free again when its response has been received, whether or
+//! not the client has taken that.
 
 use std::{
     future::poll_fn,
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -27,17 +32,21 @@ use crate::{
         response::{self, Persistence, ResponseFacts},
     },
     http1::{BodyLength, HeadScanner, Method, SyntaxError, Version, head::Side},
-    relay::{Download, DownloadError, READ_SIZE, Upload, UploadError, poll_read_more},
+    ledger::Turn,
+    pace::Pace,
+    relay::{
+        Download, DownloadError, READ_SIZE, REPLAY_LIMIT, Upload, UploadError, poll_read_more,
+    },
     request_id::RequestId,
     retry::{self, Attempts},
     tunnel::{self, Ends},
-    upstream::{Backend, balancer::Lease},
+    upstream::{Backend, balancer::Lease, pool::is_quiet, slots::Slot},
     watchdog::{Expired, Watchdog},
     worker::{Buffers, Worker},
 };
 
-/// Most interim responses to one request.
-const MAX_INTERIM: u32 = 32;
+/// Most bytes of interim responses to one request.
+const MAX_INTERIM: usize = 256 * 1024;
 /// Most bytes of further requests that are read while a response is awaited.
 const MAX_PIPELINED: usize = 64 * 1024;
 
@@ -50,6 +59,8 @@ pub enum Next {
     Close,
     /// It is closed, after giving the client time to read the response: it is still sending.
     Linger,
+    /// It is closed at once, whatever the client makes of it.
+    Drop,
 }
 
 /// What is known about an exchange when it is over, for the log and the metrics.
@@ -77,8 +88,33 @@ pub struct UpstreamConnection {
     pub stream: TcpStream,
     /// The claim on the backend.
     pub lease: Lease,
+    /// The place there; none for a tunnel.
+    pub slot: Option<Slot>,
     /// Whether it has served a request before.
     pub reused: bool,
+}
+
+/// A client's own connection to a backend. Where a server asks for NTLM or Negotiate, who has logged in
+/// is a matter of the connection (RFC 4559 §6): nobody else's request may go over it any more.
+#[derive(Default)]
+pub enum Pinned {
+    /// Requests go over any connection.
+    #[default]
+    Never,
+    /// They go over this one, or over a new one that becomes it.
+    To(Option<UpstreamConnection>),
+}
+
+impl Pinned {
+    /// The connection, if it is still open as far as can be known.
+    fn take(&mut self) -> Option<UpstreamConnection> {
+        let Self::To(connection) = self else {
+            return None;
+        };
+        let mut connection = connection.take()?;
+        connection.reused = true;
+        is_quiet(&connection.stream).then_some(connection)
+    }
 }
 
 /// One exchange.
@@ -89,6 +125,8 @@ pub struct Exchange<'c> {
     pub client: &'c mut TcpStream,
     /// The client connection's timer.
     pub watchdog: &'c mut Watchdog,
+    /// The client's own connection to a backend.
+    pub pinned: &'c mut Pinned,
     /// The memory; `client_in` starts with the request head, `to_upstream` is the rewritten one.
     pub buffers: &'c mut Buffers,
     /// The request's id.
@@ -97,6 +135,8 @@ pub struct Exchange<'c> {
     pub request: RequestFacts,
     /// The request on its way.
     pub upload: Upload,
+    /// Whether the client has said that it sends nothing more. It may still want its answer.
+    client_ended: bool,
     /// What is to be reported.
     pub report: Report,
 }
@@ -126,6 +166,7 @@ impl<'c> Exchange<'c> {
         worker: &'c Worker,
         client: &'c mut TcpStream,
         watchdog: &'c mut Watchdog,
+        pinned: &'c mut Pinned,
         buffers: &'c mut Buffers,
         id: RequestId,
         request: RequestFacts,
@@ -140,22 +181,31 @@ impl<'c> Exchange<'c> {
             sent: 0,
             received: 0,
         };
-        let upload = Upload::new(head_len, request.body, worker.settings.max_body);
+        let settings = &worker.settings;
+        let pace = Pace::new(settings.header_timeout, settings.min_body_rate);
+        let upload = Upload::new(head_len, request.body, settings.max_body, pace);
         Self {
             worker,
             client,
             watchdog,
+            pinned,
             buffers,
             id,
             request,
             upload,
+            client_ended: false,
             report,
         }
     }
 
     /// Runs it to its end.
     pub async fn run(mut self) -> (Next, Report, usize) {
-        let next = match self.forward().await {
+        let outcome = if self.request.max_forwards == Some(0) {
+            Ok(self.answer_options().await)
+        } else {
+            self.forward().await
+        };
+        let next = match outcome {
             Ok(next) => next,
             Err(failure) => self.fail(failure).await,
         };
@@ -189,11 +239,14 @@ impl<'c> Exchange<'c> {
             .take(client_in, to_upstream)
             .map_err(Failure::Request)?;
 
+        if self.is_taken_in_whole() {
+            self.take_in().await?;
+        }
         let mut attempts = Attempts::default();
         loop {
             let started = Instant::now();
-            let mut connection =
-                retry::connect(self.worker, self.watchdog, &mut attempts, &mut self.report).await?;
+            let mut connection = self.connect(&mut attempts).await?;
+            self.watchdog.account.has_upstream(true);
             self.buffers.upstream_in.clear();
             match self.response(&mut connection, started).await {
                 Ok(head) => return Ok(self.respond(connection, head).await),
@@ -211,6 +264,63 @@ impl<'c> Exchange<'c> {
         }
     }
 
+    /// The client's own connection, or one that the request may have.
+    async fn connect(&mut self, attempts: &mut Attempts) -> Result<UpstreamConnection, Failure> {
+        if let Some(own) = self.pinned.take() {
+            self.report.backend = Some(Arc::clone(own.lease.backend()));
+            return Ok(own);
+        }
+        let streamed = !self.upload.is_received();
+        retry::connect(
+            self.worker,
+            self.watchdog,
+            attempts,
+            &mut self.report,
+            streamed,
+        )
+        .await
+    }
+
+    /// Whether the body is short, and comes without being asked for.
+    const fn is_taken_in_whole(&self) -> bool {
+        let short =
+            matches!(self.request.body, BodyLength::Fixed(length) if length <= REPLAY_LIMIT as u64);
+        short && !self.upload.is_received() && !self.request.expects_continue
+    }
+
+    /// Waits for the whole body.
+    async fn take_in(&mut self) -> Result<(), Failure> {
+        let Self {
+            worker,
+            client,
+            watchdog,
+            buffers,
+            upload,
+            ..
+        } = self;
+        let mut moved = true;
+        poll_fn(|cx| {
+            let received = upload.poll_receive(cx, client, buffers, &mut moved);
+            watchdog.account.hold(buffers.footprint());
+            if let Poll::Ready(received) = received {
+                return Poll::Ready(received.map_err(Failure::of_upload));
+            }
+            if moved {
+                moved = false;
+                let limit = worker.settings.read_timeout.min(upload.patience());
+                watchdog.arm(Turn::Client, limit);
+                watchdog.account.moved(upload.received, Instant::now());
+            }
+            watchdog.poll_expired(cx).map(|expired| {
+                Err(match expired {
+                    Expired::Late => Failure::ClientTimeout,
+                    Expired::Evicted => Failure::Evicted,
+                })
+            })
+        })
+        .await
+    }
+
     /// Sends the request and waits for the final head of the response, which is left in
     /// `to_client`, rewritten. Interim responses are relayed on the way.
     async fn response(
@@ -219,7 +329,8 @@ impl<'c> Exchange<'c> {
         started: Instant,
     ) -> Result<ResponseHead, Interruption> {
         let failed = |failure| Interruption::Failed(failure);
-        for _ in 0..MAX_INTERIM {
+        let mut interim = 0;
+        while interim <= MAX_INTERIM {
             let head_len = self.await_head(connection).await?;
             self.report.upstream_time = started.elapsed();
             let keep = self.request.keep_alive
@@ -247,8 +358,13 @@ impl<'c> Exchange<'c> {
                 101 => return Err(failed(Failure::Response(SyntaxError::StartLine))),
                 100..=199 => {
                     self.buffers.upstream_in.drain(..head_len);
-                    self.request.expects_continue = false;
-                    if self.request.version == Version::Http11 {
+                    if self.request.expects_continue {
+                        self.request.expects_continue = false;
+                        self.upload.restart_pace();
+                    }
+                    interim += head_len;
+                    let wanted = facts.status != 103 || self.worker.settings.early_hints;
+                    if self.request.version == Version::Http11 && wanted {
                         self.send_to_client().await.map_err(failed)?;
                     }
                     continue;
@@ -279,8 +395,8 @@ impl<'c> Exchange<'c> {
         &mut self,
         connection: &mut UpstreamConnection,
     ) -> Result<usize, Interruption> {
-        self.watchdog.arm(self.worker.settings.read_timeout);
         let mut scanner = HeadScanner::default();
+        let mut turn = None;
         let Self {
             worker,
             client,
@@ -288,21 +404,26 @@ impl<'c> Exchange<'c> {
             buffers,
             upload,
             request,
+            client_ended,
             ..
         } = self;
+        let read_timeout = worker.settings.read_timeout;
         poll_fn(|cx| {
             let mut moved = false;
             if !upload.is_over() {
                 let upstream = &mut connection.stream;
                 match upload.poll(cx, client, upstream, buffers, &mut moved) {
-                    Poll::Ready(Err(UploadError::ClientGone)) => {
-                        return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
-                    }
-                    Poll::Ready(Err(UploadError::Request(error))) => {
-                        return Poll::Ready(Err(Interruption::Failed(Failure::Request(error))));
-                    }
                     // Its response may explain why it takes no more.
                     Poll::Ready(Ok(()) | Err(UploadError::Upstream)) | Poll::Pending => {}
+                    Poll::Ready(Err(error)) => {
+                        let failure = Failure::of_upload(error);
+                        return Poll::Ready(Err(Interruption::Failed(failure)));
+                    }
+                }
+                if upload.is_received()
+                    && let Some(slot) = &mut connection.slot
+                {
+                    slot.completed();
                 }
             }
             if let Poll::Ready(head) = poll_head(
@@ -314,18 +435,34 @@ impl<'c> Exchange<'c> {
             ) {
                 return Poll::Ready(head);
             }
-            if upload.is_over() && poll_gone(cx, client, &mut buffers.client_in).is_ready() {
-                return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
+            if upload.is_over()
+                && !*client_ended
+                && let Poll::Ready(ended) = poll_end(cx, client, &mut buffers.client_in)
+            {
+                match ended {
+                    Ok(()) => *client_ended = true,
+                    Err(_) => {
+                        return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
+                    }
+                }
             }
-            if moved {
-                watchdog.arm(worker.settings.read_timeout);
+            watchdog.account.hold(buffers.footprint());
+            let waits_for_client = upload.waits_for_client() && !request.expects_continue;
+            let (now, limit) = if waits_for_client {
+                (Turn::Client, read_timeout.min(upload.patience()))
+            } else {
+                (Turn::Upstream, read_timeout)
+            };
+            if moved || turn != Some(now) {
+                turn = Some(now);
+                watchdog.arm(now, limit);
+                watchdog.account.moved(upload.received, Instant::now());
             }
-            watchdog.poll_expired(cx).map(|Expired| {
-                let client_is_late = upload.waits_for_client() && !request.expects_continue;
-                Err(Interruption::Failed(if client_is_late {
-                    Failure::ClientTimeout
-                } else {
-                    Failure::ResponseTimeout
+            watchdog.poll_expired(cx).map(|expired| {
+                Err(Interruption::Failed(match expired {
+                    Expired::Evicted => Failure::Evicted,
+                    Expired::Late if waits_for_client => Failure::ClientTimeout,
+                    Expired::Late => Failure::ResponseTimeout,
                 }))
             })
         })
@@ -343,22 +480,24 @@ impl<'c> Exchange<'c> {
         if facts.status == 101 {
             return self.tunnel(connection, &download).await;
         }
-        let result = self.relay(&mut connection, &mut download).await;
+        let mut result = self.relay(&mut connection, &mut download).await;
+        if result.is_ok() {
+            let reusable = facts.upstream_keeps
+                && self.upload.is_complete()
+                && self.buffers.upstream_in.len() == download.end();
+            self.release(connection, reusable, facts.binds_connection);
+            result = self.send_rest(&mut download).await;
+        }
         self.report.sent += download.sent;
         if let Err(failure) = result {
             self.report.failure = Some(failure);
-            if !facts.delimited && failure != Failure::ClientGone {
-                // Only a reset can tell this client that the body is not complete.
+            let evicted = failure == Failure::Evicted;
+            if evicted || (!facts.delimited && failure != Failure::ClientGone) {
+                // Only a reset tells such a client that the body is not complete, and frees what the
+                // kernel holds for one that doesn't read.
                 let _ = SockRef::from(&*self.client).set_linger(Some(Duration::ZERO));
             }
             return Next::Close;
-        }
-        let reusable = facts.upstream_keeps
-            && self.upload.is_complete()
-            && self.buffers.upstream_in.len() == download.end();
-        let UpstreamConnection { stream, lease, .. } = connection;
-        if reusable {
-            lease.backend().keep_idle(self.worker.index, stream);
         }
         if !self.upload.is_received() {
             Next::Linger
@@ -366,6 +505,24 @@ impl<'c> Exchange<'c> {
             Next::KeepAlive
         } else {
             Next::Close
+        }
+    }
+
+    /// Gives the connection to a backend back, if it can be used again.
+    fn release(&mut self, connection: UpstreamConnection, reusable: bool, binds: bool) {
+        if binds && matches!(self.pinned, Pinned::Never) {
+            *self.pinned = Pinned::To(None);
+        }
+        let pinned = matches!(self.pinned, Pinned::To(_));
+        self.watchdog.account.has_upstream(reusable && pinned);
+        if !reusable {
+            return;
+        }
+        if pinned {
+            *self.pinned = Pinned::To(Some(connection));
+        } else {
+            let UpstreamConnection { stream, lease, .. } = connection;
+            lease.backend().keep_idle(self.worker.index, stream);
         }
     }
 
@@ -377,6 +534,10 @@ impl<'c> Exchange<'c> {
             upstream_in,
             to_client,
         } = &mut *self.buffers;
+        // Tunnels don't stand in anybody's way: how many there are, the client connections limit.
+        connection.slot = None;
+        self.watchdog.account.has_upstream(false);
+        self.watchdog.account.served();
         // The head of the request stays where it is, for the access log.
         to_upstream.clear();
         to_upstream.extend(client_in.drain(self.upload.end()..));
@@ -397,23 +558,27 @@ impl<'c> Exchange<'c> {
         Next::Close
     }
 
-    /// Relays the body of the response, and what is left of the request's.
+    /// Relays the body of the response until it is received, and what is left of the request's.
     async fn relay(
         &mut self,
         connection: &mut UpstreamConnection,
         download: &mut Download,
     ) -> Result<(), Failure> {
-        self.watchdog.arm(self.worker.settings.read_timeout);
+        if download.is_received() {
+            return Ok(());
+        }
         let Self {
             worker,
             client,
             watchdog,
             buffers,
             upload,
+            client_ended,
             ..
         } = self;
+        let read_timeout = worker.settings.read_timeout;
+        let mut moved = true;
         poll_fn(|cx| {
-            let mut moved = false;
             let upstream = &mut connection.stream;
             if let Poll::Ready(result) = download.poll(cx, upstream, client, buffers, &mut moved) {
                 return Poll::Ready(result.map_err(|error| match error {
@@ -423,28 +588,90 @@ impl<'c> Exchange<'c> {
                 }));
             }
             if upload.is_over() {
-                if poll_gone(cx, client, &mut buffers.client_in).is_ready() {
-                    return Poll::Ready(Err(Failure::ClientGone));
+                if !*client_ended
+                    && let Poll::Ready(ended) = poll_end(cx, client, &mut buffers.client_in)
+                {
+                    match ended {
+                        Ok(()) => *client_ended = true,
+                        Err(_) => return Poll::Ready(Err(Failure::ClientGone)),
+                    }
                 }
             } else if let Poll::Ready(Err(error)) =
                 upload.poll(cx, client, upstream, buffers, &mut moved)
+                && error != UploadError::Upstream
             {
-                match error {
-                    UploadError::ClientGone => return Poll::Ready(Err(Failure::ClientGone)),
-                    UploadError::Request(error) => {
-                        return Poll::Ready(Err(Failure::Request(error)));
-                    }
-                    UploadError::Upstream => {}
-                }
+                return Poll::Ready(Err(Failure::of_upload(error)));
             }
+            watchdog.account.hold(buffers.footprint());
+            let waits_for_client = download.waits_for_client();
             if moved {
-                watchdog.arm(worker.settings.read_timeout);
+                moved = false;
+                let turn = if waits_for_client {
+                    Turn::Client
+                } else {
+                    Turn::Upstream
+                };
+                watchdog.arm(turn, read_timeout);
+                let total = upload.received + download.sent;
+                watchdog.account.moved(total, Instant::now());
             }
-            watchdog
-                .poll_expired(cx)
-                .map(|Expired| Err(Failure::ResponseTimeout))
+            watchdog.poll_expired(cx).map(|expired| {
+                Err(match expired {
+                    Expired::Evicted => Failure::Evicted,
+                    Expired::Late if waits_for_client => Failure::ClientStalled,
+                    Expired::Late => Failure::ResponseTimeout,
+                })
+            })
         })
         .await
+    }
+
+    /// Sends what is left of a response that is received.
+    async fn send_rest(&mut self, download: &mut Download) -> Result<(), Failure> {
+        let Self {
+            worker,
+            client,
+            watchdog,
+            buffers,
+            ..
+        } = self;
+        let mut moved = true;
+        poll_fn(|cx| {
+            let sent = download.poll_send(cx, client, &buffers.to_client, &mut moved);
+            if let Poll::Ready(sent) = sent {
+                return Poll::Ready(sent.map_err(|_| Failure::ClientGone));
+            }
+            if moved {
+                moved = false;
+                watchdog.arm(Turn::Client, worker.settings.read_timeout);
+                watchdog.account.moved(download.sent, Instant::now());
+            }
+            watchdog.account.hold(buffers.footprint());
+            watchdog.poll_expired(cx).map(|expired| {
+                Err(match expired {
+                    Expired::Evicted => Failure::Evicted,
+                    Expired::Late => Failure::ClientStalled,
+                })
+            })
+        })
+        .await
+    }
+
+    /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).
+    async fn answer_options(&mut self) -> Next {
+        self.report.status = 200;
+        let keep = self.request.keep_alive
+            && self.upload.is_received()
+            && !self.worker.drain.has_started();
+        let date = self.worker.date();
+        self.buffers.to_client.clear();
+        let out = &mut self.buffers.to_client;
+        error_page::write_options(out, &self.id, !keep, date.as_bytes());
+        match self.send_to_client().await {
+            Ok(()) if keep => Next::KeepAlive,
+            Ok(()) => Next::Linger,
+            Err(_) => Next::Close,
+        }
     }
 
     /// Answers with an error page; silently where nobody would read it.
@@ -453,6 +680,14 @@ impl<'c> Exchange<'c> {
         self.report.failure = Some(failure);
         if failure == Failure::ClientGone {
             return Next::Close;
+        }
+        if failure == Failure::Evicted {
+            // It has to go now: it gets the page if it takes it at once.
+            self.write_page(failure, true);
+            if let Ok(sent) = self.client.try_write(&self.buffers.to_client) {
+                self.report.sent += sent as u64;
+            }
+            return Next::Drop;
         }
         let malformed = matches!(failure, Failure::Request(_) | Failure::ClientTimeout);
         let keep = self.request.keep_alive
@@ -481,7 +716,8 @@ impl<'c> Exchange<'c> {
 
     /// Writes all of `to_client`.
     async fn send_to_client(&mut self) -> Result<(), Failure> {
-        self.watchdog.arm(self.worker.settings.read_timeout);
+        let limit = self.worker.settings.read_timeout;
+        self.watchdog.arm(Turn::Client, limit);
         let send = self.client.write_all(&self.buffers.to_client);
         match self.watchdog.guard(send).await {
             Ok(Ok(())) => {
@@ -516,18 +752,32 @@ fn poll_head(
     }
 }
 
-/// Ready when the client has closed its connection while it waits for a response.
+/// Ready when the client has ended its side of the connection while it waits for a response, or with
+/// an error when it has reset it.
 ///
-/// Further requests that it sends meanwhile are kept for later, within limits. A client that has
-/// closed only its sending side counts as gone, as with nginx: the two can't be told apart, and
-/// an upstream shouldn't work for clients that, nearly always, have left.
-fn poll_gone(cx: &mut Context<'_>, client: &mut TcpStream, client_in: &mut Vec<u8>) -> Poll<()> {
+/// The end of its side is not the end of its interest: it may only have nothing more to ask. Further
+/// requests that it sends meanwhile are kept for later, within limits.
+fn poll_end(
+    cx: &mut Context<'_>,
+    client: &mut TcpStream,
+    client_in: &mut Vec<u8>,
+) -> Poll<io::Result<()>> {
     while client_in.len() < MAX_PIPELINED {
         client_in.reserve(READ_SIZE);
-        match ready!(poll_read_buf(Pin::new(&mut *client), cx, client_in)) {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return Poll::Ready(()),
+        if ready!(poll_read_buf(Pin::new(&mut *client), cx, client_in))? == 0 {
+            return Poll::Ready(Ok(()));
         }
     }
     Poll::Pending
+}
+
+impl Failure {
+    /// What it is if a request's body doesn't get through.
+    const fn of_upload(error: UploadError) -> Self {
+        match error {
+            UploadError::ClientGone => Self::ClientGone,
+            UploadError::Request(error) => Self::Request(error),
+            UploadError::Upstream => Self::Broken,
+        }
+    }
 }

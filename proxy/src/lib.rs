@@ -14,6 +14,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod connection;
@@ -23,15 +24,18 @@ pub mod exchange;
 pub mod headers;
 pub mod healthcheck;
 pub mod http1;
-pub mod limits;
+pub mod ledger;
 pub mod listener;
 pub mod log_sink;
 pub mod metrics;
+pub mod open_connections;
+pub mod pace;
 pub mod relay;
 pub mod request_id;
 pub mod retry;
 pub mod startup;
 pub mod telemetry;
+pub mod trusted_proxies;
 pub mod tunnel;
 pub mod upstream;
 pub mod upstream_token;

@@ -19,7 +19,14 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{http1::Method, limits::Connections, log_sink::LogSink, upstream::Upstream};
+use crate::{
+    budget::Budget,
+    http1::Method,
+    ledger::Evictions,
+    log_sink::LogSink,
+    open_connections::Connections,
+    upstream::{AddressFamily, Upstream, resolver::Outcome},
+};
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BOUNDS: [f64; 14] = [
@@ -91,6 +98,8 @@ pub struct Metrics {
     pub upstream: Arc<Upstream>,
     /// The client connections.
     pub connections: Arc<Connections>,
+    /// What the process may hold.
+    pub budget: Budget,
     /// The log.
     pub log: Arc<LogSink>,
 }
@@ -139,6 +148,7 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_requests(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
+        self.encode_budget(&mut encoder)?;
         self.encode_backends(&mut encoder)?;
         self.encode_resolutions(&mut encoder)?;
         let mut build = open(
@@ -256,6 +266,58 @@ impl Metrics {
         current.gauge(&NO_LABELS, count(self.connections.open()))
     }
 
+    /// What is held, of how much: [`Budget`], and what became of clients beyond it.
+    fn encode_budget(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let whole = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let held = self.workers.iter().map(|worker| worker.ledger.held()).sum();
+        let waiting = self.workers.iter().map(|worker| worker.line.len()).sum();
+        for (name, help, value) in [
+            (
+                "memory_limit_bytes",
+                "Memory granted, 0 where unknown",
+                whole(self.budget.memory.unwrap_or_default()),
+            ),
+            (
+                "open_files_limit",
+                "Files and sockets granted",
+                whole(self.budget.files),
+            ),
+            (
+                "client_connections_limit",
+                "Most client connections",
+                count(self.budget.connections),
+            ),
+            (
+                "buffers_limit_bytes",
+                "Most memory for heads and bodies",
+                count(self.budget.buffers),
+            ),
+            ("buffers_bytes", "Memory for heads and bodies", count(held)),
+            (
+                "requests_waiting",
+                "Requests in line for a backend",
+                count(waiting),
+            ),
+        ] {
+            open(encoder, name, help, MetricType::Gauge)?.gauge(&NO_LABELS, value)?;
+        }
+        let mut evictions = open(
+            encoder,
+            "evictions",
+            "Clients that had to make place for others",
+            MetricType::Counter,
+        )?;
+        let sum = |of: fn(&Evictions) -> &AtomicU64| -> u64 {
+            let workers = self.workers.iter();
+            workers
+                .map(|worker| of(&worker.ledger.evictions).load(Relaxed))
+                .sum()
+        };
+        evictions.counter(&[("for", "connections")], sum(|counts| &counts.connections))?;
+        evictions.counter(&[("for", "memory")], sum(|counts| &counts.memory))?;
+        evictions.counter(&[("for", "upstream")], sum(|counts| &counts.upstream))
+    }
+
     fn encode_backends(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let backends = self.upstream.backends();
         let mut family = |name, help, kind, value: &dyn Fn(&crate::upstream::Backend) -> i64| {
@@ -312,19 +374,18 @@ impl Metrics {
     }
 
     fn encode_resolutions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counters = &self.upstream.resolutions;
-        let mut family = open(
+        let mut resolutions = open(
             encoder,
             "resolutions",
-            "Resolutions of the upstream",
+            "Look-ups of the upstream's name",
             MetricType::Counter,
         )?;
-        for (outcome, counter) in [
-            ("resolved", &counters.resolved),
-            ("not_found", &counters.not_found),
-            ("failed", &counters.failed),
-        ] {
-            family.counter(&[("outcome", outcome)], counter.load(Relaxed))?;
+        for (family, outcome) in AddressFamily::ALL
+            .into_iter()
+            .flat_map(|family| Outcome::ALL.map(|outcome| (family, outcome)))
+        {
+            let labels = [("family", family.label()), ("outcome", outcome.label())];
+            resolutions.counter(&labels, self.upstream.resolutions.count(family, outcome))?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::{
     io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{io::AsyncWrite, net::TcpStream};
@@ -18,6 +19,7 @@ use crate::{
         BodyLength, ChunkedDecoder, Reframe, SyntaxError,
         chunked::{write_data, write_end},
     },
+    pace::Pace,
     worker::Buffers,
 };
 
@@ -25,8 +27,9 @@ use crate::{
 pub const READ_SIZE: usize = 4 * 1024;
 /// Room for reads in the middle of a body that comes in quickly.
 const LARGE_READ_SIZE: usize = 64 * 1024;
-/// Up to this size, what was sent of a request is kept to be sent again.
-const REPLAY_LIMIT: usize = 64 * 1024;
+/// Up to this size, what was sent of a request is kept to be sent again, and a body is taken in whole
+/// before a backend hears of it.
+pub const REPLAY_LIMIT: usize = 64 * 1024;
 
 /// Reads more into `buffer`, with room that suits how fast data comes in.
 pub fn poll_read_more(
@@ -136,13 +139,15 @@ pub struct Upload {
     progress: Progress,
     /// Whether the client was the one waited for the last time.
     waits_for_client: bool,
+    /// How long it may still be.
+    pace: Pace,
     /// Bytes received from the client, head included.
     pub received: u64,
 }
 
 impl Upload {
     /// The upload of a request whose head, of `head_len` bytes, is in `to_upstream` already.
-    pub fn new(head_len: usize, body: BodyLength, max_body: u64) -> Self {
+    pub fn new(head_len: usize, body: BodyLength, max_body: u64, pace: Pace) -> Self {
         let reframe = if body == BodyLength::Chunked {
             Reframe::Chunked
         } else {
@@ -158,6 +163,7 @@ impl Upload {
             whole: true,
             progress: Progress::Sending,
             waits_for_client: false,
+            pace,
             received: head_len as u64,
         }
     }
@@ -180,6 +186,16 @@ impl Upload {
     /// Whether it is the client that must go on.
     pub const fn waits_for_client(&self) -> bool {
         self.waits_for_client
+    }
+
+    /// How long the client may be waited for.
+    pub fn patience(&self) -> Duration {
+        self.pace.left(self.received - self.head_len as u64)
+    }
+
+    /// Gives the client its time anew: only now has it been asked for the body.
+    pub fn restart_pace(&mut self) {
+        self.pace.restart();
     }
 
     /// Whether nothing has been sent over the current connection.
@@ -210,13 +226,13 @@ impl Upload {
         buffers: &mut Buffers,
         moved: &mut bool,
     ) -> Poll<Result<(), UploadError>> {
-        let Buffers {
-            client_in,
-            to_upstream,
-            ..
-        } = buffers;
-        self.waits_for_client = false;
         loop {
+            let Buffers {
+                client_in,
+                to_upstream,
+                ..
+            } = &mut *buffers;
+            self.waits_for_client = false;
             self.take(client_in, to_upstream)
                 .map_err(UploadError::Request)?;
             while self.written < to_upstream.len() {
@@ -237,14 +253,27 @@ impl Upload {
                 self.written = 0;
                 self.whole = false;
             }
-            self.waits_for_client = true;
-            match ready!(self.poll_refill(cx, client, client_in)) {
-                Ok(1..) => {
-                    self.waits_for_client = false;
-                    *moved = true;
-                }
-                Ok(0) | Err(_) => return Poll::Ready(Err(UploadError::ClientGone)),
+            ready!(self.poll_refill(cx, client, client_in))?;
+            *moved = true;
+        }
+    }
+
+    /// Takes the body in; ready when all of it is there.
+    pub fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut TcpStream,
+        buffers: &mut Buffers,
+        moved: &mut bool,
+    ) -> Poll<Result<(), UploadError>> {
+        loop {
+            self.take(&mut buffers.client_in, &mut buffers.to_upstream)
+                .map_err(UploadError::Request)?;
+            if self.body.is_done() {
+                return Poll::Ready(Ok(()));
             }
+            ready!(self.poll_refill(cx, client, &mut buffers.client_in))?;
+            *moved = true;
         }
     }
 
@@ -274,12 +303,21 @@ impl Upload {
         cx: &mut Context<'_>,
         client: &mut TcpStream,
         client_in: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
-        let read = ready!(poll_read_more(client, cx, client_in, self.last_read));
-        if let Ok(size) = read {
-            self.last_read = size;
+    ) -> Poll<Result<(), UploadError>> {
+        let read = poll_read_more(client, cx, client_in, self.last_read);
+        self.waits_for_client = read.is_pending();
+        if read.is_pending() {
+            self.pace.wait();
+        } else {
+            self.pace.go_on();
         }
-        Poll::Ready(read)
+        match ready!(read) {
+            Ok(size @ 1..) => {
+                self.last_read = size;
+                Poll::Ready(Ok(()))
+            }
+            Ok(0) | Err(_) => Poll::Ready(Err(UploadError::ClientGone)),
+        }
     }
 }
 
@@ -304,6 +342,8 @@ pub struct Download {
     /// End of what was written of `to_client`.
     written: usize,
     last_read: usize,
+    /// Whether the client was the one waited for the last time.
+    waits_for_client: bool,
     /// Bytes sent to the client, head included.
     pub sent: u64,
 }
@@ -318,6 +358,7 @@ impl Download {
             cursor: head_len,
             written: 0,
             last_read: 0,
+            waits_for_client: false,
             sent: 0,
         }
     }
@@ -327,7 +368,17 @@ impl Download {
         self.cursor
     }
 
-    /// Moves what can be moved; ready when the whole response has been sent.
+    /// Whether the whole response has been received; what is in `to_client` may be left to be sent.
+    pub const fn is_received(&self) -> bool {
+        self.body.is_done()
+    }
+
+    /// Whether it is the client that must go on.
+    pub const fn waits_for_client(&self) -> bool {
+        self.waits_for_client
+    }
+
+    /// Moves what can be moved; ready when the whole response has been received.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -344,19 +395,10 @@ impl Download {
         loop {
             self.take(upstream_in, to_client)
                 .map_err(DownloadError::Response)?;
-            while self.written < to_client.len() {
-                match ready!(Pin::new(&mut *client).poll_write(cx, &to_client[self.written..])) {
-                    Ok(sent @ 1..) => {
-                        self.written += sent;
-                        self.sent += sent as u64;
-                    }
-                    Ok(0) | Err(_) => return Poll::Ready(Err(DownloadError::ClientGone)),
-                }
-                *moved = true;
-            }
             if self.body.is_done() {
                 return Poll::Ready(Ok(()));
             }
+            ready!(self.poll_send(cx, client, to_client, moved))?;
             to_client.clear();
             self.written = 0;
             upstream_in.clear();
@@ -373,6 +415,29 @@ impl Download {
                 Ok(0) | Err(_) => return Poll::Ready(Err(DownloadError::Upstream)),
             }
         }
+    }
+
+    /// Sends what is there; ready when all of it is sent.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut TcpStream,
+        to_client: &[u8],
+        moved: &mut bool,
+    ) -> Poll<Result<(), DownloadError>> {
+        while self.written < to_client.len() {
+            let write = Pin::new(&mut *client).poll_write(cx, &to_client[self.written..]);
+            self.waits_for_client = write.is_pending();
+            match ready!(write) {
+                Ok(sent @ 1..) => {
+                    self.written += sent;
+                    self.sent += sent as u64;
+                }
+                Ok(0) | Err(_) => return Poll::Ready(Err(DownloadError::ClientGone)),
+            }
+            *moved = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Takes over what has been received of the body.

@@ -1,7 +1,8 @@
 //! Getting a connection for a request, and deciding whether to try again.
 //!
-//! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once. Where
-//!   all have failed, the name is resolved anew: the container that takes over may just have got it.
+//! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once, however
+//!   many there are. Where all have failed, the name is looked up again, once: the container that
+//!   takes over may just have got it. An address has no look-up that could help.
 //! - A connection that breaks before the response's head is complete leaves it open whether the
 //!   request was carried out. It is sent again only if carrying it out twice is the same as once:
 //!   nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
@@ -19,28 +20,23 @@ use crate::{
     error_page::Failure,
     exchange::{Report, UpstreamConnection},
     http1::Method,
+    ledger::Turn,
     relay::Upload,
-    upstream::{Backend, balancer::Lease},
+    upstream::{Backend, balancer::Lease, slots::Slot},
     watchdog::{Expired, Watchdog},
     worker::Worker,
 };
 
-/// Most attempts for one request.
-const MAX_ATTEMPTS: u32 = 4;
 /// Most new connections that may break under one request: the first one's, and the repetition's.
 const MAX_BROKEN: usize = 2;
 
-/// Resolutions that are waited for once all backends have failed: the first to end may have begun
-/// before that.
-const RESOLUTIONS: u32 = 2;
-/// Longest wait for one of them. It takes a tenth of a second where DNS is well, and where it isn't, a
+/// Longest wait for that look-up. It takes a tenth of a second where DNS is well, and where it isn't, a
 /// request is better answered than held.
-const RESOLVE_WAIT: Duration = Duration::from_millis(250);
+const RESOLVE_WAIT: Duration = Duration::from_millis(500);
 
 /// What has been tried for one request.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    failed: u32,
     /// Backends that couldn't be connected to: not to be tried again.
     unreachable: Vec<Arc<Backend>>,
     /// Backends whose connections broke: to be tried again only for lack of others.
@@ -49,8 +45,8 @@ pub struct Attempts {
     broken: usize,
     /// Whether idle connections have turned out to be stale.
     stale: bool,
-    /// Resolutions that were waited for.
-    resolutions: u32,
+    /// Whether the name has been looked up again.
+    looked_again: bool,
     /// Why the last attempt failed.
     last: Option<Failure>,
 }
@@ -59,32 +55,26 @@ impl Attempts {
     /// Notes that `connection` broke. `None` if there have been enough attempts.
     pub fn broke(&mut self, connection: &UpstreamConnection) -> Option<()> {
         self.suspect.push(Arc::clone(connection.lease.backend()));
+        self.last = Some(Failure::Broken);
         if connection.reused {
             // The backend may only have closed what was idle.
             self.stale = true;
         } else {
             self.broken += 1;
         }
-        self.note(Failure::Broken)
-            .filter(|()| self.broken < MAX_BROKEN)
+        (self.broken < MAX_BROKEN).then_some(())
     }
 
-    fn unreachable(&mut self, backend: &Arc<Backend>, failure: Failure) -> Option<()> {
+    fn unreachable(&mut self, backend: &Arc<Backend>, failure: Failure) {
         self.unreachable.push(Arc::clone(backend));
-        self.note(failure)
-    }
-
-    /// Whether to look for another backend by resolving the name anew: after a failure to connect.
-    fn look_again(&mut self) -> bool {
-        let again = !self.unreachable.is_empty() && self.resolutions < RESOLUTIONS;
-        self.resolutions += u32::from(again);
-        again
-    }
-
-    fn note(&mut self, failure: Failure) -> Option<()> {
-        self.failed += 1;
         self.last = Some(failure);
-        (self.failed < MAX_ATTEMPTS).then_some(())
+    }
+
+    /// Whether to look for another backend by looking the name up again: after a failure to connect.
+    fn look_again(&mut self) -> bool {
+        let again = !self.unreachable.is_empty() && !self.looked_again;
+        self.looked_again |= again;
+        again
     }
 }
 
@@ -94,12 +84,14 @@ pub const fn is_safe(method: Method, deduplicates: bool, upload: &Upload) -> boo
     deduplicates || upload.nothing_sent() || method.is_idempotent()
 }
 
-/// A connection to the backend that should get the request.
+/// A connection to the backend that should get the request. For a `streamed` one, more of the body is
+/// to come.
 pub async fn connect(
     worker: &Worker,
     watchdog: &mut Watchdog,
     attempts: &mut Attempts,
     report: &mut Report,
+    streamed: bool,
 ) -> Result<UpstreamConnection, Failure> {
     loop {
         let Some(lease) = worker
@@ -107,7 +99,7 @@ pub async fn connect(
             .choose(&attempts.unreachable, &attempts.suspect)
         else {
             if attempts.look_again() {
-                watchdog.arm(RESOLVE_WAIT);
+                watchdog.arm(Turn::Upstream, RESOLVE_WAIT);
                 // What came of it, the next choice shows.
                 let _ = watchdog.guard(worker.upstream.resolved()).await;
                 continue;
@@ -116,12 +108,14 @@ pub async fn connect(
             return Err(attempts.last.unwrap_or(Failure::NoBackend));
         };
         report.backend = Some(Arc::clone(lease.backend()));
+        let slot = stand_in_line(worker, watchdog, lease.backend(), streamed).await?;
         if !attempts.stale
             && let Some(stream) = lease.backend().take_idle(worker.index)
         {
             return Ok(UpstreamConnection {
                 stream,
                 lease,
+                slot: Some(slot),
                 reused: true,
             });
         }
@@ -130,17 +124,39 @@ pub async fn connect(
                 return Ok(UpstreamConnection {
                     stream,
                     lease,
+                    slot: Some(slot),
                     reused: false,
                 });
             }
+            Err(Failure::Evicted) => return Err(Failure::Evicted),
             Err(failure) => {
                 worker.upstream.resolve_soon();
-                attempts
-                    .unreachable(lease.backend(), failure)
-                    .ok_or(failure)?;
+                attempts.unreachable(lease.backend(), failure);
                 report.retries += 1;
             }
         }
+    }
+}
+
+/// A place at `backend`. Clients that stall at theirs have to give it up for it.
+async fn stand_in_line(
+    worker: &Worker,
+    watchdog: &mut Watchdog,
+    backend: &Backend,
+    streamed: bool,
+) -> Result<Slot, Failure> {
+    let Some(slots) = backend.slots(worker.index) else {
+        return Err(Failure::NoBackend);
+    };
+    if let Some(slot) = slots.try_take(streamed) {
+        return Ok(slot);
+    }
+    watchdog.arm(Turn::Upstream, worker.settings.upstream_queue_timeout);
+    let _waiting = worker.line.join();
+    match watchdog.guard(slots.take(streamed)).await {
+        Ok(slot) => slot.ok_or(Failure::Busy),
+        Err(Expired::Late) => Err(Failure::Busy),
+        Err(Expired::Evicted) => Err(Failure::Evicted),
     }
 }
 
@@ -150,7 +166,7 @@ async fn open(
     lease: &Lease,
 ) -> Result<TcpStream, Failure> {
     let backend = lease.backend();
-    watchdog.arm(worker.settings.connect_timeout);
+    watchdog.arm(Turn::Upstream, worker.settings.connect_timeout);
     match watchdog.guard(TcpStream::connect(backend.address)).await {
         Ok(Ok(stream)) => {
             backend.connected();
@@ -166,7 +182,8 @@ async fn open(
             }
             Err(Failure::Unreachable)
         }
-        Err(Expired) => {
+        Err(Expired::Evicted) => Err(Failure::Evicted),
+        Err(Expired::Late) => {
             backend.connect_failed(&"timeout");
             Err(Failure::ConnectTimeout)
         }

@@ -4,17 +4,19 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::{runtime::Builder, sync::Mutex};
 use tracing::info;
 
 use crate::{
     admin::{Control, State},
+    budget::{Budget, BudgetError},
     config::Settings,
     drain::{Drain, DrainOnSignal, StopSignals},
-    limits::{Connections, connections_that_fit},
+    ledger::Ledger,
     listener::{self, Acceptor, bind},
     log_sink::LogSink,
     metrics::Metrics,
+    open_connections::Connections,
     request_id::RequestId,
     upstream::{Upstream, resolver},
     worker::Worker,
@@ -33,9 +35,12 @@ pub enum StartupError {
         /// What the system says.
         error: io::Error,
     },
-    /// The upstream can't be looked up.
+    /// What follows the upstream's name can't be started.
     #[error("resolver: {0}")]
     Resolver(io::Error),
+    /// The machine grants too little.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     /// Signals can't be received.
     #[error("signals: {0}")]
     Signals(io::Error),
@@ -51,15 +56,17 @@ pub struct Application {
 }
 
 impl Application {
-    /// Resolves the upstream, binds the sockets and assembles the parts. Nothing runs yet;
-    /// connections wait.
+    /// Looks the upstream up, binds the sockets and assembles the parts. Nothing is served yet;
+    /// connections wait, and so does a signal.
     pub fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
-        let signals = StopSignals::install().map_err(StartupError::Signals)?;
+        let mut signals = StopSignals::install().map_err(StartupError::Signals)?;
         RequestId::init()?;
+        let budget = Budget::of_this_machine(&settings)?;
         let settings = Arc::new(settings);
         let upstream = Arc::new(Upstream::new(&settings));
-        resolver::resolve_first(&upstream).map_err(StartupError::Resolver)?;
-        let connections = Connections::new(connections_that_fit(settings.max_connections));
+        look_up(&upstream, &settings, &mut signals).map_err(StartupError::Resolver)?;
+        let connections = Arc::new(Connections::default());
+        let (max_connections, max_held) = budget.share(settings.workers);
         let drain = Arc::new(Drain::new(settings.workers));
         let mut server = Server::new_with_opt_and_conf(
             None,
@@ -82,6 +89,7 @@ impl Application {
                 Arc::clone(&settings),
                 Arc::clone(&upstream),
                 Arc::clone(&connections),
+                Ledger::new(max_connections, max_held),
                 Arc::clone(&drain),
             ));
             server.add_service(Acceptor::new(Arc::clone(&worker), sockets));
@@ -96,6 +104,7 @@ impl Application {
             workers,
             upstream: Arc::clone(&upstream),
             connections: Arc::clone(&connections),
+            budget,
             log,
         };
         let state = State {
@@ -117,6 +126,11 @@ impl Application {
             admin = %settings.admin_listen,
             upstream = %settings.upstream,
             workers = settings.workers,
+            memory = budget.memory,
+            files = budget.files,
+            connections = budget.connections,
+            buffers = budget.buffers,
+            upstream_connections = settings.upstream_connections,
             "listening"
         );
         let stop = DrainOnSignal {
@@ -135,4 +149,21 @@ impl Application {
         });
         info!("stopped");
     }
+}
+
+/// Begins to follow the upstream's name, and waits for what is known of it at first or for a signal.
+fn look_up(
+    upstream: &Arc<Upstream>,
+    settings: &Settings,
+    signals: &mut StopSignals,
+) -> io::Result<()> {
+    resolver::start(upstream, settings.resolve_interval)?;
+    let waiting = Builder::new_current_thread().enable_time().build()?;
+    waiting.block_on(async {
+        tokio::select! {
+            () = resolver::first_answer(upstream) => {}
+            _ = signals.arrived() => {}
+        }
+    });
+    Ok(())
 }

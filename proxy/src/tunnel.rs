@@ -7,12 +7,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::AsyncWrite, net::TcpStream};
+use tokio::{io::AsyncWrite, net::TcpStream, time::Instant};
 
-use crate::{
-    relay::poll_read_more,
-    watchdog::{Expired, Watchdog},
-};
+use crate::{ledger::Turn, relay::poll_read_more, watchdog::Watchdog};
 
 /// How many bytes went through.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +52,7 @@ pub async fn run(
 ) -> Moved {
     let Ends { client, upstream } = ends;
     let (mut up, mut down) = (Direction::default(), Direction::default());
-    watchdog.arm(limit);
+    watchdog.arm(Turn::Client, limit);
     poll_fn(|cx| {
         let mut moved = false;
         let upward = up.poll(cx, client, upstream, to_upstream, &mut moved);
@@ -65,10 +62,16 @@ pub async fn run(
         if failed || (upward.is_ready() && downward.is_ready()) {
             return Poll::Ready(());
         }
+        watchdog
+            .account
+            .hold(to_upstream.capacity() + to_client.capacity());
         if moved {
-            watchdog.arm(limit);
+            watchdog.arm(Turn::Client, limit);
+            watchdog
+                .account
+                .moved(up.total + down.total, Instant::now());
         }
-        watchdog.poll_expired(cx).map(|Expired| ())
+        watchdog.poll_expired(cx).map(drop)
     })
     .await;
     Moved {

@@ -4,20 +4,30 @@
 //! wakes, another thread.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use crate::{
-    config::Settings, drain::Drain, limits::Connections, metrics::WorkerMetrics, upstream::Upstream,
+    config::Settings, drain::Drain, ledger::Ledger, metrics::WorkerMetrics,
+    open_connections::Connections, upstream::Upstream,
 };
 
 /// Most sets of buffers that a worker keeps for the next requests.
 const MAX_SPARE: usize = 64;
 /// Buffers larger than this are cut down to it before they are kept.
 const MAX_SPARE_CAPACITY: usize = 16 * 1024;
+
+/// How often clients that stall at a backend are looked for while others wait for it.
+const RECLAIM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the connections of one worker have in common.
 #[derive(Debug)]
@@ -32,6 +42,12 @@ pub struct Worker {
     pub metrics: WorkerMetrics,
     /// The count of client connections, of all workers.
     pub connections: Arc<Connections>,
+    /// What its connections hold.
+    pub ledger: Arc<Ledger>,
+    /// Those that wait for a backend.
+    pub line: Line,
+    /// Held by each client that is being told that there are too many.
+    pub turned_away: Arc<()>,
     /// Tells when to stop.
     pub drain: Arc<Drain>,
     spare: Mutex<Vec<Buffers>>,
@@ -45,6 +61,7 @@ impl Worker {
         settings: Arc<Settings>,
         upstream: Arc<Upstream>,
         connections: Arc<Connections>,
+        ledger: Arc<Ledger>,
         drain: Arc<Drain>,
     ) -> Self {
         Self {
@@ -53,6 +70,9 @@ impl Worker {
             upstream,
             metrics: WorkerMetrics::default(),
             connections,
+            ledger,
+            line: Line::default(),
+            turned_away: Arc::default(),
             drain,
             spare: Mutex::default(),
             date: Mutex::default(),
@@ -76,6 +96,17 @@ impl Worker {
         }
     }
 
+    /// Has clients that stall at a backend make place as long as others wait for it.
+    pub async fn keep_line_moving(self: Arc<Self>) {
+        loop {
+            self.line.joined.notified().await;
+            while self.line.len() > 0 {
+                self.ledger.reclaim_upstream();
+                sleep(RECLAIM_INTERVAL).await;
+            }
+        }
+    }
+
     /// The value for a `Date` field.
     pub fn date(&self) -> DateText {
         lock(&self.date).now()
@@ -84,6 +115,38 @@ impl Worker {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Requests that wait for a backend, in one line for all.
+#[derive(Debug, Default)]
+pub struct Line {
+    waiting: AtomicUsize,
+    joined: Notify,
+}
+
+/// A request's time in the line, until dropped.
+#[derive(Debug)]
+pub struct Waiting<'l>(&'l Line);
+
+impl Line {
+    /// Counts one more.
+    pub fn join(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Relaxed);
+        self.joined.notify_one();
+        Waiting(self)
+    }
+
+    /// How many there are.
+    #[expect(clippy::len_without_is_empty, reason = "a number for the metrics")]
+    pub fn len(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
 }
 
 /// The memory of one exchange. A connection holds it only from the first byte of a request to
@@ -101,7 +164,16 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    fn all(&mut self) -> [&mut Vec<u8>; 4] {
+    /// The bytes that they take.
+    pub const fn footprint(&self) -> usize {
+        self.client_in.capacity()
+            + self.to_upstream.capacity()
+            + self.upstream_in.capacity()
+            + self.to_client.capacity()
+    }
+
+    /// Each of them.
+    pub fn all(&mut self) -> [&mut Vec<u8>; 4] {
         [
             &mut self.client_in,
             &mut self.to_upstream,

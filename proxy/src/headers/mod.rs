@@ -85,15 +85,8 @@ impl ConnectionOptions {
                     Field::Host | Field::ContentLength | Field::TransferEncoding => {
                         return Err(SyntaxError::Connection);
                     }
-                    Field::EndToEnd
-                    | Field::Lookalike
-                    | Field::Accept
-                    | Field::UserAgent
-                    | Field::Date => {
-                        self.nominates = true;
-                    }
-                    // Removed or rewritten anyway.
-                    _ => {}
+                    // All others are removed or rewritten anyway.
+                    field => self.nominates |= field.is_end_to_end() || field == Field::Lookalike,
                 }
             }
         }

@@ -1,12 +1,11 @@
 //! The request head: judged, and rewritten for the upstream.
 
-use std::io::Write;
+use std::{io::Write, net::IpAddr};
 
 use httparse::Header;
 
 use super::{ConnectionOptions, Span, VIA_NAME, push_field, push_number};
 use crate::{
-    config::UpstreamName,
     error_page::Format,
     http1::{
         BodyLength, Field, Method, SyntaxError, Version, field,
@@ -14,6 +13,8 @@ use crate::{
         head::{MAX_FIELDS, RequestLine, parse_request},
     },
     request_id::RequestId,
+    trusted_proxies::TrustedProxies,
+    upstream::UpstreamName,
     upstream_token::UpstreamToken,
 };
 
@@ -25,8 +26,9 @@ const MAX_CORRELATION_ID: usize = 128;
 pub struct Origin<'a> {
     /// The peer's address as text.
     pub peer: &'a str,
-    /// Whether its `X-Forwarded-*` and `Forwarded` are believed.
-    pub trusted: bool,
+    /// The trusted proxies, if the peer is one of them: its `X-Forwarded-*` and `Forwarded` are
+    /// kept and continued then.
+    pub proxies: Option<&'a TrustedProxies>,
     /// Stands in for `Host` where HTTP/1.0 clients send none.
     pub upstream: &'a UpstreamName,
     /// What tells the upstream that the request is from us.
@@ -44,8 +46,12 @@ pub struct RequestFacts {
     pub target: Span,
     /// The first `User-Agent`.
     pub user_agent: Span,
+    /// Who asked, where a trusted proxy says that it wasn't itself.
+    pub client: Option<IpAddr>,
     /// The client's HTTP version.
     pub version: Version,
+    /// How often the request may be forwarded, where it says so: at 0 it ends here.
+    pub max_forwards: Option<u64>,
     /// The body's length.
     pub body: BodyLength,
     /// Whether the client wants to keep the connection.
@@ -66,7 +72,9 @@ impl Default for RequestFacts {
             method_token: Span::default(),
             target: Span::default(),
             user_agent: Span::default(),
+            client: None,
             version: Version::Http11,
+            max_forwards: None,
             body: BodyLength::Fixed(0),
             keep_alive: false,
             expects_continue: false,
@@ -91,6 +99,13 @@ pub fn rewrite(
     facts.method_token = Span::of(head, line.method_token.as_bytes());
     facts.target = Span::of(head, line.target.as_bytes());
     facts.version = line.version;
+    facts.client = origin.proxies.and_then(|proxies| {
+        let forwarded_for = fields
+            .iter()
+            .filter(|header| Field::of(header.name) == Field::XForwardedFor)
+            .flat_map(|header| field::list(header.value));
+        proxies.client(forwarded_for)
+    });
 
     let survey = Survey::of(head, fields, facts)?;
     let target = Target::of(&line)?;
@@ -117,6 +132,10 @@ pub fn rewrite(
 
     out.extend_from_slice(line.method_token.as_bytes());
     out.push(b' ');
+    if target.path.starts_with('?') {
+        // RFC 9110 §4.2.3: an empty path is the same as `/`.
+        out.push(b'/');
+    }
     out.extend_from_slice(target.path.as_bytes());
     // Writing to a Vec can't fail, here and below.
     let _ = match host {
@@ -128,15 +147,18 @@ pub fn rewrite(
     };
     out.extend_from_slice(b"\r\n");
     for header in fields {
-        if passes(header, &survey, origin.trusted, line.version)
-            && !options.removes(header.name, fields)
-        {
-            push_field(out, header.name, header.value);
+        let trusted = origin.proxies.is_some();
+        if !passes(header, &survey, trusted, line.version) || options.removes(header.name, fields) {
+            continue;
+        }
+        match max_forwards(header, line.method) {
+            Some(left) => push_number(out, header.name, left.saturating_sub(1)),
+            None => push_field(out, header.name, header.value),
         }
     }
     push_framing(out, facts.body, survey.framing);
     push_connection(out, facts, &survey, fields);
-    push_forwarding(out, fields, origin, host.unwrap_or_default());
+    push_forwarding(out, fields, origin, host, facts.client);
     push_field(out, "X-Request-Id", id.as_bytes());
     if let Some(token) = origin.token {
         out.extend_from_slice(token.field_line());
@@ -161,6 +183,7 @@ struct Survey<'b> {
     upgrades: bool,
     /// `TE: trailers`
     wants_trailers: bool,
+    /// What becomes the `X-Correlation-Id`, of a client that sends none.
     correlation_id: Option<&'b [u8]>,
 }
 
@@ -171,7 +194,7 @@ impl<'b> Survey<'b> {
         facts: &mut RequestFacts,
     ) -> Result<Self, SyntaxError> {
         let mut survey = Self::default();
-        let mut request_id = None;
+        let mut correlated = false;
         for header in fields {
             let (field, value) = (Field::of(header.name), header.value);
             match field {
@@ -195,14 +218,18 @@ impl<'b> Survey<'b> {
                 }
                 Field::Accept => facts.error_format = Format::preferred(value),
                 Field::UserAgent => facts.user_agent = Span::of(head, value),
-                Field::XRequestId => request_id = Some(value),
-                Field::XCorrelationId => survey.correlation_id = Some(value),
+                Field::MaxForwards => {
+                    let stated = max_forwards(header, facts.method);
+                    facts.max_forwards = stated.into_iter().chain(facts.max_forwards).min();
+                }
+                Field::XRequestId => survey.correlation_id = Some(value),
+                Field::XCorrelationId => correlated = true,
                 _ => {}
             }
         }
-        survey.correlation_id = request_id
-            .or(survey.correlation_id)
-            .filter(|theirs| is_correlation_id(theirs));
+        survey.correlation_id = survey
+            .correlation_id
+            .filter(|theirs| !correlated && is_correlation_id(theirs));
         Ok(survey)
     }
 }
@@ -210,7 +237,7 @@ impl<'b> Survey<'b> {
 /// Whether a field is passed on as it is.
 fn passes(header: &Header<'_>, survey: &Survey<'_>, trusted: bool, version: Version) -> bool {
     match Field::of(header.name) {
-        Field::EndToEnd | Field::Accept | Field::UserAgent | Field::Date => true,
+        field if field.is_end_to_end() => true,
         // A server has to ignore 100-continue from HTTP/1.0 (RFC 9110 §10.1.1).
         Field::Expect => version == Version::Http11,
         Field::Trailer => survey.framing.is_chunked(),
@@ -249,13 +276,28 @@ fn push_connection(
     }
 }
 
+/// How often the request may be forwarded: a number in `Max-Forwards` of OPTIONS. In other methods
+/// the field means nothing (RFC 9110 §7.6.2), and TRACE isn't forwarded.
+fn max_forwards(header: &Header<'_>, method: Method) -> Option<u64> {
+    let counts = method == Method::Options && Field::of(header.name) == Field::MaxForwards;
+    let digits = Some(header.value)
+        .filter(|value| counts && !value.is_empty() && value.iter().all(u8::is_ascii_digit))?;
+    // A larger number is brought down to the largest that we know.
+    Some(str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX))
+}
+
 /// Who the request is from and what it asked for. What a trusted peer says is kept or continued.
-fn push_forwarding(out: &mut Vec<u8>, fields: &[Header<'_>], origin: Origin<'_>, host: &[u8]) {
-    let peer = origin.peer.as_bytes();
+fn push_forwarding(
+    out: &mut Vec<u8>,
+    fields: &[Header<'_>],
+    origin: Origin<'_>,
+    host: Option<&[u8]>,
+    client: Option<IpAddr>,
+) {
     let theirs = |wanted: Field| {
         fields
             .iter()
-            .filter(move |header| origin.trusted && Field::of(header.name) == wanted)
+            .filter(move |header| origin.proxies.is_some() && Field::of(header.name) == wanted)
     };
     let continued = |out: &mut Vec<u8>, name: &str, wanted: Field| {
         out.extend_from_slice(name.as_bytes());
@@ -266,18 +308,23 @@ fn push_forwarding(out: &mut Vec<u8>, fields: &[Header<'_>], origin: Origin<'_>,
         }
     };
     continued(out, "X-Forwarded-For", Field::XForwardedFor);
-    out.extend_from_slice(peer);
+    out.extend_from_slice(origin.peer.as_bytes());
     out.extend_from_slice(b"\r\n");
     if theirs(Field::XForwardedProto).next().is_none() {
         push_field(out, "X-Forwarded-Proto", b"http");
     }
-    if theirs(Field::XForwardedHost).next().is_none() {
+    if let Some(host) = host
+        && theirs(Field::XForwardedHost).next().is_none()
+    {
         push_field(out, "X-Forwarded-Host", host);
     }
-    let real_ip = theirs(Field::XRealIp)
-        .next()
-        .map_or(peer, |header| header.value);
-    push_field(out, "X-Real-IP", real_ip);
+    // Ours alone: a proxy that passes its client's `X-Real-IP` on would pass a forged one on.
+    match client {
+        Some(client) => {
+            let _ = write!(out, "X-Real-IP: {client}\r\n");
+        }
+        None => push_field(out, "X-Real-IP", origin.peer.as_bytes()),
+    }
     if theirs(Field::Forwarded).next().is_some() {
         continued(out, "Forwarded", Field::Forwarded);
         let quoted = origin.peer.contains(':');
@@ -305,15 +352,15 @@ fn is_correlation_id(value: &[u8]) -> bool {
 struct Target<'b> {
     /// Of the absolute form.
     authority: Option<&'b str>,
-    /// Path and query in origin form, or `*`.
+    /// Path and query in origin form, or `*`; without its `/` where the query follows the authority.
     path: &'b str,
 }
 
 impl<'b> Target<'b> {
     fn of(line: &RequestLine<'b>) -> Result<Self, SyntaxError> {
         let target = line.target;
-        if line.method_token == "CONNECT" {
-            return Err(SyntaxError::Connect);
+        if line.method_token == "CONNECT" || line.method == Method::Trace {
+            return Err(SyntaxError::Method);
         }
         // A fragment never goes over the wire; recipients disagree on where the path ends then.
         if target.contains('#') {
@@ -338,8 +385,7 @@ impl<'b> Target<'b> {
             // RFC 9112 §3.2.4: OPTIONS for the server as a whole.
             "" if line.method == Method::Options => "*",
             "" => "/",
-            path if path.starts_with('/') => path,
-            _ => return Err(SyntaxError::Target),
+            path => path,
         };
         Ok(Self {
             authority: Some(authority),
@@ -348,7 +394,8 @@ impl<'b> Target<'b> {
     }
 }
 
-/// `host [":" port]` (RFC 9110 §7.2), without the characters that no real host name has.
+/// `uri-host [":" port]` (RFC 9110 §7.2, RFC 3986 §3.2.2), without the comma: it is also what joins
+/// two fields to one (RFC 9110 §5.3), and of two hosts each recipient takes another.
 fn is_host(value: &[u8]) -> bool {
     let Ok(value) = str::from_utf8(value) else {
         return false;
@@ -370,7 +417,7 @@ fn is_host(value: &[u8]) -> bool {
     let is_name = !host.is_empty()
         && host
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte));
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte));
     let is_port = match port.strip_prefix(':') {
         Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
         None => port.is_empty(),
@@ -386,9 +433,10 @@ mod tests {
 
     fn rewritten_from(request: &str, peer: &str, trusted: bool) -> Result<String, SyntaxError> {
         let upstream = UpstreamName::from_str("flask-app:9090").unwrap();
+        let proxies = TrustedProxies::parse("10.0.0.0/8,2001:db8::/32").unwrap();
         let origin = Origin {
             peer,
-            trusted,
+            proxies: trusted.then_some(&proxies),
             upstream: &upstream,
             token: None,
         };
@@ -457,7 +505,7 @@ mod tests {
     fn hop_by_hop_fields_end_here() {
         let out = with_fields(
             "Connection: close, X-Mine ,te\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nTE: trailers, deflate\r\n\
-             Proxy-Authorization: x\r\nProxy-Connection: y\r\nUpgrade: h2c\r\nHTTP2-Settings: z\r\n",
+             Proxy-Connection: y\r\nUpgrade: h2c\r\nHTTP2-Settings: z\r\n",
         )
         .unwrap();
         assert!(out.contains("Connection: TE\r\nTE: trailers\r\n"));
@@ -496,6 +544,8 @@ mod tests {
             let out = with_fields(&format!("X-Request-Id: {bad}\r\n")).unwrap();
             assert!(!out.contains("Correlation"), "{bad}");
         }
+        let out = with_fields("X-Correlation-Id: a b\r\nX-Request-Id: mine\r\n").unwrap();
+        assert!(out.contains("X-Correlation-Id: a b\r\n") && !out.contains("mine"));
     }
 
     #[test]
@@ -521,7 +571,18 @@ mod tests {
                 .unwrap()
                 .starts_with("GET /../%2e%2E//x ")
         );
-        assert_eq!(line("CONNECT a:1 HTTP/1.1"), Err(SyntaxError::Connect));
+        assert!(
+            line("GET http://a?q HTTP/1.1")
+                .unwrap()
+                .starts_with("GET /?q HTTP/1.1\r\nHost: a\r\n")
+        );
+        assert!(
+            line("OPTIONS http://a?q HTTP/1.1")
+                .unwrap()
+                .starts_with("OPTIONS /?q ")
+        );
+        assert_eq!(line("CONNECT a:1 HTTP/1.1"), Err(SyntaxError::Method));
+        assert_eq!(line("TRACE / HTTP/1.1"), Err(SyntaxError::Method));
         for bad in [
             "GET *",
             "GET a:80",
@@ -530,7 +591,8 @@ mod tests {
             "GET http://u@h/",
             "GET ftp://h/",
             "GET /#f",
-            "GET http://a?q",
+            "GET http://?q",
+            "GET http://a?q#f",
         ] {
             assert!(line(&format!("{bad} HTTP/1.1")).is_err(), "{bad}");
         }
@@ -544,7 +606,15 @@ mod tests {
             let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
             assert_eq!(rewritten(&request), Err(SyntaxError::Host), "{host:?}");
         }
-        for host in ["a", "a:", "a.b-c_d:80", "[::1]", "[::1]:80", "127.0.0.1"] {
+        for host in [
+            "a",
+            "a:",
+            "a.b-c_d:80",
+            "!$&'()*+;=~%41:80",
+            "[::1]",
+            "[::1]:80",
+            "127.0.0.1",
+        ] {
             let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
             assert!(
                 rewritten(&request)
@@ -564,6 +634,24 @@ mod tests {
         );
         let old = rewritten("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();
         assert!(old.contains("Host: flask-app:9090\r\n") && old.contains("Via: 1.0 causeway"));
-        assert!(!old.contains("Expect"));
+        assert!(!old.contains("Expect") && !old.contains("X-Forwarded-Host"));
+    }
+
+    #[test]
+    fn max_forwards_is_counted_down_in_options_only() {
+        for (method, value, forwarded) in [
+            ("OPTIONS", "7", "6"),
+            ("OPTIONS", "007", "6"),
+            ("OPTIONS", "99999999999999999999", "18446744073709551614"),
+            ("OPTIONS", "many", "many"),
+            ("OPTIONS", "-1", "-1"),
+            ("GET", "0", "0"),
+        ] {
+            let request =
+                format!("{method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: {value}\r\n\r\n");
+            let out = rewritten(&request).unwrap();
+            let line = format!("\r\nMax-Forwards: {forwarded}\r\n");
+            assert!(out.contains(&line), "{method} {value}: {out}");
+        }
     }
 }

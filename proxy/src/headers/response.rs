@@ -1,6 +1,6 @@
 //! The response head: judged, and rewritten for the client.
 
-use std::io::Write;
+use std::{io::Write, mem::MaybeUninit};
 
 use httparse::Header;
 
@@ -10,7 +10,7 @@ use crate::{
     http1::{
         BodyLength, Field, Method, Reframe, SyntaxError, Version, field,
         framing::FramingFields,
-        head::{MAX_FIELDS, StatusLine, parse_response},
+        head::{MAX_RESPONSE_FIELDS, ResponseFields, StatusLine, parse_response},
     },
     request_id::RequestId,
 };
@@ -28,6 +28,9 @@ pub struct ResponseFacts {
     pub delimited: bool,
     /// Whether the upstream keeps the connection.
     pub upstream_keeps: bool,
+    /// Whether the upstream may authenticate a user by the connection (RFC 4559 §6): it belongs to
+    /// this client's connection from now on.
+    pub binds_connection: bool,
 }
 
 /// Tells the client what becomes of the connection, once that is known.
@@ -51,17 +54,19 @@ pub fn rewrite(
     date: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<ResponseFacts, SyntaxError> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut fields: ResponseFields<'_> = [const { MaybeUninit::uninit() }; MAX_RESPONSE_FIELDS];
     let (line, fields) = parse_response(head, &mut fields)?;
     let framing = FramingFields::of(fields)?;
     let to_head = request.method == Method::Head;
     let body = framing.response_body(line.version, line.status, to_head)?;
     let mut options = ConnectionOptions::default();
-    for header in fields
-        .iter()
-        .filter(|header| Field::of(header.name) == Field::Connection)
-    {
-        options.note(header.value)?;
+    let mut binds_connection = false;
+    for header in fields {
+        match Field::of(header.name) {
+            Field::Connection => options.note(header.value)?,
+            Field::Challenge => binds_connection |= is_connection_bound(header.value),
+            _ => {}
+        }
     }
     let to_http11 = request.version == Version::Http11;
     let bodiless = matches!(body, BodyLength::Fixed(_));
@@ -79,6 +84,7 @@ pub fn rewrite(
                 Version::Http11 => !options.close,
                 Version::Http10 => options.keep_alive && !options.close,
             },
+        binds_connection,
     };
 
     push_status_line(out, &line);
@@ -103,6 +109,17 @@ pub fn rewrite(
     push_connection(out, &facts, request, persistence, fields);
     out.extend_from_slice(b"\r\n");
     Ok(facts)
+}
+
+/// Whether a challenge is of a scheme that authenticates connections instead of requests: NTLM, or
+/// Negotiate, which may be NTLM underneath.
+fn is_connection_bound(challenges: &[u8]) -> bool {
+    field::list(challenges).any(|challenge| {
+        let scheme = challenge.split(|byte| *byte == b' ').next();
+        scheme.is_some_and(|scheme| {
+            scheme.eq_ignore_ascii_case(b"NTLM") || scheme.eq_ignore_ascii_case(b"Negotiate")
+        })
+    })
 }
 
 fn push_status_line(out: &mut Vec<u8>, line: &StatusLine<'_>) {
@@ -262,11 +279,41 @@ mod tests {
             "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: b\0\r\n\r\n",
-            "HTTP/1.1 999 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 1000 OK\r\n\r\n",
             "HTTP/2.0 200 OK\r\n\r\n",
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
         ] {
             assert!(to_get(response).is_err(), "{response:?}");
+        }
+    }
+
+    #[test]
+    fn statuses_above_599_pass() {
+        for status in [600, 999] {
+            let response = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+            let (facts, out) = to_get(&response).unwrap();
+            assert_eq!(facts.status, status);
+            assert!(out.starts_with(&format!("HTTP/1.1 {status} X\r\n")));
+        }
+    }
+
+    #[test]
+    fn challenges_for_a_connection_are_told_from_those_for_requests() {
+        for (field, bound) in [
+            ("WWW-Authenticate: NTLM", true),
+            ("WWW-Authenticate: Basic realm=\"a\", negotiate", true),
+            ("www-authenticate: Negotiate YIIB==", true),
+            ("Proxy-Authenticate: ntlm TlRM==", true),
+            ("WWW-Authenticate: Basic realm=\"NTLM\"", false),
+            ("WWW-Authenticate: NTLMv9", false),
+            ("WWW-Authenticate:", false),
+            ("X-Authenticate: NTLM", false),
+        ] {
+            let response = format!("HTTP/1.1 401 U\r\n{field}\r\nContent-Length: 0\r\n\r\n");
+            let (facts, out) = to_get(&response).unwrap();
+            assert_eq!(facts.binds_connection, bound, "{field}");
+            assert!(out.contains(field.split(' ').next().unwrap()), "{out}");
         }
     }
 

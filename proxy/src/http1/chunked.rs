@@ -6,10 +6,13 @@
 
 use std::io::Write;
 
-use super::{Field, SyntaxError};
+use super::{Field, SyntaxError, head::parse_fields};
 
-/// Longest chunk extensions, in bytes, over a whole body: a body of extensions is an attack.
+/// Most bytes of chunk extensions, blanks before them and zeros before sizes included, over a
+/// whole body: a body of extensions is an attack.
 const MAX_EXTENSIONS: u32 = 16 * 1024;
+/// Digits of a chunk size that count as nothing else.
+const SIZE_DIGITS: u8 = 16;
 /// Largest trailer section.
 const MAX_TRAILERS: usize = 8 * 1024;
 /// Most trailer fields.
@@ -50,8 +53,10 @@ pub fn write_end(out: &mut Vec<u8>, reframe: Reframe) {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// In the digits of a chunk size; how many there were.
+    /// In the digits of a chunk size; how many there were, up to [`SIZE_DIGITS`].
     Size(u8),
+    /// In blanks after a size: an extension has to follow.
+    Blank,
     Extension,
     SizeLineFeed,
     Data,
@@ -140,19 +145,21 @@ impl ChunkedDecoder {
     /// One byte of a chunk's framing.
     fn framing_byte(&mut self, byte: u8) -> Result<State, SyntaxError> {
         match (self.state, byte) {
-            (State::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if digits < 16 => {
+            (State::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
+                if self.remaining >> 60 == 0 =>
+            {
                 let digit = (byte as char).to_digit(16).ok_or(SyntaxError::Chunk)?;
                 self.remaining = self.remaining << 4 | u64::from(digit);
+                if digits == SIZE_DIGITS {
+                    return self.extension_byte(State::Size(digits));
+                }
                 Ok(State::Size(digits + 1))
             }
-            (State::Size(1..), b';') => Ok(State::Extension),
+            (State::Size(1..) | State::Blank, b';') => Ok(State::Extension),
+            (State::Size(1..) | State::Blank, b' ' | b'\t') => self.extension_byte(State::Blank),
             (State::Size(1..) | State::Extension, b'\r') => Ok(State::SizeLineFeed),
             (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.extensions += 1;
-                if self.extensions > MAX_EXTENSIONS {
-                    return Err(SyntaxError::Chunk);
-                }
-                Ok(State::Extension)
+                self.extension_byte(State::Extension)
             }
             (State::SizeLineFeed, b'\n') if self.remaining == 0 => Ok(State::Trailers),
             (State::SizeLineFeed, b'\n') => {
@@ -169,6 +176,15 @@ impl ChunkedDecoder {
             }
             _ => Err(SyntaxError::Chunk),
         }
+    }
+
+    /// Counts a byte that says nothing to us; `next` is the state after it.
+    fn extension_byte(&mut self, next: State) -> Result<State, SyntaxError> {
+        self.extensions += 1;
+        if self.extensions > MAX_EXTENSIONS {
+            return Err(SyntaxError::Chunk);
+        }
+        Ok(next)
     }
 
     /// One byte of the trailer section; each line must end in CR LF.
@@ -188,23 +204,12 @@ impl ChunkedDecoder {
         Ok(())
     }
 
-    /// Writes the last chunk, with the trailers that may pass.
+    /// Writes the last chunk, with the trailers that may pass. The others are dropped: nobody may
+    /// take a field from here for one of the head (RFC 9110 §6.5.1).
     fn finish(&mut self, out: &mut Vec<u8>, reframe: Reframe) -> Result<(), SyntaxError> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
-        let trailers = match httparse::parse_headers(&self.trailers, &mut fields) {
-            Ok(httparse::Status::Complete((length, fields))) if length == self.trailers.len() => {
-                fields
-            }
-            _ => return Err(SyntaxError::Trailer),
-        };
-        for trailer in trailers {
-            if matches!(
-                Field::of(trailer.name),
-                Field::ContentLength | Field::TransferEncoding | Field::Host
-            ) {
-                return Err(SyntaxError::Trailer);
-            }
-        }
+        let trailers =
+            parse_fields(&self.trailers, &mut fields).map_err(|_| SyntaxError::Trailer)?;
         if reframe == Reframe::Plain {
             return Ok(());
         }
@@ -269,6 +274,9 @@ mod tests {
             "0x5\r\nhello\r\n",
             " 5\r\nhello\r\n",
             "5 \r\nhello\r\n",
+            "5 5\r\nhello\r\n",
+            "5\x0b;a\r\nhello\r\n",
+            " ;a\r\n",
             "+5\r\nhello\r\n",
             "-5\r\nhello\r\n",
             "5\nhello\r\n",
@@ -280,14 +288,12 @@ mod tests {
             "5;a\n\r\nhello\r\n",
             "5;a\0\r\nhello",
             "10000000000000000\r\n",
+            "00010000000000000000\r\n",
             "0\r\nA : b\r\n\r\n",
             "0\r\nA: b\n\r\n",
             "0\r\n\n",
             "0\r\n A: b\r\n\r\n",
-            "0\r\nContent-Length: 1\r\n\r\n",
             "0\r\nA: b\r\n c\r\n\r\n",
-            "0\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "0\r\nHost: a\r\n\r\n",
             "0\r\nA: \0\r\n\r\n",
         ] {
             let found = decode(input.as_bytes(), 100, Reframe::Chunked);
@@ -298,18 +304,31 @@ mod tests {
         }
     }
 
+    /// RFC 9112 §7.1 and §7.1.1: `1*HEXDIG`, and `BWS` around what makes up an extension.
+    #[test]
+    fn zeros_before_a_size_and_blanks_before_an_extension_are_read_over() {
+        let zeros = "0".repeat(100);
+        let input = format!("{zeros}5 \t;\ta = b\r\nhello\r\n{zeros} ;z\r\n\r\n");
+        for step in 1..input.len() {
+            let decoded = decode(input.as_bytes(), step, Reframe::Plain).unwrap();
+            assert_eq!(decoded, (b"hello".to_vec(), 0), "step {step}");
+        }
+    }
+
     #[test]
     fn limits_hold() {
         let large = decode(b"3e9\r\n", 100, Reframe::Plain);
         assert_eq!(large, Err(SyntaxError::BodyTooLarge));
         let huge = decode(b"ffffffffffffffff\r\n", 100, Reframe::Plain);
         assert_eq!(huge, Err(SyntaxError::BodyTooLarge));
-        let mut extension = b"1;".to_vec();
-        extension.resize(MAX_EXTENSIONS as usize + 10, b'a');
-        assert_eq!(
-            decode(&extension, 4096, Reframe::Plain),
-            Err(SyntaxError::Chunk)
-        );
+        for (start, filler) in [("1;", b'a'), ("1", b' '), ("", b'0')] {
+            let mut endless = start.as_bytes().to_vec();
+            endless.resize(MAX_EXTENSIONS as usize + 20, filler);
+            assert_eq!(
+                decode(&endless, 4096, Reframe::Plain),
+                Err(SyntaxError::Chunk)
+            );
+        }
         let mut trailers = b"0\r\n".to_vec();
         while trailers.len() < MAX_TRAILERS + 10 {
             trailers.extend_from_slice(b"A: b\r\n");
@@ -322,7 +341,8 @@ mod tests {
 
     #[test]
     fn trailers_of_consequence_are_dropped() {
-        let input = b"0\r\nX-Request-Id: forged\r\nConnection: close\r\nGood: 1\r\n\r\n";
+        let input = b"0\r\nX-Request-Id: forged\r\nConnection: close\r\nGood: 1\r\nHost: a\r\n\
+                      Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
         let (out, _) = decode(input, 100, Reframe::Chunked).unwrap();
         assert_eq!(out, b"0\r\nGood: 1\r\n\r\n");
     }

@@ -12,13 +12,14 @@ pub enum SyntaxError {
     /// The head is larger than [`super::head::MAX_HEAD`].
     #[error("message head too large")]
     HeadTooLarge,
-    /// More than [`super::head::MAX_FIELDS`] header fields.
+    /// More header fields than [`super::head::MAX_FIELDS`] or
+    /// [`super::head::MAX_RESPONSE_FIELDS`].
     #[error("too many header fields")]
     TooManyFields,
     /// The request line is longer than [`super::head::MAX_REQUEST_LINE`].
     #[error("request target too long")]
     TargetTooLong,
-    /// Anything but HTTP/1.0 and HTTP/1.1.
+    /// A major version other than 1.
     #[error("HTTP version not supported")]
     Version,
     /// The request or status line can't be parsed.
@@ -36,9 +37,10 @@ pub enum SyntaxError {
     /// `Host` missing, repeated or not a host (RFC 9112 §3.2).
     #[error("missing or malformed Host")]
     Host,
-    /// CONNECT, which only makes sense for a forward proxy.
+    /// CONNECT, which only makes sense for a forward proxy, and TRACE, which would show the client
+    /// what we add for the upstream alone.
     #[error("method not allowed")]
-    Connect,
+    Method,
     /// `Content-Length` that isn't one plain decimal number.
     #[error("malformed Content-Length")]
     ContentLength,
@@ -72,7 +74,7 @@ impl SyntaxError {
             Self::HeadTooLarge | Self::TooManyFields => 431,
             Self::TargetTooLong => 414,
             Self::Version => 505,
-            Self::Connect => 405,
+            Self::Method => 405,
             Self::UnknownCoding => 501,
             Self::BodyTooLarge => 413,
             _ => 400,

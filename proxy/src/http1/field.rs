@@ -7,6 +7,8 @@ pub enum Field {
     EndToEnd,
     /// `Accept`: passed on, and decides the form of our own error pages.
     Accept,
+    /// `WWW-Authenticate` and `Proxy-Authenticate`: passed on, and may bind a connection to a user.
+    Challenge,
     /// `Connection`
     Connection,
     /// `Content-Length`
@@ -22,9 +24,10 @@ pub enum Field {
     /// The name of a field that we interpret, with `_` for `-`: `Content_Length`. Gateways that
     /// make variables of names (RFC 3875 §4.1.18, WSGI) can't tell the two apart.
     Lookalike,
-    /// Only ever about one connection: `Keep-Alive`, `Proxy-Connection`, `HTTP2-Settings`, and
-    /// the credentials that are meant for a proxy (RFC 9110 §11.7).
+    /// Only ever about one connection: `Keep-Alive`, `Proxy-Connection`, `HTTP2-Settings`.
     HopByHop,
+    /// `Max-Forwards`: counted down in OPTIONS (RFC 9110 §7.6.2).
+    MaxForwards,
     /// `TE`
     Te,
     /// `Trailer`
@@ -70,6 +73,7 @@ impl Field {
             10 if is("connection") => Self::Connection,
             10 if is("user-agent") => Self::UserAgent,
             10 if is("keep-alive") => Self::HopByHop,
+            12 if is("max-forwards") => Self::MaxForwards,
             12 if is("x-request-id") => Self::XRequestId,
             13 if is("x-proxy-token") => Self::XProxyToken,
             14 if is("content-length") => Self::ContentLength,
@@ -78,11 +82,10 @@ impl Field {
             16 if is("x-correlation-id") => Self::XCorrelationId,
             16 if is("x-forwarded-host") => Self::XForwardedHost,
             16 if is("proxy-connection") => Self::HopByHop,
+            16 if is("www-authenticate") => Self::Challenge,
             17 if is("transfer-encoding") => Self::TransferEncoding,
             17 if is("x-forwarded-proto") => Self::XForwardedProto,
-            18 if is("proxy-authenticate") => Self::HopByHop,
-            19 if is("proxy-authorization") => Self::HopByHop,
-            25 if is("proxy-authentication-info") => Self::HopByHop,
+            18 if is("proxy-authenticate") => Self::Challenge,
             12.. if name.as_bytes()[..12].eq_ignore_ascii_case(b"x-forwarded-") => {
                 Self::XForwardedOther
             }
@@ -99,6 +102,20 @@ impl Field {
         }
     }
 
+    /// Whether the field is for the other end, and passed on unless `Connection` names it.
+    pub const fn is_end_to_end(self) -> bool {
+        matches!(
+            self,
+            Self::EndToEnd
+                | Self::Accept
+                | Self::Challenge
+                | Self::Date
+                | Self::MaxForwards
+                | Self::UserAgent
+                | Self::XCorrelationId
+        )
+    }
+
     /// Whether a trailer section may carry the field (RFC 9110 §6.5.1): nothing that frames,
     /// routes or identifies the message, for which it would come too late.
     pub const fn allowed_in_trailers(self) -> bool {
@@ -107,7 +124,7 @@ impl Field {
 }
 
 /// The elements of a comma-separated field value, without empty ones (RFC 9110 §5.6.1).
-pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value
         .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)
@@ -133,6 +150,8 @@ mod tests {
         }
         assert_eq!(Field::of("X_Custom"), Field::EndToEnd);
         assert_eq!(Field::of("Keep-Alive"), Field::HopByHop);
+        assert_eq!(Field::of("Proxy-Authenticate"), Field::Challenge);
+        assert_eq!(Field::of("Proxy-Authorization"), Field::EndToEnd);
         assert_eq!(Field::of("é-forwarded-f"), Field::EndToEnd);
     }
 

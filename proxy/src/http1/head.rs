@@ -2,7 +2,9 @@
 //!
 //! `httparse` is the tokenizer; it already refuses folding, bad names, control bytes and space
 //! before the colon. What it tolerates and we don't, because recipients disagree about it, is
-//! checked here: bare LF, and anything before the start line but one empty line.
+//! checked here: bare LF, and anything before the start line but empty lines.
+
+use std::mem::MaybeUninit;
 
 use memchr::memchr;
 
@@ -10,8 +12,10 @@ use super::SyntaxError;
 
 /// Largest head, in bytes, start line included.
 pub const MAX_HEAD: usize = 64 * 1024;
-/// Most header fields in a head.
+/// Most header fields in a request.
 pub const MAX_FIELDS: usize = 100;
+/// Most header fields in a response.
+pub const MAX_RESPONSE_FIELDS: usize = 500;
 /// Longest request line, in bytes (RFC 9112 §3 recommends at least 8000).
 pub const MAX_REQUEST_LINE: usize = 16 * 1024;
 
@@ -29,18 +33,25 @@ pub enum Side {
 pub enum Version {
     /// HTTP/1.0
     Http10,
-    /// HTTP/1.1
+    /// HTTP/1.1, and what a later minor version is treated as (RFC 9110 §2.5).
     Http11,
 }
 
 impl Version {
-    fn from_minor(minor: Option<u8>) -> Result<Self, SyntaxError> {
+    const fn from_minor(minor: Option<u8>) -> Self {
         match minor {
-            Some(0) => Ok(Self::Http10),
-            Some(1) => Ok(Self::Http11),
-            _ => Err(SyntaxError::Version),
+            Some(0) => Self::Http10,
+            _ => Self::Http11,
         }
     }
+}
+
+/// Removes the empty lines in front of a request line. A server should ignore one at least (RFC 9112
+/// §2.2); how many there are decides nothing, so that it is the same however they arrive.
+pub fn skip_empty_lines(buf: &mut Vec<u8>) {
+    let lines = buf.chunks_exact(2).take_while(|line| line == b"\r\n");
+    let length = 2 * lines.count();
+    buf.drain(..length);
 }
 
 /// The methods that anything here depends on. All others are forwarded the same way.
@@ -167,11 +178,14 @@ fn check_start_line(line: &[u8], side: Side) -> Result<(), SyntaxError> {
     }
     let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
     match version {
-        b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            Err(SyntaxError::Version)
+            if *major == b'1' {
+                Ok(())
+            } else {
+                Err(SyntaxError::Version)
+            }
         }
         _ => Err(SyntaxError::StartLine),
     }
@@ -210,28 +224,51 @@ pub fn parse_request<'b, 'f>(
     fields: &'f mut Fields<'b>,
 ) -> Result<(RequestLine<'b>, &'f [httparse::Header<'b>]), SyntaxError> {
     let mut request = httparse::Request::new(fields);
-    match request.parse(head) {
-        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Ok(_) => return Err(SyntaxError::StartLine),
-        Err(error) => return Err(error.into()),
-    }
-    let version = Version::from_minor(request.version)?;
+    let parsed = request.parse(head);
     let (Some(token), Some(target)) = (request.method, request.path) else {
-        return Err(SyntaxError::StartLine);
+        return Err(parsed.err().map_or(SyntaxError::StartLine, Into::into));
     };
     let line = RequestLine {
         method_token: token,
         method: Method::from_token(token),
         target,
-        version,
+        version: Version::from_minor(request.version),
     };
-    Ok((line, request.headers))
+    match parsed {
+        Ok(httparse::Status::Complete(length)) if length == head.len() => {
+            Ok((line, request.headers))
+        }
+        Ok(_) => Err(SyntaxError::StartLine),
+        // `httparse` knows 1.0 and 1.1 only, and stops at the version, with the rest unread.
+        Err(httparse::Error::Version) => {
+            let rest = &head[token.len() + target.len() + 2..];
+            match rest.strip_prefix(b"HTTP/1.") {
+                Some([b'2'..=b'9', b'\r', b'\n', rest @ ..]) => {
+                    parse_fields(rest, request.headers).map(|fields| (line, fields))
+                }
+                _ => Err(SyntaxError::StartLine),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Parses header fields with the empty line after them, and nothing else.
+pub fn parse_fields<'b, 'f>(
+    section: &'b [u8],
+    fields: &'f mut [httparse::Header<'b>],
+) -> Result<&'f [httparse::Header<'b>], SyntaxError> {
+    match httparse::parse_headers(section, fields) {
+        Ok(httparse::Status::Complete((length, fields))) if length == section.len() => Ok(fields),
+        Ok(_) => Err(SyntaxError::Field),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A parsed status line.
 #[derive(Debug)]
 pub struct StatusLine<'b> {
-    /// The status code, 100 to 599.
+    /// The status code, 100 to 999; above 599 it means what 500 means (RFC 9110 §15).
     pub status: u16,
     /// The reason phrase, often empty.
     pub reason: &'b str,
@@ -239,25 +276,28 @@ pub struct StatusLine<'b> {
     pub version: Version,
 }
 
+/// Room for the fields of a response's head: not initialised, since most of it is never used.
+pub type ResponseFields<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_RESPONSE_FIELDS];
+
 /// Parses a whole response head.
 pub fn parse_response<'b, 'f>(
     head: &'b [u8],
-    fields: &'f mut Fields<'b>,
+    fields: &'f mut ResponseFields<'b>,
 ) -> Result<(StatusLine<'b>, &'f [httparse::Header<'b>]), SyntaxError> {
-    let mut response = httparse::Response::new(fields);
-    match response.parse(head) {
+    let mut response = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    match parser.parse_response_with_uninit_headers(&mut response, head, fields) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         Ok(_) => return Err(SyntaxError::StartLine),
         Err(error) => return Err(error.into()),
     }
-    let version = Version::from_minor(response.version)?;
-    let Some(status @ 100..=599) = response.code else {
+    let Some(status @ 100..=999) = response.code else {
         return Err(SyntaxError::StartLine);
     };
     let line = StatusLine {
         status,
         reason: response.reason.unwrap_or_default(),
-        version,
+        version: Version::from_minor(response.version),
     };
     Ok((line, response.headers))
 }
@@ -266,7 +306,6 @@ impl From<httparse::Error> for SyntaxError {
     fn from(error: httparse::Error) -> Self {
         match error {
             httparse::Error::TooManyHeaders => Self::TooManyFields,
-            // The scanner has refused other versions; this is a line that it can't be found in.
             httparse::Error::Version | httparse::Error::Token | httparse::Error::Status => {
                 Self::StartLine
             }
@@ -303,6 +342,48 @@ mod tests {
     }
 
     #[test]
+    fn later_minor_versions_are_read_as_1_1() {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let (line, fields) =
+            parse_request(b"PUT /a?b HTTP/1.9\r\nHost: a\r\nX:y\r\n\r\n", &mut fields).unwrap();
+        assert_eq!(
+            (line.method_token, line.target, line.version),
+            ("PUT", "/a?b", Version::Http11)
+        );
+        let read: Vec<_> = fields
+            .iter()
+            .map(|field| (field.name, field.value))
+            .collect();
+        assert_eq!(read, [("Host", &b"a"[..]), ("X", b"y")]);
+        for bad in [
+            "GET / HTTP/1.10\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.2 x\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.2\nHost: a\r\n\r\n",
+            "GET / HTTP/1.2\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.2\r\nHost: a\r\n b\r\n\r\n",
+            "GET  / HTTP/1.2\r\nHost: a\r\n\r\n",
+        ] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn empty_lines_are_skipped_however_many_there_are() {
+        for (before, after) in [
+            ("\r\n\r\n\r\nGET", "GET"),
+            ("GET\r\n", "GET\r\n"),
+            ("\r\n\r", "\r"),
+            ("\r\n\n\r\n", "\n\r\n"),
+            ("\r\r\n", "\r\r\n"),
+            ("", ""),
+        ] {
+            let mut buf = before.as_bytes().to_vec();
+            skip_empty_lines(&mut buf);
+            assert_eq!(buf, after.as_bytes(), "{before:?}");
+        }
+    }
+
+    #[test]
     fn refuses_hopeless_heads_before_they_are_complete() {
         assert_eq!(scan(b"GET / HTTP/1.1\n"), Err(SyntaxError::BareLineFeed));
         assert_eq!(
@@ -311,6 +392,7 @@ mod tests {
         );
         assert_eq!(scan(b"GET /\r\n"), Err(SyntaxError::StartLine));
         assert_eq!(scan(b"PRI * HTTP/2.0\r\n"), Err(SyntaxError::Version));
+        assert_eq!(scan(b"GET / HTTP/0.9\r\n"), Err(SyntaxError::Version));
         assert_eq!(scan(b"\x16\x03\x01"), Err(SyntaxError::StartLine));
         assert_eq!(scan(b" GET / HTTP/1.1"), Err(SyntaxError::StartLine));
         assert_eq!(

@@ -164,8 +164,8 @@ async fn take_in_all(worker: &Arc<Worker>, listener: &TcpListener) {
 
 fn admit(worker: &Arc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let worker = Arc::clone(worker);
-    match worker.connections.admit() {
-        Some(slot) => tokio::spawn(connection::serve(stream, peer, worker, slot)),
+    match worker.ledger.open(peer.ip()) {
+        Some(account) => tokio::spawn(connection::serve(stream, peer, worker, account)),
         None => tokio::spawn(connection::turn_away(stream, worker)),
     };
 }
@@ -188,6 +188,7 @@ impl Service for Acceptor {
         let Some(sockets) = self.sockets.take() else {
             return;
         };
+        tokio::spawn(Arc::clone(&self.worker).keep_line_moving());
         if let Err(error) = self.run(sockets).await {
             error!(%error, worker = self.name, "worker can't accept connections");
         }

@@ -69,18 +69,23 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::config::Settings;
+    use crate::{config::Settings, upstream::AddressFamily};
+
+    fn set(upstream: &Upstream, family: AddressFamily, addresses: &[&str]) {
+        let addresses: Vec<_> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        upstream.set_addresses(family, &addresses);
+    }
 
     fn upstream(addresses: &[&str]) -> Upstream {
         let upstream = Upstream::new(&Settings::load(None, []).unwrap());
-        let addresses: Vec<_> = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        upstream.set_addresses(&addresses);
+        set(&upstream, AddressFamily::V4, addresses);
         upstream
     }
 
     #[test]
     fn requests_in_flight_spread_evenly() {
-        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1", "[::1]:1"]);
+        let upstream = upstream(&["127.0.0.1", "127.0.0.2"]);
+        set(&upstream, AddressFamily::V6, &["::1"]);
         let leases: Vec<_> = (0..30)
             .map(|_| upstream.choose(&[], &[]).unwrap())
             .collect();
@@ -101,7 +106,7 @@ mod tests {
 
     #[test]
     fn ties_go_round() {
-        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let upstream = upstream(&["127.0.0.1", "127.0.0.2"]);
         let mut counts = HashMap::new();
         for _ in 0..10 {
             let lease = upstream.choose(&[], &[]).unwrap();
@@ -112,7 +117,7 @@ mod tests {
 
     #[test]
     fn ejected_backends_are_the_last_resort() {
-        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let upstream = upstream(&["127.0.0.1", "127.0.0.2"]);
         let backends = upstream.backends();
         backends[0].connect_failed(&"refused");
         let leases: Vec<_> = (0..4).map(|_| upstream.choose(&[], &[]).unwrap()).collect();
@@ -131,7 +136,7 @@ mod tests {
 
     #[test]
     fn suspects_are_taken_for_lack_of_others() {
-        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let upstream = upstream(&["127.0.0.1", "127.0.0.2"]);
         let backends = upstream.backends();
         let suspect = [Arc::clone(&backends[0])];
         let leases: Vec<_> = (0..4)
@@ -148,17 +153,23 @@ mod tests {
 
     #[test]
     fn backends_keep_their_state_when_others_come_and_go() {
-        let upstream = upstream(&["127.0.0.1:1", "127.0.0.2:1"]);
+        let upstream = upstream(&["127.0.0.1", "127.0.0.2"]);
         let before = upstream.backends();
         before[0].connect_failed(&"refused");
-        upstream.set_addresses(&[
-            "127.0.0.1:1".parse().unwrap(),
-            "127.0.0.3:1".parse().unwrap(),
-        ]);
+        set(&upstream, AddressFamily::V6, &["::1"]);
+        set(&upstream, AddressFamily::V4, &["127.0.0.1", "127.0.0.3"]);
         let after = upstream.backends();
-        assert!(Arc::ptr_eq(&before[0], &after[0]) && after[0].is_ejected());
-        assert!(before[1].is_retired() && !after[1].is_ejected());
-        upstream.set_addresses(&[]);
+        let kept = after.iter().find(|backend| backend.is_ejected());
+        assert!(Arc::ptr_eq(&before[0], kept.unwrap()) && after.len() == 3);
+        assert!(before[1].is_retired() && !before[0].is_retired());
+        set(&upstream, AddressFamily::V6, &[]);
+        assert!(
+            upstream
+                .backends()
+                .iter()
+                .all(|backend| backend.address.is_ipv4())
+        );
+        set(&upstream, AddressFamily::V4, &[]);
         assert!(upstream.choose(&[], &[]).is_none() && !upstream.is_available());
     }
 }

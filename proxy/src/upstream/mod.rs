@@ -1,16 +1,20 @@
-//! The upstream: the set of backends behind one DNS name.
+//! The upstream: the set of backends behind one name.
 //!
-//! [`resolver`] keeps the set in step with DNS, [`probe`] puts backends back that had failed,
-//! [`balancer`] picks one for a request, [`pool`] keeps their idle connections. All share the
-//! [`Backend`]s, whose state is atomics: a request takes no lock that another worker wants.
+//! [`resolver`] keeps the set in step with what the name service says of the name, [`probe`] puts
+//! backends back that had failed, [`balancer`] picks one for a request, [`slots`] limits how many it
+//! gets at a time, [`pool`] keeps their idle connections. All share the [`Backend`]s, whose state is
+//! atomics: a request takes no lock that another worker wants.
 
 pub mod balancer;
+mod name;
+mod name_service;
 pub mod pool;
 pub mod probe;
 pub mod resolver;
+pub mod slots;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -18,11 +22,15 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::config::{Settings, UpstreamName};
+use crate::config::Settings;
+pub use name::{Host, UpstreamName};
+pub use name_service::AddressFamily;
 use pool::IdleConnections;
+use resolver::Resolutions;
+use slots::Slots;
 
 /// One address behind the upstream's name.
 #[derive(Debug)]
@@ -33,7 +41,7 @@ pub struct Backend {
     pub label: String,
     /// Connecting failed; requests go elsewhere if there is an elsewhere.
     ejected: AtomicBool,
-    /// It has left DNS: no new requests, no idle connections.
+    /// Its name has it no more: no new requests, no idle connections.
     retired: AtomicBool,
     /// Requests that are being answered.
     outstanding: AtomicU32,
@@ -41,6 +49,8 @@ pub struct Backend {
     pub counters: BackendCounters,
     /// Idle connections, one set per worker: a connection belongs to its worker's event loop.
     idle: Box<[IdleConnections]>,
+    /// Places for requests, each worker's share.
+    slots: Box<[Slots]>,
 }
 
 /// What has happened to a backend so far.
@@ -55,7 +65,7 @@ pub struct BackendCounters {
 }
 
 impl Backend {
-    fn new(address: SocketAddr, workers: usize) -> Self {
+    fn new(address: SocketAddr, workers: usize, places: usize) -> Self {
         Self {
             address,
             label: address.to_string(),
@@ -64,6 +74,7 @@ impl Backend {
             outstanding: AtomicU32::new(0),
             counters: BackendCounters::default(),
             idle: (0..workers).map(|_| IdleConnections::default()).collect(),
+            slots: (0..workers).map(|_| Slots::new(places / workers)).collect(),
         }
     }
 
@@ -72,7 +83,7 @@ impl Backend {
         self.ejected.load(Relaxed)
     }
 
-    /// Whether it has left DNS.
+    /// Whether its name has it no more.
     pub fn is_retired(&self) -> bool {
         self.retired.load(Relaxed)
     }
@@ -87,12 +98,17 @@ impl Backend {
         self.idle.iter().map(IdleConnections::len).sum()
     }
 
+    /// The places of `worker`.
+    pub fn slots(&self, worker: usize) -> Option<&Slots> {
+        self.slots.get(worker)
+    }
+
     /// An idle connection of `worker`.
     pub fn take_idle(&self, worker: usize) -> Option<TcpStream> {
         self.idle.get(worker)?.take()
     }
 
-    /// Keeps a connection for the next request of `worker`, unless the backend has left DNS.
+    /// Keeps a connection for the next request of `worker`, unless the backend is retired.
     pub fn keep_idle(&self, worker: usize, stream: TcpStream) {
         if let Some(idle) = self.idle.get(worker).filter(|_| !self.is_retired()) {
             idle.put(stream);
@@ -127,43 +143,33 @@ impl Backend {
     }
 }
 
-/// What became of the resolutions so far.
-#[derive(Debug, Default)]
-pub struct ResolveCounters {
-    /// Answered with addresses.
-    pub resolved: AtomicU64,
-    /// The name doesn't exist.
-    pub not_found: AtomicU64,
-    /// No usable answer.
-    pub failed: AtomicU64,
-}
-
 /// The backends, and what is needed to reach them.
 #[derive(Debug)]
 pub struct Upstream {
-    /// The name that is resolved.
+    /// The name that is looked up, or the address of the one backend.
     pub name: UpstreamName,
     backends: ArcSwap<Vec<Arc<Backend>>>,
     workers: usize,
-    /// Asks for a resolution now.
-    resolve: Notify,
-    /// Tells that one is over.
-    resolved: Notify,
-    /// What became of the resolutions so far.
-    pub resolutions: ResolveCounters,
+    /// Requests that each backend gets at a time.
+    places: usize,
+    /// The look-ups of the name so far.
+    pub resolutions: Resolutions,
 }
 
 impl Upstream {
-    /// An upstream without backends yet.
+    /// An upstream whose backends are yet to be found, unless its name is an address.
     pub fn new(settings: &Settings) -> Self {
-        Self {
+        let upstream = Self {
             name: settings.upstream.clone(),
             backends: ArcSwap::default(),
             workers: settings.workers,
-            resolve: Notify::new(),
-            resolved: Notify::new(),
-            resolutions: ResolveCounters::default(),
+            places: settings.upstream_connections,
+            resolutions: Resolutions::default(),
+        };
+        if let Host::Address(address) = upstream.name.host {
+            upstream.set_addresses(AddressFamily::of(address), &[address]);
         }
+        upstream
     }
 
     /// The backends at this moment.
@@ -179,49 +185,46 @@ impl Upstream {
             .any(|backend| !backend.is_ejected())
     }
 
-    /// Resolves the name at the next opportunity rather than at the next interval.
+    /// Has the name looked up at the next opportunity rather than at the next interval.
     pub fn resolve_soon(&self) {
-        self.resolve.notify_one();
+        self.resolutions.ask();
     }
 
-    /// Asks for a resolution and waits until one is over, whatever came of it. For ever if the
-    /// upstream is an address: bound it.
+    /// Has the name looked up and waits until that is over, whatever came of it: bound it. An
+    /// address needs no looking up.
     pub async fn resolved(&self) {
-        let resolved = self.resolved.notified();
-        self.resolve_soon();
-        resolved.await;
+        if let Host::Name(_) = self.name.host {
+            self.resolutions.ended_since(self.resolutions.ask()).await;
+        }
     }
 
-    /// Makes the set of backends the given addresses; those that stay keep their state.
-    fn set_addresses(&self, addresses: &[SocketAddr]) {
+    /// Makes the given addresses the set of backends of one family, which all of them are of. Those
+    /// that stay keep their state; those of the other family aren't touched.
+    fn set_addresses(&self, family: AddressFamily, addresses: &[IpAddr]) {
         let before = self.backends();
-        let same = before.len() == addresses.len()
-            && before
-                .iter()
-                .all(|backend| addresses.contains(&backend.address));
-        if same {
+        let (others, known): (Vec<_>, Vec<_>) = before
+            .iter()
+            .cloned()
+            .partition(|backend| AddressFamily::of(backend.address.ip()) != family);
+        let mut gone = known.clone();
+        gone.retain(|backend| !addresses.contains(&backend.address.ip()));
+        if gone.is_empty() && known.len() == addresses.len() {
             return;
         }
-        let after = addresses
-            .iter()
-            .map(|address| {
-                before
-                    .iter()
-                    .find(|backend| backend.address == *address)
-                    .map_or_else(
-                        || {
-                            info!(backend = %address, "backend added");
-                            Arc::new(Backend::new(*address, self.workers))
-                        },
-                        Arc::clone,
-                    )
-            })
-            .collect();
+        let mut after = others;
+        for address in addresses {
+            let address = SocketAddr::new(*address, self.name.port);
+            let same = known.iter().find(|backend| backend.address == address);
+            after.push(same.map_or_else(
+                || {
+                    info!(backend = %address, "backend added");
+                    Arc::new(Backend::new(address, self.workers, self.places))
+                },
+                Arc::clone,
+            ));
+        }
         self.backends.store(Arc::new(after));
-        for backend in before
-            .iter()
-            .filter(|backend| !addresses.contains(&backend.address))
-        {
+        for backend in gone {
             info!(backend = backend.label, "backend removed");
             backend.retire();
         }

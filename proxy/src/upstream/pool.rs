@@ -72,6 +72,6 @@ impl IdleConnections {
 
 /// An idle connection must have nothing to read: neither the end of the stream, nor bytes that
 /// no request of ours has asked for.
-fn is_quiet(stream: &TcpStream) -> bool {
+pub fn is_quiet(stream: &TcpStream) -> bool {
     matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -1,170 +1,307 @@
-//! Following the upstream's name through DNS.
+//! Following the upstream's name.
 //!
-//! The name is resolved at every interval, and at once when a connection failed or no backend is
-//! known. Nothing is cached: behind Docker's embedded DNS an address is right until it changes,
-//! whatever its TTL says. A failure keeps the backends that are known; only when the name is
-//! repeatedly said not to exist (NXDOMAIN) are they let go.
+//! A look-up begins at every interval, and at once when a connection failed or no backend is
+//! known, whatever has become of those before it: one that gets no answer holds up none. IPv4 and
+//! IPv6 are looked up and kept apart: a family keeps the addresses that it has until it is told
+//! others, or that there are none. A failure tells nothing; that the name doesn't exist (NXDOMAIN)
+//! has to be said repeatedly. Nothing is cached: behind Docker's embedded DNS an address is right
+//! until it changes, whatever its TTL says.
 
 use std::{
+    cell::RefCell,
     io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
     time::Duration,
 };
 
-use hickory_resolver::{
-    TokioResolver,
-    config::{LookupIpStrategy, ServerOrderingStrategy},
-    net::NetError,
-};
+use hickory_resolver::{net::NetError, proto::rr::Name};
 use tokio::{
     runtime::Builder,
-    time::{Instant, sleep, timeout_at},
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tracing::{info, warn};
 
-use super::Upstream;
-use crate::config::{Settings, UpstreamName};
+use super::{
+    AddressFamily, Host, Upstream,
+    name_service::{Answer, SystemFiles},
+};
 
 /// NXDOMAIN answers in a row until the known addresses are let go. A name can vanish for a moment
 /// while its only container is replaced.
 const NOT_FOUND_GRACE: u32 = 3;
-/// Wait for one DNS server's answer.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Least time between two resolutions, however many requests ask for one.
+/// Least time between two look-ups, however many requests ask for one.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Longest wait for the first resolution.
+/// Most look-ups of one family that wait for an answer. Each may have six sockets open: two servers
+/// are asked at a time, three times; and each asks again after `timeout`, so that there is always one
+/// that has just asked.
+const MAX_LOOK_UPS: usize = 4;
+/// What an answer of one family waits for the other's (RFC 8305 §3, "Resolution Delay").
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// Longest wait for the first answer.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
-/// Resolves once, before the proxy listens: where it replaces another on the same address, nobody
-/// should get a 503 from it only because its first resolution hasn't happened yet.
-///
-/// A name that doesn't exist isn't waited for, and one that can't be resolved no longer than
-/// [`FIRST_WAIT`]; [`run`] goes on from there.
-pub fn resolve_first(upstream: &Upstream) -> io::Result<()> {
-    let UpstreamName { host, port } = &upstream.name;
-    if let Ok(address) = host.parse::<IpAddr>() {
-        upstream.set_addresses(&[SocketAddr::new(address, *port)]);
-        return Ok(());
-    }
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let deadline = Instant::now() + FIRST_WAIT;
-    runtime.block_on(async {
-        while let Ok(outcome) = timeout_at(deadline, resolve(&mut None, host, *port)).await {
-            match outcome {
-                Ok(addresses) => return upstream.set_addresses(&addresses),
-                Err(error) if error.is_nx_domain() => return,
-                Err(_) => sleep(MIN_INTERVAL).await,
-            }
+/// What came of a look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Addresses.
+    Resolved,
+    /// The name has no address of the family.
+    NoAddress,
+    /// The name doesn't exist.
+    NotFound,
+    /// No usable answer.
+    Failed,
+}
+
+impl Outcome {
+    /// All there are.
+    pub const ALL: [Self; 4] = [
+        Self::Resolved,
+        Self::NoAddress,
+        Self::NotFound,
+        Self::Failed,
+    ];
+
+    /// For the metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::NoAddress => "no_address",
+            Self::NotFound => "not_found",
+            Self::Failed => "failed",
         }
-    });
+    }
+}
+
+/// The look-ups so far, and who waits for the next.
+#[derive(Debug)]
+pub struct Resolutions {
+    /// When somebody last asked for one.
+    wanted: watch::Sender<Instant>,
+    /// The last one of each family that is over.
+    ended: watch::Sender<[Option<Ended>; 2]>,
+    /// How many had which outcome, by family.
+    counters: [[AtomicU64; 4]; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    begun: Instant,
+    outcome: Outcome,
+}
+
+impl Default for Resolutions {
+    fn default() -> Self {
+        Self {
+            wanted: watch::Sender::new(Instant::now()),
+            ended: watch::Sender::default(),
+            counters: Default::default(),
+        }
+    }
+}
+
+impl Resolutions {
+    /// How many look-ups of a family had this outcome.
+    pub fn count(&self, family: AddressFamily, outcome: Outcome) -> u64 {
+        self.counters[family as usize][outcome as usize].load(Relaxed)
+    }
+
+    /// Asks for a look-up that begins after this moment, which is returned.
+    pub(super) fn ask(&self) -> Instant {
+        let now = Instant::now();
+        self.wanted.send_replace(now);
+        now
+    }
+
+    /// Waits until look-ups that began at `asked` or later are over: of both families, or of one
+    /// that has found addresses and a little longer for the other.
+    pub(super) async fn ended_since(&self, asked: Instant) {
+        let since = |ended: &Option<Ended>| ended.is_some_and(|ended| ended.begun >= asked);
+        let found = |ended: &Option<Ended>| {
+            since(ended) && ended.is_some_and(|ended| ended.outcome == Outcome::Resolved)
+        };
+        let mut ended = self.ended.subscribe();
+        // The sender is in `self`: it can't be gone.
+        let _ = ended
+            .wait_for(|ended| ended.iter().all(since) || ended.iter().any(found))
+            .await;
+        let both = ended.wait_for(|ended| ended.iter().all(since));
+        let _ = timeout(RESOLUTION_DELAY, both).await;
+    }
+
+    /// Whether the last answers say that there is no address.
+    fn nothing_there(&self) -> bool {
+        let nothing = [Outcome::NoAddress, Outcome::NotFound];
+        let ended = self.ended.borrow();
+        ended
+            .iter()
+            .all(|ended| ended.is_some_and(|ended| nothing.contains(&ended.outcome)))
+    }
+
+    fn end(&self, family: AddressFamily, begun: Instant, outcome: Outcome) {
+        self.counters[family as usize][outcome as usize].fetch_add(1, Relaxed);
+        self.ended
+            .send_modify(|ended| ended[family as usize] = Some(Ended { begun, outcome }));
+    }
+}
+
+/// Follows the upstream's name from now on, on a thread of its own, if it is a name.
+pub fn start(upstream: &Arc<Upstream>, interval: Duration) -> io::Result<()> {
+    let Host::Name(name) = upstream.name.host.clone() else {
+        return Ok(());
+    };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let upstream = Arc::clone(upstream);
+    thread::Builder::new()
+        .name("resolver".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                let files = RefCell::new(SystemFiles::read());
+                let [v4, v6] = AddressFamily::ALL
+                    .map(|family| follow(&upstream, &name, family, &files, interval));
+                tokio::join!(v4, v6);
+            });
+        })?;
     Ok(())
 }
 
-/// Resolves until dropped.
-pub async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
-    let UpstreamName { host, port } = &upstream.name;
-    if host.parse::<IpAddr>().is_ok() {
-        // Set by `resolve_first`, and right for ever.
-        return std::future::pending().await;
-    }
-    let mut resolver = None;
-    let mut failures = Failures::default();
-    loop {
-        let started = Instant::now();
-        match resolve(&mut resolver, host, *port).await {
-            Ok(addresses) => {
-                upstream.resolutions.resolved.fetch_add(1, Relaxed);
-                failures.end(host);
-                upstream.set_addresses(&addresses);
+/// Waits, after [`start`], for the first backends: where the proxy replaces another on the same
+/// address, nobody should get a 503 from it only because it hasn't looked the name up yet.
+///
+/// A name that doesn't exist isn't waited for, and one that nobody can tell anything about no longer
+/// than [`FIRST_WAIT`].
+pub async fn first_answer(upstream: &Upstream) {
+    let Host::Name(_) = upstream.name.host else {
+        return;
+    };
+    let resolutions = &upstream.resolutions;
+    let answered = async {
+        // Every look-up began after this.
+        let mut asked = *resolutions.wanted.borrow();
+        loop {
+            resolutions.ended_since(asked).await;
+            if !upstream.backends().is_empty() || resolutions.nothing_there() {
+                return;
             }
-            Err(error) => {
-                let not_found = error.is_nx_domain();
-                let counters = &upstream.resolutions;
-                let counter = if not_found {
-                    &counters.not_found
-                } else {
-                    &counters.failed
-                };
-                counter.fetch_add(1, Relaxed);
-                if failures.note(host, &error, not_found) {
-                    upstream.set_addresses(&[]);
+            asked = resolutions.ask();
+        }
+    };
+    // What came of it, requests will show.
+    let _ = timeout(FIRST_WAIT, answered).await;
+}
+
+/// Looks the name up in one family until dropped.
+async fn follow(
+    upstream: &Upstream,
+    name: &Name,
+    family: AddressFamily,
+    files: &RefCell<SystemFiles>,
+    interval: Duration,
+) {
+    let mut known = Known::new(family);
+    let mut wanted = upstream.resolutions.wanted.subscribe();
+    let mut service = files.borrow_mut().refresh();
+    let mut look_ups = JoinSet::new();
+    loop {
+        let begun = Instant::now();
+        let current = files.borrow_mut().refresh();
+        if !Arc::ptr_eq(&current, &service) {
+            look_ups.abort_all();
+            service = current;
+        }
+        if look_ups.len() < MAX_LOOK_UPS {
+            let (service, name) = (Arc::clone(&service), name.clone());
+            look_ups.spawn(async move { (begun, service.look_up(&name, family).await) });
+        }
+        let next = async {
+            sleep_until(begun + MIN_INTERVAL).await;
+            let asked = wanted.wait_for(|asked| *asked > begun);
+            let _ = timeout_at(begun + interval, asked).await;
+        };
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                () = &mut next => break,
+                // An error is a look-up that was given up.
+                Some(ended) = look_ups.join_next() => if let Ok((begun, answer)) = ended {
+                    known.take(upstream, begun, &answer);
                 }
-                // The configuration of DNS may be what is wrong: read it again.
-                resolver = None;
             }
         }
-        upstream.resolved.notify_waiters();
-        sleep(MIN_INTERVAL).await;
-        let _ = timeout_at(
-            started + settings.resolve_interval,
-            upstream.resolve.notified(),
-        )
-        .await;
     }
 }
 
-/// Failures in a row; logs the first and the last, not each.
-#[derive(Debug, Default)]
-struct Failures {
-    total: u32,
+/// What one family has been told.
+#[derive(Debug)]
+struct Known {
+    family: AddressFamily,
+    /// When the look-up began that was answered last.
+    answered: Option<Instant>,
+    /// What came of the last look-up; it is logged when that changes.
+    last: Option<Outcome>,
+    /// NXDOMAIN answers since it was told anything else.
     not_found: u32,
 }
 
-impl Failures {
-    /// Returns whether the known addresses should be let go.
-    fn note(&mut self, host: &str, error: &NetError, not_found: bool) -> bool {
-        if self.total == 0 {
-            warn!(host, %error, "upstream can't be resolved");
+impl Known {
+    const fn new(family: AddressFamily) -> Self {
+        Self {
+            family,
+            answered: None,
+            last: None,
+            not_found: 0,
         }
-        self.total = self.total.saturating_add(1);
-        self.not_found = if not_found {
-            self.not_found.saturating_add(1)
-        } else {
-            0
+    }
+
+    fn take(&mut self, upstream: &Upstream, begun: Instant, answer: &Result<Answer, NetError>) {
+        if self.answered.is_some_and(|answered| begun < answered) {
+            // A later one was quicker.
+            return;
+        }
+        let (outcome, told): (_, Option<&[IpAddr]>) = match answer {
+            Ok(Answer::Addresses(addresses)) => (Outcome::Resolved, Some(addresses)),
+            Ok(Answer::NoAddress) => (Outcome::NoAddress, Some(&[])),
+            Ok(Answer::NotFound) => {
+                let believed = self.not_found + 1 >= NOT_FOUND_GRACE;
+                (Outcome::NotFound, believed.then_some(&[]))
+            }
+            Err(_) => (Outcome::Failed, None),
         };
-        self.not_found >= NOT_FOUND_GRACE
-    }
-
-    fn end(&mut self, host: &str) {
-        if self.total > 0 {
-            info!(
-                host,
-                failures = self.total,
-                "upstream can be resolved again"
-            );
+        self.log(upstream, outcome, answer.as_ref().err());
+        if outcome != Outcome::Failed {
+            self.answered = Some(begun);
         }
-        *self = Self::default();
+        match told {
+            Some(addresses) => {
+                self.not_found = 0;
+                upstream.set_addresses(self.family, addresses);
+            }
+            None => self.not_found += u32::from(outcome == Outcome::NotFound),
+        }
+        upstream.resolutions.end(self.family, begun, outcome);
     }
-}
 
-async fn resolve(
-    resolver: &mut Option<TokioResolver>,
-    host: &str,
-    port: u16,
-) -> Result<Vec<SocketAddr>, NetError> {
-    let resolver = match resolver {
-        Some(resolver) => resolver,
-        None => resolver.insert(system_resolver()?),
-    };
-    let found = resolver.lookup_ip(host).await?;
-    let mut addresses: Vec<_> = found
-        .iter()
-        .map(|address| SocketAddr::new(address.to_canonical(), port))
-        .collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    Ok(addresses)
-}
-
-/// A resolver set up as `/etc/resolv.conf` and `/etc/hosts` say, without a cache.
-fn system_resolver() -> Result<TokioResolver, NetError> {
-    let mut builder = TokioResolver::builder_tokio()?;
-    let options = builder.options_mut();
-    options.cache_size = 0;
-    options.timeout = QUERY_TIMEOUT;
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
-    builder.build()
+    fn log(&mut self, upstream: &Upstream, outcome: Outcome, error: Option<&NetError>) {
+        let before = self.last.replace(outcome);
+        if before == Some(outcome) {
+            return;
+        }
+        let (host, family) = (&upstream.name, self.family.label());
+        match (outcome, error) {
+            (Outcome::Failed, Some(error)) => {
+                warn!(%host, family, %error, "upstream can't be resolved");
+            }
+            (Outcome::NotFound, _) => warn!(%host, family, "upstream's name doesn't exist"),
+            (Outcome::NoAddress, _) => info!(%host, family, "upstream has no address"),
+            _ if before.is_some() => info!(%host, family, "upstream can be resolved again"),
+            _ => {}
+        }
+    }
 }

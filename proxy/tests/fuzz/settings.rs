@@ -11,6 +11,10 @@ fn proxy_settings() {
         "PROXY_",
         KEYS.iter().map(|key| (key.name, key.default)),
         &[b"::/0", b"99999999999999999999"],
-        |file, environment| Settings::load(Some(file), environment).map(drop),
+        |file, environment| {
+            let environment = environment.into_iter();
+            let environment = environment.map(|(name, value)| (name.into(), value.into()));
+            Settings::load(Some(file), environment).map(drop)
+        },
     );
 }

@@ -125,6 +125,23 @@ fn a_stopped_address_fails_no_request_and_is_taken_back() {
     assert!(!stays.requests().is_empty());
 }
 
+/// Each address is tried once, however many there are before the one that answers.
+#[test]
+fn one_address_that_answers_is_found_among_many_that_refuse() {
+    let address = addresses(1)[0];
+    let _good = named(address);
+    // No test process has addresses there.
+    let dead = (1..=20).map(|n| IpAddr::from([127, 1, 0, n]));
+    let all: Vec<_> = dead.chain([address.ip()]).collect();
+    let names = NameServer::start(Answer::Addresses(all));
+    for _ in 0..4 {
+        let proxy = TestProxy::builder(format!("flask-app:{}", address.port()))
+            .asking(&names)
+            .start_alive();
+        assert_eq!(proxy.get("/").status, 200);
+    }
+}
+
 /// With every address refusing, the answer is a 502 soon, not an endless search.
 #[test]
 fn every_address_refuses() {

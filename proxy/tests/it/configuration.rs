@@ -4,7 +4,7 @@ use crate::support::{Backend, TestProxy, assert_within, free_address, ok, run_pr
 use std::net::TcpListener;
 
 /// Each key and its default.
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 18] = [
     ("PROXY_LISTEN", "0.0.0.0:80"),
     ("PROXY_LISTEN_FROM", "none"),
     ("PROXY_UPSTREAM", "flask-app:9090"),
@@ -20,6 +20,7 @@ const KEYS: [(&str, &str); 17] = [
     ("PROXY_MAX_CONNECTIONS", "20000"),
     ("PROXY_MAX_BODY", "1MiB"),
     ("PROXY_TRUSTED_PROXIES", ""),
+    ("PROXY_EARLY_HINTS", "on"),
     ("PROXY_DRAIN_TIMEOUT", "10s"),
     ("PROXY_ACCESS_LOG", "on"),
 ];
@@ -72,6 +73,7 @@ fn version_is_told() {
 
 #[test]
 fn a_bad_value_is_named_with_its_key_and_what_is_expected() {
+    let too_long = format!("{}:1", "x".repeat(64));
     for (key, value, expected) in [
         ("PROXY_LISTEN", "nonsense", ":"),
         ("PROXY_LISTEN", "127.0.0.1:99999", ":"),
@@ -80,6 +82,10 @@ fn a_bad_value_is_named_with_its_key_and_what_is_expected() {
         ("PROXY_UPSTREAM", "host:0", "port"),
         ("PROXY_UPSTREAM", "host:99999", "port"),
         ("PROXY_UPSTREAM", "http://host:1", "port"),
+        ("PROXY_UPSTREAM", "a..b:1", "name"),
+        ("PROXY_UPSTREAM", "-x:1", "hyphen"),
+        ("PROXY_UPSTREAM", "300.1.1.1:1", "address"),
+        ("PROXY_UPSTREAM", &too_long, "63"),
         ("PROXY_WORKERS", "0", "1"),
         ("PROXY_WORKERS", "many", "number"),
         ("PROXY_RESOLVE_INTERVAL", "soon", "duration"),
@@ -92,6 +98,8 @@ fn a_bad_value_is_named_with_its_key_and_what_is_expected() {
         ("PROXY_MAX_BODY", "-1", "MiB"),
         ("PROXY_TRUSTED_PROXIES", "10.0.0.0/33", "CIDR"),
         ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "CIDR"),
+        ("PROXY_TRUSTED_PROXIES", "Gateway", "gateway"),
+        ("PROXY_EARLY_HINTS", "103", "off"),
         ("PROXY_ACCESS_LOG", "maybe", "off"),
     ] {
         // In the environment the key is said as it was set; in the file, as it is spelt there.
@@ -112,6 +120,82 @@ fn unknown_keys_are_errors() {
     assert_refused(&["--config", path], &[], &["listn"]);
     std::fs::write(&file, "[http]\nlisten = \"127.0.0.1:1\"\n").unwrap();
     assert_refused(&["--config", path], &[], &["http"]);
+}
+
+/// Kubernetes and Docker's links put what a service called `proxy` has into every environment.
+#[test]
+fn variables_that_describe_a_service_are_passed_over_and_named() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("PORT", "tcp://10.0.0.11:80")
+        .set("PORT_80_TCP_ADDR", "10.0.0.11")
+        .set("SERVICE_HOST", "10.0.0.11")
+        .start();
+    assert_eq!(proxy.get("/").status, 200);
+    for name in [
+        "PROXY_PORT ",
+        "PROXY_PORT_80_TCP_ADDR",
+        "PROXY_SERVICE_HOST",
+    ] {
+        assert!(proxy.log().contains(name), "{name}");
+    }
+    assert_refused(&[], &[("PROXY_PORT", "80")], &["PROXY_PORT"]);
+}
+
+/// A variable of ours can't be lost for its bytes.
+#[test]
+fn variables_that_are_not_utf_8_are_errors() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let refused = |name: &[u8], value: &[u8]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_proxy"))
+            .env(OsStr::from_bytes(name), OsStr::from_bytes(value))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        said
+    };
+    let said = refused(b"PROXY_LISTEN_FROM", b"/run/\xff.sock");
+    assert!(
+        said.contains("PROXY_LISTEN_FROM") && said.contains("UTF-8"),
+        "{said}"
+    );
+    assert!(refused(b"PROXY_LIST\xffN", b"x").contains("PROXY_LIST"));
+    // Of others one doesn't care.
+    let said = refused(b"OTHER\xff", b"\xff");
+    assert!(!said.contains("OTHER"), "{said}");
+}
+
+/// The word for the terminator on the host, whose address is another one each time.
+#[test]
+fn the_gateway_can_be_trusted() {
+    let route = std::fs::read_to_string("/proc/net/route").unwrap();
+    let backend = Backend::answering(|_| ok("served"));
+    let default = |line: &str| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        (columns[1] == "00000000" && columns[2] != "00000000").then(|| columns[2].to_owned())
+    };
+    let Some(gateway) = route.lines().skip(1).find_map(default) else {
+        let environment = [("PROXY_TRUSTED_PROXIES", "gateway")];
+        return assert_refused(&[], &environment, &["gateway", "no default"]);
+    };
+    let gateway = u32::from_str_radix(&gateway, 16).unwrap().to_ne_bytes();
+    let gateway = std::net::Ipv4Addr::from(gateway).to_string();
+    let proxy = TestProxy::builder(backend.address())
+        .set("TRUSTED_PROXIES", "192.0.2.0/24,gateway")
+        .start();
+    assert!(proxy.log().contains(&gateway), "{gateway}");
+}
+
+#[test]
+fn no_limit_is_written_as_0() {
+    let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
+    let proxy = TestProxy::builder(backend.address())
+        .set("MAX_BODY", "0")
+        .start();
+    let body = "x".repeat(5 << 20);
+    let response = proxy.client().exchange("POST", "/", "", &body);
+    assert_eq!(response.text(), body.len().to_string());
 }
 
 #[test]

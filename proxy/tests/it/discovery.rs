@@ -158,6 +158,79 @@ fn a_failed_resolution_keeps_the_last_known_addresses() {
     });
 }
 
+/// Every kind of answer that tells nothing.
+const NO_ANSWERS: [Answer; 3] = [Answer::ServerFailure, Answer::Refused, Answer::Silence];
+
+/// The address that the other family still has is a dead one: without what this one had, each
+/// request would be a 502.
+#[test]
+fn a_family_that_is_not_answered_keeps_its_addresses() {
+    let port = crate::support::free_port();
+    let six: IpAddr = "::1".parse().unwrap();
+    for alive in [loopback(1), six] {
+        let names = NameServer::start_at(if alive == six { 6 } else { 7 }, at(&[1]));
+        names.set_aaaa(Answer::Addresses(vec![six]));
+        let _backend = Backend::answering_at(SocketAddr::new(alive, port), |_| ok("alive"));
+        let proxy = builder(&names, port)
+            .set("RESOLVE_INTERVAL", "100ms")
+            .start();
+        for failure in NO_ANSWERS {
+            if alive == six {
+                names.set_aaaa(failure.clone());
+            } else {
+                names.set_a(failure.clone());
+            }
+            let asked = names.queries("flask-app");
+            until("a row of questions", || {
+                let response = proxy.get("/");
+                assert_eq!(response.status, 200, "{alive} {failure:?}");
+                (names.queries("flask-app") >= asked + 12).then_some(())
+            });
+        }
+    }
+}
+
+/// One family's answer is used although the other's never comes: at the start, before the proxy
+/// listens, and at each change.
+#[test]
+fn a_family_that_is_not_answered_holds_up_the_other_in_nothing() {
+    let port = free_address().port();
+    let names = NameServer::start(at(&[1]));
+    names.set_aaaa(Answer::Silence);
+    let (_one, _two) = (backend(1, port), backend(2, port));
+    let proxy = builder(&names, port).start_alive();
+    assert_eq!(proxy.get("/").text(), "1");
+    for n in [2, 1] {
+        names.set_a(at(&[n]));
+        let changed = Instant::now();
+        until("the new address", || {
+            (proxy.get("/").text() == n.to_string()).then_some(())
+        });
+        assert_within(Duration::from_secs(2), changed);
+    }
+}
+
+/// A family that is said to have no addresses has none, though the name still exists.
+#[test]
+fn a_name_moves_from_one_family_to_the_other() {
+    let port = crate::support::free_port();
+    let names = NameServer::start(at(&[1]));
+    let four = backend(1, port);
+    let six = SocketAddr::new("::1".parse().unwrap(), port);
+    let _six = Backend::answering_at(six, |_| ok("six"));
+    let proxy = builder(&names, port).start();
+    assert_eq!(proxy.get("/").text(), "1");
+    names.set(Answer::Addresses(vec![six.ip()]));
+    until("the move", || {
+        (proxy.metric("proxy_backend_up", &[]) == 1 && proxy.get("/").text() == "six").then_some(())
+    });
+    let before = four.requests().len();
+    for _ in 0..20 {
+        assert_eq!(proxy.get("/").text(), "six");
+    }
+    assert_eq!(four.requests().len(), before);
+}
+
 /// Answers that come late hold up nobody's request.
 #[test]
 fn late_answers_are_taken_and_delay_no_request() {

@@ -71,13 +71,14 @@ fn an_upload_in_flight_is_finished() {
         .set("DRAIN_TIMEOUT", "30s")
         .start();
     let mut client = proxy.client();
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nbefo");
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.send(format!("{head}8\r\nbefo"));
     until("the upload to begin", || {
         (backend.connections() == 1).then_some(())
     });
     proxy.signal(Signal::SIGTERM);
     wait_for_closed_listener(&proxy);
-    client.send("re++");
+    client.send("re++\r\n0\r\n\r\n");
     assert_eq!(client.response("POST").unwrap().text(), "before++");
     assert_eq!(proxy.wait().code(), Some(0));
 }

@@ -56,6 +56,7 @@ fn host_is_preserved() {
     let proxy = TestProxy::before(backend.address());
     for host in [
         "shop.example.test",
+        "a!$&'()*+;=~%41.test:80",
         "localhost:8080",
         "[::1]:8080",
         "192.0.2.1",
@@ -85,7 +86,9 @@ fn a_1_0_request_without_host_gets_one() {
             .status,
         200
     );
-    assert!(backend.only_request().head.has("host"));
+    let head = backend.only_request().head;
+    assert!(head.has("host"));
+    assert!(!head.has("x-forwarded-host"), "nobody has asked for a host");
 }
 
 #[test]
@@ -145,6 +148,8 @@ fn a_trusted_proxy_is_believed() {
     let lines = "X-Forwarded-For: 192.0.2.1, 10.1.2.3\r\nX-Forwarded-Proto: https\r\n\
                  X-Forwarded-Host: shop.test\r\n";
     let head = |source: [u8; 4], lines: &str| {
+        let lines = format!("{lines}X-Real-IP: 203.0.113.66\r\n");
+        let lines = lines.as_str();
         let mut client = RawClient::connect_from(IpAddr::V4(Ipv4Addr::from(source)), proxy.address);
         assert_eq!(client.get_with("/", lines).status, 200);
         backend.requests().pop().unwrap().head
@@ -156,11 +161,13 @@ fn a_trusted_proxy_is_believed() {
     );
     assert_eq!(trusted.get("x-forwarded-proto"), Some("https"));
     assert_eq!(trusted.get("x-forwarded-host"), Some("shop.test"));
+    assert_eq!(trusted.get("x-real-ip"), Some("192.0.2.1"));
 
     let untrusted = head([127, 0, 0, 4], lines);
     assert_eq!(untrusted.get("x-forwarded-for"), Some("127.0.0.4"));
     assert_eq!(untrusted.get("x-forwarded-proto"), Some("http"));
     assert_eq!(untrusted.get("x-forwarded-host"), Some("example.test"));
+    assert_eq!(untrusted.get("x-real-ip"), Some("127.0.0.4"));
 
     let trusted_but_silent = head([127, 0, 0, 2], "");
     assert_eq!(trusted_but_silent.get("x-forwarded-for"), Some("127.0.0.2"));
@@ -168,6 +175,53 @@ fn a_trusted_proxy_is_believed() {
     assert_eq!(
         trusted_but_silent.get("x-forwarded-host"),
         Some("example.test")
+    );
+    assert_eq!(trusted_but_silent.get("x-real-ip"), Some("127.0.0.2"));
+}
+
+/// Behind trusted proxies, the client is who their chain says that it is: to the backend and in
+/// the log. What the client says itself counts for nothing.
+#[test]
+fn behind_trusted_proxies_nobody_forges_an_address() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.1")
+        .start();
+    for (lines, client) in [
+        ("X-Real-IP: 203.0.113.66\r\n", "127.0.0.1"),
+        ("X-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1"),
+        (
+            "X-Forwarded-For: 203.0.113.66, 192.0.2.1, 10.1.2.3\r\n",
+            "192.0.2.1",
+        ),
+        (
+            "X-Forwarded-For: 203.0.113.66\r\nX-Forwarded-For: 192.0.2.1\r\nx-forwarded-for: 10.1.2.3\r\n",
+            "192.0.2.1",
+        ),
+        ("X-Forwarded-For: 10.1.2.4, 10.1.2.3\r\n", "10.1.2.4"),
+        (
+            "X-Forwarded-For: 203.0.113.66, unknown, 10.1.2.3\r\n",
+            "10.1.2.3",
+        ),
+        ("X-Forwarded-For: [2001:db8::1]:4711\r\n", "2001:db8::1"),
+        ("X-Forwarded-For: nobody\r\n", "127.0.0.1"),
+        ("Forwarded: for=203.0.113.66\r\n", "127.0.0.1"),
+    ] {
+        let response = proxy.client().get_with("/", lines);
+        let head = backend.requests().pop().unwrap().head;
+        assert_eq!(head.get("x-real-ip"), Some(client), "{lines:?}");
+        let entry = proxy.access_entry(response.request_id());
+        assert_eq!(entry["client"], client, "{lines:?}");
+    }
+    // Refused requests have a client, too.
+    let refused = proxy
+        .client()
+        .provoke(b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+        .unwrap();
+    let entry = proxy.access_entry(refused.request_id());
+    assert_eq!(
+        (&entry["status"], &entry["client"]),
+        (&400.into(), &"192.0.2.1".into())
     );
 }
 
@@ -267,6 +321,22 @@ fn a_clients_own_id_becomes_the_correlation_id() {
     }
 }
 
+/// A client that has a correlation id of its own keeps it, whatever it looks like.
+#[test]
+fn a_clients_correlation_id_is_not_replaced() {
+    for (lines, correlation) in [
+        ("X-Correlation-Id: mine\r\nX-Request-Id: other\r\n", "mine"),
+        (
+            "X-Request-Id: other\r\nX-Correlation-Id: two words\r\n",
+            "two words",
+        ),
+        ("X-Correlation-Id: mine\r\n", "mine"),
+    ] {
+        let request = passed(lines);
+        assert_eq!(request.head.get("x-correlation-id"), Some(correlation));
+    }
+}
+
 /// The id is the proxy's to give: a backend's own does not replace it.
 #[test]
 fn a_backend_does_not_choose_the_id() {
@@ -280,7 +350,7 @@ fn hop_by_hop_fields_stop_here() {
     let request = passed(
         "Connection: keep-alive, X-Nominated, x-other\r\nX-Nominated: n\r\nX-Other: o\r\n\
          Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: gzip;q=0.5\r\n\
-         Proxy-Authorization: Basic eDp5\r\nProxy-Authenticate: Basic\r\nX-Stays: s\r\n",
+         X-Stays: s\r\n",
     );
     for name in [
         "x-nominated",
@@ -288,8 +358,6 @@ fn hop_by_hop_fields_stop_here() {
         "keep-alive",
         "proxy-connection",
         "te",
-        "proxy-authorization",
-        "proxy-authenticate",
         "upgrade",
     ] {
         assert!(
@@ -306,15 +374,9 @@ fn hop_by_hop_fields_stop_here() {
 
     let response = returned(
         "Connection: X-Nominated\r\nX-Nominated: n\r\nKeep-Alive: timeout=5\r\n\
-         Proxy-Connection: keep-alive\r\nProxy-Authenticate: Basic\r\nUpgrade: h2c\r\nX-Stays: s\r\n",
+         Proxy-Connection: keep-alive\r\nUpgrade: h2c\r\nX-Stays: s\r\n",
     );
-    for name in [
-        "x-nominated",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "upgrade",
-    ] {
+    for name in ["x-nominated", "keep-alive", "proxy-connection", "upgrade"] {
         assert!(
             !response.head.has(name),
             "{name} came through: {:#?}",
@@ -322,6 +384,21 @@ fn hop_by_hop_fields_stop_here() {
         );
     }
     assert_eq!(response.head.get("x-stays"), Some("s"));
+}
+
+/// RFC 9110 §11.7.2: credentials are for the first proxy that expects some, and this one doesn't.
+#[test]
+fn authentication_to_a_proxy_is_somebody_elses() {
+    let request = passed("Proxy-Authorization: Basic eDp5\r\n");
+    assert_eq!(request.head.get("proxy-authorization"), Some("Basic eDp5"));
+    let response = returned(
+        "Proxy-Authenticate: Basic realm=\"r\"\r\nProxy-Authentication-Info: nextnonce=\"n\"\r\n",
+    );
+    assert_eq!(
+        response.head.get("proxy-authenticate"),
+        Some("Basic realm=\"r\"")
+    );
+    assert!(response.head.has("proxy-authentication-info"));
 }
 
 /// A client that could strip what the proxy or the framing needs would choose what the backend

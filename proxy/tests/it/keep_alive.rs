@@ -1,6 +1,7 @@
 //! Connections that carry more than one request, on both sides of the proxy.
 
-use crate::support::{Backend, Framing, TestProxy, ok};
+use crate::support::{Backend, Framing, TestProxy, ok, until};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -166,5 +167,46 @@ fn http_1_0_is_closed_unless_it_asks_for_keep_alive() {
         assert_eq!(response.text(), target);
         assert_eq!(response.framing, Framing::Length);
         assert_eq!(response.head.get("connection"), Some("keep-alive"));
+    }
+}
+
+/// With NTLM and Negotiate, who has logged in is a matter of the connection: it is that client's then.
+#[test]
+fn a_connection_that_somebody_logs_in_over_is_nobody_elses() {
+    for scheme in ["NTLM", "Negotiate"] {
+        let number = AtomicUsize::new(0);
+        let backend = Backend::start(move |connection| {
+            let own = number.fetch_add(1, Ordering::Relaxed);
+            while let Ok(request) = connection.request() {
+                connection.send(
+                    if request.head.has("authorization") || request.target == "/own" {
+                        ok(&format!("connection {own}"))
+                    } else {
+                        let body = format!("connection {own}");
+                        let length = body.len();
+                        format!(
+                            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {scheme}\r\n\
+                         Content-Length: {length}\r\n\r\n{body}"
+                        )
+                        .into_bytes()
+                    },
+                );
+            }
+        });
+        let proxy = TestProxy::before(backend.address());
+        let mut client = proxy.client();
+        let own = client.get("/");
+        assert_eq!(own.status, 401);
+        for _ in 0..3 {
+            let other = proxy.get("/own");
+            assert_ne!(other.text(), own.text());
+            let logged_in = client.get_with("/", "Authorization: x\r\n");
+            assert_eq!((logged_in.status, logged_in.text()), (200, own.text()));
+        }
+        // The client's end is its connection's.
+        drop(client);
+        until("the connection to be closed", || {
+            (backend.open_connections() == 1).then_some(())
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! Everything a client can make large, many or slow has a limit, and beyond it comes a status.
 
-use crate::support::{Backend, RawClient, TestProxy, WireError, assert_within, ok, until};
+use crate::support::{Backend, End, TestProxy, WireError, assert_within, ok, until};
 use std::time::{Duration, Instant};
 
 const MAX_BODY: usize = 10_000;
@@ -67,24 +67,62 @@ fn the_limit_counts_the_body_not_its_chunks() {
     assert_eq!((response.status, response.text().as_str()), (200, "100"));
 }
 
+/// It has its answer at once, and some time to stop sending and read it.
 #[test]
 fn an_endless_chunked_body_is_cut() {
     let backend = Backend::answering(|_| ok("served"));
     let proxy = TestProxy::builder(backend.address())
         .set("MAX_BODY", "1MiB")
+        .set("LINGER_TIMEOUT", "1s")
         .start();
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
-    let sent = (0..1000)
-        .take_while(|_| client.try_send(&chunk).is_ok())
-        .count();
-    assert!(
-        sent < 1000,
-        "the proxy took 64 MiB of a body limited to 1 MiB"
-    );
+    let started = Instant::now();
+    while client.try_send(&chunk).is_ok() {
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
     assert_eq!(backend.requests().len(), 0);
     assert_eq!(proxy.get("/").status, 200);
+}
+
+/// As http.client does it: all of the body, and only then a look at what has come back.
+#[test]
+fn a_client_that_sends_all_before_it_reads_gets_its_413() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let size = 32 << 20;
+    for head in [
+        format!("Content-Length: {size}\r\n\r\n"),
+        format!("Transfer-Encoding: chunked\r\n\r\n{size:x}\r\n"),
+    ] {
+        let mut client = proxy.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}"));
+        for _ in 0..size >> 16 {
+            client.send([b'x'; 1 << 16]);
+        }
+        let response = client.response("POST").unwrap();
+        assert_eq!(response.status, 413);
+        client.assert_closed();
+    }
+    assert!(backend.requests().is_empty());
+}
+
+/// What follows a request that is the last one is no reason to lose its response.
+#[test]
+fn requests_behind_the_last_one_do_not_reset_its_response() {
+    let body = "x".repeat(1 << 20);
+    let large = body.clone();
+    let backend = Backend::answering(move |_| ok(&large));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    let ignored = "GET /ignored HTTP/1.1\r\nHost: a\r\n\r\n".repeat(10_000);
+    client.send(format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n{ignored}"
+    ));
+    assert_eq!(client.response("GET").unwrap().text(), body);
+    client.assert_closed();
+    assert_eq!(backend.targets(), ["/"]);
 }
 
 #[test]
@@ -242,6 +280,39 @@ fn a_later_head_is_timed_out_too() {
     client.assert_closed();
 }
 
+/// RFC 9112 §2.2: what old clients send after a body begins no request, so that it's the limit for
+/// idle connections that counts on.
+#[test]
+fn empty_lines_between_requests_are_idleness() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("HEADER_TIMEOUT", "1s")
+        .set("IDLE_TIMEOUT", "4s")
+        .start();
+    for together in [true, false] {
+        let mut client = proxy.client();
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+        if together {
+            client.send(format!("{request}\r\n\r\n"));
+        } else {
+            client.send(request);
+        }
+        assert_eq!(client.response("POST").unwrap().status, 200);
+        if !together {
+            client.send("\r\n\r\n");
+        }
+        let (_, end) = client.drain(Duration::from_secs(2));
+        assert_eq!(end, End::StillOpen, "closed before the idle limit");
+        assert_eq!(client.get("/").status, 200);
+        // And they don't put the limit off.
+        let started = Instant::now();
+        while client.try_send("\r\n").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_within(Duration::from_secs(6), started);
+    }
+}
+
 /// A client that says nothing is told nothing: neither at first, nor between requests.
 #[test]
 fn a_silent_client_is_closed_in_silence() {
@@ -258,29 +329,198 @@ fn a_silent_client_is_closed_in_silence() {
     assert_within(Duration::from_secs(5), started);
 }
 
-/// One more than allowed gets an answer at once, and the others keep theirs.
+/// One more than allowed is served: whoever has been idle for longest makes place.
 #[test]
-fn one_connection_too_many() {
+fn the_oldest_idle_connection_makes_place() {
     let backend = Backend::answering(|_| ok("served"));
     let proxy = TestProxy::builder(backend.address())
         .set("MAX_CONNECTIONS", 3)
         .start();
-    // The wait for the proxy's start has opened and closed connections too.
-    until("room for three", || {
-        let mut clients = [proxy.client(), proxy.client(), proxy.client()];
-        let served = |client: &mut RawClient| client.get("/").status == 200;
-        if !clients.iter_mut().all(served) {
-            return None;
+    let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").status, 200);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut fourth = proxy.client();
+    assert_eq!(fourth.get("/").status, 200);
+    clients[0].assert_closed();
+    for client in &mut clients[1..] {
+        assert_eq!(client.get("/").status, 200);
+    }
+    until("the eviction to be counted", || {
+        let evictions = proxy.metric("proxy_evictions_total", &["\"connections\""]);
+        (evictions >= 1).then_some(())
+    });
+}
+
+/// Where all wait for the upstream, nobody is slow: one more gets an answer at once, and the others
+/// keep theirs.
+#[test]
+fn one_connection_too_many() {
+    let (answer, answers) = std::sync::mpsc::channel();
+    let answers = std::sync::Mutex::new(answers);
+    let backend = Backend::answering(move |request| {
+        if request.target == "/wait" {
+            answers.lock().unwrap().recv().unwrap();
         }
-        let mut fourth = proxy.client();
-        assert_eq!(fourth.get("/").status, 503);
-        fourth.assert_closed();
-        assert!(clients.iter_mut().all(served));
-        Some(())
+        ok("served")
     });
-    until("room again", || {
-        (proxy.get("/").status == 200).then_some(())
+    let proxy = TestProxy::builder(backend.address())
+        .set("MAX_CONNECTIONS", 3)
+        .start();
+    let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    backend.wait_for_connections(3);
+    let mut fourth = proxy.client();
+    assert_eq!(fourth.get("/").status, 503);
+    fourth.assert_closed();
+    for _ in 0..clients.len() {
+        answer.send(()).unwrap();
+    }
+    for client in &mut clients {
+        assert_eq!(client.response("GET").unwrap().status, 200);
+    }
+    assert_eq!(proxy.get("/").status, 200);
+}
+
+/// Slow clients take the memory that there is for them, and no more; others are served beside them.
+#[test]
+fn heads_and_bodies_keep_to_the_memory() {
+    const CLIENTS: usize = 4_000;
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("MEMORY_LIMIT", "128MiB")
+        .set("HEADER_TIMEOUT", "60s")
+        .start();
+    let long = "x".repeat(60 << 10);
+    for request in [
+        format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}"),
+        format!("POST / HTTP/1.1\r\nHost: a\r\nX: {long}\r\nContent-Length: 10\r\n\r\nb"),
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 63000\r\n\r\n{long}"),
+    ] {
+        let mut slow = Vec::new();
+        for number in 0..CLIENTS {
+            let mut client = proxy.client();
+            // Those that have to go are told so while they send.
+            let _ = client.try_send(&request);
+            slow.push(client);
+            if number % 100 == 0 {
+                let started = Instant::now();
+                assert_eq!(proxy.get("/").status, 200);
+                assert_within(Duration::from_secs(1), started);
+            }
+        }
+        let held = proxy.metric("proxy_buffers_bytes", &[]);
+        let limit = proxy.metric("proxy_buffers_limit_bytes", &[]);
+        assert!(held <= limit && held > limit / 2, "{held} of {limit}");
+        assert!(proxy.metric("proxy_evictions_total", &["\"memory\""]) > 0);
+        let peak = proxy.memory("VmHWM");
+        assert!(peak < 128 << 20, "{} MiB", peak >> 20);
+    }
+    until("the memory to be free again", || {
+        (proxy.metric("proxy_buffers_bytes", &[]) < 1 << 20).then_some(())
     });
+}
+
+/// More than a backend is given at a time waits in line, for so long.
+#[test]
+fn requests_wait_in_line_for_a_place_at_the_backend() {
+    let (answer, answers) = std::sync::mpsc::channel();
+    let answers = std::sync::Mutex::new(answers);
+    let backend = Backend::answering(move |_| {
+        answers.lock().unwrap().recv().unwrap();
+        ok("served")
+    });
+    let proxy = TestProxy::builder(backend.address())
+        .set("UPSTREAM_CONNECTIONS", 2)
+        .set("UPSTREAM_QUEUE_TIMEOUT", "2s")
+        .start();
+    let mut clients: Vec<_> = (0..4).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    until("two to wait", || {
+        (proxy.metric("proxy_requests_waiting", &[]) == 2).then_some(())
+    });
+    assert_eq!(backend.connections(), 2);
+    answer.send(()).unwrap();
+    backend.wait_for_requests(3);
+    // The fourth gives up; the two at the backend are answered after that.
+    until("nobody to wait", || {
+        (proxy.metric("proxy_requests_waiting", &[]) == 0).then_some(())
+    });
+    answer.send(()).unwrap();
+    answer.send(()).unwrap();
+    let statuses = clients
+        .iter_mut()
+        .map(|client| client.response("GET").unwrap().status);
+    assert_eq!(statuses.filter(|status| *status == 503).count(), 1);
+    assert_eq!(backend.connections(), 2);
+}
+
+/// Those who are slow with a body hold half of a backend's places at most, and give them up to others.
+#[test]
+fn slow_bodies_leave_places_at_the_backend() {
+    let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
+    let proxy = TestProxy::builder(backend.address())
+        .set("UPSTREAM_CONNECTIONS", 4)
+        .start();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let slow: Vec<_> = (0..100)
+        .map(|_| {
+            let mut client = proxy.client();
+            client.send(format!("{head}4\r\nslow\r\n"));
+            client
+        })
+        .collect();
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(proxy.get("/").status, 200);
+    }
+    assert_within(Duration::from_secs(1), started);
+    // One that is not slow comes through as well, once those before it had to go.
+    let mut client = proxy.client();
+    client.send(format!("{head}4\r\nfast\r\n0\r\n\r\n"));
+    assert_eq!(client.response("POST").unwrap().text(), "4");
+    drop(slow);
+}
+
+/// However steadily it drips, a body has a least speed.
+#[test]
+fn a_body_that_drips_is_timed_out() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::builder(backend.address())
+        .set("HEADER_TIMEOUT", "1s")
+        .set("MIN_BODY_RATE", "10KiB")
+        .start();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+    for (request, drop) in [
+        (format!("{head}Content-Length: 60000\r\n\r\n"), "x"),
+        (format!("{head}Content-Length: 600000\r\n\r\n"), "x"),
+        (
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n"),
+            "1\r\nx\r\n",
+        ),
+    ] {
+        let mut client = proxy.client();
+        let started = Instant::now();
+        client.send(request);
+        while client.try_send(drop).is_ok() && started.elapsed() < Duration::from_secs(3) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(client.response("POST").unwrap().status, 408);
+        client.drain(Duration::from_secs(5));
+    }
+    // 50 KB in 2 s are fast enough.
+    let mut client = proxy.client();
+    client.send(format!("{head}Content-Length: 50000\r\n\r\n"));
+    for _ in 0..50 {
+        client.send("x".repeat(1000));
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    assert_eq!(client.response("POST").unwrap().status, 200);
 }
 
 #[test]
@@ -334,56 +574,43 @@ fn thousands_of_idle_connections() {
     });
 }
 
-/// 20,000 clients at once, more than there is room for: those beyond the limit are told so, those
-/// within it are served, and memory stays bounded by the limit.
+/// 20,000 clients at once, more than there is room for: the newest are served, the oldest that only
+/// begin make place, and memory stays bounded by the limit.
 #[test]
 fn twenty_thousand_connections() {
-    const ROOM: usize = 12_000;
+    const ROOM: usize = 8_000;
     const CLIENTS: usize = 20_000;
     let backend = Backend::answering(|_| ok("served"));
     let proxy = TestProxy::builder(backend.address())
         .set("MAX_CONNECTIONS", ROOM)
         .set("HEADER_TIMEOUT", "120s")
         .start();
-    let mut inside = Vec::new();
-    let mut turned_away = 0;
+    let mut served = proxy.client();
+    let mut clients = Vec::new();
     for number in 0..CLIENTS {
         let mut client = proxy.client();
-        if inside.len() < ROOM - 8 {
-            // Slow ones: a beginning that takes a buffer, and then nothing.
-            if number % 4 == 0 {
-                client.send("GET / HTTP/1.1\r\n");
-            }
-            inside.push(client);
-            continue;
+        if number % 4 == 0 {
+            client.send("GET / HTTP/1.1\r\n");
         }
-        // Connections made while the proxy was waited for may still be counted.
-        let _refused_early = client.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        match client.response("GET").unwrap().status {
-            200 => inside.push(client),
-            503 => turned_away += 1,
-            other => panic!("{other}"),
+        clients.push(client);
+        // The test's own descriptors have a limit, too.
+        if clients.len() > ROOM + 1000 {
+            clients.remove(0);
+        }
+        if number % 500 == 0 {
+            assert_eq!(served.get("/").status, 200, "{number}");
+            assert_eq!(proxy.get("/").status, 200, "{number}");
         }
     }
-    assert!(
-        inside.len() <= ROOM && turned_away >= CLIENTS - ROOM,
-        "{turned_away}"
-    );
+    let open = proxy.metric("proxy_client_connections_open", &[]);
+    assert!(open <= ROOM as i64, "{open}");
     assert!(
         proxy.memory("VmHWM") < 200 << 20,
         "{}",
         proxy.memory("VmHWM")
     );
-    let slow = &mut inside[0];
-    slow.send("Host: a\r\n\r\n");
-    assert_eq!(slow.response("GET").unwrap().status, 200);
-    drop(inside);
-    until("room again", || {
-        let mut client = proxy.client();
-        client.try_send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").ok()?;
-        let response = client.response("GET").ok()?;
-        (response.status == 200).then_some(())
-    });
+    let newest = clients.last_mut().unwrap();
+    assert_eq!(newest.get("/").status, 200);
 }
 
 /// Out of file descriptors, the proxy turns clients away and lives on.

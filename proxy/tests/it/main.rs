@@ -17,6 +17,7 @@ mod headers;
 mod keep_alive;
 mod limits;
 mod messages;
+mod name_service;
 mod observability;
 mod request_chunks;
 mod request_framing;

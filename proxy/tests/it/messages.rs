@@ -14,7 +14,7 @@ fn methods_and_targets_pass_untouched() {
         ("PATCH", "/%2e%2e/%2E%2E//./x"),
         ("DELETE", "/%00%0d%0a%20?%ff"),
         ("OPTIONS", "/;p=1,2:3@4!$&'()*+~-._"),
-        ("TRACE", "//double//slash//"),
+        ("REPORT", "//double//slash//"),
         ("PROPFIND", "/?"),
         ("get", "/case-sensitive"),
         ("M-SEARCH!#$%&'*+.^_`|~", "/any-token"),
@@ -54,6 +54,7 @@ fn an_absolute_target_is_rewritten() {
         ("http://example.org:81/a?b", "/a?b"),
         ("http://example.org:81", "/"),
         ("HTTP://example.org:81/", "/"),
+        ("http://example.org:81?b", "/?b"),
     ] {
         let response = proxy.client().exchange("GET", target, "", "");
         assert_eq!(response.status, 200, "{target}");
@@ -232,6 +233,55 @@ fn http_1_0_clients_get_no_chunks() {
     assert_ne!(response.head.get("connection"), Some("keep-alive"));
 }
 
+/// A TRACE would show its sender what the proxy adds for the backend alone.
+#[test]
+fn trace_is_not_forwarded() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    for lines in ["", "Max-Forwards: 0\r\n", "Max-Forwards: 5\r\n"] {
+        let response = proxy.client().exchange("TRACE", "/", lines, "");
+        assert_eq!(response.status, 405);
+        let allowed = response.head.get("allow").unwrap();
+        assert!(
+            allowed.contains("GET") && !allowed.contains("TRACE"),
+            "{allowed}"
+        );
+    }
+    assert_eq!(backend.connections(), 0);
+}
+
+/// RFC 9110 §7.6.2 and §9.3.7.
+#[test]
+fn options_go_as_far_as_max_forwards_says() {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for target in ["*", "/", "http://example.test"] {
+        let response = client.exchange("OPTIONS", target, "Max-Forwards: 0\r\n", "");
+        assert_eq!((response.status, response.body.len()), (200, 0), "{target}");
+        assert_eq!(response.head.get("content-length"), Some("0"));
+        assert!(response.head.get("allow").unwrap().contains("OPTIONS"));
+        assert_eq!(proxy.access_entry(response.request_id())["status"], 200);
+    }
+    assert_eq!(backend.connections(), 0);
+
+    let response = client.exchange("OPTIONS", "*", "Max-Forwards: 3\r\n", "");
+    assert_eq!(response.text(), "served", "on the same connection");
+    let passed = backend.only_request();
+    assert_eq!(passed.head.get("max-forwards"), Some("2"));
+
+    client.exchange("GET", "/", "Max-Forwards: 0\r\n", "");
+    let passed = backend.requests().pop().unwrap();
+    assert_eq!(passed.head.get("max-forwards"), Some("0"));
+
+    // What is left of a body isn't taken for a request.
+    client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nContent-Length: 60\r\n\r\n");
+    client.send("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response("OPTIONS").unwrap().status, 200);
+    client.assert_closed();
+    assert_eq!(backend.requests().len(), 2);
+}
+
 /// RFC 9110 §15.2: a 1.0 client gets no interim response.
 #[test]
 fn interim_responses() {
@@ -253,6 +303,55 @@ fn interim_responses() {
     old.send("GET / HTTP/1.0\r\n\r\n");
     let response = old.response("GET").unwrap();
     assert_eq!((response.status, response.text().as_str()), (200, "final"));
+}
+
+#[test]
+fn early_hints_can_be_kept_back() {
+    let backend = Backend::answering(|_| {
+        let interim =
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
+        [interim.as_bytes(), &ok("final")].concat()
+    });
+    let proxy = TestProxy::builder(backend.address())
+        .set("EARLY_HINTS", "off")
+        .start();
+    let mut client = proxy.client();
+    assert_eq!(client.get("/").status, 102, "others pass");
+    assert_eq!(client.response("GET").unwrap().text(), "final");
+}
+
+/// nginx passes any number.
+#[test]
+fn hundreds_of_interim_responses_pass() {
+    let backend = Backend::answering(|_| {
+        let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(500);
+        [interim.as_bytes(), &ok("final")].concat()
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for _ in 0..500 {
+        assert_eq!(client.response("GET").unwrap().status, 102);
+    }
+    assert_eq!(client.response("GET").unwrap().text(), "final");
+}
+
+/// RFC 9110 §6.5.1: what would come too late there is ignored.
+#[test]
+fn a_response_with_forbidden_trailers_is_whole() {
+    let backend = Backend::answering(|_| {
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nContent-Length: 9\r\n\
+          X-Sum: 42\r\nTransfer-Encoding: gzip\r\nHost: evil.test\r\nConnection: close\r\n\r\n"
+            .to_vec()
+    });
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        let response = client.get("/");
+        assert_eq!(response.text(), "ok");
+        assert_eq!(response.trailers, [("X-Sum".to_owned(), "42".to_owned())]);
+    }
+    assert_eq!(backend.connections(), 1);
 }
 
 #[test]

@@ -242,6 +242,31 @@ fn legal_oddities_are_served() {
             format!("\r\n{head}Content-Length: 3\r\n\r\nabc"),
             "abc",
         ),
+        (
+            "a hundred empty lines before the request",
+            format!("{}{head}Content-Length: 3\r\n\r\nabc", "\r\n".repeat(100)),
+            "abc",
+        ),
+        (
+            "a later minor version",
+            "POST / HTTP/1.2\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
+            "abc",
+        ),
+        (
+            "more zeros before a size than it has digits",
+            format!(
+                "{head}Transfer-Encoding: chunked\r\n\r\n{0}3\r\nabc\r\n{0}\r\n\r\n",
+                "0".repeat(1000)
+            ),
+            "abc",
+        ),
+        (
+            "blanks around what makes up an extension",
+            format!(
+                "{head}Transfer-Encoding: chunked\r\n\r\n3 \t; a = b ; c\r\nabc\r\n0 ;z\r\n\r\n"
+            ),
+            "abc",
+        ),
     ] {
         let response = proxy.client().provoke(request.as_bytes()).unwrap();
         assert_eq!(

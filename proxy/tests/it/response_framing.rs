@@ -366,14 +366,30 @@ fn legal_oddities_are_served() {
     let backend = Backend::answering(|request| match request.target.as_str() {
         "/small" => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(),
         "/no-reason" => b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok".to_vec(),
+        "/999" => b"HTTP/1.1 999 Request Denied\r\nContent-Length: 2\r\n\r\nok".to_vec(),
+        "/fields" => {
+            let fields: String = (0..400).map(|n| format!("X-{n}: y\r\n")).collect();
+            format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok").into_bytes()
+        }
         _ => b"HTTP/1.1 299 Any Reason At All\r\nContent-Length: 2\r\n\r\nok".to_vec(),
     });
     let proxy = TestProxy::before(backend.address());
     let mut client = proxy.client();
-    for (target, status) in [("/small", 200), ("/no-reason", 200), ("/odd", 299)] {
+    for (target, status) in [
+        ("/small", 200),
+        ("/no-reason", 200),
+        ("/odd", 299),
+        ("/999", 999),
+        ("/fields", 200),
+    ] {
         let response = client.get(target);
         assert_eq!((response.status, response.text().as_str()), (status, "ok"));
     }
+    assert_eq!(client.get("/fields").head.all("x-399"), ["y"]);
+    // RFC 9110 §15: as a 5xx, without a series of its own.
+    until("the odd status in the metrics", || {
+        (proxy.metric("proxy_requests_total", &["5xx"]) == 1).then_some(())
+    });
 }
 
 /// HTTP/1.0 backends close after each response; 1.1 clients are to notice nothing.

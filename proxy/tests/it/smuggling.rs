@@ -326,6 +326,46 @@ fn what_is_forwarded_has_one_meaning() {
             posted,
         ),
         forwarded(
+            "a size behind more zeros than any number has digits",
+            post(
+                chunked,
+                &format!("{0}5\r\n12345\r\n{0}\r\n\r\n", "0".repeat(40)),
+            ),
+            posted,
+        ),
+        forwarded(
+            "blanks between a size and an extension that looks like one",
+            post(chunked, "5 \t ;ff\r\n12345\r\n0 ;5\r\n\r\n"),
+            posted,
+        ),
+        forwarded(
+            "trailers that frame",
+            post(
+                chunked,
+                "5\r\n12345\r\n0\r\nContent-Length: 99\r\nTransfer-Encoding: x\r\nHost: b\r\n\r\n",
+            ),
+            posted,
+        ),
+        forwarded(
+            "a later minor version, in chunks",
+            "POST /p HTTP/1.9\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
+            posted,
+        ),
+        forwarded(
+            "a query right behind the authority",
+            "GET http://a?/p HTTP/1.1\r\nHost: a\r\n\r\n",
+            &[("GET", "/?/p", "")],
+        ),
+        forwarded(
+            "empty lines between requests",
+            [
+                post("Content-Length: 5\r\n", "12345"),
+                b"\r\n\r\n\r\nGET /q HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+            ]
+            .concat(),
+            &[("POST", "/p", "12345"), ("GET", "/q", "")],
+        ),
+        forwarded(
             "tabs around the coding",
             post(
                 "Transfer-Encoding:\t\tchunked \t\r\n",

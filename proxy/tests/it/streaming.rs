@@ -217,21 +217,64 @@ fn an_upload_is_passed_on_as_it_comes() {
             for _ in 0..3 {
                 seen.lock()
                     .unwrap()
-                    .send(connection.take(4).unwrap())
+                    .send(connection.chunk().unwrap())
                     .unwrap();
             }
+            assert_eq!(connection.chunk().unwrap(), b"");
+            connection.trailers().unwrap();
             connection.send(ok("whole"));
         }
     });
     let proxy = TestProxy::before(backend.address());
     let mut client = proxy.client();
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n");
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     for piece in ["aaaa", "bbbb", "cccc"] {
-        client.send(piece);
+        client.send(format!("4\r\n{piece}\r\n"));
         let arrived = at_backend.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(arrived, piece.as_bytes());
     }
+    client.send("0\r\n\r\n");
     assert_eq!(client.response("POST").unwrap().text(), "whole");
+}
+
+/// A client that is slow with a small body costs the backend nothing.
+#[test]
+fn a_small_body_is_complete_before_the_backend_hears_of_it() {
+    let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
+    let proxy = TestProxy::before(backend.address());
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+    client.send("x".repeat(59_999));
+    // Served after the 59,999 bytes have been read.
+    assert_eq!(proxy.get("/").status, 200);
+    assert_eq!(backend.targets(), ["/"]);
+    assert_eq!(backend.connections(), 1);
+    client.send("x");
+    assert_eq!(client.response("POST").unwrap().text(), "60000");
+}
+
+/// Whether or not a client reads its responses, their backend is free again.
+#[test]
+fn a_client_that_does_not_read_keeps_no_backend() {
+    let backend = Backend::answering(|_| ok(&"x".repeat(16_000)));
+    let proxy = TestProxy::builder(backend.address())
+        .set("UPSTREAM_CONNECTIONS", 1)
+        .set("UPSTREAM_QUEUE_TIMEOUT", "1s")
+        .start();
+    let mut client = proxy.client();
+    let requests = "GET /unread HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    client.send(requests);
+    // As many as the kernel holds responses for.
+    let count = || backend.requests().len();
+    until("the proxy to stop for the client", || {
+        let before = count();
+        std::thread::sleep(Duration::from_millis(300));
+        (before > 0 && count() == before).then_some(())
+    });
+    assert!(count() < 1000, "the client's window has no end");
+    for _ in 0..20 {
+        assert_eq!(proxy.get("/").status, 200);
+    }
 }
 
 /// A response may begin, and even end, while the request's body is still on its way.

@@ -151,6 +151,19 @@ impl Backend {
         })
     }
 
+    /// How many connections are open.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.record.streams.lock().unwrap().len()
+    }
+
+    /// Waits until `count` connections have carried at least a byte.
+    #[track_caller]
+    pub(crate) fn wait_for_connections(&self, count: usize) {
+        until(&format!("{count} connections at the backend"), || {
+            (self.connections() >= count).then_some(())
+        });
+    }
+
     /// Stops listening and closes every connection, as a stopped process does.
     pub(crate) fn stop(self) {
         drop(self);

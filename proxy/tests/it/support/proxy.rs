@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use tempfile::TempDir;
@@ -35,7 +36,8 @@ pub(crate) struct ProxyBuilder {
     handed: bool,
     admin: Option<SocketAddr>,
     file: Option<String>,
-    name_server: Option<String>,
+    /// The files of an `/etc` of its own.
+    etc: Option<BTreeMap<&'static str, String>>,
     open_files: Option<u32>,
     on_terminal: bool,
 }
@@ -57,7 +59,7 @@ impl TestProxy {
             handed: false,
             admin: None,
             file: None,
-            name_server: None,
+            etc: None,
             open_files: None,
             on_terminal: false,
         }
@@ -132,6 +134,20 @@ impl TestProxy {
         self.process.try_wait().unwrap().is_none()
     }
 
+    /// Writes a file of the proxy's own `/etc` in place.
+    pub(crate) fn write_etc(&self, name: &str, content: impl ToString) {
+        let path = self.directory.path().join("etc").join(name);
+        std::fs::write(path, content.to_string()).unwrap();
+    }
+
+    /// Puts another file in the place of one of the proxy's own `/etc`.
+    pub(crate) fn replace_etc(&self, name: &str, content: impl ToString) {
+        let new = format!("{name}.new");
+        self.write_etc(&new, content);
+        let etc = self.directory.path().join("etc");
+        std::fs::rename(etc.join(new), etc.join(name)).unwrap();
+    }
+
     /// Everything that the process has printed so far.
     pub(crate) fn log(&self) -> String {
         let log = std::fs::read(self.directory.path().join("log")).unwrap();
@@ -191,11 +207,22 @@ impl ProxyBuilder {
     }
 
     /// Has the proxy ask this name server, and no other.
-    pub(crate) fn asking(mut self, server: &NameServer) -> Self {
-        self.name_server = Some(format!(
-            "nameserver {}\noptions ndots:0\n",
-            server.address()
-        ));
+    pub(crate) fn asking(self, server: &NameServer) -> Self {
+        let address = server.address();
+        let text = format!("nameserver {address}\noptions ndots:0\n");
+        self.etc("resolv.conf", text)
+    }
+
+    /// Gives the proxy an `/etc` that has only the files that are put there.
+    pub(crate) fn empty_etc(mut self) -> Self {
+        self.etc.get_or_insert_default();
+        self
+    }
+
+    /// The same, with this file.
+    pub(crate) fn etc(mut self, name: &'static str, content: impl ToString) -> Self {
+        let etc = self.etc.get_or_insert_default();
+        etc.insert(name, content.to_string());
         self
     }
 
@@ -248,7 +275,31 @@ impl ProxyBuilder {
 
     /// Starts the proxy and waits only until it listens, with or without an upstream.
     #[track_caller]
-    pub(crate) fn start_alive(mut self) -> TestProxy {
+    pub(crate) fn start_alive(self) -> TestProxy {
+        let handed = self.handed;
+        let mut proxy = self.spawn();
+        let own = if handed {
+            vec![proxy.admin]
+        } else {
+            vec![proxy.address, proxy.admin]
+        };
+        let up = until("the proxy's listeners", || {
+            let ended = !proxy.is_running();
+            let up = own
+                .iter()
+                .all(|listener| std::net::TcpStream::connect(listener).is_ok());
+            (up || ended).then_some(up)
+        });
+        assert!(up, "the proxy ended at the start");
+        if !handed {
+            let health = proxy.admin_get("/healthz");
+            assert_eq!(health.status, 200, "{}", health.text());
+        }
+        proxy
+    }
+
+    /// Starts the proxy and waits for nothing.
+    pub(crate) fn spawn(mut self) -> TestProxy {
         let directory = TempDir::new().unwrap();
         let address = self.listen.unwrap_or_else(free_address);
         let admin = self.admin.unwrap_or_else(free_address);
@@ -257,36 +308,18 @@ impl ProxyBuilder {
         }
         let log = File::create(directory.path().join("log")).unwrap();
         let log = if self.on_terminal { terminal(log) } else { log };
-        let mut process = self
+        let process = self
             .command(directory.path())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        let own = if self.handed {
-            vec![admin]
-        } else {
-            vec![address, admin]
-        };
-        let up = until("the proxy's listeners", || {
-            let ended = process.try_wait().unwrap().is_some();
-            let up = own
-                .iter()
-                .all(|listener| std::net::TcpStream::connect(listener).is_ok());
-            (up || ended).then_some(up)
-        });
-        let proxy = TestProxy {
+        TestProxy {
             address,
             admin,
             process,
             directory,
-        };
-        assert!(up, "the proxy ended at the start");
-        if !self.handed {
-            let health = proxy.admin_get("/healthz");
-            assert_eq!(health.status, 200, "{}", health.text());
         }
-        proxy
     }
 
     /// The proxy's own process id has to be the child's, so each wrapper ends in `exec`.
@@ -296,10 +329,16 @@ impl ProxyBuilder {
             script = format!("ulimit -n {limit}; ");
         }
         let mut wrapper = vec![OsString::from("sh")];
-        if let Some(name_server) = &self.name_server {
-            std::fs::write(directory.join("resolv.conf"), name_server).unwrap();
-            wrapper = ["unshare", "--mount", "sh"].map(OsString::from).to_vec();
-            script += "mount --bind \"$1/resolv.conf\" /etc/resolv.conf && ";
+        if let Some(etc) = &self.etc {
+            std::fs::create_dir(directory.join("etc")).unwrap();
+            for (name, content) in etc {
+                std::fs::write(directory.join("etc").join(name), content).unwrap();
+            }
+            // Whoever isn't root may mount as the root of a user namespace.
+            let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+            let kind = if root { "--mount" } else { "-Urm" };
+            wrapper = ["unshare", kind, "sh"].map(OsString::from).to_vec();
+            script += "mount --bind \"$1/etc\" /etc && ";
         }
         script += "exec \"$0\"";
         if let Some(content) = &self.file {

@@ -1,0 +1,66 @@
+//! How many client connections there are.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::Notify;
+
+/// Counts open client connections.
+#[derive(Debug, Default)]
+pub struct Connections {
+    open: AtomicUsize,
+    none_left: Notify,
+}
+
+/// One connection; no longer counted when dropped.
+#[derive(Debug)]
+pub struct Counted(Arc<Connections>);
+
+impl Connections {
+    /// Counts one more.
+    pub fn count(self: &Arc<Self>) -> Counted {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        Counted(Arc::clone(self))
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Waits until none is open.
+    pub async fn none_left(&self) {
+        loop {
+            let notified = self.none_left.notified();
+            if self.open() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none_left.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_one_is_noticed() {
+        let connections = Arc::new(Connections::default());
+        let (first, second) = (connections.count(), connections.count());
+        drop(first);
+        assert_eq!(connections.open(), 1);
+        tokio::join!(connections.none_left(), async { drop(second) });
+        assert_eq!(connections.open(), 0);
+    }
+}
