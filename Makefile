@@ -34,6 +34,7 @@ help: ## List the targets
 	@echo '  make logs SERVICE=api'
 	@echo '  make lab SWARM=1                  with the overlay lesson, on an engine of its own'
 	@echo "  make chaos CHAOS='--seed 7 --only kill-api,kill-mongo'"
+	@echo '  make chaos CHAOS=--attacks        many clients that misbehave: docs/attacks.md'
 
 deploy: ## Bring the stack up and verify it: engine, images, networks, containers
 	@scripts/deploy.sh $(PROJECT)

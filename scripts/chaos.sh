@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make chaos`: the real stack under faults, on an engine of its own that may be restarted. Arguments go
-# to the suite. With --project NAME it is that running stack which is tested, on your engine.
+# `make chaos`: the real stack under faults or attacks, on an engine of its own that may be restarted.
+# Arguments go to the suite. With --project NAME it is that running stack which is tested, on your engine.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}

@@ -37,6 +37,7 @@ outside() {
 
   step "build"
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
+  scripts/steps.sh "chaos suite" scripts/tool.sh chaos
   scripts/steps.sh "tests" cargo nextest run --locked --workspace --no-run
 
   step "scripts and benchmark harness"
@@ -61,12 +62,20 @@ inside() {
   step "end to end"
   cargo nextest run --locked --profile e2e --workspace
 
-  step "commands of the README"
   # What a clone would bring, with the changes that aren't committed yet.
   local clone
   clone=$(mktemp -d)
   git ls-files -z --cached --others --exclude-standard | tar -c --null --files-from=- --ignore-failed-read | tar -C "$clone" -x
-  CARGO_TARGET_DIR=$(realpath "${CARGO_TARGET_DIR:-target}") "$clone/scripts/try-readme.py"
+  CARGO_TARGET_DIR=$(realpath "${CARGO_TARGET_DIR:-target}")
+  export CARGO_TARGET_DIR
+
+  # Two of them, for as long as they take to kill what has no budget; all of them: docs/attacks.md.
+  step "attacks"
+  "$clone/scripts/chaos.sh" --inside --attacks --only heads,tiny-bodies --seconds 8
+  rm -r "$clone/secrets"
+
+  step "commands of the README"
+  "$clone/scripts/try-readme.py"
 
   step "done"
 }

@@ -15,8 +15,6 @@ use crate::stack::{PRIVATE, PUBLIC, Stack};
 
 /// The project of the suite's own.
 pub const OWN: &str = "causeway-chaos";
-/// Replicas of the API: one is to fail while the other serves.
-const REPLICAS: &str = "api=2";
 
 /// A stack, and whether it is ours to remove.
 #[derive(Debug)]
@@ -40,11 +38,12 @@ impl Bed {
         })
     }
 
-    /// Brings up a stack of the suite's own. Whatever an earlier run left of it goes first.
+    /// Brings up a stack of the suite's own, with so many `replicas` of the API. Whatever an earlier run left of it goes first.
     pub async fn own(
         stack: Stack,
         tool: PathBuf,
         port: u16,
+        replicas: u8,
         interrupt: &CancellationToken,
     ) -> Result<Self> {
         let foreign = State::observe(stack.engine(), &stack.project)
@@ -70,7 +69,7 @@ impl Bed {
         let up = async {
             bed.down().await?;
             bed.deploy(&["up", "--no-verify"]).await?;
-            bed.deploy(&["scale", REPLICAS]).await
+            bed.deploy(&["scale", &format!("api={replicas}")]).await
         };
         let came_up = interrupt.run_until_cancelled(up).await;
         match came_up.unwrap_or_else(|| Err(interrupted())) {

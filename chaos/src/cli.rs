@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::faults::Manner;
 /// Breaks the stack, one fault after another, and counts what was lost
 ///
 /// Brings up a stack of its own, keeps it under a steady load of reads and writes, and injects each
-/// fault once. After each it compares what clients were told with what the database holds.
+/// fault once, or carries out each attack. After each it compares what clients were told with what the
+/// database holds.
 #[derive(Debug, Parser)]
 #[command(
     name = "chaos",
@@ -35,16 +37,19 @@ pub struct Options {
     /// Fixes order, timings, victims and requests; another number, another run
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Only these faults, separated by commas
-    #[arg(long, value_name = "FAULT", value_delimiter = ',')]
+    /// Have many clients misbehave, instead of breaking parts
+    #[arg(long)]
+    pub attacks: bool,
+    /// Only these faults or attacks, separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// How long a fault lasts, give or take one second
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
-    pub seconds: u64,
-    /// Requests a second
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2_000))]
-    pub rate: u32,
-    /// List the faults and leave
+    /// How long a fault lasts, give or take one second [default: 3], or an attack [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub seconds: Option<u64>,
+    /// Requests a second [default: 200; beside an attack: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    pub rate: Option<u32>,
+    /// List the faults or attacks and leave
     #[arg(long)]
     pub list: bool,
     /// Test this running project instead of bringing up one; its data stays, and the requests of
@@ -75,6 +80,26 @@ pub struct Options {
     pub commit_to: Option<PathBuf>,
 }
 
+/// How long and how fast.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long a fault or an attack lasts.
+    pub seconds: u64,
+    /// Requests a second.
+    pub rate: u32,
+}
+
+impl Options {
+    /// As it was asked for, or as it is for faults and for attacks.
+    pub fn pace(&self) -> Pace {
+        let (seconds, rate) = if self.attacks { (20, 20) } else { (3, 200) };
+        Pace {
+            seconds: self.seconds.unwrap_or(seconds),
+            rate: self.rate.unwrap_or(rate),
+        }
+    }
+}
+
 /// Hidden: the suite's own containers run these.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -92,6 +117,23 @@ pub enum Command {
         /// How late it is
         #[arg(value_parser = duration)]
         delay: Duration,
+    },
+    /// Attacking clients
+    #[command(hide = true)]
+    Attack {
+        /// The attack
+        attack: String,
+        /// Which of its squads they are of
+        squad: usize,
+        /// How many there are
+        clients: usize,
+        /// Whom they attack
+        target: SocketAddr,
+        /// For how long
+        #[arg(value_parser = duration)]
+        lasting: Duration,
+        /// Says when each comes back
+        seed: u64,
     },
 }
 

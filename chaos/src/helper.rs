@@ -1,18 +1,21 @@
-//! Containers of the suite's own that take part in a fault: a faulty backend, a late DNS server.
+//! Containers of the suite's own that take part in a fault or an attack: a faulty backend, a late DNS
+//! server, attacking clients.
 //!
 //! Their image is this very executable, loaded the way `deploy` loads its probe; what it does there
 //! is a subcommand.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig};
 use bollard::query_parameters::{
-    CreateContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions,
+    CreateContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions,
 };
 use deploy::error::{EngineContext, Error, Result};
 use deploy::probe::image::Image;
+use futures_util::StreamExt as _;
 
 use crate::faults::Manner;
 use crate::stack::{PUBLIC, Stack};
@@ -38,6 +41,21 @@ pub enum Role {
         /// How late it is.
         delay: Duration,
     },
+    /// Clients that attack, from an address of their own.
+    Attackers {
+        /// The attack.
+        attack: &'static str,
+        /// Which of its squads they are of.
+        squad: usize,
+        /// How many there are.
+        clients: usize,
+        /// Whom they attack.
+        target: SocketAddr,
+        /// For how long.
+        lasting: Duration,
+        /// Says when each comes back.
+        seed: u64,
+    },
 }
 
 /// A running helper.
@@ -52,13 +70,7 @@ impl Helper {
     /// # Errors
     /// When this executable can't run in an empty container, or the engine refuses.
     pub async fn start(stack: &Stack, role: Role) -> Result<Self> {
-        let executable = std::env::current_exe().map_err(|error| {
-            Error::failed(
-                format!("can't find out which executable this is: {error}"),
-                "run target/chaos by its path",
-            )
-        })?;
-        let image = Image::from_executable(stack.docker(), &executable).await?;
+        let image = image(stack).await?;
         let created = stack
             .docker()
             .create_container(None::<CreateContainerOptions>, body(stack, &image, role))
@@ -73,10 +85,43 @@ impl Helper {
         Ok(helper)
     }
 
+    /// The first line that it says, once it does.
+    ///
+    /// # Errors
+    /// When the engine doesn't hand it over.
+    pub async fn says(&self, stack: &Stack) -> Result<String> {
+        let options = LogsOptionsBuilder::default()
+            .stdout(true)
+            .stderr(true)
+            .follow(true)
+            .build();
+        let mut lines = stack.docker().logs(&self.id, Some(options));
+        match lines.next().await {
+            Some(line) => line
+                .map(|line| line.to_string())
+                .doing(|| "read what a helper of the suite says".to_owned()),
+            None => Ok(String::new()),
+        }
+    }
+
     /// Ends it at once: its connections break.
     pub async fn remove(self, stack: &Stack) -> Result<()> {
         remove(stack, &self.id).await
     }
+}
+
+/// The image of every helper: this executable.
+///
+/// # Errors
+/// When this executable can't run in an empty container, or the engine refuses.
+pub async fn image(stack: &Stack) -> Result<Image> {
+    let executable = std::env::current_exe().map_err(|error| {
+        Error::failed(
+            format!("can't find out which executable this is: {error}"),
+            "run target/chaos by its path",
+        )
+    })?;
+    Image::from_executable(stack.docker(), &executable).await
 }
 
 /// Removes the project's helpers, also those of a suite that was killed.
@@ -111,7 +156,7 @@ fn body(stack: &Stack, image: &Image, role: Role) -> ContainerCreateBody {
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
-        memory: Some(128 << 20),
+        memory: Some(512 << 20),
         ..HostConfig::default()
     };
     let mut body = ContainerCreateBody {
@@ -143,6 +188,26 @@ fn body(stack: &Stack, image: &Image, role: Role) -> ContainerCreateBody {
             body.user = Some(format!("{uid}:{uid}"));
             let delay = humantime::format_duration(delay).to_string();
             vec!["late-dns".to_owned(), uid.to_string(), delay]
+        }
+        Role::Attackers {
+            attack,
+            squad,
+            clients,
+            target,
+            lasting,
+            seed,
+        } => {
+            host.network_mode = Some(PUBLIC.to_owned());
+            body.user = Some("65532:65532".to_owned());
+            vec![
+                "attack".to_owned(),
+                attack.to_owned(),
+                squad.to_string(),
+                clients.to_string(),
+                target.to_string(),
+                humantime::format_duration(lasting).to_string(),
+                seed.to_string(),
+            ]
         }
     };
     body.entrypoint = Some(vec![EXECUTABLE.to_owned()]);

@@ -1,5 +1,6 @@
 //! What the run was made on: figures mean little without it.
 
+use std::fmt;
 use std::thread::available_parallelism;
 
 use deploy::engine::Engine;
@@ -36,5 +37,16 @@ impl Machine {
             engine: info.server_version.unwrap_or_default(),
             storage: info.driver.unwrap_or_default(),
         })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} CPUs, {} MiB of memory, Linux {} ({}), Docker {} on {}. Where there is no registry, \
+             mongod runs under emulation (`images/README.md`) and takes several times as long to start.",
+            self.cpus, self.memory_mib, self.kernel, self.architecture, self.engine, self.storage,
+        )
     }
 }

@@ -18,7 +18,7 @@ use crate::verdict::{Evidence, Verdict};
 
 /// How long containers may take to be healthy again after a round: a health check of Docker's needs
 /// a few of its intervals to say so.
-const HEALTH: Duration = Duration::from_secs(45);
+pub(crate) const HEALTH: Duration = Duration::from_secs(45);
 /// Between two looks at whether the stack has recovered.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -129,9 +129,14 @@ impl Run {
         Ok(())
     }
 
-    async fn wait(&self, duration: Duration) -> Result<()> {
-        let waited = self.interrupted.run_until_cancelled(sleep(duration)).await;
-        waited.ok_or_else(interrupted)
+    pub(crate) async fn wait(&self, duration: Duration) -> Result<()> {
+        self.unless_interrupted(sleep(duration)).await
+    }
+
+    /// What `work` comes to, unless the run is interrupted before.
+    pub(crate) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let done = self.interrupted.run_until_cancelled(work).await;
+        done.ok_or_else(interrupted)
     }
 }
 

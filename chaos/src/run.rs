@@ -11,15 +11,22 @@ use deploy::output::style::Tone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::attacks::{self, Attack, process};
 use crate::bed::{Bed, OWN};
 use crate::cli::{Cli, Command, Options};
 use crate::faults::{self, Surroundings};
+use crate::host;
 use crate::machine::Machine;
+use crate::memory::{self, Levels};
 use crate::report::{Report, table};
 use crate::round::{Played, Run, interrupted};
 use crate::schedule::{self, Round};
 use crate::servers::{backend, late_dns};
 use crate::stack::Stack;
+
+/// Connections that the kernel must be able to follow for each client of an attack: it remembers for
+/// two minutes those that ended, and a client comes back every few seconds.
+const CONNECTIONS_TRACKED: usize = 8;
 
 /// Runs the command line to its end.
 pub fn run(cli: Cli) -> ExitCode {
@@ -55,46 +62,111 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<bool> {
             served.map_err(|error| unable("listen", &error))?;
             Ok(true)
         }
-        None if cli.options.list => {
-            list(output);
+        Some(Command::Attack {
+            attack,
+            squad,
+            clients,
+            target,
+            lasting,
+            seed,
+        }) => {
+            let squad = Attack::named(&attack).and_then(|attack| attack.squads.get(squad));
+            let client = squad.map(|squad| squad.client).ok_or_else(|| {
+                Error::usage(
+                    format!("attack {attack}: there is no such attack, or not so many squads"),
+                    "`chaos --attacks --list` lists them",
+                )
+            })?;
+            let task = process::Task {
+                client,
+                clients,
+                target,
+                lasting,
+                seed,
+            };
+            let report = |seen: &_| {
+                output.line(&serde_json::to_string(seen).unwrap_or_default());
+            };
+            let attacked = process::run(task, report).await;
+            attacked.map_err(|error| unable("attack", &error))?;
             Ok(true)
         }
-        None => suite(cli.options, output).await,
+        None if cli.options.list => {
+            list(cli.options.attacks, output);
+            Ok(true)
+        }
+        None if cli.options.attacks => {
+            let attacks = chosen_attacks(&cli.options)?;
+            suite(cli.options, Rounds::Attacks(attacks), output).await
+        }
+        None => {
+            let faults = chosen_faults(&cli.options)?;
+            suite(cli.options, Rounds::Faults(faults), output).await
+        }
     }
 }
 
-fn list(output: &Output) {
-    let rows: Vec<_> = faults::ALL
-        .iter()
-        .map(|entry| {
-            let about = (entry.about.to_owned(), Tone::Plain);
-            vec![(entry.name.to_owned(), Tone::Strong), about]
-        })
-        .collect();
-    output.table(&["fault", "what is done"], &rows);
+/// What a run does to the stack.
+enum Rounds {
+    /// Something breaks.
+    Faults(Vec<Round>),
+    /// Many clients misbehave.
+    Attacks(Vec<&'static Attack>),
+}
+
+fn list(attacks: bool, output: &Output) {
+    let row = |name: &str, about: &str| {
+        let about = (about.to_owned(), Tone::Plain);
+        vec![(name.to_owned(), Tone::Strong), about]
+    };
+    if attacks {
+        let all = attacks::ALL.iter();
+        let rows: Vec<_> = all.map(|it| row(it.name, it.about)).collect();
+        output.table(&["attack", "what is done"], &rows);
+    } else {
+        let all = faults::ALL.iter();
+        let rows: Vec<_> = all.map(|it| row(it.name, it.about)).collect();
+        output.table(&["fault", "what is done"], &rows);
+    }
+}
+
+/// Those of `all` whose `name` was asked for, or all of them; `kind` is what they are called.
+fn chosen<T>(
+    options: &Options,
+    all: &'static [T],
+    name: fn(&T) -> &str,
+    kind: &str,
+) -> Result<Vec<&'static T>> {
+    let is_asked_for = |it: &T| options.only.iter().any(|wanted| wanted == name(it));
+    let unknown = |wanted: &&String| !all.iter().any(|it| name(it) == wanted.as_str());
+    if let Some(unknown) = options.only.iter().find(unknown) {
+        return Err(Error::usage(
+            format!("--only {unknown}: there is no such {kind}"),
+            "--list lists them: faults, and with --attacks the attacks",
+        ));
+    }
+    let all = all.iter();
+    Ok(all
+        .filter(|it| options.only.is_empty() || is_asked_for(it))
+        .collect())
 }
 
 /// The faults that were asked for.
-fn chosen(options: &Options) -> Result<Vec<Round>> {
-    let unknown = options
-        .only
-        .iter()
-        .find(|name| !faults::ALL.iter().any(|entry| entry.name == *name));
-    if let Some(name) = unknown {
-        return Err(Error::usage(
-            format!("--only {name}: there is no such fault"),
-            "`chaos --list` lists them",
-        ));
-    }
-    let wanted = faults::ALL.iter().filter(|entry| {
-        options.only.is_empty() || options.only.iter().any(|name| name == entry.name)
-    });
-    let hold = Duration::from_secs(options.seconds);
+fn chosen_faults(options: &Options) -> Result<Vec<Round>> {
+    let wanted = chosen(options, faults::ALL, |entry| entry.name, "fault")?;
+    let hold = Duration::from_secs(options.pace().seconds);
     Ok(schedule::rounds(options.seed, wanted, hold))
 }
 
-async fn suite(options: Options, output: &Output) -> Result<bool> {
-    let rounds = chosen(&options)?;
+/// The attacks that were asked for, where this machine has what they take.
+fn chosen_attacks(options: &Options) -> Result<Vec<&'static Attack>> {
+    let wanted = chosen(options, attacks::ALL, |attack| attack.name, "attack")?;
+    let clients = wanted.iter().map(|attack| attack.clients()).max();
+    host::tracks_connections(CONNECTIONS_TRACKED * clients.unwrap_or_default())?;
+    Ok(wanted)
+}
+
+async fn suite(options: Options, rounds: Rounds, output: &Output) -> Result<bool> {
     let interrupt = CancellationToken::new();
     listen_for_signals(&interrupt)?;
     let engine = Engine::connect().await?;
@@ -104,12 +176,19 @@ async fn suite(options: Options, output: &Output) -> Result<bool> {
     let bed = if options.project.is_some() {
         Bed::existing(stack).await?
     } else {
-        Bed::own(stack, options.deploy.clone(), options.port, &interrupt).await?
+        let replicas = match rounds {
+            // One is to fail while the other serves.
+            Rounds::Faults(_) => 2,
+            Rounds::Attacks(_) => 1,
+        };
+        let tool = options.deploy.clone();
+        Bed::own(stack, tool, options.port, replicas, &interrupt).await?
     };
+    let pace = options.pace();
     let run = Run {
         stack: bed.stack.clone(),
         seed: options.seed,
-        rate: options.rate,
+        rate: pace.rate,
         id: run_id(),
         surroundings: Surroundings {
             own_engine: options.own_engine,
@@ -117,14 +196,60 @@ async fn suite(options: Options, output: &Output) -> Result<bool> {
         },
         interrupted: interrupt,
     };
-    let mut report = Report::new(&options, machine);
-    let played = play(&run, &rounds, &mut report, output).await;
     // First the report: what is known must not be lost because something can't be removed.
-    report.finish(output);
-    let written = report.write(&options, output).await;
+    let (played, written, holds) = match rounds {
+        Rounds::Faults(rounds) => {
+            let mut report = Report::new(&options, pace, machine);
+            let played = play(&run, &rounds, &mut report, output).await;
+            report.finish(output);
+            let written = report.write(&options, output).await;
+            (played, written, report.holds())
+        }
+        Rounds::Attacks(attacks) => {
+            let mut report = attacks::report::Report {
+                seed: options.seed,
+                rate: pace.rate,
+                seconds: pace.seconds,
+                only: options.only.clone(),
+                machine,
+                memory_idle: Levels::new(),
+                rounds: Vec::new(),
+                complete: false,
+            };
+            let played = attack(&run, &attacks, &mut report, output).await;
+            report.finish(output);
+            let written = report.write(&options, output).await;
+            (played, written, report.holds())
+        }
+    };
     let removed = bed.down().await;
     played.and(written).and(removed)?;
-    Ok(report.holds())
+    Ok(holds)
+}
+
+async fn attack(
+    run: &Run,
+    attacks: &[&'static Attack],
+    report: &mut attacks::report::Report,
+    output: &Output,
+) -> Result<()> {
+    let lasting = Duration::from_secs(report.seconds);
+    report.memory_idle = memory::levels(&run.stack).await?;
+    output.line(&format!(
+        "{} attacks of {} s, a bystander with {} requests a second, seed {}",
+        attacks.len(),
+        report.seconds,
+        run.rate,
+        run.seed
+    ));
+    for attack in attacks {
+        let task = output.task(attack.name, attack.about);
+        let verdict = run.attack(attack, lasting, &report.memory_idle).await?;
+        task.done(&attacks::report::one_line(&verdict));
+        report.rounds.push(verdict);
+    }
+    report.complete = true;
+    Ok(())
 }
 
 async fn play(run: &Run, rounds: &[Round], report: &mut Report, output: &Output) -> Result<()> {

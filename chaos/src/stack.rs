@@ -170,23 +170,28 @@ impl Stack {
 
     /// The database, at its address of this moment.
     pub async fn database(&self) -> Result<Database> {
-        let mongo = self.victim(Service::Mongo, 0).await?;
+        let address = self.address(Service::Mongo, PRIVATE).await?;
+        Database::at(address, &self.mongo_password_file).await
+    }
+
+    /// The address of the service's container on a network.
+    pub async fn address(&self, service: Service, network: &str) -> Result<IpAddr> {
+        let container = self.victim(service, 0).await?;
         let settings = self
-            .inspect(&mongo.id)
+            .inspect(&container.id)
             .await?
             .network_settings
             .unwrap_or_default();
         let endpoints = settings.networks.unwrap_or_default();
         let address: Option<IpAddr> = endpoints
-            .get(PRIVATE)
+            .get(network)
             .and_then(|endpoint| endpoint.ip_address.as_deref()?.parse().ok());
-        let address = address.ok_or_else(|| {
+        address.ok_or_else(|| {
             Error::failed(
-                format!("{} has no address on {PRIVATE}", mongo.name),
+                format!("{} has no address on {network}", container.name),
                 "see `deploy inspect`",
             )
-        })?;
-        Database::at(address, &self.mongo_password_file).await
+        })
     }
 
     /// Where clients reach the stack.

@@ -1,6 +1,7 @@
 //! What a round counted, and which promises it broke.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -79,15 +80,7 @@ impl Verdict {
         lasted: Duration,
         evidence: Evidence<'_>,
     ) -> Self {
-        let mut otherwise: BTreeMap<String, usize> = BTreeMap::new();
-        for entry in evidence.entries {
-            let kind = match &entry.end {
-                Some((_, outcome)) if outcome.is_acknowledged() => continue,
-                Some((_, outcome)) => outcome.kind(),
-                None => "open".to_owned(),
-            };
-            *otherwise.entry(kind).or_default() += 1;
-        }
+        let otherwise = otherwise(evidence.entries);
         let sent = evidence.entries.len();
         let failed: usize = otherwise.values().sum();
         let recovery = recovery::time(evidence.entries, evidence.healed);
@@ -110,13 +103,31 @@ impl Verdict {
 
     /// `503 ×12, cut ×1`.
     pub fn otherwise_text(&self) -> String {
-        let kinds: Vec<String> = self
-            .otherwise
-            .iter()
-            .map(|(kind, count)| format!("{kind} ×{count}"))
-            .collect();
-        kinds.join(", ")
+        counts(&self.otherwise)
     }
+}
+
+/// Requests that weren't answered 200, by how they ended.
+pub(crate) fn otherwise(entries: &[Entry]) -> BTreeMap<String, usize> {
+    let mut otherwise = BTreeMap::new();
+    for entry in entries {
+        let kind = match &entry.end {
+            Some((_, outcome)) if outcome.is_acknowledged() => continue,
+            Some((_, outcome)) => outcome.kind(),
+            None => "open".to_owned(),
+        };
+        *otherwise.entry(kind).or_default() += 1;
+    }
+    otherwise
+}
+
+/// `503 ×12, cut ×1`.
+pub(crate) fn counts<K: Display>(counts: &BTreeMap<K, usize>) -> String {
+    let kinds: Vec<String> = counts
+        .iter()
+        .map(|(kind, count)| format!("{kind} ×{count}"))
+        .collect();
+    kinds.join(", ")
 }
 
 fn timeline(entries: &[Entry]) -> Vec<Second> {
@@ -168,12 +179,15 @@ fn broken(evidence: &Evidence<'_>, failed: usize, recovery: Option<Duration>) ->
     broken
 }
 
-fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn seconds<S: Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
 #[expect(clippy::ref_option, reason = "serde hands the field over by reference")]
-fn optional_seconds<S: Serializer>(
+pub(crate) fn optional_seconds<S: Serializer>(
     duration: &Option<Duration>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use deploy::error::Result;
 
 use super::Injection;
-use super::host::iptables;
 use crate::helper::{Helper, Role};
+use crate::host::iptables;
 use crate::load::Load;
 use crate::stack::{Service, Stack};
 

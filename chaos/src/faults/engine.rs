@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use deploy::error::Result;
 
 use super::Injection;
-use super::host::run;
+use crate::host::run;
 use crate::load::Load;
 
 /// Starts and stops an engine where there is no init system.

@@ -3,7 +3,6 @@
 mod dns;
 mod endpoint;
 mod engine;
-mod host;
 mod in_flight;
 mod memory;
 mod pause;
@@ -16,8 +15,10 @@ use std::fmt;
 use async_trait::async_trait;
 use deploy::error::Result;
 
+use crate::host;
 use crate::load::Load;
 use crate::stack::{PRIVATE, PUBLIC, Service, Stack};
+pub(crate) use pause::Pause;
 pub use upstream::Manner;
 
 /// A fault, as it is listed.

@@ -10,14 +10,14 @@ use crate::stack::{Service, Stack};
 
 /// `docker pause`, and `docker unpause` at the end.
 #[derive(Debug)]
-pub(super) struct Pause {
+pub(crate) struct Pause {
     stack: Stack,
     victim: Container,
     paused: bool,
 }
 
 impl Pause {
-    pub(super) async fn new(stack: Stack, service: Service, pick: u64) -> Result<Self> {
+    pub(crate) async fn new(stack: Stack, service: Service, pick: u64) -> Result<Self> {
         let victim = stack.victim(service, pick).await?;
         Ok(Self {
             stack,

@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Duration, interval, timeout};
 
 use super::Injection;
-use super::host::run;
 use super::process::{start, stop};
+use crate::host::run;
 use crate::load::Load;
 use crate::seed::Dice;
 use crate::stack::{Service, Stack};

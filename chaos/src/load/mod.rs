@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger::{Ledger, Outcome};
@@ -28,6 +28,9 @@ use request::{Mix, Request};
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most requests under way; beyond them none is sent until one ends.
 const MAX_OPEN: usize = 4_000;
+
+/// Before a request that was refused is followed by another.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A running load.
 #[derive(Debug)]
@@ -83,11 +86,11 @@ impl Load {
             let stopped = self.stop_large.clone();
             set.spawn(async move {
                 while !stopped.is_cancelled() {
-                    let request = generator.mix().large(length);
+                    let request = generator.mix().post(length);
                     let outcome = generator.send(request).await;
                     if !outcome.is_acknowledged() {
                         // A stack that refuses at once isn't asked in a tight loop.
-                        sleep(Duration::from_millis(50)).await;
+                        sleep(PAUSE).await;
                     }
                 }
             });
@@ -104,9 +107,28 @@ impl Load {
         &self.generator.ledger
     }
 
+    /// Sends no more by itself; what is under way goes on.
+    pub fn halt(&self) {
+        self.stop.cancel();
+    }
+
+    /// Has something small stored, on a connection of its own, and again as long as that fails. How
+    /// long it took until it was answered 200; `None`: it wasn't within `limit`.
+    pub async fn first_write(&self, limit: Duration) -> Option<Duration> {
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            let request = self.generator.mix().post(51);
+            if self.generator.send(request).await.is_acknowledged() {
+                return Some(began.elapsed());
+            }
+            sleep(PAUSE).await;
+        }
+        None
+    }
+
     /// Stops sending and waits for what is under way.
     pub async fn stop(&self) {
-        self.stop.cancel();
+        self.halt();
         // Every request bounds itself.
         while self.ledger().open_entries() > 0 {
             sleep(Duration::from_millis(10)).await;

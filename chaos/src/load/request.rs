@@ -112,8 +112,8 @@ impl Mix {
         self.numbered(kind, length, fresh)
     }
 
-    /// A `POST` of a given length.
-    pub fn large(&mut self, length: usize) -> Request {
+    /// A `POST` of a given length, on a new connection.
+    pub fn post(&mut self, length: usize) -> Request {
         self.numbered(Kind::Post, length, true)
     }
 

@@ -133,17 +133,7 @@ fn repeat(report: &Report) -> String {
          `--list` lists them, `--project NAME` tests a stack that is running. The suite needs root on \
          the engine's host for killing processes behind the engine's back, for DNS and for the full \
          volume; without, it says what it skips. It restarts the engine only if it had to start it.\n\n\
-         This run: {} CPUs, {} MiB of memory, Linux {} ({}), Docker {} on {}. Where there is no \
-         registry, mongod runs under emulation (`images/README.md`) and takes several times as long to \
-         start.\n",
-        report.seed,
-        report.seconds,
-        report.rate,
-        machine.cpus,
-        machine.memory_mib,
-        machine.kernel,
-        machine.architecture,
-        machine.engine,
-        machine.storage,
+         This run: {machine}\n",
+        report.seed, report.seconds, report.rate,
     )
 }

@@ -9,7 +9,7 @@ use deploy::output::style::Tone;
 use serde::Serialize;
 use std::path::Path;
 
-use crate::cli::Options;
+use crate::cli::{Options, Pace};
 use crate::machine::Machine;
 use crate::verdict::Verdict;
 
@@ -48,11 +48,11 @@ pub struct Skipped {
 
 impl Report {
     /// A run that begins.
-    pub fn new(options: &Options, machine: Machine) -> Self {
+    pub fn new(options: &Options, pace: Pace, machine: Machine) -> Self {
         Self {
             seed: options.seed,
-            rate: options.rate,
-            seconds: options.seconds,
+            rate: pace.rate,
+            seconds: pace.seconds,
             only: options.only.clone(),
             machine,
             rounds: Vec::new(),
@@ -128,29 +128,44 @@ impl Report {
             Error::failed(format!("can't write the report: {error}"), "report this")
         })?;
         let markdown = markdown::render(self);
-        write(&options.out.join("report.json"), &json).await?;
-        write(&options.out.join("report.md"), &markdown).await?;
-        output.line(&format!(
-            "report: {}",
-            options.out.join("report.md").display()
-        ));
-        let Some(file) = &options.commit_to else {
-            return Ok(());
-        };
-        if !self.complete || !self.only.is_empty() {
-            return Err(Error::failed(
-                format!(
-                    "{} is for whole runs, and was left as it is",
-                    file.display()
-                ),
-                "run it without --only, to its end",
-            ));
-        }
-        write(file, &markdown).await
+        let whole = self.complete && self.only.is_empty();
+        self::write(options, output, "report", &json, &markdown, whole).await
     }
 }
 
-async fn write(file: &Path, text: &str) -> Result<()> {
+/// Writes a report under `name`; `whole` says whether it is of every round there is, and so fit for
+/// the docs.
+///
+/// # Errors
+/// When a file can't be written, or the docs want a report that isn't whole.
+pub(crate) async fn write(
+    options: &Options,
+    output: &Output,
+    name: &str,
+    json: &str,
+    markdown: &str,
+    whole: bool,
+) -> Result<()> {
+    let page = options.out.join(format!("{name}.md"));
+    write_file(&options.out.join(format!("{name}.json")), json).await?;
+    write_file(&page, markdown).await?;
+    output.line(&format!("report: {}", page.display()));
+    let Some(file) = &options.commit_to else {
+        return Ok(());
+    };
+    if !whole {
+        return Err(Error::failed(
+            format!(
+                "{} is for whole runs, and was left as it is",
+                file.display()
+            ),
+            "run it without --only, to its end",
+        ));
+    }
+    write_file(file, markdown).await
+}
+
+async fn write_file(file: &Path, text: &str) -> Result<()> {
     let written = async {
         if let Some(directory) = file.parent() {
             tokio::fs::create_dir_all(directory).await?;

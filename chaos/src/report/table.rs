@@ -60,7 +60,7 @@ pub fn one_line(verdict: &Verdict) -> String {
     )
 }
 
-pub(super) fn or_dash(text: String) -> String {
+pub(crate) fn or_dash(text: String) -> String {
     if text.is_empty() {
         "–".to_owned()
     } else {
@@ -68,7 +68,7 @@ pub(super) fn or_dash(text: String) -> String {
     }
 }
 
-pub(super) fn seconds(duration: Option<std::time::Duration>) -> String {
+pub(crate) fn seconds(duration: Option<std::time::Duration>) -> String {
     duration.map_or_else(
         || "never".to_owned(),
         |duration| format!("{:.2} s", duration.as_secs_f64()),

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::stack::Stack;
 
 /// Whether this process is root on the engine's host; otherwise why that matters.
-pub(super) fn is_engines(stack: &Stack) -> std::result::Result<(), String> {
+pub(crate) fn is_engines(stack: &Stack) -> std::result::Result<(), String> {
     if !stack.engine().is_local() {
         return Err("it needs the engine's host, and this engine is elsewhere".to_owned());
     }
@@ -21,7 +21,7 @@ pub(super) fn is_engines(stack: &Stack) -> std::result::Result<(), String> {
 }
 
 /// Runs a command to its end; its output is what it wrote.
-pub(super) async fn run<I, S>(program: &str, arguments: I) -> Result<String>
+pub(crate) async fn run<I, S>(program: &str, arguments: I) -> Result<String>
 where
     I: IntoIterator<Item = S>,
     S: AsRef<OsStr>,
@@ -51,9 +51,28 @@ where
 
 /// Runs `iptables` in the network namespace of the process `pid`. Waits for the lock that
 /// `iptables` takes, which the engine may hold.
-pub(super) async fn iptables(pid: i32, arguments: &str) -> Result<()> {
+pub(crate) async fn iptables(pid: i32, arguments: &str) -> Result<()> {
     let pid = pid.to_string();
     let enter = ["-t", &pid, "-n", "iptables", "-w"];
     let arguments = enter.into_iter().chain(arguments.split_whitespace());
     run("nsenter", arguments).await.map(drop)
+}
+
+/// Makes sure that the kernel can follow so many connections at a time; beyond them it drops what is
+/// new. A kernel that follows none has no such limit.
+///
+/// # Errors
+/// When it can't.
+pub(crate) fn tracks_connections(wanted: usize) -> Result<()> {
+    let name = "net.netfilter.nf_conntrack_max";
+    let path = format!("/proc/sys/{}", name.replace('.', "/"));
+    let limit = std::fs::read_to_string(path).ok();
+    let limit = limit.and_then(|text| text.trim().parse::<usize>().ok());
+    match limit {
+        Some(limit) if limit < wanted => Err(Error::failed(
+            format!("{name} is {limit}: an attack takes {wanted}"),
+            format!("sysctl -w {name}={wanted}"),
+        )),
+        _ => Ok(()),
+    }
 }
