@@ -196,14 +196,14 @@ impl Connections {
 
     /// Takes all that it holds from a connection.
     fn evict(&self, state: &mut State, what: Evicted, id: u64) {
-        let Some(held) = state.accounts.get_mut(&id) else {
+        let Some(holder) = state.accounts.get_mut(&id) else {
             return;
         };
-        held.account.evicted.store(true, Ordering::Release);
-        held.account.task.wake();
+        holder.account.evicted.store(true, Ordering::Release);
+        holder.account.task.wake();
         let (head, body) = (
-            std::mem::take(&mut held.head),
-            std::mem::take(&mut held.body),
+            std::mem::take(&mut holder.head),
+            std::mem::take(&mut holder.body),
         );
         state.heads -= head;
         state.take_body(body);
