@@ -54,7 +54,7 @@ pub const SMALL_BODY: usize = 64 << 10;
 const COPIES: u64 = 3;
 
 /// Batches that may be with the driver at once: one, and one whose answer is overdue.
-pub const WRITES: usize = 2;
+pub const WRITES: u32 = 2;
 
 /// Documents in a batch. The server takes 100,000 (`maxWriteBatchSize`); far fewer already spread
 /// the cost of a write so thin that more would only add latency.
@@ -161,7 +161,7 @@ impl Budget {
                 needed: other_files + LEAST_CONNECTIONS,
             });
         }
-        let (bodies, batch) = (share(20), share(15) / (COPIES * WRITES as u64));
+        let (bodies, batch) = (share(20), share(15) / (COPIES * u64::from(WRITES)));
         let large_bodies = bodies / 4 * 3;
         // The largest document has to fit into a batch, which fits into the queue; and two of the
         // largest bodies into the memory for bodies.
@@ -233,7 +233,7 @@ mod tests {
     fn the_sum_stays_below_three_quarters_of_what_is_granted() {
         for memory in [64, 128, 256, 512, 1024, 65_536].map(|mib| mib * MIB) {
             let budget = Budget::derive(memory, 1 << 20, 2, 50_000).unwrap();
-            let writes = budget.batch as u64 * COPIES * WRITES as u64;
+            let writes = budget.batch as u64 * COPIES * u64::from(WRITES);
             let sum = PROCESS
                 + budget.connections as u64 * CONNECTION
                 + (budget.heads + budget.bodies + budget.queue) as u64

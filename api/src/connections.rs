@@ -8,8 +8,9 @@
 //! something. Work is never cut off: a request that is whole is answered (but for the admin port,
 //! where no answer matters as much as that the next health check gets one).
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+mod order;
+
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 
+use self::order::Order;
 use crate::budget::SMALL_BODY;
 use crate::metrics::{Evicted, PlaceMetrics};
 
@@ -25,9 +27,6 @@ const PROTECTED: Duration = Duration::from_millis(500);
 
 /// Every so many bytes of a body are progress. Fewer aren't: a byte now and then keeps no place.
 const PROGRESS: usize = 8 << 10;
-
-/// How many that may not go are looked at in search of one that may.
-const SEARCHED: usize = 64;
 
 /// The pools of one port. Sizes are in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +88,6 @@ struct State {
     bodies: usize,
     large: usize,
 }
-
-/// Connections by when they made progress last. What it says of one may be old: progress isn't told to
-/// it, but looked up when it matters.
-#[derive(Debug, Default)]
-struct Order(BinaryHeap<Reverse<(u64, u64)>>);
 
 /// What a connection holds of the pools.
 #[derive(Debug)]
@@ -196,14 +190,14 @@ impl Connections {
 
     /// Takes all that it holds from a connection.
     fn evict(&self, state: &mut State, what: Evicted, id: u64) {
-        let Some(held) = state.accounts.get_mut(&id) else {
+        let Some(holder) = state.accounts.get_mut(&id) else {
             return;
         };
-        held.account.evicted.store(true, Ordering::Release);
-        held.account.task.wake();
+        holder.account.evicted.store(true, Ordering::Release);
+        holder.account.task.wake();
         let (head, body) = (
-            std::mem::take(&mut held.head),
-            std::mem::take(&mut held.body),
+            std::mem::take(&mut holder.head),
+            std::mem::take(&mut holder.body),
         );
         state.heads -= head;
         state.take_body(body);
@@ -223,59 +217,6 @@ impl Connections {
     /// The state. A panic can't leave it half changed, so a poisoned lock is taken as it is.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Order {
-    /// Adds a connection, after those that are gone or don't `belong` here any more have been removed
-    /// if they are too many.
-    fn add(
-        &mut self,
-        account: &Account,
-        accounts: &HashMap<u64, Held>,
-        belongs: impl Fn(&Held) -> bool,
-    ) {
-        if self.0.len() > 2 * accounts.len() + 64 {
-            let current = accounts.values().filter(|held| belongs(held));
-            self.0 = current.map(|held| Reverse(held.account.key())).collect();
-        }
-        self.0.push(Reverse(account.key()));
-    }
-
-    /// Removes and returns the one that is without progress for longest of those that may go. The
-    /// others seem younger from then on, so that the next search doesn't meet them again.
-    fn oldest(
-        &mut self,
-        now: u64,
-        accounts: &HashMap<u64, Held>,
-        may_go: impl Fn(&Held) -> bool,
-    ) -> Option<u64> {
-        let mut others = Vec::new();
-        let mut found = None;
-        while found.is_none() && others.len() < SEARCHED {
-            let Some(Reverse((key, id))) = self.0.pop() else {
-                break;
-            };
-            let held = accounts.get(&id);
-            let Some(held) = held.filter(|held| !held.account.is_evicted()) else {
-                continue;
-            };
-            let (progress, _) = held.account.key();
-            if progress > key {
-                self.0.push(Reverse((progress, id)));
-            } else if may_go(held) {
-                found = Some(id);
-            } else {
-                others.push(Reverse((now, id)));
-            }
-        }
-        self.0.extend(others);
-        found
-    }
-
-    /// Puts one back that [`Self::oldest`] returned.
-    fn put_back(&mut self, account: &Account) {
-        self.0.push(Reverse(account.key()));
     }
 }
 

@@ -15,7 +15,7 @@ use mongodb::event::cmap::CmapEvent;
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
-use crate::budget;
+use crate::budget::WRITES;
 use crate::configuration::MongoSettings;
 use crate::metrics::MongoMetrics;
 use crate::mongo_uri::MongoUri;
@@ -30,9 +30,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Questions that are asked at once: a ping, and whether the database is ready.
 const QUESTIONS: u32 = 2;
-
-/// Writes at once.
-const WRITES: u32 = budget::WRITES as u32;
 
 /// The way into the database with one password. Writes and questions have a client each, so that
 /// neither waits for a connection that the other has.

@@ -76,7 +76,7 @@ impl MongoStore {
         Ok(Self {
             logins: Arc::new(logins),
             runtime: Handle::current(),
-            writes: Arc::new(Semaphore::new(WRITES)),
+            writes: Arc::new(Semaphore::new(WRITES as usize)),
             ping: Question::default(),
             readiness: Question::default(),
             id_is_taken: format!(
