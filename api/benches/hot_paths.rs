@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::http::{Method, Uri};
+use api::budget::Budget;
 use api::coalescer::{Coalescer, Limits, Rejection, Store, StoreError};
 use api::document::Received;
 use api::document_id::DocumentId;
@@ -79,7 +80,7 @@ fn documents(criterion: &mut Criterion) {
 struct Instantly;
 
 impl Store for Instantly {
-    async fn insert(&self, batch: &[RawDocumentBuf]) -> Result<Vec<Rejection>, StoreError> {
+    async fn insert(&self, batch: Vec<RawDocumentBuf>) -> Result<Vec<Rejection>, StoreError> {
         black_box(batch);
         tokio::task::yield_now().await;
         Ok(Vec::new())
@@ -95,7 +96,8 @@ fn batches(criterion: &mut Criterion) {
         let _inside = runtime.enter();
         let store = Arc::new(Instantly);
         let timeout = Duration::from_secs(5);
-        Coalescer::start(&store, timeout, Limits::default(), WriteMetrics::default())
+        let limits = Limits::of(&Budget::derive(256 << 20, 10_000, 2, 1 << 20).unwrap());
+        Coalescer::start(&store, timeout, limits, WriteMetrics::default())
     };
     let document = rawdoc! { "data": "x".repeat(600) };
     let mut group = criterion.benchmark_group("coalescer");

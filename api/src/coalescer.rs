@@ -31,6 +31,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::budget::{BATCH_DOCUMENTS, Budget};
 use crate::document_id::DocumentId;
 use crate::metrics::WriteMetrics;
 
@@ -40,7 +41,7 @@ pub trait Store: Send + Sync + 'static {
     /// that were rejected; all others are acknowledged. An error concerns the whole batch.
     fn insert(
         &self,
-        batch: &[RawDocumentBuf],
+        batch: Vec<RawDocumentBuf>,
     ) -> impl Future<Output = Result<Vec<Rejection>, StoreError>> + Send;
 }
 
@@ -100,11 +101,9 @@ pub struct Limits {
     /// throughput, since batches only get smaller, and more than doubles the p99, since they wait for
     /// each other in MongoDB.
     pub lanes: usize,
-    /// Documents in a batch. The server takes 100,000 (`maxWriteBatchSize`); far fewer already
-    /// spread the cost of a write so thin that more would only add latency.
+    /// Documents in a batch.
     pub batch_documents: usize,
-    /// Bytes in a batch, unless a single document is larger. The server takes 48,000,000
-    /// (`maxMessageSizeBytes`).
+    /// Bytes in a batch, unless a single document is larger.
     pub batch_bytes: usize,
     /// Documents waiting.
     pub queue_documents: usize,
@@ -112,14 +111,15 @@ pub struct Limits {
     pub queue_bytes: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// Those of the budget.
+    pub fn of(budget: &Budget) -> Self {
         Self {
             lanes: 1,
-            batch_documents: 1_000,
-            batch_bytes: 8 << 20,
-            queue_documents: 10_000,
-            queue_bytes: 32 << 20,
+            batch_documents: BATCH_DOCUMENTS,
+            batch_bytes: budget.batch,
+            queue_documents: budget.queue_documents,
+            queue_bytes: budget.queue,
         }
     }
 }
@@ -325,8 +325,7 @@ async fn run_lane<S: Store>(shared: Arc<Shared>, store: Arc<S>, write_timeout: D
             .unzip();
         // By then every request in the batch has timed out; a store that hangs must not keep the
         // lane.
-        let outcome = timeout(write_timeout, store.insert(&documents)).await;
-        drop(documents);
+        let outcome = timeout(write_timeout, store.insert(documents)).await;
         shared.metrics.written(in_flight.len(), started.elapsed());
         match outcome {
             Ok(Ok(rejections)) => settle(in_flight, &rejections),

@@ -14,7 +14,9 @@ use std::time::Duration;
 use actix_web::http::header::HeaderName;
 use bytesize::ByteSize;
 use config::{Config, Environment, File, FileFormat};
+use service::environment::describes_a_service;
 
+use crate::budget;
 use crate::mongo_uri::MongoUri;
 
 /// Prefix of the environment variables.
@@ -23,6 +25,9 @@ const PREFIX: &str = "API";
 /// The largest body that can be asked for. MongoDB stores documents of up to 16 MiB; what remains
 /// is for the header fields.
 const LARGEST_BODY: u64 = 15 * 1024 * 1024;
+
+/// The most threads that actix-server runs.
+const MOST_WORKERS: usize = 512;
 
 /// One configuration key.
 pub struct Key {
@@ -40,15 +45,15 @@ pub struct Key {
 pub const KEYS: &[Key] = &[
     Key {
         name: "listen",
-        default: "0.0.0.0:9090",
-        about: "address that requests are recorded on",
-        expected: "an IP address and a port, such as 0.0.0.0:9090",
+        default: "[::]:9090",
+        about: "address that requests are recorded on; [::] is every address of both families",
+        expected: "an IP address and a port, such as [::]:9090 or 127.0.0.1:9090",
     },
     Key {
         name: "admin_listen",
-        default: "0.0.0.0:9190",
+        default: "[::]:9190",
         about: "address of /healthz, /readyz and /metrics; keep it private",
-        expected: "an IP address and a port, such as 0.0.0.0:9190",
+        expected: "an IP address and a port, such as [::]:9190 or 127.0.0.1:9190",
     },
     Key {
         name: "mongo_uri",
@@ -92,7 +97,7 @@ pub const KEYS: &[Key] = &[
         name: "max_body",
         default: "1MiB",
         about: "largest request body; 413 beyond",
-        expected: "a size from 0B to 15MiB, such as 512KiB",
+        expected: "a size from 1B to 15MiB, such as 512KiB (there is no unlimited)",
     },
     Key {
         name: "write_timeout",
@@ -104,7 +109,7 @@ pub const KEYS: &[Key] = &[
         name: "workers",
         default: "auto",
         about: "HTTP worker threads; auto: as many CPUs as the cgroup grants",
-        expected: "auto, or a number from 1 to 1024",
+        expected: "auto, or a number from 1 to 512",
     },
     Key {
         name: "redact_headers",
@@ -164,6 +169,8 @@ pub struct Settings {
     pub workers: usize,
     /// Header fields whose values aren't stored.
     pub redact_headers: Vec<HeaderName>,
+    /// Variables that describe another service, and were passed over.
+    pub passed_over: Vec<String>,
 }
 
 /// The MongoDB part of the settings.
@@ -225,25 +232,36 @@ pub fn help() -> String {
             key.about
         );
     }
-    text
+    text + "\n\n" + budget::HELP
 }
 
 fn variable(name: &str) -> String {
     format!("{PREFIX}_{}", name.to_uppercase())
 }
 
-/// Text and origin of each key.
-struct Values(BTreeMap<&'static str, (String, String)>);
+/// What the sources say.
+struct Values {
+    /// Text and origin of each key.
+    keys: BTreeMap<&'static str, (String, String)>,
+    /// Variables that describe a service.
+    passed_over: Vec<String>,
+}
 
 impl Values {
     fn check(table: config::Map<String, config::Value>) -> Result<Self, ConfigError> {
-        let mut values = BTreeMap::new();
+        let (mut keys, mut passed_over) = (BTreeMap::new(), Vec::new());
         for (name, value) in table {
-            let origin = match value.origin() {
-                Some("the environment") | None => variable(&name),
+            let file = value.origin().filter(|origin| *origin != "the environment");
+            let origin = match file {
+                None => variable(&name),
                 Some(file) => format!("{name} in {file}"),
             };
             let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+                let text = text_of(&value).unwrap_or_default();
+                if file.is_none() && describes_a_service(&name.to_uppercase(), &text) {
+                    passed_over.push(origin);
+                    continue;
+                }
                 let known = KEYS
                     .iter()
                     .map(|key| variable(key.name))
@@ -259,9 +277,10 @@ impl Values {
                 expected: key.expected,
                 detail: None,
             })?;
-            values.insert(key.name, (text, origin));
+            keys.insert(key.name, (text, origin));
         }
-        Ok(Self(values))
+        passed_over.sort_unstable();
+        Ok(Self { keys, passed_over })
     }
 
     fn settings(&self) -> Result<Settings, ConfigError> {
@@ -280,6 +299,7 @@ impl Values {
             write_timeout: self.parse("write_timeout", timeout)?,
             workers: self.parse("workers", workers)?,
             redact_headers: self.parse("redact_headers", header_names)?,
+            passed_over: self.passed_over.clone(),
         })
     }
 
@@ -307,7 +327,7 @@ impl Values {
         read: fn(&str) -> Result<T, Option<String>>,
     ) -> Result<T, ConfigError> {
         let missing = (String::new(), variable(name));
-        let (text, origin) = self.0.get(name).unwrap_or(&missing);
+        let (text, origin) = self.keys.get(name).unwrap_or(&missing);
         read(text).map_err(|detail| ConfigError::BadValue {
             origin: origin.clone(),
             value: if name == "mongo_uri" {
@@ -354,7 +374,7 @@ fn collection_name(text: &str) -> Result<String, Option<String>> {
 
 fn body_size(text: &str) -> Result<usize, Option<String>> {
     let size: ByteSize = parsed(text)?;
-    if size.as_u64() > LARGEST_BODY {
+    if !(1..=LARGEST_BODY).contains(&size.as_u64()) {
         return Err(None);
     }
     usize::try_from(size.as_u64()).map_err(|_| None)
@@ -370,11 +390,14 @@ fn workers(text: &str) -> Result<usize, Option<String>> {
     if text == "auto" {
         // On Linux this is the least of the machine's CPUs, the affinity mask and the cgroup quota.
         return std::thread::available_parallelism()
-            .map(usize::from)
+            .map(|cpus| cpus.get().min(MOST_WORKERS))
             .map_err(|error| Some(format!("the number of CPUs is unknown here: {error}")));
     }
     let count = parsed(text)?;
-    (1..=1024).contains(&count).then_some(count).ok_or(None)
+    (1..=MOST_WORKERS)
+        .contains(&count)
+        .then_some(count)
+        .ok_or(None)
 }
 
 fn header_names(text: &str) -> Result<Vec<HeaderName>, Option<String>> {
@@ -409,8 +432,8 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         let settings = load(&[]).unwrap();
-        assert_eq!(settings.listen.to_string(), "0.0.0.0:9090");
-        assert_eq!(settings.admin_listen.to_string(), "0.0.0.0:9190");
+        assert_eq!(settings.listen.to_string(), "[::]:9090");
+        assert_eq!(settings.admin_listen.to_string(), "[::]:9190");
         assert_eq!(settings.mongo.database, "myDatabase");
         assert_eq!(settings.mongo.collection, "requests");
         assert_eq!(settings.max_body, 1 << 20);
@@ -438,11 +461,12 @@ mod tests {
     fn errors_name_key_value_and_what_is_allowed() {
         for (key, value, expected) in [
             ("API_LISTEN", "localhost", "an IP address and a port"),
-            ("API_MAX_BODY", "16MiB", "from 0B to 15MiB"),
+            ("API_MAX_BODY", "16MiB", "from 1B to 15MiB"),
+            ("API_MAX_BODY", "0", "from 1B to 15MiB"),
             ("API_MAX_BODY", "-1", "such as 512KiB"),
             ("API_WRITE_TIMEOUT", "5", "such as 250ms or 5s"),
             ("API_WRITE_TIMEOUT", "0s", "from 10ms to 10m"),
-            ("API_WORKERS", "0", "from 1 to 1024"),
+            ("API_WORKERS", "0", "from 1 to 512"),
             ("API_DATABASE", "a.b", "without any of"),
             ("API_COLLECTION", "system.users", "not beginning"),
             ("API_REDACT_HEADERS", "a b", "field names"),
@@ -466,6 +490,22 @@ mod tests {
             message.contains("lisen in ") && message.contains(".toml"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn variables_that_describe_a_service_are_passed_over_with_a_note() {
+        let settings = load(&[
+            ("API_SERVICE_HOST", "10.0.0.1"),
+            ("API_PORT", "tcp://10.0.0.1:9090"),
+            ("API_WORKERS", "3"),
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!(settings.passed_over, ["API_PORT", "API_SERVICE_HOST"]);
+        assert_eq!(settings.workers, 3);
+        assert!(error(&[("API_PORT", "9090")]).contains("API_PORT is not a setting"));
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), "service_host = \"a\"\n").unwrap();
+        assert!(Settings::from_sources(Some(file.path()), Some(HashMap::new())).is_err());
     }
 
     #[test]

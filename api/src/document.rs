@@ -15,7 +15,7 @@
 //! | framing that RFC 9112 forbids: `Host` missing or repeated, two `Content-Length`, … | stored | 400 |
 //! | HTTP/1.0 without `Host` | the server's listening address in `url` | the same |
 //! | a Punycode host that IDNA 2003 has no text for | an error | the host as it came |
-//! | more than 96 fields, or 128 KiB of them | up to 100 fields | 431 |
+//! | more than 96 fields, or 96 KiB of them | up to 100 fields | 431 |
 //!
 //! Field names with an underscore are left out by both (as nginx does): they can't be told from
 //! those with a hyphen.
@@ -34,6 +34,17 @@ use crate::request_url::request_url;
 
 /// The largest document that MongoDB stores (`maxBsonObjectSize`).
 const LARGEST_DOCUMENT: usize = 16 * 1024 * 1024;
+
+/// The largest body whose document surely has no more than `size` bytes: its text can be three times
+/// as long, and the header fields come beside it.
+pub fn largest_body(size: u64) -> u64 {
+    const FIELDS: u64 = 256 << 10;
+    if size >= LARGEST_DOCUMENT as u64 {
+        u64::MAX
+    } else {
+        size.saturating_sub(FIELDS) / 3
+    }
+}
 
 /// What stands in place of a redacted value.
 const REDACTED: &str = "[redacted]";

@@ -1,7 +1,7 @@
 //! `api healthcheck`: asks the running API's admin port, for the image's `HEALTHCHECK`.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Longest wait for each step.
@@ -42,12 +42,11 @@ pub fn run(admin: SocketAddr, question: Question) -> Result<(), Unhealthy> {
     ))
 }
 
-/// An unspecified address means every address, the loopback one too.
+/// An unspecified address means every address, the loopback one too: of IPv4, which `[::]` is as well,
+/// and alone where the kernel has no IPv6.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     address
 }

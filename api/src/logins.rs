@@ -15,10 +15,11 @@ use mongodb::event::cmap::CmapEvent;
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
+use crate::budget;
 use crate::configuration::MongoSettings;
 use crate::metrics::MongoMetrics;
 use crate::mongo_uri::MongoUri;
-use crate::outage::Outage;
+use crate::outage::{Outage, is_refusal};
 
 /// How often the driver looks at each server unless the URI says otherwise. The driver's own 10 s
 /// would be how long recovery from an outage may go unnoticed.
@@ -27,14 +28,17 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long opening a connection may take unless the URI says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Connections per server unless the URI says otherwise. The lanes of the coalescer need one each;
-/// the others are for pings.
-const POOL_SIZE: u32 = 8;
+/// Questions that are asked at once: a ping, and whether the database is ready.
+const QUESTIONS: u32 = 2;
 
-/// The way into the database with one password.
+/// Writes at once.
+const WRITES: u32 = budget::WRITES as u32;
+
+/// The way into the database with one password. Writes and questions have a client each, so that
+/// neither waits for a connection that the other has.
 #[derive(Debug)]
 pub struct Login {
-    /// The database.
+    /// The database, for questions.
     pub database: Database,
     /// The collection that requests are written to, durably.
     pub collection: Collection<RawDocumentBuf>,
@@ -45,6 +49,9 @@ pub struct Login {
 pub struct Logins {
     all: Vec<Login>,
     current: AtomicUsize,
+    outage: Outage,
+    /// Whom we log in as, and where that user is kept.
+    whom: String,
 }
 
 impl Login {
@@ -62,12 +69,16 @@ impl Login {
             .get_or_insert_with(|| "causeway-api".to_owned());
         options.heartbeat_freq.get_or_insert(HEARTBEAT);
         options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
-        options.max_pool_size.get_or_insert(POOL_SIZE);
         let selection = options.server_selection_timeout.unwrap_or(write_timeout);
         options.server_selection_timeout = Some(selection.min(write_timeout));
-        options.sdam_event_handler = Some(outage);
         options.cmap_event_handler = Some(follow_pool(metrics));
+        let mut questions = options.clone();
+        questions.max_pool_size.get_or_insert(QUESTIONS);
+        // As many as there are writes at most: none waits for another's.
+        options.max_pool_size.get_or_insert(WRITES);
+        options.sdam_event_handler = Some(outage);
 
+        let questions = Client::with_options(questions)?.database(&settings.database);
         let database = Client::with_options(options)?.database(&settings.database);
         let write_concern = WriteConcern::builder()
             .w(Acknowledgment::Majority)
@@ -81,7 +92,7 @@ impl Login {
                 .build(),
         );
         Ok(Self {
-            database,
+            database: questions,
             collection,
         })
     }
@@ -98,19 +109,38 @@ impl Logins {
     ) -> Result<Self> {
         let mut all = Vec::with_capacity(uris.len());
         for (number, uri) in uris.iter().enumerate() {
-            let outage = outage.follow(number, metrics);
-            all.push(Login::new(uri, settings, write_timeout, outage, metrics.clone()).await?);
+            let follow = outage.follow(number);
+            all.push(Login::new(uri, settings, write_timeout, follow, metrics.clone()).await?);
         }
         Ok(Self {
             all,
             current: AtomicUsize::new(0),
+            outage: outage.clone(),
+            whom: uris.first().map(MongoUri::whom).unwrap_or_default(),
         })
     }
 
     /// Runs `operation` with the password in use and, where MongoDB refuses that, with the others:
     /// once with each. An operation whose connection was refused has never been sent, so trying it
     /// again can't do anything twice.
+    ///
+    /// Never drop this half way: while it waits for a connection, the driver (3.9) keeps its place in
+    /// the queue of those who wait, and passes over one such place at a time, every half a second
+    /// where nothing else happens. [`crate::store`] has each operation run to its end.
     pub async fn run<'a, T, F>(&'a self, operation: impl Fn(&'a Login) -> F) -> Result<T>
+    where
+        F: IntoFuture<Output = Result<T>>,
+    {
+        let result = self.try_each(operation).await;
+        match &result {
+            Ok(_) => self.outage.heard(None),
+            Err(error) if is_refusal(error) => self.outage.heard(Some(&self.describe(error))),
+            Err(_) => {}
+        }
+        result
+    }
+
+    async fn try_each<'a, T, F>(&'a self, operation: impl Fn(&'a Login) -> F) -> Result<T>
     where
         F: IntoFuture<Output = Result<T>>,
     {
@@ -153,10 +183,15 @@ impl Logins {
     /// What to say of an error that [`Self::run`] ended with.
     pub fn describe(&self, error: &Error) -> String {
         match *error.kind {
-            ErrorKind::Authentication { .. } if self.all.len() > 1 => format!(
-                "none of the {} passwords in API_MONGO_PASSWORD_FILE is accepted: {error}",
-                self.all.len()
-            ),
+            ErrorKind::Authentication { .. } => {
+                let passwords = match self.all.len() {
+                    1 => "authentication failed".to_owned(),
+                    several => format!(
+                        "none of the {several} passwords in API_MONGO_PASSWORD_FILE is accepted"
+                    ),
+                };
+                format!("{passwords} for {}: {}", self.whom, error.kind)
+            }
             _ => error.to_string(),
         }
     }

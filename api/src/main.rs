@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use api::configuration::{self, ConfigError, Settings};
 use api::healthcheck::{self, Question};
-use api::startup::{Application, StartupError};
-use api::store::SetupError;
+use api::startup::Application;
 use api::telemetry;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -72,6 +71,12 @@ fn serve(settings: Settings) -> ExitCode {
             USAGE,
         );
     }
+    if !settings.passed_over.is_empty() {
+        tracing::info!(
+            variables = settings.passed_over.join(" "),
+            "passed over: they describe a service (Kubernetes, Docker links) and are no settings"
+        );
+    }
     // The write path and MongoDB's connections have this thread; HTTP has its workers.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -81,14 +86,24 @@ fn serve(settings: Settings) -> ExitCode {
         Err(error) => return complain(&error, 1),
     };
     runtime.block_on(async {
-        let application = match Application::build(settings).await {
-            Ok(application) => application,
-            Err(error @ (StartupError::Config(_) | StartupError::Store(SetupError::Config(_)))) => {
-                return complain(&error, USAGE);
+        // Heeded from the first moment, also while a name is being looked up.
+        let mut stop = std::pin::pin!(stop_signal());
+        let built = tokio::select! {
+            biased;
+            () = &mut stop => {
+                tracing::info!("stopped before the start was done");
+                return ExitCode::SUCCESS;
             }
-            Err(error) => return complain(&error, 1),
+            built = Application::build(settings) => built,
         };
-        match application.run_until_stopped(stop_signal()).await {
+        let application = match built {
+            Ok(application) => application,
+            Err(error) => {
+                let code = if error.is_usage() { USAGE } else { 1 };
+                return complain(&error, code);
+            }
+        };
+        match application.run_until_stopped(stop).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(&error, 1),
         }

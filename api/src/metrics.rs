@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::budget::Budget;
 use crate::coalescer::{Acknowledged, Fate, WriteError};
 
 /// Every metric of the process; clones share their values.
@@ -22,6 +23,97 @@ pub struct Metrics {
     pub writes: WriteMetrics,
     /// The connection to MongoDB.
     pub mongo: MongoMetrics,
+    /// The connections to the public port.
+    pub public: PlaceMetrics,
+    /// The connections to the admin port.
+    pub admin: PlaceMetrics,
+}
+
+/// Metrics of a port's connections.
+#[derive(Clone, Debug, Default)]
+pub struct PlaceMetrics {
+    connections: Gauge,
+    head_bytes: Gauge,
+    body_bytes: Gauge,
+    evicted: Family<EvictionLabels, Counter>,
+    /// Connections, heads and bodies for which no room could be made.
+    pub refused: Counter,
+}
+
+/// Labels of `api_evicted_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EvictionLabels {
+    wanted: &'static str,
+}
+
+/// What the room was wanted for that a connection had to make.
+#[derive(Clone, Copy, Debug)]
+pub enum Evicted {
+    /// A new connection.
+    Connection,
+    /// A head.
+    Head,
+    /// A body.
+    Body,
+}
+
+impl PlaceMetrics {
+    /// There are so many connections now, and their heads and bodies hold so many bytes.
+    pub fn holds(&self, connections: usize, head_bytes: usize, body_bytes: usize) {
+        let set = |gauge: &Gauge, value| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.connections, connections);
+        set(&self.head_bytes, head_bytes);
+        set(&self.body_bytes, body_bytes);
+    }
+
+    /// A connection had to make room.
+    pub fn evicted(&self, wanted: Evicted) {
+        let wanted = match wanted {
+            Evicted::Connection => "connection",
+            Evicted::Head => "head",
+            Evicted::Body => "body",
+        };
+        self.evicted.get_or_create(&EvictionLabels { wanted }).inc();
+    }
+
+    fn register(&self, registry: &mut Registry, port: &'static str) {
+        let registry = registry.sub_registry_with_label(("port".into(), port.into()));
+        registry.register(
+            "connections",
+            "Connections of clients",
+            self.connections.clone(),
+        );
+        registry.register_with_unit(
+            "heads",
+            "Memory for heads beyond the first buffer of their connections",
+            Unit::Bytes,
+            self.head_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "bodies",
+            "Memory for bodies that are being read",
+            Unit::Bytes,
+            self.body_bytes.clone(),
+        );
+        registry.register(
+            "evicted",
+            "Connections that had to make room, by what it was wanted for",
+            self.evicted.clone(),
+        );
+        registry.register(
+            "refused",
+            "Connections, heads and bodies for which no room could be made",
+            self.refused.clone(),
+        );
+    }
+}
+
+/// Labels of `api_budget`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BudgetLabels {
+    limit: &'static str,
 }
 
 /// Labels of `api_http_requests_total`.
@@ -136,9 +228,17 @@ pub struct MongoMetrics {
 }
 
 impl Metrics {
-    /// A registry that shows these metrics.
-    pub fn registry(&self) -> Registry {
+    /// A registry that shows these metrics, and the limits of `budget`.
+    pub fn registry(&self, budget: &Budget) -> Registry {
         let mut registry = Registry::with_prefix("api");
+        let limits = Family::<BudgetLabels, Gauge>::default();
+        for (limit, value) in budget.limits() {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            limits.get_or_create(&BudgetLabels { limit }).set(value);
+        }
+        registry.register("budget", "What the API takes at most", limits);
+        self.public.register(&mut registry, "public");
+        self.admin.register(&mut registry, "admin");
         registry.register(
             "http_requests",
             "Requests answered, by route and status",

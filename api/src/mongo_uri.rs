@@ -27,6 +27,17 @@ impl MongoUri {
         })
     }
 
+    /// Whom it logs in as, and in which database that user is looked up.
+    pub fn whom(&self) -> String {
+        let uri = ConnectionString::parse(self.0.expose_secret()).ok();
+        let credential = uri.and_then(|uri| uri.credential).unwrap_or_default();
+        format!(
+            "user {:?} of authSource {:?}",
+            credential.username.unwrap_or_default(),
+            credential.source.unwrap_or_else(|| "admin".to_owned())
+        )
+    }
+
     /// The same string with a user and password in it, so that the driver's own rules for
     /// everything else about authentication apply (authSource, authMechanism, …: connection string
     /// specification, "Defaults").
@@ -99,6 +110,7 @@ mod tests {
         assert_eq!(credential.password.as_deref(), Some("p@ss/w%rd"));
         assert_eq!(credential.source.as_deref(), Some("x"));
         assert!(joined.has_credentials() && !uri.has_credentials());
+        assert_eq!(joined.whom(), "user \"us:er\" of authSource \"x\"");
     }
 
     #[test]

@@ -7,33 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 
-use crate::admin::Admin;
-use crate::body::BodyBudget;
+use crate::admin::{self, Admin};
+use crate::budget::{ADMIN_CONNECTIONS, Budget, BudgetError};
 use crate::coalescer::{Coalescer, Limits};
 use crate::configuration::{ConfigError, Settings};
+use crate::connections::{self, Connections};
 use crate::metrics::Metrics;
 use crate::proxy_token::ProxyTokens;
 use crate::routes::{self, Recorder};
+use crate::server::Port;
 use crate::store::{MongoStore, SetupError};
-
-/// Longest time for a request's head to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long an idle connection is kept. Longer than any proxy in front keeps it, so that it is the
-/// proxy that closes, and none of its requests meets a closing connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long what a client still sends is read after it was refused, so that it sees the answer.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// Open connections, all workers together.
-const MAX_CONNECTIONS: usize = 10_000;
-
-/// Memory for the bodies of all requests that are being read.
-const BODY_MEMORY: usize = 64 << 20;
 
 /// Why the API can't start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +26,9 @@ pub enum StartupError {
     /// A setting can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// What the machine grants isn't enough.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     /// The store can't be set up.
     #[error(transparent)]
     Store(#[from] SetupError),
@@ -56,6 +44,18 @@ pub enum StartupError {
     },
 }
 
+impl StartupError {
+    /// Whether a setting is to blame.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::Store(SetupError::Config(_))
+                | Self::Budget(BudgetError::MaxBody { .. })
+        )
+    }
+}
+
 /// The API, listening but not yet serving.
 #[derive(Debug)]
 pub struct Application {
@@ -63,6 +63,9 @@ pub struct Application {
     admin_listener: TcpListener,
     workers: usize,
     write_timeout: Duration,
+    budget: Budget,
+    connections: Arc<Connections>,
+    admin_connections: Arc<Connections>,
     recorder: web::Data<Recorder>,
     admin: web::Data<Admin>,
     draining: Arc<AtomicBool>,
@@ -71,6 +74,7 @@ pub struct Application {
 impl Application {
     /// Opens the ports and starts the write path on the current runtime. MongoDB may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
+        let budget = Budget::of_this_process(settings.workers, settings.max_body)?;
         let listener = listen("API_LISTEN", settings.listen)?;
         let admin_listener = listen("API_ADMIN_LISTEN", settings.admin_listen)?;
         let proxy = settings.proxy_token_file.as_deref();
@@ -83,18 +87,39 @@ impl Application {
         let writes = Coalescer::start(
             &store,
             settings.write_timeout,
-            Limits::default(),
+            Limits::of(&budget),
             metrics.writes.clone(),
         );
         let admin = Admin::new(
             Arc::clone(&store),
-            metrics.registry(),
+            metrics.registry(&budget),
             Arc::clone(&draining),
+        );
+        let connections = Connections::new(
+            connections::Limits {
+                connections: budget.connections,
+                heads: budget.heads,
+                bodies: budget.bodies,
+                large_bodies: budget.large_bodies,
+                evict_working: false,
+            },
+            metrics.public.clone(),
+        );
+        // Whatever is asked here can be asked again: the next health check has to get in.
+        let admin_connections = Connections::new(
+            connections::Limits {
+                connections: ADMIN_CONNECTIONS,
+                heads: 1 << 20,
+                bodies: 0,
+                large_bodies: 0,
+                evict_working: true,
+            },
+            metrics.admin.clone(),
         );
         let recorder = Recorder {
             writes: Arc::new(writes),
             store,
-            bodies: BodyBudget::new(BODY_MEMORY),
+            local: listener.local_addr().map_err(BudgetError::Limit)?,
             max_body: settings.max_body,
             proxy,
             redact_headers: settings.redact_headers,
@@ -105,6 +130,9 @@ impl Application {
             admin_listener,
             workers: settings.workers,
             write_timeout: settings.write_timeout,
+            budget,
+            connections,
+            admin_connections,
             recorder: web::Data::new(recorder),
             admin: web::Data::new(admin),
             draining,
@@ -128,15 +156,36 @@ impl Application {
             listen = %self.address()?,
             admin = %self.admin_address()?,
             workers = self.workers,
+            memory = self.budget.memory,
+            open_files = self.budget.open_files,
+            connections = self.budget.connections,
+            head_bytes = self.budget.heads,
+            body_bytes = self.budget.bodies,
+            queue_bytes = self.budget.queue,
+            batch_bytes = self.budget.batch,
             "ready for requests"
         );
-        let server = serve(
-            self.listener,
-            self.recorder.clone(),
-            self.workers,
-            self.write_timeout,
-        )?;
-        let admin_server = serve_admin(self.admin_listener, self.admin)?;
+        // Whatever is in flight is answered within a write timeout; a body may have to arrive first.
+        let patience = self.write_timeout + Duration::from_secs(3);
+        let (recorder, admin) = (self.recorder.clone(), self.admin);
+        let server = Port {
+            connections: Arc::clone(&self.connections),
+            workers: self.workers,
+            patience,
+            routes: move |app: &mut web::ServiceConfig| {
+                app.app_data(recorder.clone()).configure(routes::configure);
+            },
+        };
+        let admin_server = Port {
+            connections: self.admin_connections,
+            workers: 1,
+            patience,
+            routes: move |app: &mut web::ServiceConfig| {
+                app.app_data(admin.clone()).configure(admin::configure);
+            },
+        };
+        let server = server.serve(self.listener)?;
+        let admin_server = admin_server.serve(self.admin_listener)?;
         let (handle, admin_handle) = (server.handle(), admin_server.handle());
         let mut serving = tokio::spawn(server);
         let admin_serving = tokio::spawn(admin_server);
@@ -147,6 +196,7 @@ impl Application {
         }
         tracing::info!("stopping: answering what is in flight");
         self.draining.store(true, Ordering::Relaxed);
+        self.connections.stop();
         handle.stop(true).await;
         self.recorder.writes.drain().await;
         admin_handle.stop(false).await;
@@ -157,50 +207,13 @@ impl Application {
     }
 }
 
-/// The public server. It owns its listener, so that connections are refused once it has stopped.
-fn serve(
-    listener: TcpListener,
-    recorder: web::Data<Recorder>,
-    workers: usize,
-    write_timeout: Duration,
-) -> io::Result<Server> {
-    // Whatever is in flight is answered within a write timeout; a body may have to arrive first.
-    let patience = write_timeout + LINGER + Duration::from_secs(1);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(recorder.clone())
-            .configure(routes::configure)
-    })
-    .workers(workers)
-    .max_connections((MAX_CONNECTIONS / workers).max(1))
-    .client_request_timeout(HEAD_TIMEOUT)
-    .client_disconnect_timeout(LINGER)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(patience.as_secs())
-    .disable_signals()
-    .listen(listener)?;
-    Ok(server.run())
-}
-
-/// The admin server: one thread is enough.
-fn serve_admin(listener: TcpListener, admin: web::Data<Admin>) -> io::Result<Server> {
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(admin.clone())
-            .configure(crate::admin::configure)
-    })
-    .workers(1)
-    .max_connections(100)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .disable_signals()
-    .listen(listener)?;
-    Ok(server.run())
-}
-
 fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartupError> {
-    TcpListener::bind(address).map_err(|source| StartupError::Listen {
-        key,
-        address,
-        source,
-    })
+    let listening = service::sockets::listen(address, false);
+    listening
+        .map(TcpListener::from)
+        .map_err(|source| StartupError::Listen {
+            key,
+            address,
+            source,
+        })
 }

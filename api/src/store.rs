@@ -2,14 +2,26 @@
 //!
 //! Create it on the runtime that the coalescer runs on: the driver's monitors and connections live
 //! where its clients were created, and writes from there cross no thread.
+//!
+//! No operation is ever dropped half way ([`Logins::run`] says why), and no more are begun than have
+//! a connection each: at most [`WRITES`] writes, and one question of each kind, which is answered to
+//! all who ask it. So nobody waits for a connection behind others, whatever burst there has been.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind, InsertManyError};
 use secrecy::SecretString;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
+use crate::budget::WRITES;
 use crate::coalescer::{Rejection, Store, StoreError};
 use crate::configuration::{ConfigError, MongoSettings};
 use crate::logins::Logins;
@@ -36,7 +48,13 @@ pub enum SetupError {
 /// The collection that requests are written to.
 #[derive(Debug)]
 pub struct MongoStore {
-    logins: Logins,
+    logins: Arc<Logins>,
+    /// Where operations run to their end, whoever stops waiting for them.
+    runtime: Handle,
+    /// A place for each write that may be with the driver.
+    writes: Arc<Semaphore>,
+    ping: Question,
+    readiness: Question,
     /// How MongoDB's message begins where a document's `_id` is taken.
     id_is_taken: String,
     outage: Outage,
@@ -51,12 +69,16 @@ impl MongoStore {
         metrics: &MongoMetrics,
     ) -> Result<Self, SetupError> {
         let uris = uris(settings)?;
-        let outage = Outage::new(uris.len());
+        let outage = Outage::new(uris.len(), metrics.clone());
         let logins = Logins::new(&uris, settings, write_timeout, &outage, metrics)
             .await
             .map_err(|error| SetupError::Client(error.to_string()))?;
         Ok(Self {
-            logins,
+            logins: Arc::new(logins),
+            runtime: Handle::current(),
+            writes: Arc::new(Semaphore::new(WRITES)),
+            ping: Question::default(),
+            readiness: Question::default(),
             id_is_taken: format!(
                 "E11000 duplicate key error collection: {}.{} index: _id_ dup key: ",
                 settings.database, settings.collection
@@ -74,9 +96,11 @@ impl MongoStore {
             .is_some_and(|duration| duration >= self.write_timeout)
     }
 
-    /// Asks the server for a sign of life; waits at most the write timeout.
+    /// Asks the server for a sign of life; waits at most the write timeout. Who asks while another
+    /// does gets the same answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.run(doc! { "ping": 1 }).await
+        self.ask(&self.ping, doc! { "ping": 1 }, self.write_timeout)
+            .await
     }
 
     /// Asks for something that only an authenticated user gets where the server wants
@@ -84,29 +108,54 @@ impl MongoStore {
     pub async fn check_ready(&self, limit: Duration) -> Result<(), StoreError> {
         let command =
             doc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true };
-        tokio::time::timeout(limit, self.run(command))
+        self.ask(&self.readiness, command, limit.min(self.write_timeout))
+            .await
+    }
+
+    async fn ask(
+        &self,
+        question: &Question,
+        command: Document,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        let logins = Arc::clone(&self.logins);
+        let answer = question.ask(|| {
+            self.runtime.spawn(async move {
+                let answer = logins.run(|login| login.database.run_command(command.clone()));
+                let answer = answer.await.map(drop);
+                answer.map_err(|error| StoreError(logins.describe(&error)))
+            })
+        });
+        tokio::time::timeout(limit, answer)
             .await
             .unwrap_or_else(|_| Err(StoreError(format!("no answer from MongoDB in {limit:?}"))))
     }
 
-    async fn run(&self, command: Document) -> Result<(), StoreError> {
-        let answer = self
-            .logins
-            .run(|login| login.database.run_command(command.clone()));
-        tokio::time::timeout(self.write_timeout, answer)
-            .await
-            .map_err(|_| {
-                StoreError(format!(
-                    "no answer from MongoDB in {:?}",
-                    self.write_timeout
-                ))
-            })?
-            .map(drop)
-            .map_err(|error| self.failed(&error))
-    }
-
     fn failed(&self, error: &Error) -> StoreError {
         StoreError(self.logins.describe(error))
+    }
+}
+
+/// A question that is asked once at a time: its answer is for all who want it meanwhile.
+#[derive(Debug, Default)]
+struct Question(Mutex<Option<Answer>>);
+
+type Answer = Shared<BoxFuture<'static, Result<(), StoreError>>>;
+
+impl Question {
+    /// The answer to the question that is being asked, or else to the one that `begin` asks.
+    fn ask(&self, begin: impl FnOnce() -> JoinHandle<Result<(), StoreError>>) -> Answer {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = asked.as_ref().filter(|answer| answer.peek().is_none()) {
+            return answer.clone();
+        }
+        let asking = begin();
+        let answer = async move {
+            asking
+                .await
+                .unwrap_or_else(|error| Err(StoreError(error.to_string())))
+        };
+        asked.insert(answer.boxed().shared()).clone()
     }
 }
 
@@ -125,11 +174,22 @@ impl Store for MongoStore {
     /// write was a noop" (`service_entry_point_mongod.cpp`), by the newest operation that there is
     /// in the replica set and by flushing the journal. So what is rejected for its `_id` here is as
     /// durable as what is inserted.
-    async fn insert(&self, batch: &[RawDocumentBuf]) -> Result<Vec<Rejection>, StoreError> {
-        let inserted = self
-            .logins
-            .run(|login| login.collection.insert_many(batch).ordered(false));
-        let Err(error) = inserted.await else {
+    ///
+    /// Who stops waiting for it doesn't end it, but its place is taken until it has ended. One that
+    /// waits for a place has sent nothing.
+    async fn insert(&self, batch: Vec<RawDocumentBuf>) -> Result<Vec<Rejection>, StoreError> {
+        let gone = |error: &dyn std::error::Error| StoreError(error.to_string());
+        let place = Arc::clone(&self.writes).acquire_owned().await;
+        let place = place.map_err(|error| gone(&error))?;
+        let logins = Arc::clone(&self.logins);
+        let inserted = self.runtime.spawn(async move {
+            let inserted = logins
+                .run(|login| login.collection.insert_many(&batch).ordered(false))
+                .await;
+            drop(place);
+            inserted
+        });
+        let Err(error) = inserted.await.map_err(|error| gone(&error))? else {
             return Ok(Vec::new());
         };
         match *error.kind {

@@ -6,23 +6,31 @@ use std::{
     process::ExitCode,
 };
 
+use service::grants;
+
 use crate::{
     config::{KEYS, PREFIX, Settings},
     error::Error,
-    handover::{Handover, stop_signals},
-    healthcheck, sockets,
+    handover::{Handover, MAX_HOLDERS, stop_signals},
+    healthcheck,
+    sockets::Sockets,
 };
 
 /// Exit status for bad arguments and bad settings.
 const USAGE: u8 = 2;
+/// Descriptors for all but the sockets: standard streams, signals, the Unix socket, connections.
+const OTHER_FILES: usize = MAX_HOLDERS + 10;
 
 /// Runs what the arguments and the environment ask for.
 pub fn run() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let command = match arguments[..] {
-        [] => serve,
-        ["healthcheck"] => |settings: &Settings| healthcheck::run(&settings.socket),
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(|it| it.to_string_lossy()).collect();
+    let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+    let done = match arguments[..] {
+        [] => serve(),
+        ["healthcheck"] => {
+            Settings::load(env::vars_os()).and_then(|settings| healthcheck::run(&settings.socket))
+        }
         ["--help" | "-h"] => {
             let _ = io::stdout().write_all(help().as_bytes());
             return ExitCode::SUCCESS;
@@ -32,7 +40,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    match Settings::load(env::vars()).and_then(|settings| command(&settings)) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error}"));
@@ -41,18 +49,31 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn serve(settings: &Settings) -> Result<(), Error> {
-    // Before anything can answer a health check: as process 1 of a container, one without a
-    // handler doesn't even die of SIGTERM.
+fn serve() -> Result<(), Error> {
+    // First of all: as process 1 of a container, one without a handler doesn't even die of SIGTERM.
     let stop = stop_signals().map_err(Error::Signals)?;
-    let sockets = sockets::bind(settings.listen, settings.count).map_err(|error| Error::Bind {
+    let settings = Settings::load(env::vars_os())?;
+    if !settings.passed_over.is_empty() {
+        let names = settings.passed_over.join(", ");
+        say(&format!(
+            "environment: {names}: describes a service, passed over"
+        ));
+    }
+    // Twice: broken ones are replaced before they are closed.
+    let wanted = (2 * settings.count + OTHER_FILES) as u64;
+    let granted = grants::open_files(wanted).map_err(Error::OpenFiles)?;
+    if granted < wanted {
+        return Err(Error::TooFewOpenFiles { granted, wanted });
+    }
+    let fail = |error| Error::Bind {
         address: settings.listen,
         error,
-    })?;
+    };
+    let sockets = Sockets::bind(settings.listen, settings.count).map_err(fail)?;
+    let address = sockets.address().map_err(fail)?;
     let handover = Handover::open(&settings.socket, sockets, stop)?;
     say(&format!(
-        "listening on {} with {} sockets, handed over at {}",
-        settings.listen,
+        "listening on {address} with {} sockets, handed over at {}",
         settings.count,
         settings.socket.display()
     ));

@@ -1,6 +1,8 @@
 //! Settings: defaults, then `LISTENER_…` in the environment.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, thread};
+use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf, thread};
+
+use service::environment::describes_a_service;
 
 use crate::error::Error;
 
@@ -26,8 +28,8 @@ pub struct Key {
 pub const KEYS: &[Key] = &[
     Key {
         name: "LISTEN",
-        default: "0.0.0.0:80",
-        help: "address that clients connect to",
+        default: "[::]:80",
+        help: "address that clients connect to; [::] is every one, of IPv4 too",
     },
     Key {
         name: "SOCKET",
@@ -50,22 +52,33 @@ pub struct Settings {
     pub socket: PathBuf,
     /// How many there are.
     pub count: usize,
+    /// Variables that look like ours, but describe services: passed over.
+    pub passed_over: Vec<String>,
 }
 
 impl Settings {
-    /// Reads them from `environment`. Variables that don't start with [`PREFIX`] are ignored.
-    pub fn load(environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+    /// Reads them from `environment`. Variables that don't start with [`PREFIX`] are ignored,
+    /// whatever they hold.
+    pub fn load(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Error> {
         let mut values: BTreeMap<&str, String> = KEYS
             .iter()
             .map(|key| (key.name, key.default.to_owned()))
             .collect();
+        let mut passed_over = Vec::new();
         for (variable, value) in environment {
+            // What isn't text is shown with U+FFFD in it, which no valid setting has.
+            let (variable, value) = (variable.to_string_lossy(), value.to_string_lossy());
             let Some(name) = variable.strip_prefix(PREFIX) else {
                 continue;
             };
             match values.get_mut(name) {
                 Some(known) => value.trim().clone_into(known),
-                None => return Err(Error::UnknownKey(variable)),
+                None if describes_a_service(name, &value) => {
+                    passed_over.push(variable.into_owned());
+                }
+                None => return Err(Error::UnknownKey(variable.into_owned())),
             }
         }
         let value = |name: &str| values.get(name).map_or("", String::as_str);
@@ -75,7 +88,7 @@ impl Settings {
             expected,
         };
         let socket = PathBuf::from(value("SOCKET"));
-        if !socket.is_absolute() {
+        if !socket.is_absolute() || value("SOCKET").contains(char::REPLACEMENT_CHARACTER) {
             return Err(bad(
                 "SOCKET",
                 "an absolute path such as /run/listener/listen.sock",
@@ -84,10 +97,11 @@ impl Settings {
         Ok(Self {
             listen: value("LISTEN")
                 .parse()
-                .map_err(|_| bad("LISTEN", "an address and port such as 0.0.0.0:80"))?,
+                .map_err(|_| bad("LISTEN", "an address and port such as [::]:80"))?,
             socket,
             count: count(value("COUNT"))
                 .ok_or_else(|| bad("COUNT", "auto or a number from 1 to 64"))?,
+            passed_over,
         })
     }
 }

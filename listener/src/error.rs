@@ -30,6 +30,15 @@ pub enum Error {
         /// What the system says.
         error: io::Error,
     },
+    /// The limit on open files can't be raised.
+    OpenFiles(io::Error),
+    /// Fewer files may be open than have to be.
+    TooFewOpenFiles {
+        /// So many may be.
+        granted: u64,
+        /// So many have to be.
+        wanted: u64,
+    },
     /// Signals can't be received.
     Signals(io::Error),
     /// The wait for connections and signals failed.
@@ -61,6 +70,12 @@ impl fmt::Display for Error {
             Self::Socket { path, error } => {
                 write!(f, "LISTENER_SOCKET = {}: {error}", path.display())
             }
+            Self::OpenFiles(error) => write!(f, "open files (ulimit -n): {error}"),
+            Self::TooFewOpenFiles { granted, wanted } => write!(
+                f,
+                "open files (ulimit -n) = {granted}: expected {wanted} or more, or a lower \
+                 LISTENER_COUNT"
+            ),
             Self::Signals(error) => write!(f, "signals: {error}"),
             Self::Wait(error) => write!(f, "poll: {error}"),
         }

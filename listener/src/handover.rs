@@ -1,14 +1,16 @@
 //! Handing the sockets over: all of them, to everybody who connects to the Unix socket.
 //!
-//! One message of one byte carries them as `SCM_RIGHTS`. The connection then stays open and says
-//! nothing more; its end tells either side that the other is gone. One thread waits for everything.
+//! A message of one byte carries them as `SCM_RIGHTS`. The connection then stays open: another such
+//! message brings sockets that take the place of those before, and its end tells either side that
+//! the other is gone. Who connects while there are no sockets meets the end at once. One thread waits
+//! for everything.
 
 use std::{
     fs,
     io::{self, IoSlice},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::BorrowedFd,
         unix::{
             fs::FileTypeExt,
             net::{UnixListener, UnixStream},
@@ -16,12 +18,13 @@ use std::{
     },
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::Mode,
+    io::Errno,
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
     process::umask,
 };
@@ -30,10 +33,15 @@ use signal_hook::{
     low_level::pipe,
 };
 
-use crate::{cli::say, config::MAX_COUNT, error::Error};
+use crate::{cli::say, config::MAX_COUNT, error::Error, sockets::Sockets};
 
 /// Carries the descriptors: a stream's ancillary data needs a byte to go with.
 const CARRIER: &[u8] = b"L";
+/// Most connections that are kept. With one more, the oldest is ended: whoever lives asks again, and
+/// nobody can use up the descriptors.
+pub const MAX_HOLDERS: usize = 32;
+/// Pause between two looks at the sockets.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after a connection that couldn't be accepted, for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -50,16 +58,17 @@ pub fn stop_signals() -> io::Result<UnixStream> {
 pub struct Handover {
     path: PathBuf,
     socket: UnixListener,
-    sockets: Vec<OwnedFd>,
+    sockets: Sockets,
+    next_check: Instant,
     stop: UnixStream,
-    /// Connections of those who have the sockets; open as long as they live.
+    /// Connections of those who have the sockets, oldest first; open as long as they live.
     holders: Vec<UnixStream>,
 }
 
 impl Handover {
     /// Opens the Unix socket at `path`, for its owner alone. A file that a killed process has left
     /// there is replaced.
-    pub fn open(path: &Path, sockets: Vec<OwnedFd>, stop: UnixStream) -> Result<Self, Error> {
+    pub fn open(path: &Path, sockets: Sockets, stop: UnixStream) -> Result<Self, Error> {
         let fail = |error| Error::Socket {
             path: path.to_owned(),
             error,
@@ -75,6 +84,7 @@ impl Handover {
             path: path.to_owned(),
             socket: socket.map_err(fail)?,
             sockets,
+            next_check: Instant::now(),
             stop,
             holders: Vec::new(),
         })
@@ -84,13 +94,19 @@ impl Handover {
     pub fn run(mut self) -> Result<(), Error> {
         while let Some(ready) = self.wait().map_err(Error::Wait)? {
             for gone in ready.gone.into_iter().rev() {
-                self.holders.swap_remove(gone);
+                self.holders.remove(gone);
             }
             if ready.connection
                 && let Err(error) = self.hand_over()
             {
                 say(&format!("can't hand over: {error}"));
                 thread::sleep(ACCEPT_PAUSE);
+            }
+            if Instant::now() >= self.next_check {
+                if self.sockets.check() {
+                    self.tell_holders();
+                }
+                self.next_check = Instant::now() + CHECK_INTERVAL;
             }
         }
         // The next one would find it stale; a health check needn't.
@@ -100,7 +116,7 @@ impl Handover {
         })
     }
 
-    /// Waits for anything to happen; `None` for a signal.
+    /// Waits for anything to happen, or until the sockets are to be looked at; `None` for a signal.
     fn wait(&self) -> io::Result<Option<Ready>> {
         let mut watched = vec![
             PollFd::new(&self.stop, PollFlags::IN),
@@ -109,10 +125,11 @@ impl Handover {
         // They have nothing to say: whatever comes is the end.
         let holders = self.holders.iter();
         watched.extend(holders.map(|holder| PollFd::new(holder, PollFlags::IN)));
-        while let Err(error) = poll(&mut watched, None) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error.into());
-            }
+        let pause = self.next_check.saturating_duration_since(Instant::now());
+        let pause = Timespec::try_from(pause).unwrap_or_default();
+        match poll(&mut watched, Some(&pause)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
         let happened = |fd: &PollFd<'_>| !fd.revents().is_empty();
         if happened(&watched[0]) {
@@ -130,16 +147,35 @@ impl Handover {
 
     fn hand_over(&mut self) -> io::Result<()> {
         let (holder, _) = self.socket.accept()?;
-        let sockets: Vec<_> = self.sockets.iter().map(AsFd::as_fd).collect();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_COUNT))];
-        let mut message = SendAncillaryBuffer::new(&mut space);
-        // There is room for as many as there can be.
-        message.push(SendAncillaryMessage::ScmRights(&sockets));
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        sendmsg(&holder, &[IoSlice::new(CARRIER)], &mut message, flags)?;
-        self.holders.push(holder);
+        let sockets = self.sockets.held();
+        if !sockets.is_empty() {
+            send(&holder, &sockets)?;
+            if self.holders.len() == MAX_HOLDERS {
+                self.holders.remove(0);
+            }
+            self.holders.push(holder);
+        }
         Ok(())
     }
+
+    /// Gives everybody the sockets as they are now. Who can't take them meets the end, and asks
+    /// again.
+    fn tell_holders(&mut self) {
+        let sockets = self.sockets.held();
+        if !sockets.is_empty() {
+            self.holders.retain(|holder| send(holder, &sockets).is_ok());
+        }
+    }
+}
+
+fn send(holder: &UnixStream, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_COUNT))];
+    let mut message = SendAncillaryBuffer::new(&mut space);
+    // There is room for as many as there can be.
+    message.push(SendAncillaryMessage::ScmRights(sockets));
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(holder, &[IoSlice::new(CARRIER)], &mut message, flags)?;
+    Ok(())
 }
 
 /// What a wait has found.

@@ -18,6 +18,14 @@ use tracing::warn;
 
 use crate::config::Settings;
 
+/// How the numbers come about, for `--help`.
+pub const HELP: &str = "\
+Budgets: three quarters of the memory limit are divided up. 16 MiB are the process's, 6 MiB each
+worker's; of the rest, connections get 8 KiB each and half of it at most, heads and bodies what is
+left. Beyond that the slowest and oldest clients give way. Each connection may need two open files,
+and 128 are kept for the process. The start-up log and /metrics say the numbers.
+";
+
 /// Client connections where nothing else is asked for and the machine grants as many.
 const USUAL_CONNECTIONS: usize = 20_000;
 /// Descriptors that are not a client's or its backend's: listeners, logs, DNS, metrics.

@@ -11,6 +11,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::info;
 
 use crate::{
+    budget,
     config::{KEYS, PREFIX, Settings},
     healthcheck,
     startup::Application,
@@ -114,6 +115,8 @@ fn keys_help() -> String {
             },
         );
     }
+    help.push('\n');
+    help.push_str(budget::HELP);
     help.push_str("\nRUST_LOG filters the log (default: info); the access log has its own switch.");
     help
 }

@@ -49,7 +49,7 @@ const fn key(name: &'static str, default: &'static str, help: &'static str) -> K
 
 /// Every key there is.
 pub const KEYS: &[Key] = &[
-    key("listen", "0.0.0.0:80", "address that clients connect to"),
+    key("listen", "[::]:80", "address that clients connect to"),
     key(
         "listen_from",
         "",
@@ -71,7 +71,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "admin_listen",
-        "0.0.0.0:9180",
+        "[::]:9180",
         "address of /healthz, /readyz and /metrics; never publish it",
     ),
     key(
@@ -310,12 +310,11 @@ impl Settings {
 
     fn from_values(values: &Values, passed_over: Vec<String>) -> Result<Self, ConfigError> {
         Ok(Self {
-            listen: values.parse("listen", "an address and port such as 0.0.0.0:80")?,
+            listen: values.parse("listen", "an address and port such as [::]:80")?,
             listen_from: values.path("listen_from"),
             upstream: values.parse("upstream", UPSTREAM)?,
             upstream_token: values.token("upstream_token_file")?,
-            admin_listen: values
-                .parse("admin_listen", "an address and port such as 0.0.0.0:9180")?,
+            admin_listen: values.parse("admin_listen", "an address and port such as [::]:9180")?,
             workers: values.workers()?,
             resolve_interval: values.duration("resolve_interval")?,
             connect_timeout: values.duration("connect_timeout")?,
@@ -403,7 +402,7 @@ mod tests {
     #[test]
     fn defaults_are_valid() {
         let settings = load(&[("HOME", "/root")]).unwrap();
-        assert_eq!(settings.listen.to_string(), "0.0.0.0:80");
+        assert_eq!(settings.listen.to_string(), "[::]:80");
         assert_eq!(settings.upstream.to_string(), "flask-app:9090");
         assert_eq!(settings.max_body, 1024 * 1024);
         assert!(settings.workers >= 1 && settings.access_log);

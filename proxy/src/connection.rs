@@ -25,7 +25,7 @@ use tracing::info;
 use crate::{
     access_log,
     error_page::{Failure, TOO_MANY_CONNECTIONS},
-    exchange::{Exchange, Next, Pinned, Report},
+    exchange::{Client, Exchange, Next, Pinned, Report},
     headers::{
         Span,
         request::{self, Origin, RequestFacts},
@@ -178,9 +178,11 @@ impl Connection {
         };
         let exchange = Exchange::new(
             worker,
-            &mut self.stream,
-            &mut self.watchdog,
-            &mut self.pinned,
+            Client {
+                stream: &mut self.stream,
+                watchdog: &mut self.watchdog,
+                pinned: &mut self.pinned,
+            },
             buffers,
             id,
             facts,
@@ -209,14 +211,15 @@ impl Connection {
         loop {
             let client_in = &mut buffers.client_in;
             skip_empty_lines(client_in);
-            if !client_in.is_empty() && client_in != b"\r" {
+            let begun = !client_in.is_empty() && client_in != b"\r";
+            if begun {
                 match scanner.scan(client_in, Side::Request) {
                     Ok(Some(head_len)) => return HeadOutcome::Head(head_len),
                     Ok(None) => {}
                     Err(error) => return HeadOutcome::Refused(Failure::Request(error)),
                 }
             }
-            if !waited {
+            if begun && !waited {
                 waited = true;
                 self.watchdog
                     .arm(Turn::Client, worker.settings.header_timeout);
@@ -225,7 +228,7 @@ impl Connection {
             match self.watchdog.guard(self.stream.read_buf(client_in)).await {
                 Ok(Ok(1..)) => self.watchdog.account.hold(buffers.footprint()),
                 Ok(Ok(0) | Err(_)) => return HeadOutcome::Gone,
-                Err(_) if client_in.is_empty() => return HeadOutcome::Gone,
+                Err(_) if !begun => return HeadOutcome::Gone,
                 Err(Expired::Late) => return HeadOutcome::Refused(Failure::ClientTimeout),
                 Err(Expired::Evicted) => return HeadOutcome::Refused(Failure::Evicted),
             }

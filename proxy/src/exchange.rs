@@ -12,43 +12,35 @@
 //! that is complete, and its connection is free again when its response has been received, whether or
 //! not the client has taken that.
 
-use std::{
-    future::poll_fn,
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+mod answer;
+mod pinned;
+mod transfer;
+
+use std::{sync::Arc, time::Duration};
 
 use socket2::SockRef;
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::Instant};
-use tokio_util::io::poll_read_buf;
+use tokio::{net::TcpStream, time::Instant};
 
+pub use self::pinned::Pinned;
 use crate::{
-    error_page::{self, Delivery, Failure},
+    error_page::Failure,
     headers::{
         request::RequestFacts,
         response::{self, Persistence, ResponseFacts},
     },
-    http1::{BodyLength, HeadScanner, Method, SyntaxError, Version, head::Side},
-    ledger::Turn,
+    http1::{BodyLength, SyntaxError, Version},
     pace::Pace,
-    relay::{
-        Download, DownloadError, READ_SIZE, REPLAY_LIMIT, Upload, UploadError, poll_read_more,
-    },
+    relay::{Download, REPLAY_LIMIT, Upload},
     request_id::RequestId,
     retry::{self, Attempts},
     tunnel::{self, Ends},
-    upstream::{Backend, balancer::Lease, pool::is_quiet, slots::Slot},
-    watchdog::{Expired, Watchdog},
+    upstream::{Backend, balancer::Lease, slots::Slot},
+    watchdog::Watchdog,
     worker::{Buffers, Worker},
 };
 
 /// Most bytes of interim responses to one request.
 const MAX_INTERIM: usize = 256 * 1024;
-/// Most bytes of further requests that are read while a response is awaited.
-const MAX_PIPELINED: usize = 64 * 1024;
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,27 +86,14 @@ pub struct UpstreamConnection {
     pub reused: bool,
 }
 
-/// A client's own connection to a backend. Where a server asks for NTLM or Negotiate, who has logged in
-/// is a matter of the connection (RFC 4559 §6): nobody else's request may go over it any more.
-#[derive(Default)]
-pub enum Pinned {
-    /// Requests go over any connection.
-    #[default]
-    Never,
-    /// They go over this one, or over a new one that becomes it.
-    To(Option<UpstreamConnection>),
-}
-
-impl Pinned {
-    /// The connection, if it is still open as far as can be known.
-    fn take(&mut self) -> Option<UpstreamConnection> {
-        let Self::To(connection) = self else {
-            return None;
-        };
-        let mut connection = connection.take()?;
-        connection.reused = true;
-        is_quiet(&connection.stream).then_some(connection)
-    }
+/// The client's connection.
+pub struct Client<'c> {
+    /// The connection itself.
+    pub stream: &'c mut TcpStream,
+    /// Its timer and account.
+    pub watchdog: &'c mut Watchdog,
+    /// Its own connection to a backend.
+    pub pinned: &'c mut Pinned,
 }
 
 /// One exchange.
@@ -164,9 +143,11 @@ impl<'c> Exchange<'c> {
     /// An exchange about the request whose head is the first `head_len` bytes of `client_in`.
     pub fn new(
         worker: &'c Worker,
-        client: &'c mut TcpStream,
-        watchdog: &'c mut Watchdog,
-        pinned: &'c mut Pinned,
+        Client {
+            stream: client,
+            watchdog,
+            pinned,
+        }: Client<'c>,
         buffers: &'c mut Buffers,
         id: RequestId,
         request: RequestFacts,
@@ -288,39 +269,6 @@ impl<'c> Exchange<'c> {
         short && !self.upload.is_received() && !self.request.expects_continue
     }
 
-    /// Waits for the whole body.
-    async fn take_in(&mut self) -> Result<(), Failure> {
-        let Self {
-            worker,
-            client,
-            watchdog,
-            buffers,
-            upload,
-            ..
-        } = self;
-        let mut moved = true;
-        poll_fn(|cx| {
-            let received = upload.poll_receive(cx, client, buffers, &mut moved);
-            watchdog.account.hold(buffers.footprint());
-            if let Poll::Ready(received) = received {
-                return Poll::Ready(received.map_err(Failure::of_upload));
-            }
-            if moved {
-                moved = false;
-                let limit = worker.settings.read_timeout.min(upload.patience());
-                watchdog.arm(Turn::Client, limit);
-                watchdog.account.moved(upload.received, Instant::now());
-            }
-            watchdog.poll_expired(cx).map(|expired| {
-                Err(match expired {
-                    Expired::Late => Failure::ClientTimeout,
-                    Expired::Evicted => Failure::Evicted,
-                })
-            })
-        })
-        .await
-    }
-
     /// Sends the request and waits for the final head of the response, which is left in
     /// `to_client`, rewritten. Interim responses are relayed on the way.
     async fn response(
@@ -333,10 +281,7 @@ impl<'c> Exchange<'c> {
         while interim <= MAX_INTERIM {
             let head_len = self.await_head(connection).await?;
             self.report.upstream_time = started.elapsed();
-            let keep = self.request.keep_alive
-                && self.upload.is_received()
-                && !self.worker.drain.has_started();
-            let persistence = if keep {
+            let persistence = if self.may_keep() {
                 Persistence::Keep
             } else {
                 Persistence::Close
@@ -388,85 +333,6 @@ impl<'c> Exchange<'c> {
             });
         }
         Err(failed(Failure::Response(SyntaxError::HeadTooLarge)))
-    }
-
-    /// Sends the request, and waits for a complete response head, whose length is returned.
-    async fn await_head(
-        &mut self,
-        connection: &mut UpstreamConnection,
-    ) -> Result<usize, Interruption> {
-        let mut scanner = HeadScanner::default();
-        let mut turn = None;
-        let Self {
-            worker,
-            client,
-            watchdog,
-            buffers,
-            upload,
-            request,
-            client_ended,
-            ..
-        } = self;
-        let read_timeout = worker.settings.read_timeout;
-        poll_fn(|cx| {
-            let mut moved = false;
-            if !upload.is_over() {
-                let upstream = &mut connection.stream;
-                match upload.poll(cx, client, upstream, buffers, &mut moved) {
-                    // Its response may explain why it takes no more.
-                    Poll::Ready(Ok(()) | Err(UploadError::Upstream)) | Poll::Pending => {}
-                    Poll::Ready(Err(error)) => {
-                        let failure = Failure::of_upload(error);
-                        return Poll::Ready(Err(Interruption::Failed(failure)));
-                    }
-                }
-                if upload.is_received()
-                    && let Some(slot) = &mut connection.slot
-                {
-                    slot.completed();
-                }
-            }
-            if let Poll::Ready(head) = poll_head(
-                cx,
-                &mut connection.stream,
-                &mut buffers.upstream_in,
-                &mut scanner,
-                &mut moved,
-            ) {
-                return Poll::Ready(head);
-            }
-            if upload.is_over()
-                && !*client_ended
-                && let Poll::Ready(ended) = poll_end(cx, client, &mut buffers.client_in)
-            {
-                match ended {
-                    Ok(()) => *client_ended = true,
-                    Err(_) => {
-                        return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
-                    }
-                }
-            }
-            watchdog.account.hold(buffers.footprint());
-            let waits_for_client = upload.waits_for_client() && !request.expects_continue;
-            let (now, limit) = if waits_for_client {
-                (Turn::Client, read_timeout.min(upload.patience()))
-            } else {
-                (Turn::Upstream, read_timeout)
-            };
-            if moved || turn != Some(now) {
-                turn = Some(now);
-                watchdog.arm(now, limit);
-                watchdog.account.moved(upload.received, Instant::now());
-            }
-            watchdog.poll_expired(cx).map(|expired| {
-                Err(Interruption::Failed(match expired {
-                    Expired::Evicted => Failure::Evicted,
-                    Expired::Late if waits_for_client => Failure::ClientTimeout,
-                    Expired::Late => Failure::ResponseTimeout,
-                }))
-            })
-        })
-        .await
     }
 
     /// Relays a final response, or tunnels.
@@ -556,228 +422,5 @@ impl<'c> Exchange<'c> {
         self.upload.received += moved.from_client;
         self.report.sent += moved.to_client;
         Next::Close
-    }
-
-    /// Relays the body of the response until it is received, and what is left of the request's.
-    async fn relay(
-        &mut self,
-        connection: &mut UpstreamConnection,
-        download: &mut Download,
-    ) -> Result<(), Failure> {
-        if download.is_received() {
-            return Ok(());
-        }
-        let Self {
-            worker,
-            client,
-            watchdog,
-            buffers,
-            upload,
-            client_ended,
-            ..
-        } = self;
-        let read_timeout = worker.settings.read_timeout;
-        let mut moved = true;
-        poll_fn(|cx| {
-            let upstream = &mut connection.stream;
-            if let Poll::Ready(result) = download.poll(cx, upstream, client, buffers, &mut moved) {
-                return Poll::Ready(result.map_err(|error| match error {
-                    DownloadError::ClientGone => Failure::ClientGone,
-                    DownloadError::Upstream => Failure::Broken,
-                    DownloadError::Response(error) => Failure::Response(error),
-                }));
-            }
-            if upload.is_over() {
-                if !*client_ended
-                    && let Poll::Ready(ended) = poll_end(cx, client, &mut buffers.client_in)
-                {
-                    match ended {
-                        Ok(()) => *client_ended = true,
-                        Err(_) => return Poll::Ready(Err(Failure::ClientGone)),
-                    }
-                }
-            } else if let Poll::Ready(Err(error)) =
-                upload.poll(cx, client, upstream, buffers, &mut moved)
-                && error != UploadError::Upstream
-            {
-                return Poll::Ready(Err(Failure::of_upload(error)));
-            }
-            watchdog.account.hold(buffers.footprint());
-            let waits_for_client = download.waits_for_client();
-            if moved {
-                moved = false;
-                let turn = if waits_for_client {
-                    Turn::Client
-                } else {
-                    Turn::Upstream
-                };
-                watchdog.arm(turn, read_timeout);
-                let total = upload.received + download.sent;
-                watchdog.account.moved(total, Instant::now());
-            }
-            watchdog.poll_expired(cx).map(|expired| {
-                Err(match expired {
-                    Expired::Evicted => Failure::Evicted,
-                    Expired::Late if waits_for_client => Failure::ClientStalled,
-                    Expired::Late => Failure::ResponseTimeout,
-                })
-            })
-        })
-        .await
-    }
-
-    /// Sends what is left of a response that is received.
-    async fn send_rest(&mut self, download: &mut Download) -> Result<(), Failure> {
-        let Self {
-            worker,
-            client,
-            watchdog,
-            buffers,
-            ..
-        } = self;
-        let mut moved = true;
-        poll_fn(|cx| {
-            let sent = download.poll_send(cx, client, &buffers.to_client, &mut moved);
-            if let Poll::Ready(sent) = sent {
-                return Poll::Ready(sent.map_err(|_| Failure::ClientGone));
-            }
-            if moved {
-                moved = false;
-                watchdog.arm(Turn::Client, worker.settings.read_timeout);
-                watchdog.account.moved(download.sent, Instant::now());
-            }
-            watchdog.account.hold(buffers.footprint());
-            watchdog.poll_expired(cx).map(|expired| {
-                Err(match expired {
-                    Expired::Evicted => Failure::Evicted,
-                    Expired::Late => Failure::ClientStalled,
-                })
-            })
-        })
-        .await
-    }
-
-    /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).
-    async fn answer_options(&mut self) -> Next {
-        self.report.status = 200;
-        let keep = self.request.keep_alive
-            && self.upload.is_received()
-            && !self.worker.drain.has_started();
-        let date = self.worker.date();
-        self.buffers.to_client.clear();
-        let out = &mut self.buffers.to_client;
-        error_page::write_options(out, &self.id, !keep, date.as_bytes());
-        match self.send_to_client().await {
-            Ok(()) if keep => Next::KeepAlive,
-            Ok(()) => Next::Linger,
-            Err(_) => Next::Close,
-        }
-    }
-
-    /// Answers with an error page; silently where nobody would read it.
-    async fn fail(&mut self, failure: Failure) -> Next {
-        self.report.status = failure.status();
-        self.report.failure = Some(failure);
-        if failure == Failure::ClientGone {
-            return Next::Close;
-        }
-        if failure == Failure::Evicted {
-            // It has to go now: it gets the page if it takes it at once.
-            self.write_page(failure, true);
-            if let Ok(sent) = self.client.try_write(&self.buffers.to_client) {
-                self.report.sent += sent as u64;
-            }
-            return Next::Drop;
-        }
-        let malformed = matches!(failure, Failure::Request(_) | Failure::ClientTimeout);
-        let keep = self.request.keep_alive
-            && self.upload.is_received()
-            && !malformed
-            && !self.worker.drain.has_started();
-        self.write_page(failure, !keep);
-        match self.send_to_client().await {
-            Ok(()) if keep => Next::KeepAlive,
-            Ok(()) => Next::Linger,
-            Err(_) => Next::Close,
-        }
-    }
-
-    fn write_page(&mut self, failure: Failure, close: bool) {
-        let date = self.worker.date();
-        let delivery = Delivery {
-            format: self.request.error_format,
-            head_only: self.request.method == Method::Head,
-            close,
-            date: date.as_bytes(),
-        };
-        self.buffers.to_client.clear();
-        error_page::write(&mut self.buffers.to_client, failure, &self.id, delivery);
-    }
-
-    /// Writes all of `to_client`.
-    async fn send_to_client(&mut self) -> Result<(), Failure> {
-        let limit = self.worker.settings.read_timeout;
-        self.watchdog.arm(Turn::Client, limit);
-        let send = self.client.write_all(&self.buffers.to_client);
-        match self.watchdog.guard(send).await {
-            Ok(Ok(())) => {
-                self.report.sent += self.buffers.to_client.len() as u64;
-                Ok(())
-            }
-            _ => Err(Failure::ClientGone),
-        }
-    }
-}
-
-/// Reads until a response head is complete.
-fn poll_head(
-    cx: &mut Context<'_>,
-    upstream: &mut TcpStream,
-    upstream_in: &mut Vec<u8>,
-    scanner: &mut HeadScanner,
-    moved: &mut bool,
-) -> Poll<Result<usize, Interruption>> {
-    loop {
-        match scanner.scan(upstream_in, Side::Response) {
-            Ok(Some(head_len)) => return Poll::Ready(Ok(head_len)),
-            Ok(None) => {}
-            Err(error) => {
-                return Poll::Ready(Err(Interruption::Failed(Failure::Response(error))));
-            }
-        }
-        match ready!(poll_read_more(upstream, cx, upstream_in, 0)) {
-            Ok(1..) => *moved = true,
-            Ok(0) | Err(_) => return Poll::Ready(Err(Interruption::Broken)),
-        }
-    }
-}
-
-/// Ready when the client has ended its side of the connection while it waits for a response, or with
-/// an error when it has reset it.
-///
-/// The end of its side is not the end of its interest: it may only have nothing more to ask. Further
-/// requests that it sends meanwhile are kept for later, within limits.
-fn poll_end(
-    cx: &mut Context<'_>,
-    client: &mut TcpStream,
-    client_in: &mut Vec<u8>,
-) -> Poll<io::Result<()>> {
-    while client_in.len() < MAX_PIPELINED {
-        client_in.reserve(READ_SIZE);
-        if ready!(poll_read_buf(Pin::new(&mut *client), cx, client_in))? == 0 {
-            return Poll::Ready(Ok(()));
-        }
-    }
-    Poll::Pending
-}
-
-impl Failure {
-    /// What it is if a request's body doesn't get through.
-    const fn of_upload(error: UploadError) -> Self {
-        match error {
-            UploadError::ClientGone => Self::ClientGone,
-            UploadError::Request(error) => Self::Request(error),
-            UploadError::Upstream => Self::Broken,
-        }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
+use service::sockets::reachable;
 use thiserror::Error;
 
 /// Longest wait for each step.
@@ -41,16 +42,6 @@ pub fn run(listen: SocketAddr, ready: bool) -> Result<(), Unhealthy> {
         "{path}: {status}: {}",
         body.trim()
     )))
-}
-
-/// An address to listen on everywhere is reached on the loopback interface.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }
 
 fn ask(address: SocketAddr, path: &str) -> io::Result<String> {

@@ -431,7 +431,7 @@ mod tests {
         }
         // Twelve are three quarters; the spare sixteenth is another one's.
         let gone = large.iter().filter(|account| has_to_go(account)).count();
-        assert!(gone >= 1 && gone <= 3, "{gone}");
+        assert!((1..=3).contains(&gone), "{gone}");
         assert!(has_to_go(&large[0]) && !has_to_go(&large[12]) && !has_to_go(&small));
         assert!(ledger.held() <= 16 * SMALL);
         drop(large);

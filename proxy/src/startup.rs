@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
+use service::sockets;
 use thiserror::Error;
 use tokio::{runtime::Builder, sync::Mutex};
 use tracing::info;
@@ -13,7 +14,7 @@ use crate::{
     config::Settings,
     drain::{Drain, DrainOnSignal, StopSignals},
     ledger::Ledger,
-    listener::{self, Acceptor, bind},
+    listener::{self, Acceptor},
     log_sink::LogSink,
     metrics::Metrics,
     open_connections::Connections,
@@ -95,11 +96,12 @@ impl Application {
             server.add_service(Acceptor::new(Arc::clone(&worker), sockets));
             workers.push(worker);
         }
-        let listener = bind(settings.admin_listen, false).map_err(|error| StartupError::Bind {
-            key: "PROXY_ADMIN_LISTEN",
-            address: settings.admin_listen,
-            error,
-        })?;
+        let admin =
+            sockets::listen(settings.admin_listen, false).map_err(|error| StartupError::Bind {
+                key: "PROXY_ADMIN_LISTEN",
+                address: settings.admin_listen,
+                error,
+            })?;
         let metrics = Metrics {
             workers,
             upstream: Arc::clone(&upstream),
@@ -114,7 +116,7 @@ impl Application {
             registry: metrics.into_registry(),
         };
         server.add_service(Control {
-            listener: Some(listener),
+            listener: Some(admin.into()),
             handover,
             state: Arc::new(state),
             settings: Arc::clone(&settings),

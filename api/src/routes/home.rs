@@ -7,7 +7,7 @@ use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 
 use super::{Recorder, ok, unavailable};
-use crate::body::BodyError;
+use crate::body::{self, BodyError};
 use crate::coalescer::{Acknowledged, WriteError};
 use crate::document::Received;
 use crate::document_id::DocumentId;
@@ -36,9 +36,7 @@ async fn record(
     recorder: &Recorder,
 ) -> Result<ObjectId, HttpResponse> {
     let at = DateTime::now();
-    let body = recorder
-        .bodies
-        .read(request, payload, recorder.max_body)
+    let body = body::read(request, payload, recorder.max_body)
         .await
         .map_err(|error| refuse_body(&error))?;
     if recorder.store.is_known_down() {
@@ -57,7 +55,7 @@ async fn record(
         peer: request.peer_addr().map(|peer| peer.ip()),
         // Where nothing tells the proxy from others, everybody is taken for the proxy.
         believes_real_ip: from_proxy.unwrap_or(true),
-        local: request.app_config().local_addr(),
+        local: recorder.local,
         at,
     };
     let document = received

@@ -4,6 +4,7 @@ mod fallback;
 mod hello;
 mod home;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_http::ConnectionType;
@@ -11,7 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{ContentType, HeaderName, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::body::{BodyBudget, hold_unread};
+use crate::body::hold_unread;
 use crate::coalescer::Coalescer;
 use crate::metrics::{Metrics, RequestLabels, Route};
 use crate::proxy_token::ProxyTokens;
@@ -24,8 +25,8 @@ pub struct Recorder {
     pub writes: Arc<Coalescer>,
     /// The database, for its state of health.
     pub store: Arc<MongoStore>,
-    /// Memory for bodies.
-    pub bodies: BodyBudget,
+    /// Where we listen: the host of a request that names none.
+    pub local: SocketAddr,
     /// Largest body in bytes.
     pub max_body: usize,
     /// How the proxy is known, if it is.

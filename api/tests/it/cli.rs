@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::support::{Process, shared_mongo_uri};
+use crate::support::{Process, get, shared_mongo_uri};
 
 fn api(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_api"))
@@ -127,4 +127,59 @@ async fn healthcheck_asks_the_running_api() {
         "{}",
         String::from_utf8_lossy(&ready.stderr)
     );
+}
+
+#[test]
+fn too_few_files_are_refused_by_name() {
+    let refused = Command::new("sh")
+        .args([
+            "-c",
+            r#"ulimit -n 24 && exec "$0""#,
+            env!("CARGO_BIN_EXE_api"),
+        ])
+        .output()
+        .unwrap();
+    assert_refused(
+        &refused,
+        1,
+        &["24 files may be open", "ulimit -n", "at least"],
+    );
+}
+
+#[test]
+fn variables_that_describe_a_service_are_no_settings() {
+    let service = [
+        ("API_SERVICE_HOST", "10.0.0.1"),
+        ("API_PORT", "tcp://10.0.0.1:9090"),
+        ("API_MONGO_URI", "mongodb://127.0.0.1:1"),
+    ];
+    let process = Process::start(&service);
+    let note = process.log.iter().find(|line| line.contains("passed over"));
+    assert!(note.expect("a note").contains("API_PORT API_SERVICE_HOST"));
+    assert_refused(&api(&[], &[("API_PORT", "9090")]), 2, &["API_PORT"]);
+    assert_refused(
+        &api(&[], &[("API_MAX_BODY", "0")]),
+        2,
+        &["API_MAX_BODY", "from 1B"],
+    );
+}
+
+/// Every address is both families', where there are two.
+#[tokio::test]
+async fn the_default_is_every_address() {
+    let process = Process::start(&[
+        ("API_LISTEN", "[::]:0"),
+        ("API_ADMIN_LISTEN", "[::]:0"),
+        ("API_MONGO_URI", "mongodb://127.0.0.1:1"),
+    ]);
+    let port = process.admin.port();
+    for address in ["127.0.0.1", "::1"] {
+        let address = std::net::SocketAddr::new(address.parse().unwrap(), port);
+        if address.is_ipv4() || process.admin.is_ipv6() {
+            assert_eq!(get(address, "/healthz").await.status, 200, "{address}");
+        }
+    }
+    let admin = process.admin.to_string();
+    let asked = api(&["healthcheck"], &[("API_ADMIN_LISTEN", admin.as_str())]);
+    assert!(asked.status.success());
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use api::budget::Budget;
 use api::coalescer::{
     Acknowledged, Coalescer, Fate, Limits, Rejection, Store, StoreError, WriteError,
 };
@@ -16,6 +17,11 @@ use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
 
 const TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The limits under the memory that compose.yaml grants.
+fn usual() -> Limits {
+    Limits::of(&Budget::derive(256 << 20, 10_000, 2, 1 << 20).unwrap())
+}
 
 /// What the store does with one batch.
 #[derive(Clone, Debug)]
@@ -73,7 +79,7 @@ impl Drop for InFlight<'_> {
 }
 
 impl Store for Scripted {
-    async fn insert(&self, batch: &[RawDocumentBuf]) -> Result<Vec<Rejection>, StoreError> {
+    async fn insert(&self, batch: Vec<RawDocumentBuf>) -> Result<Vec<Rejection>, StoreError> {
         let sent: Vec<_> = batch
             .iter()
             .map(|d| {
@@ -286,7 +292,7 @@ fn a_lone_request_is_written_at_once_and_a_crowd_together() {
         let store = Scripted::new(vec![(10, Behaviour::Acknowledge)]);
         let limits = Limits {
             lanes: 1,
-            ..Limits::default()
+            ..usual()
         };
         let coalescer = Arc::new(Coalescer::start(
             &store,
@@ -324,7 +330,7 @@ fn a_full_queue_refuses_at_once() {
             lanes: 1,
             batch_documents: 5,
             queue_documents: 10,
-            ..Limits::default()
+            ..usual()
         };
         let coalescer = Arc::new(Coalescer::start(
             &store,
@@ -377,7 +383,7 @@ fn room_in_the_queue_is_given_back() {
             lanes: 1,
             queue_documents: 5,
             queue_bytes: 500,
-            ..Limits::default()
+            ..usual()
         };
         let coalescer = Arc::new(Coalescer::start(
             &store,
@@ -397,8 +403,7 @@ fn room_in_the_queue_is_given_back() {
 fn a_stored_id_is_success_for_the_proxy_only() {
     in_virtual_time(async {
         let store = Scripted::new(vec![(1, Behaviour::Acknowledge)]);
-        let coalescer =
-            Coalescer::start(&store, TIMEOUT, Limits::default(), WriteMetrics::default());
+        let coalescer = Coalescer::start(&store, TIMEOUT, usual(), WriteMetrics::default());
         let id = ObjectId::new();
         let mut fates = Vec::new();
         for (number, as_given) in (0..).zip([

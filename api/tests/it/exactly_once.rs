@@ -107,7 +107,7 @@ async fn attempts_in_one_batch_are_stored_once() {
     .unwrap();
     let (id, other) = (ObjectId::new(), ObjectId::new());
     let batch = [id, other, id].map(|id| rawdoc! { "_id": id });
-    let rejections = store.insert(&batch).await.unwrap();
+    let rejections = store.insert(batch.to_vec()).await.unwrap();
     assert_eq!(rejections.len(), 1, "{rejections:?}");
     assert!(rejections[0].index == 2 && rejections[0].duplicate_id);
     let client = mongodb::Client::with_uri_str(&uri).await.unwrap();

@@ -50,3 +50,21 @@ async fn requests_in_flight_are_answered() {
     assert_eq!(response.header("connection"), Some("close"));
     assert!(process.ended(Duration::from_secs(10)).await.success());
 }
+
+/// A name is looked up at a server that never answers.
+#[tokio::test]
+async fn stop_signals_are_heeded_while_it_starts() {
+    let silent = std::net::UdpSocket::bind("127.0.0.77:53").expect("these tests run as root");
+    silent
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let mut resolv_conf = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut resolv_conf, b"nameserver 127.0.0.77\n").unwrap();
+    let mut process = Process::start_in_vain(
+        resolv_conf.path(),
+        &[("API_MONGO_URI", "mongodb+srv://cluster.example")],
+    );
+    silent.recv(&mut [0; 512]).expect("the name is looked up");
+    process.terminate();
+    assert!(process.ended(Duration::from_secs(2)).await.success());
+}

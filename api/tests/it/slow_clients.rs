@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{get, post, spawn_app};
+use crate::support::{Response, get, post, spawn_app};
 
 /// Between two drops.
 const DRIP: Duration = Duration::from_millis(250);
@@ -91,5 +91,74 @@ async fn a_client_that_reads_nothing_is_read_no_further() {
         assert!(sent < ENOUGH, "the server still reads");
     }
     assert_eq!(get(app.address, "/").await.status, 200);
+    assert_eq!(app.count().await, 1);
+}
+
+/// It is the first head that is quick, and the others that aren't: on either port.
+#[tokio::test]
+async fn every_head_is_timed() {
+    let app = spawn_app().await;
+    for (address, path) in [(app.address, "/hello"), (app.admin, "/healthz")] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let first = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(first.as_bytes()).await.unwrap();
+        let answer = Response::read(&mut stream, false).await.unwrap();
+        assert_eq!(answer.status, 200);
+        let second = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ";
+        let answer = timeout(Duration::from_secs(20), drip(stream, second, b"x"));
+        let answer = answer.await.expect("the server should end it");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_checks_get_in_whoever_else_wants_to() {
+    let app = spawn_app().await;
+    let mut crowd = Vec::new();
+    for number in 0..200 {
+        let mut stream = TcpStream::connect(app.admin).await.unwrap();
+        let bytes: &[u8] = match number % 3 {
+            0 => b"",
+            1 => b"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+            _ => b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n",
+        };
+        stream.write_all(bytes).await.unwrap();
+        crowd.push(stream);
+        let answer = timeout(Duration::from_secs(3), get(app.admin, "/healthz"));
+        assert_eq!(answer.await.expect("in time").status, 200);
+    }
+}
+
+/// Python's `http.client` and many more read no answer before they have sent all of the body.
+#[tokio::test]
+async fn who_sends_all_of_a_body_that_is_refused_gets_its_answer() {
+    let app = spawn_app().await;
+    for (target, status) in [("/", 413), ("/nothing", 404), ("/hello", 405)] {
+        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let length = 8 << 20;
+        let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..8 {
+            // Longer than the kernel would hide it.
+            sleep(Duration::from_millis(300)).await;
+            stream.write_all(&vec![b'x'; length / 8]).await.unwrap();
+        }
+        let answer = Response::read(&mut stream, false).await.unwrap();
+        assert_eq!(answer.status, status, "{target}");
+        let asked = std::time::Instant::now();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "and that is all");
+        assert!(asked.elapsed() < Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_all_is_answered() {
+    let app = spawn_app().await;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    stream.write_all(request).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = Response::read(&mut stream, false).await.unwrap();
+    assert_eq!(answer.status, 200);
     assert_eq!(app.count().await, 1);
 }

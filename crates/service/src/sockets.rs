@@ -1,9 +1,14 @@
 //! Listening sockets.
 
-use std::{io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
 
 use rustix::{
-    io::Errno,
+    io::{Errno, ioctl_fionbio},
     net::{AddressFamily, SocketFlags, SocketType, bind, listen as start, socket_with, sockopt},
 };
 
@@ -32,22 +37,43 @@ fn listen_on(address: SocketAddr, shared: bool) -> Result<OwnedFd, Errno> {
     } else {
         AddressFamily::INET6
     };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     if address.is_ipv6() {
         // Whatever net.ipv6.bindv6only says.
         sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
     sockopt::set_socket_reuseport(&socket, shared)?;
+    bind(&socket, &address)?;
+    start_on(&socket)?;
+    Ok(socket)
+}
+
+/// Sets again what [`listen`] has set on `socket`, which is shared: whoever has a descriptor of it
+/// may have set something else, also for what is accepted later.
+pub fn restore(socket: impl AsFd) -> io::Result<()> {
+    Ok(start_on(socket)?)
+}
+
+fn start_on(socket: impl AsFd) -> Result<(), Errno> {
+    ioctl_fionbio(&socket, true)?;
     // Inherited by the accepted sockets. Keep-alive finds peers that vanished without a word.
     sockopt::set_tcp_nodelay(&socket, true)?;
     sockopt::set_socket_keepalive(&socket, true)?;
     sockopt::set_tcp_keepidle(&socket, Duration::from_secs(60))?;
     sockopt::set_tcp_keepintvl(&socket, Duration::from_secs(15))?;
-    bind(&socket, &address)?;
-    start(&socket, BACKLOG)?;
-    Ok(socket)
+    sockopt::set_socket_linger(&socket, None)?;
+    start(&socket, BACKLOG)
+}
+
+/// Where the machine itself reaches what listens on `address`: for every address, that is
+/// 127.0.0.1, also where `[::]` is listened on, since there may be no `::1`.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+    } else {
+        address
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +86,7 @@ mod tests {
     fn everywhere_is_both_families() {
         let listener = TcpListener::from(listen("[::]:0".parse().unwrap(), false).unwrap());
         let address = listener.local_addr().unwrap();
+        assert!(TcpStream::connect(reachable(address)).is_ok());
         assert!(TcpStream::connect(("127.0.0.1", address.port())).is_ok());
         if address.is_ipv6() {
             assert!(TcpStream::connect(("::1", address.port())).is_ok());
@@ -75,5 +102,18 @@ mod tests {
                 .unwrap();
             assert_eq!(listen(address, shared).is_ok(), shared);
         }
+    }
+
+    #[test]
+    fn what_another_has_set_is_set_again() {
+        let socket = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).unwrap();
+        sockopt::set_tcp_nodelay(&socket, false).unwrap();
+        ioctl_fionbio(&socket, false).unwrap();
+        restore(&socket).unwrap();
+        assert_eq!(sockopt::socket_linger(&socket).unwrap(), None);
+        assert!(sockopt::tcp_nodelay(&socket).unwrap());
+        let nobody = TcpListener::from(socket).accept().unwrap_err();
+        assert_eq!(nobody.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -170,9 +170,9 @@ impl Sandbox {
         open.map(|listener| listener.port).collect()
     }
 
-    /// The IPv4 address, or else the IPv6 one, of each endpoint.
+    /// The addresses of each endpoint.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.endpoints.iter().filter_map(Endpoint::ip)
+        self.endpoints.iter().flat_map(Endpoint::addresses)
     }
 }
 
@@ -211,7 +211,13 @@ pub struct Endpoint {
 impl Endpoint {
     /// The IPv4 address, or else the IPv6 one.
     pub fn ip(&self) -> Option<IpAddr> {
-        self.address.or(self.address6).map(|net| net.addr())
+        self.addresses().next()
+    }
+
+    /// The IPv4 address, then the IPv6 one.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let both = self.address.into_iter().chain(self.address6);
+        both.map(|net| net.addr())
     }
 }
 

@@ -257,6 +257,15 @@ fn why_refused(target: &Sandbox, port: u16) -> String {
             "{} listens on port {port} of its loopback address only",
             target.container
         ),
+        (false, _)
+            if open.iter().all(|it| it.address.is_ipv4())
+                && target.endpoints.iter().any(|it| it.address6.is_some()) =>
+        {
+            format!(
+                "{} listens on port {port} of its IPv4 addresses only",
+                target.container
+            )
+        }
         (false, _) => {
             format!(
                 "port {port} listens in {}, so a rule on the host rejects the connection",

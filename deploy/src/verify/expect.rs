@@ -16,8 +16,9 @@ use crate::inspect::model::Sandbox;
 
 /// The bridge driver's switch for traffic between a network's own containers.
 const ICC: &str = "com.docker.network.bridge.enable_icc";
-/// The bridge driver's switch for whether the host reaches into the network (Docker 27 and later).
+/// The bridge driver's switches for whether the host reaches into the network (Docker 27 and later).
 const GATEWAY_MODE: &str = "com.docker.network.bridge.gateway_mode_ipv4";
+const GATEWAY_MODE6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
 
 /// One end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -143,25 +144,25 @@ impl Stack<'_> {
         let Some(service) = self.project.services.get(target.service.as_str()) else {
             return;
         };
-        for endpoint in &target.endpoints {
-            let network = self.topology.network(&endpoint.network);
-            let reaches = network.is_some_and(|network| {
-                let mode = network
-                    .options
-                    .get(GATEWAY_MODE)
-                    .map_or("nat", String::as_str);
+        for (network, address) in addresses(target) {
+            let key = if address.is_ipv4() {
+                GATEWAY_MODE
+            } else {
+                GATEWAY_MODE6
+            };
+            let reaches = self.topology.network(network).is_some_and(|network| {
+                let mode = network.options.get(key).map_or("nat", String::as_str);
                 network.driver == "bridge" && matches!(mode, "nat" | "routed")
             });
-            let Some(address) = endpoint.ip().filter(|_| reaches) else {
-                continue;
-            };
-            add(
-                links,
-                (End::Host, End::Sandbox(to)),
-                address,
-                &ports(service, target),
-                true,
-            );
+            if reaches {
+                add(
+                    links,
+                    (End::Host, End::Sandbox(to)),
+                    address,
+                    &ports(service, target),
+                    true,
+                );
+            }
         }
     }
 
@@ -233,17 +234,14 @@ impl Stack<'_> {
                 });
             }
         }
-        for endpoint in &target.endpoints {
-            let Some(address) = endpoint.ip() else {
-                continue;
-            };
+        for (on_network, address) in addresses(target) {
             let on = shared
                 .iter()
-                .find(|(network, _)| network.name == endpoint.network);
+                .find(|(network, _)| network.name == on_network);
             match on {
                 Some((network, _)) => add(links, ends, address, &ports, icc(network)),
                 // Shared by another network, this address is behind it: the engine's business.
-                None if !shared.is_empty() && self.is_given(target, &endpoint.network) => {}
+                None if !shared.is_empty() && self.is_given(target, on_network) => {}
                 None if self.isolates(source) && self.isolates(target) => {
                     let listening = target.open_ports().into_iter().map(|port| (port, false));
                     let mut ports = ports.clone();
@@ -283,6 +281,12 @@ impl Stack<'_> {
             }
         }
     }
+}
+
+/// The container's addresses of both families, each with its network's name.
+fn addresses(sandbox: &Sandbox) -> impl Iterator<Item = (&str, IpAddr)> {
+    let endpoints = sandbox.endpoints.iter();
+    endpoints.flat_map(|it| it.addresses().map(|address| (it.network.as_str(), address)))
 }
 
 /// TCP ports and ping of one address.

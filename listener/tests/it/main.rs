@@ -1,13 +1,16 @@
 //! What the listener promises, asked of the real binary: sockets that others accept on.
 #![allow(clippy::unwrap_used)]
 
+mod broken;
+
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     fs,
     io::{IoSliceMut, Read, Write},
     mem::MaybeUninit,
     net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -95,11 +98,17 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
 fn receive(path: &Path) -> (UnixStream, Vec<TcpListener>) {
     let connection = UnixStream::connect(path).unwrap();
     connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sockets = next_sockets(&connection);
+    (connection, sockets)
+}
+
+/// Waits for the next set of sockets.
+fn next_sockets(connection: &UnixStream) -> Vec<TcpListener> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut carrier = [0];
     let message = recvmsg(
-        &connection,
+        connection,
         &mut [IoSliceMut::new(&mut carrier)],
         &mut ancillary,
         RecvFlags::CMSG_CLOEXEC,
@@ -111,19 +120,29 @@ fn receive(path: &Path) -> (UnixStream, Vec<TcpListener>) {
             sockets.extend(descriptors.map(TcpListener::from));
         }
     }
-    (connection, sockets)
+    sockets
 }
 
-/// Accepts from whichever socket has something.
-fn accept(sockets: &[TcpListener]) -> TcpStream {
+/// Accepts one of `clients` from whichever socket has one.
+fn accept(sockets: &[TcpListener], clients: &[TcpStream]) -> TcpStream {
     let mut found = None;
-    until("a connection is there", || {
-        found = sockets.iter().find_map(|socket| socket.accept().ok());
+    until("a client is there", || {
+        found = accept_now(sockets, clients);
         found.is_some()
     });
-    let (stream, _) = found.unwrap();
+    let stream = found.unwrap();
     stream.set_nonblocking(false).unwrap();
     stream
+}
+
+/// Accepts one of `clients` if it is there. Others, such as the listener's own connections, are
+/// passed over.
+fn accept_now(sockets: &[TcpListener], clients: &[TcpStream]) -> Option<TcpStream> {
+    let is_ours = |peer| clients.iter().any(|it| it.local_addr().unwrap() == peer);
+    let mut accepted = sockets.iter().filter_map(|socket| socket.accept().ok());
+    accepted
+        .find(|(_, peer)| is_ours(*peer))
+        .map(|(stream, _)| stream)
 }
 
 #[test]
@@ -142,7 +161,7 @@ fn everybody_who_connects_gets_the_same_sockets() {
         .collect();
     let mut served = HashSet::new();
     for turn in 0..clients.len() {
-        let mut stream = accept(if turn % 2 == 0 { &sockets } else { &others });
+        let mut stream = accept(if turn % 2 == 0 { &sockets } else { &others }, &clients);
         stream.write_all(b"hello").unwrap();
         served.insert(stream.peer_addr().unwrap());
     }
@@ -165,7 +184,7 @@ fn connections_wait_while_nobody_accepts() {
         .collect();
     let (_connection, sockets) = receive(&listener.socket);
     for _ in 0..clients.len() {
-        accept(&sockets).write_all(b"!").unwrap();
+        accept(&sockets, &clients).write_all(b"!").unwrap();
     }
     for client in &mut clients {
         client.read_exact(&mut [0]).unwrap();
@@ -220,6 +239,7 @@ fn errors_name_the_key_the_value_and_what_is_allowed() {
         ("LISTENER_SOCKET", "listen.sock", 2, "an absolute path"),
         ("LISTENER_SOCKET", "/nowhere/at/all", 1, "No such file"),
         ("LISTENER_SOCKETS", "2", 2, "unknown key"),
+        ("LISTENER_PORT", "80", 2, "unknown key"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let output = command(free_address(), &directory.path().join("listen.sock"))
@@ -229,5 +249,78 @@ fn errors_name_the_key_the_value_and_what_is_allowed() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{key}={value}: {said}");
         assert!(said.contains(key) && said.contains(expected), "{said}");
+    }
+}
+
+/// Kubernetes and Docker's links put such variables beside a service that is called `listener`.
+#[test]
+fn variables_that_describe_services_are_passed_over_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("listen.sock");
+    let mut process = command(free_address(), &socket)
+        .env("LISTENER_PORT", "tcp://10.0.0.11:80")
+        .env("LISTENER_SERVICE_HOST", "10.0.0.11")
+        .env("OTHER", OsStr::from_bytes(b"\xff"))
+        .env(OsStr::from_bytes(b"\xff"), "other")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("the listener is healthy", || {
+        healthcheck(&socket).status.success()
+    });
+    kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+    assert!(process.wait().unwrap().success());
+    let mut said = String::new();
+    let mut stderr = process.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    let notes = said.lines().filter(|line| line.contains("passed over"));
+    let notes: Vec<_> = notes.collect();
+    assert_eq!(notes.len(), 1, "{said}");
+    for name in ["LISTENER_PORT", "LISTENER_SERVICE_HOST"] {
+        assert!(notes[0].contains(name), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_text_is_an_error_and_no_panic() {
+    let bytes = OsStr::from_bytes(b"/\xff");
+    for (key, expected) in [
+        ("LISTENER_SOCKET", "an absolute path"),
+        ("LISTENER_LISTEN", "an address and port"),
+        ("LISTENER_OTHER", "unknown key"),
+    ] {
+        let output = command(free_address(), Path::new("/nowhere"))
+            .env(key, bytes)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(key) && said.contains(expected), "{said}");
+    }
+    let output = Command::new(BINARY).arg(bytes).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn too_few_open_files_are_an_error_that_says_how_many_it_takes() {
+    for limit in [8, 16, 24] {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = command(free_address(), &directory.path().join("listen.sock"));
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(format!("ulimit -n {limit} && exec {BINARY}"))
+            .envs(
+                listener
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{limit}: {said}");
+        assert!(
+            said.contains(&format!("ulimit -n) = {limit}: expected")),
+            "{said}"
+        );
     }
 }

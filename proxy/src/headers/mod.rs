@@ -6,6 +6,7 @@
 
 pub mod request;
 pub mod response;
+mod target;
 
 use httparse::Header;
 

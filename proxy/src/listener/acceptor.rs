@@ -124,7 +124,13 @@ impl AcceptSet {
             let worker = Arc::clone(worker);
             set.tasks.spawn(async move {
                 loop {
-                    note(&worker, listener.accept().await).await;
+                    let accepted = listener.accept().await;
+                    let shut_down = accepted.as_ref().is_err_and(is_about_the_socket);
+                    note(&worker, accepted).await;
+                    if shut_down {
+                        // Its holder will notice, and replace it.
+                        return;
+                    }
                 }
             });
         }
@@ -180,6 +186,11 @@ fn is_about_the_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::Interrupted
     )
+}
+
+/// The error of a socket that doesn't listen any more (accept(2)): somebody has shut it down.
+fn is_about_the_socket(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
 }
 
 #[async_trait]

@@ -1,8 +1,10 @@
 //! Getting listening sockets from the process that holds them, over its Unix socket.
 //!
 //! While one proxy replaces another, both accept on the same sockets, and the queue of connections
-//! outlives either. The connection to the holder stays open: its end says that the holder is gone,
-//! and with it perhaps the network that the sockets were on. Then it is asked again and again.
+//! outlives either. The connection to the holder stays open. Another message on it brings sockets
+//! that take the place of those before, which somebody may have broken. Its end says that the holder
+//! is gone, and with it perhaps the network that the sockets were on: then it is asked again and
+//! again.
 
 use std::{
     io::{self, IoSliceMut},
@@ -25,7 +27,7 @@ use rustix::{
     },
 };
 use tokio::{
-    io::{AsyncReadExt, Interest},
+    io::Interest,
     net::UnixStream,
     sync::mpsc::UnboundedSender,
     time::{sleep, timeout},
@@ -83,15 +85,14 @@ impl Handover {
         let path = self.path.display();
         let mut failures = 0_u32;
         loop {
-            match self.fetch().await {
-                Ok(mut holder) => {
+            match self.ask().await {
+                Ok(holder) => {
                     info!(from = %path, failures, "listening sockets handed over");
                     failures = 0;
                     self.accepting.0.store(true, Ordering::Release);
-                    // It has nothing more to say: whatever comes is the end.
-                    let _ = holder.read(&mut [0]).await;
+                    let error = self.follow(&holder).await;
                     self.accepting.0.store(false, Ordering::Release);
-                    warn!(from = %path, "holder of the listening sockets is gone");
+                    warn!(from = %path, %error, "holder of the listening sockets is gone");
                 }
                 Err(error) => {
                     if failures == 0 {
@@ -104,24 +105,38 @@ impl Handover {
         }
     }
 
-    /// Asks once; the connection that comes back lasts as long as the holder.
-    async fn fetch(&self) -> io::Result<UnixStream> {
+    /// Connects and takes the first sockets; the connection lasts as long as the holder.
+    async fn ask(&self) -> io::Result<UnixStream> {
         let holder = UnixStream::connect(&self.path).await?;
-        let received = holder.async_io(Interest::READABLE, || receive(&holder));
-        let sockets = timeout(TIME_LIMIT, received).await??;
-        for (worker, share) in self
-            .workers
-            .iter()
-            .zip(shares(sockets, self.workers.len())?)
-        {
+        timeout(TIME_LIMIT, self.take(&holder)).await??;
+        Ok(holder)
+    }
+
+    /// Takes whatever sockets come, and returns why no more do.
+    async fn follow(&self, holder: &UnixStream) -> io::Error {
+        loop {
+            match self.take(holder).await {
+                Ok(()) => warn!("listening sockets replaced: those before were broken"),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Receives a set of sockets and deals it out to the workers.
+    async fn take(&self, holder: &UnixStream) -> io::Result<()> {
+        let sockets = holder
+            .async_io(Interest::READABLE, || receive(holder))
+            .await?;
+        let shares = shares(sockets, self.workers.len())?;
+        for (worker, share) in self.workers.iter().zip(shares) {
             // Fails once the worker is draining: then it wants none.
             let _ = worker.send(share);
         }
-        Ok(holder)
+        Ok(())
     }
 }
 
-/// Receives the one message that carries the sockets.
+/// Receives one message, which carries a set of sockets.
 fn receive(holder: &UnixStream) -> io::Result<Vec<TcpListener>> {
     let mut carrier = [0];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_SOCKETS))];
@@ -132,6 +147,9 @@ fn receive(holder: &UnixStream) -> io::Result<Vec<TcpListener>> {
         &mut ancillary,
         RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
     )?;
+    if message.bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let mut sockets = Vec::new();
     for part in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = part {

@@ -3,7 +3,8 @@
 //! The rules are those of the C library (`hosts: files dns`, resolv.conf(5)), so that the proxy
 //! finds what every other program in its container finds: a name that is in `/etc/hosts` is asked
 //! of no server; a line that can't be used is ignored, with a warning; without a name server, the
-//! one on this machine is asked. Nothing is cached.
+//! one on this machine is asked. But two servers are asked at a time, so that one that is down costs
+//! nothing, and nothing is cached.
 
 use std::{
     fs, io,

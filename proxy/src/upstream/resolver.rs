@@ -293,14 +293,16 @@ impl Known {
         if before == Some(outcome) {
             return;
         }
-        let (host, family) = (&upstream.name, self.family.label());
+        let (upstream, family) = (&upstream.name, self.family.label());
         match (outcome, error) {
             (Outcome::Failed, Some(error)) => {
-                warn!(%host, family, %error, "upstream can't be resolved");
+                warn!(%upstream, family, %error, "upstream can't be resolved");
             }
-            (Outcome::NotFound, _) => warn!(%host, family, "upstream's name doesn't exist"),
-            (Outcome::NoAddress, _) => info!(%host, family, "upstream has no address"),
-            _ if before.is_some() => info!(%host, family, "upstream can be resolved again"),
+            (Outcome::NotFound, _) => warn!(%upstream, family, "upstream's name doesn't exist"),
+            (Outcome::NoAddress, _) => {
+                info!(%upstream, family, "upstream has no address of this family");
+            }
+            _ if before.is_some() => info!(%upstream, family, "upstream can be resolved again"),
             _ => {}
         }
     }

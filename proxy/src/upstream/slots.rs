@@ -35,9 +35,10 @@ impl Slots {
     /// A place, if there is one; for a `streamed` request or a complete one.
     pub fn try_take(&self, streamed: bool) -> Option<Slot> {
         let try_take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
-        let streamed = match streamed {
-            true => Some(try_take(&self.streamed)?),
-            false => None,
+        let streamed = if streamed {
+            Some(try_take(&self.streamed)?)
+        } else {
+            None
         };
         Some(Slot {
             streamed,
@@ -47,9 +48,10 @@ impl Slots {
 
     /// Waits in line for a place. `None` never comes: the line isn't closed.
     pub async fn take(&self, streamed: bool) -> Option<Slot> {
-        let streamed = match streamed {
-            true => Some(Arc::clone(&self.streamed).acquire_owned().await.ok()?),
-            false => None,
+        let streamed = if streamed {
+            Some(Arc::clone(&self.streamed).acquire_owned().await.ok()?)
+        } else {
+            None
         };
         Some(Slot {
             streamed,

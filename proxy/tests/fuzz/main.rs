@@ -35,6 +35,7 @@ const WORDS: &[&[u8]] = &[
     b"ffffffffffffffff",
     b"HTTP/1.1",
     b"HTTP/1.0",
+    b"HTTP/1.2",
     b"Host: a\r\n",
     b"Content-Length: 5\r\n",
     b"Content_Length: 5\r\n",
@@ -68,6 +69,10 @@ const WORDS: &[&[u8]] = &[
     b"CONNECT ",
     b"Date: x\r\n",
     b"X-Request-Id: x\r\n",
+    b"X-Correlation-Id: x\r\n",
+    b"Max-Forwards: 1\r\n",
+    b"WWW-Authenticate: NTLM\r\n",
+    b"TRACE ",
 ];
 
 /// A head as an independent parser reads it; every line must end in CR LF and hold no control byte.

@@ -5,8 +5,9 @@ use crate::support::{
     Answer, Backend, NameServer, RawClient, TestListener, TestProxy, WireError, ok, until,
 };
 use nix::sys::signal::Signal;
+use socket2::{SockFilter, SockRef};
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -194,4 +195,52 @@ fn what_is_no_listener_is_asked_again() {
         (proxy.admin_get("/readyz").status == 200).then_some(())
     });
     assert_eq!(RawClient::connect(listener.address).get("/").status, 200);
+}
+
+/// Code in one proxy can break the sockets of all. It does so once more with those that come after.
+#[test]
+fn it_serves_again_after_somebody_has_shut_the_sockets_down() {
+    let backend = Backend::answering(|_| ok("served"));
+    let listener = TestListener::start(2);
+    let proxy = TestProxy::builder(backend.address())
+        .listening_from(&listener)
+        .set("WORKERS", 2)
+        .start();
+    for _ in 0..2 {
+        assert_eq!(RawClient::connect(listener.address).get("/").status, 200);
+        let files = proxy.open_files();
+        for socket in listener.take_sockets() {
+            SockRef::from(&socket).shutdown(Shutdown::Both).unwrap();
+        }
+        until("clients to be let in again", || {
+            TcpStream::connect(listener.address).ok()
+        });
+        for _ in 0..16 {
+            assert_eq!(RawClient::connect(listener.address).get("/").status, 200);
+        }
+        assert_eq!(proxy.admin_get("/readyz").status, 200);
+        until("the broken ones to be closed", || {
+            (proxy.open_files() <= files).then_some(())
+        });
+    }
+}
+
+/// Clients that come meanwhile wait until TCP tries again.
+#[test]
+fn a_filter_on_the_sockets_costs_time_and_no_request() {
+    let backend = Backend::answering(|_| ok("served"));
+    let listener = TestListener::start(2);
+    let _proxy = TestProxy::builder(backend.address())
+        .listening_from(&listener)
+        .set("WORKERS", 2)
+        .start();
+    let load = Load::start(listener.address);
+    load.go_on(100);
+    // "Return 0": nothing of a packet is kept.
+    let drop_all = [SockFilter::new(6, 0, 0, 0)];
+    for socket in listener.take_sockets() {
+        SockRef::from(&socket).attach_filter(&drop_all).unwrap();
+    }
+    load.go_on(100);
+    load.end();
 }

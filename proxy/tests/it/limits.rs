@@ -98,8 +98,9 @@ fn a_client_that_sends_all_before_it_reads_gets_its_413() {
     ] {
         let mut client = proxy.client();
         client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}"));
+        let block = vec![b'x'; 1 << 16];
         for _ in 0..size >> 16 {
-            client.send([b'x'; 1 << 16]);
+            client.send(&block);
         }
         let response = client.response("POST").unwrap();
         assert_eq!(response.status, 413);
@@ -289,17 +290,19 @@ fn empty_lines_between_requests_are_idleness() {
         .set("HEADER_TIMEOUT", "1s")
         .set("IDLE_TIMEOUT", "4s")
         .start();
-    for together in [true, false] {
+    for (with_the_body, afterwards) in [
+        ("\r\n\r\n", &[][..]),
+        ("", &["\r\n\r\n"]),
+        ("\r", &["\n"]),
+        ("", &["\r", "\n\r", "\n"]),
+    ] {
         let mut client = proxy.client();
         let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
-        if together {
-            client.send(format!("{request}\r\n\r\n"));
-        } else {
-            client.send(request);
-        }
+        client.send(format!("{request}{with_the_body}"));
         assert_eq!(client.response("POST").unwrap().status, 200);
-        if !together {
-            client.send("\r\n\r\n");
+        for piece in afterwards {
+            client.send(piece);
+            std::thread::sleep(Duration::from_millis(50));
         }
         let (_, end) = client.drain(Duration::from_secs(2));
         assert_eq!(end, End::StillOpen, "closed before the idle limit");
@@ -578,7 +581,7 @@ fn thousands_of_idle_connections() {
 /// begin make place, and memory stays bounded by the limit.
 #[test]
 fn twenty_thousand_connections() {
-    const ROOM: usize = 8_000;
+    const ROOM: u16 = 8_000;
     const CLIENTS: usize = 20_000;
     let backend = Backend::answering(|_| ok("served"));
     let proxy = TestProxy::builder(backend.address())
@@ -594,7 +597,7 @@ fn twenty_thousand_connections() {
         }
         clients.push(client);
         // The test's own descriptors have a limit, too.
-        if clients.len() > ROOM + 1000 {
+        if clients.len() > usize::from(ROOM) + 1000 {
             clients.remove(0);
         }
         if number % 500 == 0 {
@@ -603,7 +606,7 @@ fn twenty_thousand_connections() {
         }
     }
     let open = proxy.metric("proxy_client_connections_open", &[]);
-    assert!(open <= ROOM as i64, "{open}");
+    assert!(open <= i64::from(ROOM), "{open}");
     assert!(
         proxy.memory("VmHWM") < 200 << 20,
         "{}",

@@ -172,6 +172,21 @@ fn changes_of_resolv_conf_are_followed() {
     until_answered_by(&proxy, 1);
 }
 
+/// Two are asked at a time.
+#[test]
+fn a_silent_name_server_beside_another_costs_nothing() {
+    let port = free_address().port();
+    let silent = NameServer::start(Answer::Silence);
+    let second = NameServer::start_at(6, at(1));
+    let _one = backend(1, port);
+    let servers = [&silent, &second].map(|names| format!("nameserver {}\n", names.address()));
+    let proxy = builder(&format!("flask-app:{port}"))
+        .etc("resolv.conf", servers.concat())
+        .start_alive();
+    assert_eq!(proxy.get("/").text(), "1");
+    assert!(silent.all_queries() > 0);
+}
+
 #[test]
 fn use_vc_asks_over_tcp_alone() {
     let port = free_address().port();

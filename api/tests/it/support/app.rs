@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 
-use super::{shared_mongo_uri, unique_name};
+use super::{MemoryGroup, shared_mongo_uri, unique_name};
 
 /// The application in this process, on ports of its own.
 pub(crate) struct TestApp {
@@ -82,7 +83,42 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the binary and waits until it says where it listens.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_api"))
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_api")), settings)
+    }
+
+    /// The same within the memory of a group.
+    pub(crate) fn start_within(group: &MemoryGroup, settings: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", r#"echo $$ >"$0" && exec "$1""#])
+            .arg(group.processes())
+            .arg(env!("CARGO_BIN_EXE_api"))
+            // As in the image.
+            .env("MIMALLOC_PURGE_DELAY", "0");
+        Self::start_as(shell, settings)
+    }
+
+    /// Starts the binary with name servers of its own; it may never come to say where it listens.
+    pub(crate) fn start_in_vain(resolv_conf: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut unshare = Command::new("unshare");
+        unshare
+            .args(["--mount", "sh", "-c"])
+            .arg(r#"mount --bind "$0" /etc/resolv.conf && exec "$1""#)
+            .arg(resolv_conf)
+            .arg(env!("CARGO_BIN_EXE_api"));
+        Self::spawn(unshare, settings)
+    }
+
+    fn start_as(command: Command, settings: &[(&str, &str)]) -> Self {
+        let mut process = Self::spawn(command, settings);
+        let ready = process.wait_for_log("ready for requests");
+        process.address = ready["listen"].as_str().unwrap().parse().unwrap();
+        process.admin = ready["admin"].as_str().unwrap().parse().unwrap();
+        process
+    }
+
+    fn spawn(mut command: Command, settings: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env("API_LISTEN", "127.0.0.1:0")
             .env("API_ADMIN_LISTEN", "127.0.0.1:0")
             .envs(settings.iter().copied())
@@ -98,17 +134,13 @@ impl Process {
                 .try_for_each(|line| sender.send(line))
         });
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut process = Self {
+        Self {
             child,
             lines,
             address: nowhere,
             admin: nowhere,
             log: Vec::new(),
-        };
-        let ready = process.wait_for_log("ready for requests");
-        process.address = ready["listen"].as_str().unwrap().parse().unwrap();
-        process.admin = ready["admin"].as_str().unwrap().parse().unwrap();
-        process
+        }
     }
 
     /// Waits for a JSON log line with this text in it.

@@ -3,6 +3,7 @@
 mod app;
 mod flask;
 mod http;
+mod memory;
 mod mongo;
 
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) use app::{Process, TestApp, spawn_app, spawn_app_with};
 pub(crate) use flask::Flask;
 pub(crate) use http::{Response, get, post, send};
+pub(crate) use memory::MemoryGroup;
 pub(crate) use mongo::{Mongo, shared_mongo_uri, unique_name};
 
 /// Tries `check` until it gives something; fails with `what` when that takes longer than `limit`.

@@ -123,6 +123,22 @@ fn a_shared_network_opens_names_ports_and_ping() {
 }
 
 #[test]
+fn each_family_is_tried() {
+    let mut topology = topology();
+    topology.sandboxes[1].endpoints[0].address6 = Some("fd00:1::3/64".parse().unwrap());
+    topology.sandboxes[2].endpoints[0].address6 = Some("fd00:2::3/64".parse().unwrap());
+    let links = links(&project(FILE), &topology, &[]);
+    for (from, to, address, open) in [
+        (End::Sandbox(0), 1, "fd00:1::3", true),
+        (End::Sandbox(0), 2, "fd00:2::3", false),
+        (End::Host, 2, "fd00:2::3", true),
+    ] {
+        let tried = between(&links, from, End::Sandbox(to));
+        assert!(tried.contains(&(ping(address), open)), "{tried:?}");
+    }
+}
+
+#[test]
 fn without_a_shared_network_nothing_is_possible() {
     let links = links(&project(FILE), &topology(), &[]);
     assert_eq!(

@@ -1,7 +1,10 @@
 //! The listener as the stack runs it: the process that holds the sockets.
 
 use super::net::{free_address, until};
-use std::net::SocketAddr;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -61,6 +64,31 @@ impl TestListener {
         until("the listener's socket", || {
             UnixStream::connect(self.socket()).ok()
         });
+    }
+
+    /// Its sockets, as everybody gets them who may connect.
+    #[track_caller]
+    pub(crate) fn take_sockets(&self) -> Vec<TcpListener> {
+        let connection = UnixStream::connect(self.socket()).unwrap();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut carrier = [0];
+        let carrier = &mut [IoSliceMut::new(&mut carrier)];
+        recvmsg(
+            &connection,
+            carrier,
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+        .unwrap();
+        let mut sockets = Vec::new();
+        for part in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+                sockets.extend(descriptors.map(TcpListener::from));
+            }
+        }
+        assert_eq!(sockets.len(), self.count);
+        sockets
     }
 
     /// Ends it as no signal handler can notice.
