@@ -186,10 +186,10 @@ pub static ALL: &[Attack] = &[
     ),
     rush(
         "rush-hello",
-        "4,000 clients ask for /hello as fast as it is answered",
+        "10,000 clients ask for /hello as fast as it is answered",
         &[squad(
             Target::Proxy,
-            4_000,
+            10_000,
             Client::Eager {
                 path: "/hello",
                 body: 0,
@@ -198,11 +198,11 @@ pub static ALL: &[Attack] = &[
     ),
     rush(
         "rush-writes",
-        "4,000 clients have something stored as fast as it is answered, 16 others bodies of 1 MiB",
+        "10,000 clients have something stored as fast as it is answered, 16 others bodies of 1 MiB",
         &[
             squad(
                 Target::Proxy,
-                4_000,
+                10_000,
                 Client::Eager {
                     path: "/",
                     body: 51,
