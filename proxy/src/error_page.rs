@@ -19,7 +19,7 @@ pub enum Failure {
     ClientStalled,
     /// The client closed its connection.
     ClientGone,
-    /// The connection was closed to make place for others.
+    /// The connection was closed to make room for others.
     Evicted,
     /// No backend is known.
     NoBackend,
@@ -58,7 +58,7 @@ impl Failure {
             Self::ClientTimeout => "request not received in time".to_owned(),
             Self::ClientStalled => "response not taken in time".to_owned(),
             Self::ClientGone => "client closed the connection".to_owned(),
-            Self::Evicted => "too many slow clients, this one had to make place".to_owned(),
+            Self::Evicted => "too many slow clients, this one had to make room".to_owned(),
             Self::NoBackend => "no upstream server is known".to_owned(),
             Self::Busy => "too many requests are waiting for the upstream server".to_owned(),
             Self::Unreachable => "upstream server can't be reached".to_owned(),

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 
 /// Up to this, a connection's buffers are small: a usual request with its response.
 const SMALL: usize = 64 << 10;
-/// Most connections that go at once to make place for new ones: finding one costs as much.
+/// Most connections that go at once to make room for new ones: finding one costs as much.
 const BATCH: usize = 16;
 /// What counts as movement, in bytes.
 const MOVEMENT: u64 = 1 << 10;
@@ -130,7 +130,7 @@ impl Ledger {
         })
     }
 
-    /// An account for a new connection from `peer`; others make place if they have to. `None` if none
+    /// An account for a new connection from `peer`; others make room if they have to. `None` if none
     /// of them can.
     pub fn open(self: &Arc<Self>, peer: IpAddr) -> Option<Account> {
         let mut entries = self.entries();
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_that_were_never_answered_make_place() {
+    async fn the_oldest_that_were_never_answered_make_room() {
         let ledger = Ledger::new(3, usize::MAX);
         let mut accounts = Vec::new();
         for last in 1..=3 {

@@ -304,7 +304,7 @@ impl Metrics {
         let mut evictions = open(
             encoder,
             "evictions",
-            "Clients that had to make place for others",
+            "Clients that had to make room for others",
             MetricType::Counter,
         )?;
         let sum = |of: fn(&Evictions) -> &AtomicU64| -> u64 {

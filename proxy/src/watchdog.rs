@@ -3,7 +3,7 @@
 //!
 //! Setting a timer for every wait would touch the runtime's timer wheel several times a request.
 //! The watchdog instead moves a deadline that is only a number; the timer itself is moved when
-//! it has to ring earlier, or has rung too early. It also tells when the connection has to make place
+//! it has to ring earlier, or has rung too early. It also tells when the connection has to make room
 //! for others ([`crate::ledger`]).
 
 use std::{
@@ -22,7 +22,7 @@ use crate::ledger::{Account, Turn};
 pub enum Expired {
     /// The limit has passed.
     Late,
-    /// The connection has to make place for others.
+    /// The connection has to make room for others.
     Evicted,
 }
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn making_place_ends_every_wait() {
+    async fn making_room_ends_every_wait() {
         let ledger = Ledger::new(1, 1);
         let account = ledger.open([127, 0, 0, 1].into()).unwrap();
         let mut watchdog = Watchdog::new(account, Duration::from_secs(60));

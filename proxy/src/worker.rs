@@ -96,7 +96,7 @@ impl Worker {
         }
     }
 
-    /// Has clients that stall at a backend make place as long as others wait for it.
+    /// Has clients that stall at a backend make room as long as others wait for it.
     pub async fn keep_line_moving(self: Arc<Self>) {
         loop {
             self.line.joined.notified().await;

@@ -332,9 +332,9 @@ fn a_silent_client_is_closed_in_silence() {
     assert_within(Duration::from_secs(5), started);
 }
 
-/// One more than allowed is served: whoever has been idle for longest makes place.
+/// One more than allowed is served: whoever has been idle for longest makes room.
 #[test]
-fn the_oldest_idle_connection_makes_place() {
+fn the_oldest_idle_connection_makes_room() {
     let backend = Backend::answering(|_| ok("served"));
     let proxy = TestProxy::builder(backend.address())
         .set("MAX_CONNECTIONS", 3)
@@ -578,7 +578,7 @@ fn thousands_of_idle_connections() {
 }
 
 /// 20,000 clients at once, more than there is room for: the newest are served, the oldest that only
-/// begin make place, and memory stays bounded by the limit.
+/// begin make room, and memory stays bounded by the limit.
 #[test]
 fn twenty_thousand_connections() {
     const ROOM: u16 = 8_000;
