@@ -220,6 +220,7 @@ impl<'c> Exchange<'c> {
             .take(client_in, to_upstream)
             .map_err(Failure::Request)?;
 
+        self.watchdog.account.hold(self.buffers.footprint());
         if self.is_taken_in_whole() {
             self.take_in().await?;
         }

@@ -3,13 +3,15 @@
 //! Whoever asks for more is given it; the place is made by others: by clients that hold most and do
 //! least. In this order:
 //!
-//! 1. those of a network that has more than half of what there is to share, so that one client can't
-//!    have it all;
-//! 2. those that have never been answered: whoever only begins requests has never been;
-//! 3. those that have moved nothing for longest. A few bytes now and then are no movement.
+//! 1. those of networks that have much more than others of what there is to share, so that a few
+//!    clients can't have it all;
+//! 2. those that have had time to move something and haven't;
+//! 3. of these, those that have never been answered: whoever only begins requests has never been;
+//! 4. those that have moved nothing for longest. A few bytes now and then are no movement.
 //!
-//! Who waits for the upstream isn't slow itself and comes last, and never loses its place to a new
-//! connection; that one is turned away then. A part of the memory is kept for connections that hold
+//! Who waits for the upstream isn't slow itself and comes last. It never loses its place to a new
+//! connection, unless it waits in line and its network has much more than the newcomer's; otherwise
+//! that one is turned away. A part of the memory is kept for connections that hold
 //! little, whatever those do that hold much.
 //!
 //! The numbers are moved when the decision falls, not when the connection has ended, which is a
@@ -38,6 +40,8 @@ const SMALL: usize = 64 << 10;
 const BATCH: usize = 16;
 /// What counts as movement, in bytes.
 const MOVEMENT: u64 = 1 << 10;
+/// Whoever has moved something, or whose turn has begun, within this time is let be if possible.
+const FRESH: Duration = Duration::from_secs(1);
 /// Who has held a connection to the upstream for so long without a movement has to give it up to
 /// others that wait for one.
 const STALLED: Duration = Duration::from_millis(500);
@@ -50,6 +54,8 @@ pub enum Turn {
     Idle,
     /// The client's, to go on with a request, or to take more of a response.
     Client,
+    /// Somebody else's, in the line for the upstream.
+    Line,
     /// The upstream's, or ours.
     Upstream,
 }
@@ -59,6 +65,7 @@ impl Turn {
         match number {
             0 => Self::Idle,
             1 => Self::Client,
+            2 => Self::Line,
             _ => Self::Upstream,
         }
     }
@@ -133,11 +140,20 @@ impl Ledger {
     /// An account for a new connection from `peer`; others make room if they have to. `None` if none
     /// of them can.
     pub fn open(self: &Arc<Self>, peer: IpAddr) -> Option<Account> {
+        let network = network_of(peer);
         let mut entries = self.entries();
         if entries.len() >= self.max_connections {
             let wanted = BATCH.min(entries.len() / 8).max(1);
-            let may_go = |entry: &Entry| entry.turn() != Turn::Upstream;
-            for victim in victims(&entries, wanted, |_| 1, may_go) {
+            let large = LargeShares::of(&entries, |_| 1);
+            let now = self.millis(Instant::now());
+            let may_go = |entry: &Entry| match entry.turn() {
+                Turn::Idle | Turn::Client => {
+                    large.has(entry.network) || !large.has(network) || !entry.is_fresh(now)
+                }
+                Turn::Line => large.has(entry.network) && !large.has(network),
+                Turn::Upstream => false,
+            };
+            for victim in victims(&entries, wanted, now, &large, may_go) {
                 self.evict(&mut entries, &victim, &self.evictions.connections);
             }
             if entries.len() >= self.max_connections {
@@ -145,7 +161,7 @@ impl Ledger {
             }
         }
         let entry = Arc::new(Entry {
-            network: network_of(peer),
+            network,
             position: AtomicUsize::new(entries.len()),
             held: AtomicUsize::new(0),
             turn: AtomicU8::new(Turn::Idle as u8),
@@ -173,13 +189,14 @@ impl Ledger {
         let mut entries = self.entries();
         let now = self.millis(Instant::now());
         let stalled = |entry: &Entry| {
-            let quiet = now.saturating_sub(entry.since.load(Relaxed));
             entry.has_upstream.load(Relaxed)
-                && entry.turn() != Turn::Upstream
-                && u128::from(quiet) >= STALLED.as_millis()
+                && matches!(entry.turn(), Turn::Idle | Turn::Client)
+                && entry.quiet(now) >= STALLED
         };
-        let share = |entry: &Entry| usize::from(entry.has_upstream.load(Relaxed));
-        for victim in victims(&entries, BATCH, share, stalled) {
+        let large = LargeShares::of(&entries, |entry| {
+            usize::from(entry.has_upstream.load(Relaxed))
+        });
+        for victim in victims(&entries, BATCH, now, &large, stalled) {
             self.evict(&mut entries, &victim, &self.evictions.upstream);
         }
     }
@@ -191,7 +208,11 @@ impl Ledger {
         let only_large = self.held_large.load(Relaxed) > limit_large;
         let least = if only_large { SMALL } else { 0 };
         let held = |entry: &Entry| entry.held.load(Relaxed);
-        for victim in victims(&entries, usize::MAX, held, |entry| held(entry) > least) {
+        let large = LargeShares::of(&entries, held);
+        let now = self.millis(Instant::now());
+        for victim in victims(&entries, usize::MAX, now, &large, |entry| {
+            held(entry) > least
+        }) {
             let enough =
                 |held: &AtomicUsize, limit: usize| held.load(Relaxed) <= limit - limit / 16;
             if enough(&self.held, limit) && enough(&self.held_large, limit_large) {
@@ -232,27 +253,39 @@ const fn large_part(limit: usize) -> usize {
     limit / 4 * 3
 }
 
-/// The first `most` of those that `may_go`, in the order in which they should. The network that has
-/// more than half of all the `shares` comes first.
+/// The networks that have more than a sixteenth of something: where all have their fair share, there
+/// are more than a few clients, and none of them is among these.
+struct LargeShares(Vec<IpAddr>);
+
+impl LargeShares {
+    fn of(entries: &[Arc<Entry>], share: impl Fn(&Entry) -> usize) -> Self {
+        let mut networks = HashMap::<IpAddr, usize>::new();
+        for entry in entries {
+            *networks.entry(entry.network).or_default() += share(entry);
+        }
+        let all: usize = networks.values().sum();
+        networks.retain(|_, part| *part > all / 16);
+        Self(networks.into_keys().collect())
+    }
+
+    fn has(&self, network: IpAddr) -> bool {
+        self.0.contains(&network)
+    }
+}
+
+/// The first `most` of those that `may_go`, in the order in which they should.
 fn victims(
     entries: &[Arc<Entry>],
     most: usize,
-    share: impl Fn(&Entry) -> usize,
+    now: u64,
+    large: &LargeShares,
     may_go: impl Fn(&Entry) -> bool,
 ) -> Vec<Arc<Entry>> {
-    let mut networks = HashMap::<IpAddr, usize>::new();
-    for entry in entries {
-        *networks.entry(entry.network).or_default() += share(entry);
-    }
-    let all: usize = networks.values().sum();
-    let dominant = networks
-        .into_iter()
-        .find(|(_, part)| *part > all / 2)
-        .map(|(network, _)| network);
     let order = |entry: &&Arc<Entry>| {
         (
-            entry.turn() == Turn::Upstream,
-            Some(entry.network) != dominant,
+            matches!(entry.turn(), Turn::Line | Turn::Upstream),
+            !large.has(entry.network),
+            entry.is_fresh(now),
             entry.served.load(Relaxed),
             entry.since.load(Relaxed),
         )
@@ -289,9 +322,23 @@ impl Entry {
     fn turn(&self) -> Turn {
         Turn::of(self.turn.load(Relaxed))
     }
+
+    /// For how long nothing has moved.
+    fn quiet(&self, now: u64) -> Duration {
+        Duration::from_millis(now.saturating_sub(self.since.load(Relaxed)))
+    }
+
+    fn is_fresh(&self, now: u64) -> bool {
+        self.quiet(now) < FRESH
+    }
 }
 
 impl Account {
+    /// Whose connection it is: an address, or an IPv6 network of one customer.
+    pub fn network(&self) -> IpAddr {
+        self.entry.network
+    }
+
     /// Notes whose turn it is from `now` on.
     pub fn turn(&mut self, turn: Turn, now: Instant) {
         if self.entry.turn() != turn {
@@ -389,6 +436,19 @@ mod tests {
         assert_eq!(ledger.entries().len(), 1);
     }
 
+    /// Those that have been answered once and then do nothing don't drive out who has just come.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_come_is_let_be() {
+        let ledger = Ledger::new(8, usize::MAX);
+        let mut slow: Vec<_> = (1..=8).map(|_| ledger.open(peer(1)).unwrap()).collect();
+        slow.iter_mut().for_each(Account::served);
+        tokio::time::advance(FRESH).await;
+        let first = ledger.open(peer(1)).unwrap();
+        let second = ledger.open(peer(1)).unwrap();
+        assert!(!has_to_go(&first) && !has_to_go(&second));
+        assert_eq!(slow.iter().filter(|account| has_to_go(account)).count(), 2);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_the_upstream_stays() {
         let ledger = Ledger::new(2, usize::MAX);
@@ -406,14 +466,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_network_cannot_have_it_all() {
-        let ledger = Ledger::new(6, usize::MAX);
-        let other = ledger.open(peer(9)).unwrap();
+        const PLACES: usize = 20;
+        let ledger = Ledger::new(PLACES, usize::MAX);
+        let mut other = ledger.open(peer(9)).unwrap();
         let mut accounts = Vec::new();
-        for host in 0..20_u16 {
+        for host in 0..60_u16 {
             tokio::time::advance(Duration::from_secs(1)).await;
             let host = [0x2001, 0xdb8, 0, 0, 0, 0, 0, host];
             accounts.push(ledger.open(IpAddr::from(host)).unwrap());
         }
+        assert!(!has_to_go(&other));
+        while ledger.entries().len() < PLACES {
+            accounts.push(
+                ledger
+                    .open([0x2001, 0xdb8, 0, 0, 0, 0, 0, 98].into())
+                    .unwrap(),
+            );
+        }
+        // Nor can it by waiting in line.
+        other.turn(Turn::Upstream, Instant::now());
+        for account in &mut accounts {
+            account.turn(Turn::Line, Instant::now());
+        }
+        assert!(
+            ledger
+                .open(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 99]))
+                .is_none()
+        );
+        assert!(ledger.open(peer(10)).is_some());
         assert!(!has_to_go(&other));
     }
 

@@ -151,10 +151,11 @@ async fn stand_in_line(
     if let Some(slot) = slots.try_take(streamed) {
         return Ok(slot);
     }
-    watchdog.arm(Turn::Upstream, worker.settings.upstream_queue_timeout);
+    watchdog.arm(Turn::Line, worker.settings.upstream_queue_timeout);
+    let network = watchdog.account.network();
     let _waiting = worker.line.join();
-    match watchdog.guard(slots.take(streamed)).await {
-        Ok(slot) => slot.ok_or(Failure::Busy),
+    match watchdog.guard(slots.take(streamed, network)).await {
+        Ok(slot) => Ok(slot),
         Err(Expired::Late) => Err(Failure::Busy),
         Err(Expired::Evicted) => Err(Failure::Evicted),
     }

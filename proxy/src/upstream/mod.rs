@@ -6,6 +6,7 @@
 //! atomics: a request takes no lock that another worker wants.
 
 pub mod balancer;
+mod line;
 mod name;
 mod name_service;
 pub mod pool;

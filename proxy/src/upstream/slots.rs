@@ -4,59 +4,58 @@
 //! time. Requests whose body is still coming in may have half of the places at most: those that are
 //! complete never wait for a client.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use super::line::{Place, Places};
 
 /// One worker's places at one backend.
 #[derive(Debug)]
 pub struct Slots {
-    all: Arc<Semaphore>,
-    streamed: Arc<Semaphore>,
+    all: Arc<Places>,
+    streamed: Arc<Places>,
 }
 
 /// A place; given back when dropped.
 #[derive(Debug)]
 pub struct Slot {
-    streamed: Option<OwnedSemaphorePermit>,
-    _any: OwnedSemaphorePermit,
+    streamed: Option<Place>,
+    _any: Place,
 }
 
 impl Slots {
-    /// So many places.
+    /// So many places, one at least.
     pub fn new(places: usize) -> Self {
-        let places = places.clamp(1, Semaphore::MAX_PERMITS);
+        let places = places.max(1);
         Self {
-            all: Arc::new(Semaphore::new(places)),
-            streamed: Arc::new(Semaphore::new(places.div_ceil(2))),
+            all: Places::new(places),
+            streamed: Places::new(places.div_ceil(2)),
         }
     }
 
     /// A place, if there is one; for a `streamed` request or a complete one.
     pub fn try_take(&self, streamed: bool) -> Option<Slot> {
-        let try_take = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
         let streamed = if streamed {
-            Some(try_take(&self.streamed)?)
+            Some(self.streamed.try_take()?)
         } else {
             None
         };
         Some(Slot {
             streamed,
-            _any: try_take(&self.all)?,
+            _any: self.all.try_take()?,
         })
     }
 
-    /// Waits in line for a place. `None` never comes: the line isn't closed.
-    pub async fn take(&self, streamed: bool) -> Option<Slot> {
+    /// Waits in line for a place, on behalf of a client's network.
+    pub async fn take(&self, streamed: bool, network: IpAddr) -> Slot {
         let streamed = if streamed {
-            Some(Arc::clone(&self.streamed).acquire_owned().await.ok()?)
+            Some(self.streamed.take(network).await)
         } else {
             None
         };
-        Some(Slot {
+        Slot {
             streamed,
-            _any: Arc::clone(&self.all).acquire_owned().await.ok()?,
-        })
+            _any: self.all.take(network).await,
+        }
     }
 }
 
@@ -83,6 +82,6 @@ mod tests {
         drop(complete);
         assert!(slots.try_take(true).is_some());
         drop(streamed);
-        assert!(slots.take(true).await.is_some());
+        slots.take(true, [10, 0, 0, 1].into()).await;
     }
 }
