@@ -616,6 +616,25 @@ fn twenty_thousand_connections() {
     assert_eq!(newest.get("/").status, 200);
 }
 
+/// What can't do is said, and how much can.
+#[test]
+fn too_few_files_or_too_little_memory_is_said() {
+    let backend = Backend::answering(|_| ok("served"));
+    for files in [16, 24, 100] {
+        let proxy = TestProxy::builder(backend.address()).open_files(files);
+        let mut proxy = proxy.spawn();
+        assert_eq!(proxy.wait().code(), Some(1));
+        let said = format!("the limit is {files}, expected at least 160 (ulimit -n)");
+        assert!(proxy.log().contains(&said), "{}", proxy.log());
+    }
+    let mut proxy = TestProxy::builder(backend.address())
+        .set("MEMORY_LIMIT", "24MiB")
+        .spawn();
+    assert_eq!(proxy.wait().code(), Some(1));
+    let said = "the limit is 24 MiB, expected at least";
+    assert!(proxy.log().contains(said), "{}", proxy.log());
+}
+
 /// Out of file descriptors, the proxy turns clients away and lives on.
 #[test]
 fn more_connections_than_files() {
