@@ -7,11 +7,11 @@
 //! | part | share of what may be used | what it pays for |
 //! |---|---|---|
 //! | the process | [`PROCESS`] | code, threads, the driver, TLS and what the allocator keeps |
-//! | connections | 45 % | [`CONNECTION`] each: buffers of actix-http, its state, the socket |
+//! | connections | 35 % | [`CONNECTION`] each: buffers of actix-http, its state, the socket |
 //! | large heads | 8 % | what a head takes beyond the first buffer |
 //! | bodies | 20 % | bodies being read; a quarter only for those up to [`SMALL_BODY`] |
 //! | queue | 12 % | documents that wait to be written |
-//! | writes | 15 % | batches with MongoDB, and the driver's copies of them |
+//! | writes | 25 % | batches with MongoDB, and the driver's copies of them |
 
 use crate::document;
 
@@ -145,9 +145,9 @@ impl Budget {
     ) -> Result<Self, BudgetError> {
         let usable = (memory.min(ENOUGH) * USED / 100).saturating_sub(PROCESS);
         let share = |percent| usable * percent / 100;
-        let by_memory = share(45) / CONNECTION;
+        let by_memory = share(35) / CONNECTION;
         if by_memory < LEAST_CONNECTIONS {
-            let needed = (LEAST_CONNECTIONS * CONNECTION * 100 / 45 + PROCESS) * 100 / USED;
+            let needed = (LEAST_CONNECTIONS * CONNECTION * 100 / 35 + PROCESS) * 100 / USED;
             return Err(BudgetError::Memory {
                 granted: memory,
                 needed,
@@ -161,7 +161,7 @@ impl Budget {
                 needed: other_files + LEAST_CONNECTIONS,
             });
         }
-        let (bodies, batch) = (share(20), share(15) / (COPIES * u64::from(WRITES)));
+        let (bodies, batch) = (share(20), share(25) / (COPIES * u64::from(WRITES)));
         let large_bodies = bodies / 4 * 3;
         // The largest document has to fit into a batch, which fits into the queue; and two of the
         // largest bodies into the memory for bodies.
@@ -214,12 +214,12 @@ pub const HELP: &str = "\
 Limits, from the memory that the control group grants (or the machine has; beyond 1 GiB nothing
 grows) and the files that may be open (ulimit -n). Of 70 % of the memory, less 24 MiB for the process:
 
-  connections   45 %, 18 KiB each, up to 10,000; as many as files may be open, less 184
+  connections   35 %, 18 KiB each, up to 10,000; as many as files may be open, less 184
                 and 24 for each worker
   large heads   8 %, for what they take beyond 8 KiB
   bodies        20 % while they are read, a quarter of it only for those up to 64 KiB
   queue         12 %, documents that wait to be written
-  writes        15 %, two batches with MongoDB and the driver's copies
+  writes        25 %, two batches with MongoDB and the driver's copies
 
 The first log line and api_budget in /metrics say the numbers.";
 
