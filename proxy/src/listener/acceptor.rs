@@ -21,7 +21,7 @@ use pingora_core::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc::UnboundedReceiver,
-    task::JoinSet,
+    task::{JoinSet, unconstrained, yield_now},
     time::sleep,
 };
 use tracing::{error, warn};
@@ -30,6 +30,9 @@ use crate::{connection, worker::Worker};
 
 /// Pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Most connections that are accepted before others on the worker have their turn.
+const AT_A_TIME: usize = 1024;
 
 /// What a worker accepts on.
 #[derive(Debug)]
@@ -124,13 +127,18 @@ impl AcceptSet {
             let worker = Arc::clone(worker);
             set.tasks.spawn(async move {
                 loop {
-                    let accepted = listener.accept().await;
-                    let shut_down = accepted.as_ref().is_err_and(is_about_the_socket);
-                    note(&worker, accepted).await;
-                    if shut_down {
-                        // Its holder will notice, and replace it.
-                        return;
+                    // All that wait at one time, rather than as many as a task usually may: a queue
+                    // that is full drops whoever knocks, who comes back a second later.
+                    for _ in 0..AT_A_TIME {
+                        let accepted = unconstrained(listener.accept()).await;
+                        let shut_down = accepted.as_ref().is_err_and(is_about_the_socket);
+                        note(&worker, accepted).await;
+                        if shut_down {
+                            // Its holder will notice, and replace it.
+                            return;
+                        }
                     }
+                    yield_now().await;
                 }
             });
         }
