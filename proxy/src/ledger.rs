@@ -9,9 +9,9 @@
 //! 3. of these, those that have never been answered: whoever only begins requests has never been;
 //! 4. those that have moved nothing for longest. A few bytes now and then are no movement.
 //!
-//! Who waits for the upstream isn't slow itself and comes last. It never loses its place to a new
-//! connection, unless it waits in line and its network has much more than the newcomer's; otherwise
-//! that one is turned away. A part of the memory is kept for connections that hold
+//! Who waits for the upstream isn't slow itself and comes after these, and after it only those of other
+//! networks that have just come or wait, too. It never loses its place to a new connection, unless it
+//! waits in line and its network has much more than the newcomer's; otherwise that one is turned away. A part of the memory is kept for connections that hold
 //! little, whatever those do that hold much.
 //!
 //! The numbers are moved when the decision falls, not when the connection has ended, which is a
@@ -282,9 +282,16 @@ fn victims(
     may_go: impl Fn(&Entry) -> bool,
 ) -> Vec<Arc<Entry>> {
     let order = |entry: &&Arc<Entry>| {
+        let waits = matches!(entry.turn(), Turn::Line | Turn::Upstream);
+        let rank = match (waits, large.has(entry.network), entry.is_fresh(now)) {
+            (false, true, _) => 0,
+            (false, false, false) => 1,
+            (true, true, _) => 2,
+            (false, false, true) => 3,
+            (true, false, _) => 4,
+        };
         (
-            matches!(entry.turn(), Turn::Line | Turn::Upstream),
-            !large.has(entry.network),
+            rank,
             entry.is_fresh(now),
             entry.served.load(Relaxed),
             entry.since.load(Relaxed),
@@ -495,6 +502,21 @@ mod tests {
         );
         assert!(ledger.open(peer(10)).is_some());
         assert!(!has_to_go(&other));
+    }
+
+    /// Where all that have much wait, who has just come doesn't pay for it.
+    #[tokio::test(start_paused = true)]
+    async fn memory_comes_from_those_that_have_much() {
+        let ledger = Ledger::new(100, 10 * SMALL);
+        let mut many: Vec<_> = (0..10).map(|_| ledger.open(peer(1)).unwrap()).collect();
+        for account in &mut many {
+            account.hold(SMALL);
+            account.turn(Turn::Line, Instant::now());
+        }
+        let mut newcomer = ledger.open(peer(2)).unwrap();
+        newcomer.hold(100);
+        assert!(!has_to_go(&newcomer));
+        assert!(many.iter().any(has_to_go));
     }
 
     #[tokio::test(start_paused = true)]
