@@ -4,11 +4,14 @@
 //! because it is what this crate exists for:
 //!
 //! ```text
-//! listener ─► connection ─► exchange ─► retry ─► upstream (resolver, balancer, pool)
+//! listener ─► connection ─► exchange ─► retry ─► upstream (resolver, balancer, slots, pool)
 //!                 │             │
 //!                 │             └─► relay, tunnel: bodies in both directions
 //!                 └─► http1: what a message is    headers: what becomes of its head
 //! ```
+//!
+//! What all of it may take, [`budget`] derives from what the machine grants; who has to go where that
+//! isn't enough, a [`ledger`] decides.
 //!
 //! The library is public for the binary's sake, not as an interface for others.
 
