@@ -1,8 +1,10 @@
 //! `api healthcheck`: asks the running API's admin port, for the image's `HEALTHCHECK`.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use service::sockets::reachable;
 
 /// Longest wait for each step.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,15 +42,6 @@ pub fn run(admin: SocketAddr, question: Question) -> Result<(), Unhealthy> {
         address,
         format!("{status}: {}", body.trim()),
     ))
-}
-
-/// An unspecified address means every address, the loopback one too: of IPv4, which `[::]` is as well,
-/// and alone where the kernel has no IPv6.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }
 
 fn ask(address: SocketAddr, question: Question) -> io::Result<String> {
