@@ -12,8 +12,10 @@ use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, bind, listen as start, socket_with, sockopt},
 };
 
-/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 unless
+/// somebody set it. Where the queue is full the kernel drops whoever knocks, who comes back a second
+/// later at the earliest: two workers' sockets take in as many as the proxy serves at most.
+const BACKLOG: i32 = 16_384;
 
 /// Listens on `address`, without blocking. With `shared`, others may listen on the same address, and
 /// the kernel spreads connections over all of them (`SO_REUSEPORT`).
