@@ -18,7 +18,7 @@ pub fn headline(report: &LessonReport, style: Style) -> String {
         report.title
     );
     let rest = match (&report.skipped, &report.error) {
-        (Some(reason), _) => format!("skipped: {reason}"),
+        (Some(_), _) => "skipped".to_owned(),
         (None, Some(error)) => format!("{}: {error}", report.questions()),
         (None, None) => report.questions(),
     };
@@ -29,11 +29,14 @@ pub fn headline(report: &LessonReport, style: Style) -> String {
 /// The whole lesson, line by line.
 pub fn lesson(report: &LessonReport, style: Style) -> Vec<String> {
     let mut lines = vec![headline(report, style)];
-    if report.skipped.is_some() {
-        return lines;
-    }
     lines.push(String::new());
     lines.extend(wrap(report.story, "  "));
+    if let Some(reason) = &report.skipped {
+        lines.push(String::new());
+        lines.extend(wrap(&format!("Skipped here: {reason}."), "  "));
+        lines.push(String::new());
+        return lines;
+    }
     for (index, step) in report.steps.iter().enumerate() {
         lines.push(String::new());
         lines.extend(self::step(step, index + 1, style));
@@ -54,7 +57,25 @@ pub fn lesson(report: &LessonReport, style: Style) -> Vec<String> {
         lines.push(format!("    next: {}", error.next));
     }
     lines.push(String::new());
+    lines.push("  Tidy up what the commands made:".to_owned());
+    lines.extend(report.tidy.iter().map(|command| typed(command, style)));
+    lines.push(String::new());
     lines
+}
+
+/// Which lessons were skipped and why, for the end: what was said of them has scrolled by.
+pub fn skips(reports: &[LessonReport]) -> Vec<String> {
+    let skipped = reports
+        .iter()
+        .filter_map(|report| Some((report.name, report.skipped.as_ref()?)));
+    skipped
+        .flat_map(|(name, reason)| wrap(&format!("{name} was skipped: {reason}."), ""))
+        .collect()
+}
+
+/// A command as it is typed.
+fn typed(command: &str, style: Style) -> String {
+    format!("     {} {command}", style.paint(Tone::Faint, "$"))
 }
 
 fn step(step: &Step, number: usize, style: Style) -> Vec<String> {
@@ -62,7 +83,7 @@ fn step(step: &Step, number: usize, style: Style) -> Vec<String> {
         .map(|line| style.paint(Tone::Strong, &line))
         .collect();
     for command in &step.commands {
-        lines.push(format!("     {} {command}", style.paint(Tone::Faint, "$")));
+        lines.push(typed(command, style));
     }
     for evidence in step
         .evidence
@@ -147,9 +168,27 @@ mod tests {
     #[test]
     fn skips_and_errors_say_why() {
         assert!(text(0).contains("– skipped: no ICMP here"));
-        assert!(text(2).contains("skipped: rootless"));
+        assert!(text(2).contains("Skipped here: rootless."));
+        let name = sample().lessons[2].name;
+        let at_the_end = skips(&sample().lessons);
+        assert_eq!(at_the_end, [format!("{name} was skipped: rootless.")]);
         assert!(text(3).contains("✘ no free pool"));
         assert!(text(3).contains("next: remove a network"));
+    }
+
+    #[test]
+    fn a_lesson_ends_with_the_commands_that_tidy_up() {
+        for lesson in [0, 1, 3] {
+            let tidy = sample().lessons[lesson].tidy;
+            let typed = tidy.iter().map(|command| typed(command, Style::PLAIN));
+            let end: Vec<String> = ["  Tidy up what the commands made:".to_owned()]
+                .into_iter()
+                .chain(typed)
+                .collect();
+            let shown = text(lesson);
+            assert!(shown.trim_end().ends_with(&end.join("\n")), "{shown}");
+        }
+        assert!(!text(2).contains("Tidy up"), "nothing was to be typed");
     }
 
     #[test]
