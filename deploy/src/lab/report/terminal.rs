@@ -135,16 +135,31 @@ fn mark(verdict: Verdict) -> (&'static str, Tone) {
 /// Lines of at most [`WIDTH`] columns, each behind `indent`.
 fn wrap(text: &str, indent: &str) -> impl Iterator<Item = String> + use<> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in words(text) {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
             _ => lines.push(format!("{indent}{word}")),
         }
     }
     lines.into_iter()
+}
+
+/// Words, of which what stands in backquotes is one: a command is copied in one piece.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for part in text.split_whitespace() {
+        match words.last_mut() {
+            Some(open) if open.matches('`').count() % 2 == 1 => {
+                open.push(' ');
+                open.push_str(part);
+            }
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -192,7 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_wrapped_at_words() {
+    fn lines_are_wrapped_at_words_and_not_within_commands() {
+        let commands = "see `make lab SWARM=1` ".repeat(20);
+        assert!(wrap(&commands, "").all(|line| line.matches("`make lab SWARM=1`").count() >= 1));
+        assert!(wrap(&commands, "").all(|line| line.matches('`').count() % 2 == 0));
         let long = "word ".repeat(100);
         let lines: Vec<String> = wrap(&long, "  ").collect();
         assert!(
