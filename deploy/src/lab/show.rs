@@ -160,18 +160,17 @@ pub(super) fn ping(echo: &Echo) -> Vec<String> {
 
 /// `-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE`, as `iptables -t nat -S` prints it.
 pub(super) fn masquerade(rule: &Masquerade) -> String {
-    let mut line = match rule.table.as_str() {
-        "nat" => format!("-A {}", rule.chain),
-        table => format!("-t {table} -A {}", rule.chain),
+    let table = match rule.table.as_str() {
+        "nat" => String::new(),
+        table => format!("-t {table} "),
     };
-    if let Some(source) = rule.source {
-        line.push_str(&format!(" -s {source}"));
-    }
-    if let Some(out) = &rule.out {
+    let source = rule.source.map(|source| format!(" -s {source}"));
+    let out = rule.out.as_ref().map(|out| {
         let not = if out.equal { "" } else { " !" };
-        line.push_str(&format!("{not} -o {}", out.name));
-    }
-    line + " -j MASQUERADE"
+        format!("{not} -o {}", out.name)
+    });
+    let [source, out] = [source, out].map(Option::unwrap_or_default);
+    format!("{table}-A {}{source}{out} -j MASQUERADE", rule.chain)
 }
 
 /// `ping 172.17.0.3 → reply (0.300 ms)`.

@@ -108,7 +108,7 @@ pub struct Route {
 /// A rule by which packets leave with the host's own address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Masquerade {
-    /// The table of nf_tables: `nat` is that of `iptables -t nat`.
+    /// The table of `nf_tables`: `nat` is that of `iptables -t nat`.
     pub table: String,
     /// The chain in it.
     pub chain: String,

@@ -61,7 +61,7 @@ fn documented(page: &str, prefixes: &[&str]) -> Families {
     page.lines()
         .filter_map(|line| {
             let mut cells = line.strip_prefix("| `")?.split(" | ");
-            let name = cells.next()?.trim_end_matches('`');
+            let name = cells.next()?.strip_suffix('`')?;
             let kind = cells.next()?.to_owned();
             let labels = cells.next()?.split('`').skip(1).step_by(2);
             let family = (kind, labels.map(ToOwned::to_owned).collect());

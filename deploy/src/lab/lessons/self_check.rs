@@ -6,8 +6,6 @@ use bollard::models::{ContainerInspectResponse, NetworkInspect};
 
 use super::prelude::*;
 
-const NAT_TABLE: &str = "the host's NAT table";
-
 pub(super) const LESSON: Lesson = Lesson {
     name: "self-check",
     title: "The eleven questions about a plain container",
@@ -265,38 +263,6 @@ fn gateway_is_the_bridge(
     match view::network_gateway(bridge) {
         Some(recorded) => step.same("gateway in the network's record", recorded, &gateway),
         None => step,
-    }
-}
-
-impl Step {
-    /// The host's rule for what leaves `bridge`. Where it can't be read, that says nothing about the
-    /// network: then the command shows it.
-    fn masqueraded(self, rules: &Report, bridge: &NetworkInspect) -> Self {
-        let subnets = view::subnets(bridge);
-        let rule = rules
-            .masquerading
-            .iter()
-            .find(|rule| rule.source.is_some_and(|source| subnets.contains(&source)));
-        let Some(rule) = rule else {
-            let mut unread = rules.incomplete.iter();
-            let reason = unread.find(|line| line.contains("masquerading"));
-            let reason = reason.map_or(
-                "none in nf_tables: the legacy iptables keeps its rules elsewhere",
-                String::as_str,
-            );
-            return self.saw(NAT_TABLE, [format!("(not seen here: {reason})")]);
-        };
-        let own = view::or_none(view::bridge_name(bridge));
-        let elsewhere = rule
-            .out
-            .as_ref()
-            .is_some_and(|out| !out.equal && out.name == own);
-        let line = show::masquerade(rule);
-        self.saw(NAT_TABLE, [line.clone()]).check(
-            format!("a rule for what leaves by another interface than {own}"),
-            line,
-            elsewhere,
-        )
     }
 }
 

@@ -1,5 +1,5 @@
 //! Which packets the host puts its own address on, from the rules that the kernel has: those of
-//! nf_tables, into which `iptables` writes too, unless it is the legacy one. Reading them takes
+//! `nf_tables`, into which `iptables` writes too, unless it is the legacy one. Reading them takes
 //! `CAP_NET_ADMIN`.
 //!
 //! The messages are those of netlink(7) with the types of `linux/netfilter/nf_tables.h`.
