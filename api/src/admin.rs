@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use actix_web::{HttpResponse, web};
-use prometheus_client::encoding::text::encode;
+use actix_web::http::header::ACCEPT;
+use actix_web::{HttpRequest, HttpResponse, web};
 use prometheus_client::registry::Registry;
+use service::metrics::{Exposition, expose};
 use tokio::sync::Mutex;
 
 use crate::coalescer::StoreError;
@@ -81,12 +82,13 @@ async fn readyz(admin: web::Data<Admin>) -> HttpResponse {
     }
 }
 
-async fn metrics(admin: web::Data<Admin>) -> HttpResponse {
-    let mut text = String::new();
-    match encode(&mut text, &admin.registry) {
-        Ok(()) => HttpResponse::Ok()
-            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-            .body(text),
+async fn metrics(request: HttpRequest, admin: web::Data<Admin>) -> HttpResponse {
+    let accept = request.headers().get(ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok());
+    match expose(&admin.registry, accept.unwrap_or_default()) {
+        Ok(Exposition { media_type, text }) => {
+            HttpResponse::Ok().content_type(media_type).body(text)
+        }
         Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
     }
 }

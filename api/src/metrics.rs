@@ -1,14 +1,17 @@
-//! What `/metrics` shows, in the OpenMetrics text format.
+//! What `/metrics` shows.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, MetricEncoder,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::budget::Budget;
@@ -29,20 +32,28 @@ pub struct Metrics {
     pub admin: PlaceMetrics,
 }
 
-/// Metrics of a port's connections.
+/// Metrics of the connections to one port.
 #[derive(Clone, Debug, Default)]
 pub struct PlaceMetrics {
     connections: Gauge,
     head_bytes: Gauge,
     body_bytes: Gauge,
-    evicted: Family<EvictionLabels, Counter>,
+    /// By what was wanted.
+    evicted: [Counter; Evicted::LABELS.len()],
     /// Connections, heads and bodies for which no room could be made.
     pub refused: Counter,
+}
+
+/// Labels of what each port has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PortLabels {
+    port: &'static str,
 }
 
 /// Labels of `api_evicted_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EvictionLabels {
+    port: &'static str,
     wanted: &'static str,
 }
 
@@ -55,6 +66,11 @@ pub enum Evicted {
     Head,
     /// A body.
     Body,
+}
+
+impl Evicted {
+    /// As label values, in the order of the variants.
+    const LABELS: [&'static str; 3] = ["connection", "head", "body"];
 }
 
 impl PlaceMetrics {
@@ -70,43 +86,7 @@ impl PlaceMetrics {
 
     /// A connection had to make room.
     pub fn evicted(&self, wanted: Evicted) {
-        let wanted = match wanted {
-            Evicted::Connection => "connection",
-            Evicted::Head => "head",
-            Evicted::Body => "body",
-        };
-        self.evicted.get_or_create(&EvictionLabels { wanted }).inc();
-    }
-
-    fn register(&self, registry: &mut Registry, port: &'static str) {
-        let registry = registry.sub_registry_with_label(("port".into(), port.into()));
-        registry.register(
-            "connections",
-            "Connections of clients",
-            self.connections.clone(),
-        );
-        registry.register_with_unit(
-            "heads",
-            "Memory for heads beyond the first buffer of their connections",
-            Unit::Bytes,
-            self.head_bytes.clone(),
-        );
-        registry.register_with_unit(
-            "bodies",
-            "Memory for bodies that are being read",
-            Unit::Bytes,
-            self.body_bytes.clone(),
-        );
-        registry.register(
-            "evicted",
-            "Connections that had to make room, by what it was wanted for",
-            self.evicted.clone(),
-        );
-        registry.register(
-            "refused",
-            "Connections, heads and bodies for which no room could be made",
-            self.refused.clone(),
-        );
+        self.evicted[wanted as usize].inc();
     }
 }
 
@@ -122,7 +102,7 @@ pub struct RequestLabels {
     /// Which handler answered.
     pub route: Route,
     /// Status code of the answer.
-    pub status: u16,
+    pub code: u16,
 }
 
 /// A handler. Paths aren't labels: clients choose them, and their number has no limit.
@@ -163,13 +143,55 @@ struct AnswerLabels {
     outcome: &'static str,
 }
 
+impl AnswerLabels {
+    /// Every one, so that a series is there before the first time.
+    const ALL: [Self; 7] = [
+        Self::new("acknowledged"),
+        Self::new("already_stored"),
+        Self::new("queue_full"),
+        Self::new("timed_out"),
+        Self::new("rejected"),
+        Self::new("failed"),
+        Self::new("shutting_down"),
+    ];
+
+    const fn new(outcome: &'static str) -> Self {
+        Self { outcome }
+    }
+
+    const fn of(fate: &Fate) -> Self {
+        let [
+            acknowledged,
+            already_stored,
+            queue_full,
+            timed_out,
+            rejected,
+            failed,
+            shutting_down,
+        ] = Self::ALL;
+        match fate {
+            Ok(Acknowledged::Written) => acknowledged,
+            Ok(Acknowledged::AlreadyStored) => already_stored,
+            Err(WriteError::QueueFull) => queue_full,
+            Err(WriteError::TimedOut) => timed_out,
+            Err(WriteError::Rejected(_)) => rejected,
+            Err(WriteError::Failed(_)) => failed,
+            Err(WriteError::ShuttingDown) => shutting_down,
+        }
+    }
+}
+
 impl Default for WriteMetrics {
     fn default() -> Self {
+        let answers = Family::default();
+        for labels in AnswerLabels::ALL {
+            drop(answers.get_or_create(&labels));
+        }
         let seconds = || Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         Self {
             queue_documents: Gauge::default(),
             queue_bytes: Gauge::default(),
-            answers: Family::default(),
+            answers,
             batch_documents: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             queued: seconds(),
             in_flight: seconds(),
@@ -193,16 +215,7 @@ impl WriteMetrics {
 
     /// A request was told what became of its document.
     pub fn answered(&self, fate: &Fate) {
-        let outcome = match fate {
-            Ok(Acknowledged::Written) => "acknowledged",
-            Ok(Acknowledged::AlreadyStored) => "already_stored",
-            Err(WriteError::QueueFull) => "queue_full",
-            Err(WriteError::TimedOut) => "timed_out",
-            Err(WriteError::Rejected(_)) => "rejected",
-            Err(WriteError::Failed(_)) => "failed",
-            Err(WriteError::ShuttingDown) => "shutting_down",
-        };
-        self.answers.get_or_create(&AnswerLabels { outcome }).inc();
+        self.answers.get_or_create(&AnswerLabels::of(fate)).inc();
     }
 
     /// A batch was answered, one way or the other.
@@ -230,15 +243,15 @@ pub struct MongoMetrics {
 impl Metrics {
     /// A registry that shows these metrics, and the limits of `budget`.
     pub fn registry(&self, budget: &Budget) -> Registry {
-        let mut registry = Registry::with_prefix("api");
+        let mut all = service::metrics::registry("api", env!("CARGO_PKG_VERSION"));
+        let registry = all.sub_registry_with_prefix("api");
         let limits = Family::<BudgetLabels, Gauge>::default();
         for (limit, value) in budget.limits() {
             let value = i64::try_from(value).unwrap_or(i64::MAX);
             limits.get_or_create(&BudgetLabels { limit }).set(value);
         }
         registry.register("budget", "What the API takes at most", limits);
-        self.public.register(&mut registry, "public");
-        self.admin.register(&mut registry, "admin");
+        self.register_ports(registry);
         registry.register(
             "http_requests",
             "Requests answered, by route and status",
@@ -299,6 +312,70 @@ impl Metrics {
             "Connections to MongoDB opened since the start",
             mongo.opened.clone(),
         );
-        registry
+        all
+    }
+
+    fn register_ports(&self, registry: &mut Registry) {
+        let ports = [("public", &self.public), ("admin", &self.admin)];
+        let gauges = |of: fn(&PlaceMetrics) -> &Gauge| Each {
+            metrics: ports
+                .map(|(port, metrics)| (PortLabels { port }, of(metrics).clone()))
+                .to_vec(),
+        };
+        registry.register(
+            "connections",
+            "Connections of clients",
+            gauges(|port| &port.connections),
+        );
+        registry.register_with_unit(
+            "heads",
+            "Memory for heads beyond the first buffer of their connections",
+            Unit::Bytes,
+            gauges(|port| &port.head_bytes),
+        );
+        registry.register_with_unit(
+            "bodies",
+            "Memory for bodies that are being read",
+            Unit::Bytes,
+            gauges(|port| &port.body_bytes),
+        );
+        let evicted = ports.into_iter().flat_map(|(port, metrics)| {
+            let labels = Evicted::LABELS.map(|wanted| EvictionLabels { port, wanted });
+            labels.into_iter().zip(metrics.evicted.clone())
+        });
+        registry.register(
+            "evicted",
+            "Connections that had to make room, by what it was wanted for",
+            Each {
+                metrics: evicted.collect(),
+            },
+        );
+        let refused = ports.map(|(port, metrics)| (PortLabels { port }, metrics.refused.clone()));
+        registry.register(
+            "refused",
+            "Connections, heads and bodies for which no room could be made",
+            Each {
+                metrics: refused.to_vec(),
+            },
+        );
+    }
+}
+
+/// Metrics that were there before, as one family: each has its labels.
+#[derive(Debug)]
+struct Each<L, M> {
+    metrics: Vec<(L, M)>,
+}
+
+impl<L: EncodeLabelSet, M: EncodeMetric + TypedMetric> EncodeMetric for Each<L, M> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (labels, metric) in &self.metrics {
+            metric.encode(encoder.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        M::TYPE
     }
 }

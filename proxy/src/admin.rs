@@ -10,6 +10,7 @@ use pingora_core::{
     services::Service,
 };
 use prometheus_client::registry::Registry;
+use service::metrics::{self, Exposition};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -26,7 +27,6 @@ use crate::{
         head::{MAX_FIELDS, Side, parse_request},
     },
     listener::{Accepting, Handover},
-    metrics,
     upstream::{Upstream, probe},
 };
 
@@ -148,8 +148,8 @@ async fn read_head(
 
 fn reply(head: &[u8], state: &State) -> Vec<u8> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let line = match parse_request(head, &mut fields) {
-        Ok((line, _)) => line,
+    let (line, fields) = match parse_request(head, &mut fields) {
+        Ok(request) => request,
         Err(error) => return refusal(error),
     };
     if !matches!(line.method, Method::Get | Method::Head) {
@@ -165,8 +165,8 @@ fn reply(head: &[u8], state: &State) -> Vec<u8> {
             Ok(()) => response(OK, PLAIN, "ready\n", with_body),
             Err(reason) => response(UNAVAILABLE, PLAIN, reason, with_body),
         },
-        "/metrics" => match metrics::render(&state.registry) {
-            Ok(text) => response(OK, OPEN_METRICS, &text, with_body),
+        "/metrics" => match metrics::expose(&state.registry, accept(fields)) {
+            Ok(Exposition { media_type, text }) => response(OK, media_type, &text, with_body),
             Err(_) => response(
                 "500 Internal Server Error",
                 PLAIN,
@@ -181,6 +181,16 @@ fn reply(head: &[u8], state: &State) -> Vec<u8> {
             with_body,
         ),
     }
+}
+
+/// The formats that the client takes; those that it names in a second such field don't count.
+fn accept<'h>(fields: &[httparse::Header<'h>]) -> &'h str {
+    let accept = fields
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case("accept"));
+    accept
+        .and_then(|field| str::from_utf8(field.value).ok())
+        .unwrap_or_default()
 }
 
 /// Whether requests should be sent here.
@@ -204,7 +214,6 @@ const NO_SOCKETS: &str = "no listening sockets\n";
 const OK: &str = "200 OK";
 const UNAVAILABLE: &str = "503 Service Unavailable";
 const PLAIN: &str = "text/plain; charset=utf-8";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 fn refusal(error: SyntaxError) -> Vec<u8> {
     response("400 Bad Request", PLAIN, &format!("{error}\n"), true)

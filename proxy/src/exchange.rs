@@ -278,6 +278,7 @@ impl<'c> Exchange<'c> {
         started: Instant,
     ) -> Result<ResponseHead, Interruption> {
         let failed = |failure| Interruption::Failed(failure);
+        let sending = Instant::now();
         let mut interim = 0;
         while interim <= MAX_INTERIM {
             let head_len = self.await_head(connection).await?;
@@ -327,6 +328,8 @@ impl<'c> Exchange<'c> {
                         .map_err(|error| failed(Failure::Response(error)))?;
                 }
             }
+            let first_byte = &self.worker.metrics.upstream_first_byte;
+            first_byte.observe(sending.elapsed());
             return Ok(ResponseHead {
                 download,
                 facts,

@@ -3,6 +3,8 @@
 //! Each worker counts in memory of its own; the numbers are added up when somebody asks. Label
 //! values are array indices until then, so that counting a request is a few relaxed additions.
 
+mod histogram;
+
 use std::{
     fmt,
     sync::{
@@ -14,7 +16,7 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, text},
+    encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder},
     metrics::MetricType,
     registry::Registry,
 };
@@ -25,13 +27,11 @@ use crate::{
     ledger::Evictions,
     log_sink::LogSink,
     open_connections::Connections,
-    upstream::{AddressFamily, Upstream, resolver::Outcome},
+    upstream::{AddressFamily, Backend, Upstream, resolver::Outcome},
 };
+pub use histogram::Histogram;
+use histogram::Total;
 
-/// Upper bounds of the latency histogram, in seconds.
-const LATENCY_BOUNDS: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
 /// Statuses 100 to 599.
 const STATUSES: usize = 500;
 
@@ -40,9 +40,12 @@ const STATUSES: usize = 500;
 pub struct WorkerMetrics {
     /// By method, then status.
     requests: Box<[AtomicU64]>,
-    /// By bucket; the last is for what exceeds all bounds.
-    latency: [AtomicU64; LATENCY_BOUNDS.len() + 1],
-    latency_sum_micros: AtomicU64,
+    /// Time from a request's head to the end of its response.
+    latency: Histogram,
+    /// Time that connecting to a backend took, where it succeeded.
+    pub upstream_connect: Histogram,
+    /// Time from the beginning of sending a request to a backend to the head of its response.
+    pub upstream_first_byte: Histogram,
     /// Bytes received from clients.
     pub bytes_in: AtomicU64,
     /// Bytes sent to clients.
@@ -61,8 +64,9 @@ impl Default for WorkerMetrics {
             requests: (0..Method::ALL.len() * STATUSES)
                 .map(|_| AtomicU64::new(0))
                 .collect(),
-            latency: Default::default(),
-            latency_sum_micros: AtomicU64::new(0),
+            latency: Histogram::default(),
+            upstream_connect: Histogram::default(),
+            upstream_first_byte: Histogram::default(),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             retries: AtomicU64::new(0),
@@ -79,11 +83,7 @@ impl WorkerMetrics {
         if let Some(counter) = self.requests.get(index) {
             counter.fetch_add(1, Relaxed);
         }
-        let seconds = took.as_secs_f64();
-        let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < seconds);
-        self.latency[bucket].fetch_add(1, Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.latency_sum_micros.fetch_add(micros, Relaxed);
+        self.latency.observe(took);
         self.bytes_in.fetch_add(bytes.0, Relaxed);
         self.bytes_out.fetch_add(bytes.1, Relaxed);
     }
@@ -107,8 +107,9 @@ pub struct Metrics {
 impl Metrics {
     /// A registry that renders them.
     pub fn into_registry(self) -> Registry {
-        let mut registry = Registry::with_prefix("proxy");
-        registry.register_collector(Box::new(self));
+        let mut registry = service::metrics::registry("proxy", env!("CARGO_PKG_VERSION"));
+        let proxy = registry.sub_registry_with_prefix("proxy");
+        proxy.register_collector(Box::new(self));
         registry
     }
 
@@ -120,21 +121,24 @@ impl Metrics {
     }
 }
 
-/// Renders a registry in the OpenMetrics text format.
-pub fn render(registry: &Registry) -> Result<String, fmt::Error> {
-    let mut out = String::new();
-    text::encode(&mut out, registry)?;
-    Ok(out)
-}
-
-/// A metric family with the values of its label sets.
+/// A metric family with the values of its label sets, or with one.
 struct Family<'e>(MetricEncoder<'e>);
+
+type NoExemplar = [(&'static str, &'static str); 0];
 
 impl Family<'_> {
     fn counter(&mut self, labels: &impl EncodeLabelSet, value: u64) -> fmt::Result {
         self.0
             .encode_family(labels)?
-            .encode_counter::<[(&str, &str); 0], _, u64>(&value, None)
+            .encode_counter::<NoExemplar, _, u64>(&value, None)
+    }
+
+    fn single_counter(&mut self, value: u64) -> fmt::Result {
+        self.0.encode_counter::<NoExemplar, _, u64>(&value, None)
+    }
+
+    fn single_gauge(&mut self, value: i64) -> fmt::Result {
+        self.0.encode_gauge(&value)
     }
 
     fn gauge(&mut self, labels: &impl EncodeLabelSet, value: i64) -> fmt::Result {
@@ -142,22 +146,14 @@ impl Family<'_> {
     }
 }
 
-const NO_LABELS: [(&str, &str); 0] = [];
-
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_requests(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
         self.encode_budget(&mut encoder)?;
         self.encode_backends(&mut encoder)?;
-        self.encode_resolutions(&mut encoder)?;
-        let mut build = open(
-            &mut encoder,
-            "build",
-            "Build information",
-            MetricType::Gauge,
-        )?;
-        build.gauge(&[("version", env!("CARGO_PKG_VERSION"))], 1)
+        self.encode_upstream(&mut encoder)?;
+        self.encode_resolutions(&mut encoder)
     }
 }
 
@@ -168,7 +164,7 @@ fn open<'e>(
     kind: MetricType,
 ) -> Result<Family<'e>, fmt::Error> {
     encoder
-        .encode_descriptor(name, help, None, kind)
+        .encode_descriptor(name, &format!("{help}."), None, kind)
         .map(Family)
 }
 
@@ -199,26 +195,12 @@ impl Metrics {
                 }
             }
         }
-        let buckets: Vec<(f64, u64)> = LATENCY_BOUNDS
-            .into_iter()
-            .chain([f64::INFINITY])
-            .enumerate()
-            .map(|(index, bound)| (bound, self.sum(|worker| &worker.latency[index])))
-            .collect();
-        let total = buckets.iter().map(|(_, count)| count).sum();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "Prometheus sums are floating point"
-        )]
-        let sum = self.sum(|worker| &worker.latency_sum_micros) as f64 / 1e6;
-        open(
+        self.encode_durations(
             encoder,
             "request_duration_seconds",
             "Time from a request's head to the end of its response",
-            MetricType::Histogram,
-        )?
-        .0
-        .encode_histogram::<[(&str, &str); 0]>(sum, total, &buckets, None)?;
+            |worker| &worker.latency,
+        )?;
         for (name, help, value) in [
             (
                 "received_bytes",
@@ -241,9 +223,26 @@ impl Metrics {
                 self.log.dropped(),
             ),
         ] {
-            open(encoder, name, help, MetricType::Counter)?.counter(&NO_LABELS, value)?;
+            open(encoder, name, help, MetricType::Counter)?.single_counter(value)?;
         }
         Ok(())
+    }
+
+    fn encode_durations(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &'static str,
+        help: &'static str,
+        of: impl Fn(&WorkerMetrics) -> &Histogram + Copy,
+    ) -> fmt::Result {
+        let Total {
+            buckets,
+            count,
+            sum,
+        } = Histogram::total(self.workers.iter().map(|worker| of(&worker.metrics)));
+        open(encoder, name, help, MetricType::Histogram)?
+            .0
+            .encode_histogram::<NoExemplar>(sum, count, &buckets, None)
     }
 
     fn encode_connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -263,7 +262,7 @@ impl Metrics {
             "Client connections",
             MetricType::Gauge,
         )?;
-        current.gauge(&NO_LABELS, count(self.connections.open()))
+        current.single_gauge(count(self.connections.open()))
     }
 
     /// What is held, of how much: [`Budget`], and what became of clients beyond it.
@@ -299,7 +298,7 @@ impl Metrics {
                 count(waiting),
             ),
         ] {
-            open(encoder, name, help, MetricType::Gauge)?.gauge(&NO_LABELS, value)?;
+            open(encoder, name, help, MetricType::Gauge)?.single_gauge(value)?;
         }
         let mut evictions = open(
             encoder,
@@ -318,58 +317,67 @@ impl Metrics {
         evictions.counter(&[("for", "upstream")], sum(|counts| &counts.upstream))
     }
 
+    /// The backends there are, by address. A backend that is gone has no series, so nothing is
+    /// summed up here: what has to outlive it is told of the upstream.
     fn encode_backends(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let backends = self.upstream.backends();
-        let mut family = |name, help, kind, value: &dyn Fn(&crate::upstream::Backend) -> i64| {
-            let mut family = open(encoder, name, help, kind)?;
+        let mut family = |name, help, value: &dyn Fn(&Backend) -> i64| {
+            let mut family = open(encoder, name, help, MetricType::Gauge)?;
             for backend in backends.iter() {
-                let labels = [("backend", backend.label.as_str())];
-                let value = value(backend);
-                match kind {
-                    MetricType::Counter => {
-                        family.counter(&labels, u64::try_from(value).unwrap_or_default())?;
-                    }
-                    _ => family.gauge(&labels, value)?,
-                }
+                family.gauge(&[("backend", backend.label.as_str())], value(backend))?;
             }
             Ok::<(), fmt::Error>(())
         };
-        let whole = |value: &AtomicU64| i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX);
         family(
             "backend_up",
-            "Whether a backend is in",
-            MetricType::Gauge,
+            "Whether a backend gets requests: 0 after a failure to connect",
             &|backend| i64::from(!backend.is_ejected()),
         )?;
         family(
-            "backend_outstanding",
-            "Requests being answered",
-            MetricType::Gauge,
+            "backend_outstanding_requests",
+            "Requests that a backend is answering",
             &|backend| i64::from(backend.outstanding()),
         )?;
         family(
             "backend_idle_connections",
-            "Idle connections",
-            MetricType::Gauge,
+            "Idle connections to a backend",
             &|backend| count(backend.idle_connections()),
+        )
+    }
+
+    fn encode_upstream(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counters = &self.upstream.counters;
+        for (name, help, value) in [
+            (
+                "upstream_connects",
+                "Connections made to backends",
+                &counters.connects,
+            ),
+            (
+                "upstream_connect_failures",
+                "Connections to backends that could not be made",
+                &counters.connect_failures,
+            ),
+            (
+                "upstream_ejections",
+                "Times that a backend was taken out",
+                &counters.ejections,
+            ),
+        ] {
+            let mut family = open(encoder, name, help, MetricType::Counter)?;
+            family.single_counter(value.load(Relaxed))?;
+        }
+        self.encode_durations(
+            encoder,
+            "upstream_connect_duration_seconds",
+            "Time that connecting to a backend took",
+            |worker| &worker.upstream_connect,
         )?;
-        family(
-            "backend_connects",
-            "Connections made",
-            MetricType::Counter,
-            &|backend| whole(&backend.counters.connects),
-        )?;
-        family(
-            "backend_connect_failures",
-            "Failed connects",
-            MetricType::Counter,
-            &|backend| whole(&backend.counters.connect_failures),
-        )?;
-        family(
-            "backend_ejections",
-            "Times taken out",
-            MetricType::Counter,
-            &|backend| whole(&backend.counters.ejections),
+        self.encode_durations(
+            encoder,
+            "upstream_first_byte_duration_seconds",
+            "Time from sending a request to a backend to the head of its response",
+            |worker| &worker.upstream_first_byte,
         )
     }
 

@@ -12,7 +12,11 @@
 //!   mustn't get to all of them. An idle connection that turns out to be stale doesn't count.
 //! - After the head of a response, or a timeout, nothing is repeated.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::net::TcpStream;
 
@@ -168,9 +172,11 @@ async fn open(
 ) -> Result<TcpStream, Failure> {
     let backend = lease.backend();
     watchdog.arm(Turn::Upstream, worker.settings.connect_timeout);
+    let started = Instant::now();
     match watchdog.guard(TcpStream::connect(backend.address)).await {
         Ok(Ok(stream)) => {
             backend.connected();
+            worker.metrics.upstream_connect.observe(started.elapsed());
             // Only costs latency if it fails.
             let _ = stream.set_nodelay(true);
             Ok(stream)

@@ -55,7 +55,7 @@ impl Recorder {
     ) -> HttpResponse {
         let labels = RequestLabels {
             route,
-            status: response.status().as_u16(),
+            code: response.status().as_u16(),
         };
         self.metrics.requests.get_or_create(&labels).inc();
         if wants_to_leave_http(request) {

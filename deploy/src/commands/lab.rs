@@ -94,6 +94,11 @@ fn conclude(output: &Output, report: &Report, written: Option<&Path>) -> Result<
             }
         }
         output.line(&format!("{} in {:.0}s", report.summary(), report.seconds));
+        if report.lessons.len() > 1 {
+            for line in terminal::skips(&report.lessons) {
+                output.line(&line);
+            }
+        }
         if let Some(path) = written {
             output.line(&format!("The report is in {}", path.display()));
         }

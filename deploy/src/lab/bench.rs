@@ -83,6 +83,8 @@ pub(super) struct Setup {
     pub(super) extra_hosts: Vec<String>,
     /// DNS servers instead of the host's.
     pub(super) dns: Vec<String>,
+    /// May read the rules of the network that it is on (`CAP_NET_ADMIN`).
+    pub(super) reads_rules: bool,
 }
 
 /// How a network differs from what the engine would choose.
@@ -226,6 +228,10 @@ impl<'a> Bench<'a> {
             endpoints_config: Some(HashMap::from([(network, endpoint)])),
         });
         let host = body.host_config.get_or_insert_default();
+        if setup.reads_rules {
+            let capabilities = host.cap_add.get_or_insert_default();
+            capabilities.push("NET_ADMIN".to_owned());
+        }
         host.network_mode = setup.network;
         host.extra_hosts = Some(setup.extra_hosts);
         host.dns = Some(setup.dns);
@@ -328,6 +334,21 @@ impl<'a> Bench<'a> {
     /// What a container sees and reaches from inside its sandbox.
     pub(super) async fn look(&self, container: &Container, request: Request) -> Result<Report> {
         self.run.look(&container.id, &request).await
+    }
+
+    /// The host's rules for masquerading. For the look alone there is a container with the right to.
+    pub(super) async fn host_rules(&self) -> Result<Report> {
+        let reader = Setup {
+            network: Some("host".to_owned()),
+            reads_rules: true,
+            ..Setup::default()
+        };
+        let reader = self.container("rules", reader).await?;
+        let request = Request {
+            masquerading: true,
+            ..Request::default()
+        };
+        self.look(&reader, request).await
     }
 
     /// What the engine's host sees and reaches, outside of any container's sandbox.

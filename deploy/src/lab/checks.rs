@@ -2,10 +2,15 @@
 
 use std::net::IpAddr;
 
+use bollard::models::NetworkInspect;
+
 use super::lesson::Step;
 use super::{show, view};
 use crate::probe::Report;
 use crate::probe::report::{Connection, Resolution};
+
+/// Where the rule for masquerading is found.
+const NAT_TABLE: &str = "the host's NAT table";
 
 impl Step {
     /// `host` accepted a TCP connection.
@@ -96,6 +101,36 @@ impl Step {
             "the host's servers",
             show::list(&usable),
             show::list(container),
+        )
+    }
+
+    /// The host's rule for what leaves `bridge`. Where it can't be read, that says nothing about the
+    /// network: then the command shows it.
+    pub(super) fn masqueraded(self, rules: &Report, bridge: &NetworkInspect) -> Self {
+        let subnets = view::subnets(bridge);
+        let rule = rules
+            .masquerading
+            .iter()
+            .find(|rule| rule.source.is_some_and(|source| subnets.contains(&source)));
+        let Some(rule) = rule else {
+            let mut unread = rules.incomplete.iter();
+            let reason = unread.find(|line| line.contains("masquerading"));
+            let reason = reason.map_or(
+                "none in nf_tables: `ip-masq` is off, or the legacy iptables has it",
+                String::as_str,
+            );
+            return self.saw(NAT_TABLE, [format!("(not seen here: {reason})")]);
+        };
+        let own = view::or_none(view::bridge_name(bridge));
+        let elsewhere = rule
+            .out
+            .as_ref()
+            .is_some_and(|out| !out.equal && out.name == own);
+        let line = show::masquerade(rule);
+        self.saw(NAT_TABLE, [line.clone()]).check(
+            format!("a rule for what leaves by another interface than {own}"),
+            line,
+            elsewhere,
         )
     }
 }

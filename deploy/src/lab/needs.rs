@@ -129,14 +129,16 @@ impl Facts {
                 Some("a rootless engine has no overlay networks".into())
             }
             Need::Swarm if !self.swarm && !allow_swarm => Some(
-                "the engine is not in a swarm; --allow-swarm puts it into one for the lesson and \
-                 takes it out again"
+                "the engine is not in a swarm, and making one changes the whole engine, so it isn't \
+                 done unasked: `make lab SWARM=1` teaches it on an engine of its own, and `deploy \
+                 lab run --allow-swarm overlay` makes a swarm of this one and leaves it again"
                     .into(),
             ),
             Need::Swarm if !self.swarm => self.bystander.as_ref().map(|name| {
                 format!(
                     "container {name} runs on a user-defined network; making and leaving a swarm \
-                     would cut it off from DNS until it is restarted: stop it first"
+                     would cut it off from DNS until it is restarted: stop it first, or have \
+                     `make lab SWARM=1` teach it on an engine of its own"
                 )
             }),
             _ => None,

@@ -6,9 +6,14 @@ use std::net::IpAddr;
 use bollard::models::{EndpointSettings, NetworkInspect};
 use ipnet::IpNet;
 
+use crate::probe::ECHO_DATA;
 use crate::probe::report::{
-    Attempt, Connection, Echo, Fetched, HostsLine, Interface, Reach, Report, Resolution, Resolver,
+    Attempt, Connection, Echo, Fetched, HostsLine, Interface, Masquerade, Reach, Report,
+    Resolution, Resolver,
 };
+
+/// Bytes before the data of an echo (RFC 792).
+const ICMP_HEADER: usize = 8;
 
 /// `18: eth0@if19  veth  mtu 1500  state UP  02:42:ac:11:00:02  172.17.0.2/16`.
 pub(super) fn interface(interface: &Interface) -> String {
@@ -121,7 +126,7 @@ pub(super) fn resolution(resolution: &Resolution) -> String {
     format!("{} → {answer}, {source}", resolution.name)
 }
 
-/// `tcp 172.17.0.3:8000 → open (0.2 ms)`.
+/// `tcp 172.17.0.3:8000 → open (0.210 ms)`.
 pub(super) fn connection(connection: &Connection) -> String {
     let target = format!("tcp {}:{}", connection.target.host, connection.target.port);
     format!(
@@ -130,7 +135,45 @@ pub(super) fn connection(connection: &Connection) -> String {
     )
 }
 
-/// `ping 172.17.0.3 → reply (0.3 ms)`.
+/// `16 bytes from 172.17.0.3: seq=1 ttl=64 time=0.063 ms`, as `ping` prints it, or what came instead.
+pub(super) fn ping(echo: &Echo) -> Vec<String> {
+    let answers = echo.attempts.iter().map(|attempt| match attempt.reach {
+        Reach::Reached => {
+            let ttl = attempt
+                .ttl
+                .map_or_else(String::new, |ttl| format!(" ttl={ttl}"));
+            format!(
+                "{} bytes from {}: seq=1{ttl} time={}",
+                ICMP_HEADER + ECHO_DATA.len(),
+                attempt.address,
+                milliseconds(attempt.elapsed_us)
+            )
+        }
+        reach => {
+            let why = attempt.error.as_deref().unwrap_or(reach.as_str());
+            format!("no reply from {}: {why}", attempt.address)
+        }
+    });
+    let title = format!("PING {}: {} data bytes", echo.host, ECHO_DATA.len());
+    [title].into_iter().chain(answers).collect()
+}
+
+/// `-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE`, as `iptables -t nat -S` prints it.
+pub(super) fn masquerade(rule: &Masquerade) -> String {
+    let table = match rule.table.as_str() {
+        "nat" => String::new(),
+        table => format!("-t {table} "),
+    };
+    let source = rule.source.map(|source| format!(" -s {source}"));
+    let out = rule.out.as_ref().map(|out| {
+        let not = if out.equal { "" } else { " !" };
+        format!("{not} -o {}", out.name)
+    });
+    let [source, out] = [source, out].map(Option::unwrap_or_default);
+    format!("{table}-A {}{source}{out} -j MASQUERADE", rule.chain)
+}
+
+/// `ping 172.17.0.3 → reply (0.300 ms)`.
 pub(super) fn echo(echo: &Echo) -> String {
     let outcome = outcome(echo.resolution.as_ref(), &echo.attempts, "reply");
     format!("ping {} → {outcome}", echo.host)
@@ -168,7 +211,7 @@ fn outcome(resolution: Option<&Resolution>, attempts: &[Attempt], success: &str)
 }
 
 fn milliseconds(microseconds: u64) -> String {
-    format!("{}.{} ms", microseconds / 1000, microseconds % 1000 / 100)
+    format!("{}.{:03} ms", microseconds / 1000, microseconds % 1000)
 }
 
 /// `bridge: IPAddress 172.17.0.2/16, Gateway 172.17.0.1`, in the engine's own words.

@@ -21,3 +21,6 @@ pub use request::Request;
 
 /// Questions that one probe has under way at once: bounded, because its container is small.
 const CONCURRENCY: usize = 64;
+
+/// What an ICMP echo request carries.
+pub const ECHO_DATA: &[u8] = b"causeway";

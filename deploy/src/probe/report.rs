@@ -33,6 +33,8 @@ pub struct Report {
     pub pinged: Vec<Echo>,
     /// Answers to [`Request::get`](super::Request::get), in its order.
     pub fetched: Vec<Fetched>,
+    /// The rules of [`Request::masquerading`](super::Request::masquerading).
+    pub masquerading: Vec<Masquerade>,
     /// What couldn't be read, and why; a sentence each.
     pub incomplete: Vec<String>,
 }
@@ -101,6 +103,28 @@ pub struct Route {
     pub source: Option<IpAddr>,
     /// The metric, where one is set.
     pub metric: Option<u32>,
+}
+
+/// A rule by which packets leave with the host's own address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Masquerade {
+    /// The table of `nf_tables`: `nat` is that of `iptables -t nat`.
+    pub table: String,
+    /// The chain in it.
+    pub chain: String,
+    /// Where the packets come from; none for anywhere.
+    pub source: Option<IpNet>,
+    /// By which interface they leave; none for any.
+    pub out: Option<OutInterface>,
+}
+
+/// What a rule says of the interface by which a packet leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutInterface {
+    /// Its name.
+    pub name: String,
+    /// Whether it has to be this one, or any other.
+    pub equal: bool,
 }
 
 /// `/etc/resolv.conf` (resolv.conf(5)).
@@ -240,6 +264,8 @@ pub struct Attempt {
     pub error: Option<String>,
     /// Microseconds; for a reached address, the round trip.
     pub elapsed_us: u64,
+    /// How many more routers an echo could have passed (RFC 791 §3.1), where that is known.
+    pub ttl: Option<u8>,
 }
 
 /// How a try to reach an address ended.

@@ -17,6 +17,8 @@ pub struct Request {
     pub ping: Vec<String>,
     /// HTTP resources to be fetched.
     pub get: Vec<Resource>,
+    /// Whether to read the rules for masquerading, which takes `CAP_NET_ADMIN`.
+    pub masquerading: bool,
 }
 
 /// One second is long for a bridge on the same machine and short for whoever waits.
@@ -28,6 +30,7 @@ impl Default for Request {
             connect: Vec::new(),
             ping: Vec::new(),
             get: Vec::new(),
+            masquerading: false,
         }
     }
 }

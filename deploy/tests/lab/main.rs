@@ -4,4 +4,5 @@
 mod by_hand;
 mod command_line;
 mod leaves_nothing;
+mod shown;
 mod support;

@@ -46,34 +46,34 @@ pub struct Backend {
     retired: AtomicBool,
     /// Requests that are being answered.
     outstanding: AtomicU32,
-    /// Counters for the metrics.
-    pub counters: BackendCounters,
+    /// The upstream's counters.
+    counters: Arc<Counters>,
     /// Idle connections, one set per worker: a connection belongs to its worker's event loop.
     idle: Box<[IdleConnections]>,
     /// Places for requests, each worker's share.
     slots: Box<[Slots]>,
 }
 
-/// What has happened to a backend so far.
+/// What has happened to the backends so far, those included that are gone.
 #[derive(Debug, Default)]
-pub struct BackendCounters {
+pub struct Counters {
     /// Connections made.
     pub connects: AtomicU64,
     /// Connections that could not be made.
     pub connect_failures: AtomicU64,
-    /// Times that it was taken out.
+    /// Times that one was taken out.
     pub ejections: AtomicU64,
 }
 
 impl Backend {
-    fn new(address: SocketAddr, workers: usize, places: usize) -> Self {
+    fn new(address: SocketAddr, workers: usize, places: usize, counters: Arc<Counters>) -> Self {
         Self {
             address,
             label: address.to_string(),
             ejected: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             outstanding: AtomicU32::new(0),
-            counters: BackendCounters::default(),
+            counters,
             idle: (0..workers).map(|_| IdleConnections::default()).collect(),
             slots: (0..workers).map(|_| Slots::new(places / workers)).collect(),
         }
@@ -153,6 +153,8 @@ pub struct Upstream {
     workers: usize,
     /// Requests that each backend gets at a time.
     places: usize,
+    /// What has happened to the backends.
+    pub counters: Arc<Counters>,
     /// The look-ups of the name so far.
     pub resolutions: Resolutions,
 }
@@ -165,6 +167,7 @@ impl Upstream {
             backends: ArcSwap::default(),
             workers: settings.workers,
             places: settings.upstream_connections,
+            counters: Arc::default(),
             resolutions: Resolutions::default(),
         };
         if let Host::Address(address) = upstream.name.host {
@@ -219,7 +222,8 @@ impl Upstream {
             after.push(same.map_or_else(
                 || {
                     info!(backend = %address, "backend added");
-                    Arc::new(Backend::new(address, self.workers, self.places))
+                    let counters = Arc::clone(&self.counters);
+                    Arc::new(Backend::new(address, self.workers, self.places, counters))
                 },
                 Arc::clone,
             ));

@@ -113,7 +113,7 @@ fn a_stopped_address_fails_no_request_and_is_taken_back() {
         assert_eq!(response.text(), addresses[0].ip().to_string());
     }
     until("the ejection to be counted", || {
-        (proxy.metric("proxy_backend_ejections_total", &[]) >= 1).then_some(())
+        (proxy.metric("proxy_upstream_ejections_total", &[]) >= 1).then_some(())
     });
 
     let returned = named(addresses[1]);

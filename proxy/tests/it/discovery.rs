@@ -231,6 +231,26 @@ fn a_name_moves_from_one_family_to_the_other() {
     assert_eq!(four.requests().len(), before);
 }
 
+/// An address that a redeploy leaves behind takes its series along, and no total with it.
+#[test]
+fn series_go_with_their_address_and_totals_stay() {
+    let port = free_address().port();
+    let names = NameServer::start(at(&[1]));
+    let (one, two) = (backend(1, port), backend(2, port));
+    let proxy = builder(&names, port).start();
+    let connects = || proxy.metric("proxy_upstream_connects_total", &[]);
+    assert_eq!(proxy.get("/").text(), "1");
+    assert_eq!(connects(), 1);
+    names.set_a(at(&[2]));
+    until("the new address", || {
+        (proxy.get("/").text() == "2").then_some(())
+    });
+    let text = proxy.admin_get("/metrics").text();
+    assert!(!text.contains(&one.address().to_string()), "{text}");
+    assert!(text.contains(&two.address().to_string()), "{text}");
+    assert_eq!(connects(), 2);
+}
+
 /// Answers that come late hold up nobody's request.
 #[test]
 fn late_answers_are_taken_and_delay_no_request() {

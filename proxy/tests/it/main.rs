@@ -3,6 +3,8 @@
 // A copied value costs a test nothing; another `&` at each call costs its reader something.
 #![allow(clippy::needless_pass_by_value, clippy::format_collect)]
 
+#[path = "../../../crates/service/tests/support/metrics_page.rs"]
+mod metrics_page;
 mod support;
 
 mod balancing;
@@ -17,6 +19,7 @@ mod headers;
 mod keep_alive;
 mod limits;
 mod messages;
+mod metrics;
 mod name_service;
 mod observability;
 mod request_chunks;

@@ -284,7 +284,8 @@ fn metrics_are_openmetrics_and_count() {
     ];
     assert_eq!(counts, [10, 7, 3]);
 
-    let response = proxy.admin_get("/metrics");
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
+    let response = RawClient::connect(proxy.admin).get_with("/metrics", accept);
     let kind = response.head.get("content-type").unwrap();
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     let text = response.text();

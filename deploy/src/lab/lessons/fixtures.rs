@@ -83,6 +83,7 @@ fn attempt(address: &str, error: Option<&str>) -> Attempt {
         reach,
         error: error.map(Into::into),
         elapsed_us: 300,
+        ttl: Some(64),
     }
 }
 

@@ -25,12 +25,13 @@ async fn teach(bench: &Bench<'_>, steps: &mut Vec<Step>) -> Result<()> {
     let bridge = bench.inspect_network(DEFAULT_BRIDGE).await?;
     let inside = bench.look(&plain, Request::default()).await?;
     let host = bench.host(Request::default()).await?;
+    let rules = bench.host_rules().await?;
     steps.push(network(&engine));
     steps.push(interface_on_host(&engine, &inside, &host, &bridge));
     steps.push(interface_inside(&engine, &inside));
     steps.push(address(&engine, &inside));
     steps.push(default_gateway(&engine, &inside));
-    steps.push(gateway_is_the_bridge(&inside, &host, &bridge));
+    steps.push(gateway_is_the_bridge(&inside, &host, &bridge, &rules));
     steps.push(dns_servers(&inside, &host));
 
     let net = bench.network("net", NetworkSetup::default()).await?;
@@ -45,7 +46,7 @@ async fn teach(bench: &Bench<'_>, steps: &mut Vec<Step>) -> Result<()> {
     let host = bench.host(pinging(&addresses)).await?;
     steps.push(new_network(&created, &bridge));
     steps.push(connected(&engine, &inside, &created));
-    steps.push(ping_both(&host, &addresses));
+    steps.push(ping_both(&engine, &host, &addresses));
     steps.push(dns_after(&engine, &inside, &net));
     Ok(())
 }
@@ -215,7 +216,12 @@ fn default_gateway(engine: &ContainerInspectResponse, inside: &Report) -> Step {
     )
 }
 
-fn gateway_is_the_bridge(inside: &Report, host: &Report, bridge: &NetworkInspect) -> Step {
+fn gateway_is_the_bridge(
+    inside: &Report,
+    host: &Report,
+    bridge: &NetworkInspect,
+    rules: &Report,
+) -> Step {
     let gateway = inside.default_gateway();
     let owner = gateway.and_then(|gateway| host.interface_of(gateway));
     let expected = view::or_none(view::bridge_name(bridge));
@@ -228,10 +234,12 @@ fn gateway_is_the_bridge(inside: &Report, host: &Report, bridge: &NetworkInspect
     .by_hand(&[
         "ip -4 addr show docker0",
         "docker network inspect -f '{{json .IPAM.Config}}' bridge",
+        "iptables -t nat -S POSTROUTING   # as root",
     ])
     .saw(inside_of("plain"), [format!("default via {gateway}")])
     .saw(HOST, owner.map(show::interface))
     .saw(ENGINE, [show::network(bridge)])
+    .masqueraded(rules, bridge)
     .answer(format!(
         "`{gateway}` is the address of `{owner_name}`, the bridge on the host."
     ))
@@ -247,7 +255,9 @@ fn gateway_is_the_bridge(inside: &Report, host: &Report, bridge: &NetworkInspect
     )
     .means(
         "The host itself is the container's router: it takes packets from the bridge, puts its \
-         own address on them (masquerading) and sends them on. Replies come back the same way.",
+         own address on them (masquerading) and sends them on. Replies come back the same way. The \
+         rule for that is in the host's NAT table: it takes what comes from the bridge's subnet \
+         and leaves by any other interface.",
     );
     // The engine's record of the default bridge may lack the gateway.
     match view::network_gateway(bridge) {
@@ -363,13 +373,20 @@ fn connected(engine: &ContainerInspectResponse, inside: &Report, created: &Netwo
     )
 }
 
-fn ping_both(host: &Report, addresses: &[IpAddr]) -> Step {
+fn ping_both(engine: &ContainerInspectResponse, host: &Report, addresses: &[IpAddr]) -> Step {
+    let endpoints = view::endpoints(engine);
     let step = Step::asks("From the host, ping the container at both of its addresses.")
         .by_hand(&[
             "for ip in $(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}} \
              {{end}}' lab-plain); do ping -c 1 $ip; done",
         ])
-        .saw(HOST, host.pinged.iter().map(show::echo))
+        .saw(
+            ENGINE,
+            endpoints
+                .iter()
+                .map(|(name, endpoint)| show::endpoint(name, endpoint)),
+        )
+        .saw(HOST, host.pinged.iter().flat_map(show::ping))
         .means(
             "The host has an address on every bridge (it is the gateway), so it is a neighbour of \
              the container on both networks and needs no published port to reach it.",
@@ -434,6 +451,7 @@ mod tests {
 
     use super::*;
     use crate::lab::lesson::Verdict;
+    use crate::probe::report::{Masquerade, OutInterface};
 
     fn engine() -> ContainerInspectResponse {
         serde_json::from_value(json!({
@@ -533,21 +551,51 @@ mod tests {
         assert_eq!(address(&alone(), &other).verdict(), Verdict::Failed);
     }
 
+    fn rules(source: &str, out: &str) -> Report {
+        Report {
+            masquerading: vec![Masquerade {
+                table: "nat".into(),
+                chain: "POSTROUTING".into(),
+                source: Some(source.parse().unwrap()),
+                out: Some(OutInterface {
+                    name: out.into(),
+                    equal: false,
+                }),
+            }],
+            ..Report::default()
+        }
+    }
+
+    fn gateway(rules: &Report) -> Step {
+        gateway_is_the_bridge(&inside(), &host(), &bridge(), rules)
+    }
+
+    #[test]
+    fn the_rule_for_masquerading_is_the_bridge_s() {
+        let step = gateway(&rules("172.17.0.0/16", "docker0"));
+        assert_eq!(step.verdict(), Verdict::Passed);
+        let rule = "-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE";
+        assert_eq!(step.evidence.last().unwrap().lines, [rule]);
+        let step = gateway(&rules("172.17.0.0/16", "br-other"));
+        assert_eq!(step.verdict(), Verdict::Failed);
+        let unseen = gateway(&rules("172.18.0.0/16", "br-other"));
+        assert_eq!(unseen.verdict(), Verdict::Passed);
+        assert!(unseen.evidence.last().unwrap().lines[0].contains("not seen here"));
+    }
+
     #[test]
     fn the_gateway_is_the_bridge() {
         assert_eq!(
             default_gateway(&alone(), &inside()).verdict(),
             Verdict::Passed
         );
-        assert_eq!(
-            gateway_is_the_bridge(&inside(), &host(), &bridge()).verdict(),
-            Verdict::Passed
-        );
+        let seen = rules("172.17.0.0/16", "docker0");
+        assert_eq!(gateway(&seen).verdict(), Verdict::Passed);
         let mut other = inside();
         other.routes = vec![default_route("172.17.0.254")];
         assert_eq!(default_gateway(&alone(), &other).verdict(), Verdict::Failed);
         assert_eq!(
-            gateway_is_the_bridge(&other, &host(), &bridge()).verdict(),
+            gateway_is_the_bridge(&other, &host(), &bridge(), &seen).verdict(),
             Verdict::Failed
         );
     }
@@ -606,11 +654,23 @@ mod tests {
         let addresses = ["172.17.0.2".parse().unwrap(), "172.18.0.2".parse().unwrap()];
         let mut host = host();
         host.pinged = vec![echo("172.17.0.2", None), echo("172.18.0.2", None)];
-        assert_eq!(ping_both(&host, &addresses).verdict(), Verdict::Passed);
+        let step = ping_both(&engine(), &host, &addresses);
+        assert_eq!(step.verdict(), Verdict::Passed);
+        let lines = &step.evidence.last().unwrap().lines;
+        assert_eq!(
+            lines[1],
+            "16 bytes from 172.17.0.2: seq=1 ttl=64 time=0.300 ms"
+        );
         host.pinged[1] = echo("172.18.0.2", Some("timeout"));
-        assert_eq!(ping_both(&host, &addresses).verdict(), Verdict::Failed);
+        assert_eq!(
+            ping_both(&engine(), &host, &addresses).verdict(),
+            Verdict::Failed
+        );
         host.pinged[0] = echo("172.17.0.2", Some("EPERM"));
-        assert_eq!(ping_both(&host, &addresses).verdict(), Verdict::Skipped);
+        assert_eq!(
+            ping_both(&engine(), &host, &addresses).verdict(),
+            Verdict::Skipped
+        );
     }
 
     #[test]

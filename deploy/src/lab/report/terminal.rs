@@ -18,7 +18,7 @@ pub fn headline(report: &LessonReport, style: Style) -> String {
         report.title
     );
     let rest = match (&report.skipped, &report.error) {
-        (Some(reason), _) => format!("skipped: {reason}"),
+        (Some(_), _) => "skipped".to_owned(),
         (None, Some(error)) => format!("{}: {error}", report.questions()),
         (None, None) => report.questions(),
     };
@@ -29,11 +29,14 @@ pub fn headline(report: &LessonReport, style: Style) -> String {
 /// The whole lesson, line by line.
 pub fn lesson(report: &LessonReport, style: Style) -> Vec<String> {
     let mut lines = vec![headline(report, style)];
-    if report.skipped.is_some() {
-        return lines;
-    }
     lines.push(String::new());
     lines.extend(wrap(report.story, "  "));
+    if let Some(reason) = &report.skipped {
+        lines.push(String::new());
+        lines.extend(wrap(&format!("Skipped here: {reason}."), "  "));
+        lines.push(String::new());
+        return lines;
+    }
     for (index, step) in report.steps.iter().enumerate() {
         lines.push(String::new());
         lines.extend(self::step(step, index + 1, style));
@@ -54,7 +57,25 @@ pub fn lesson(report: &LessonReport, style: Style) -> Vec<String> {
         lines.push(format!("    next: {}", error.next));
     }
     lines.push(String::new());
+    lines.push("  Tidy up what the commands made:".to_owned());
+    lines.extend(report.tidy.iter().map(|command| typed(command, style)));
+    lines.push(String::new());
     lines
+}
+
+/// Which lessons were skipped and why, for the end: what was said of them has scrolled by.
+pub fn skips(reports: &[LessonReport]) -> Vec<String> {
+    let skipped = reports
+        .iter()
+        .filter_map(|report| Some((report.name, report.skipped.as_ref()?)));
+    skipped
+        .flat_map(|(name, reason)| wrap(&format!("{name} was skipped: {reason}."), ""))
+        .collect()
+}
+
+/// A command as it is typed.
+fn typed(command: &str, style: Style) -> String {
+    format!("     {} {command}", style.paint(Tone::Faint, "$"))
 }
 
 fn step(step: &Step, number: usize, style: Style) -> Vec<String> {
@@ -62,7 +83,7 @@ fn step(step: &Step, number: usize, style: Style) -> Vec<String> {
         .map(|line| style.paint(Tone::Strong, &line))
         .collect();
     for command in &step.commands {
-        lines.push(format!("     {} {command}", style.paint(Tone::Faint, "$")));
+        lines.push(typed(command, style));
     }
     for evidence in step
         .evidence
@@ -114,16 +135,31 @@ fn mark(verdict: Verdict) -> (&'static str, Tone) {
 /// Lines of at most [`WIDTH`] columns, each behind `indent`.
 fn wrap(text: &str, indent: &str) -> impl Iterator<Item = String> + use<> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in words(text) {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
             _ => lines.push(format!("{indent}{word}")),
         }
     }
     lines.into_iter()
+}
+
+/// Words, of which what stands in backquotes is one: a command is copied in one piece.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for part in text.split_whitespace() {
+        match words.last_mut() {
+            Some(open) if open.matches('`').count() % 2 == 1 => {
+                open.push(' ');
+                open.push_str(part);
+            }
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -147,13 +183,34 @@ mod tests {
     #[test]
     fn skips_and_errors_say_why() {
         assert!(text(0).contains("– skipped: no ICMP here"));
-        assert!(text(2).contains("skipped: rootless"));
+        assert!(text(2).contains("Skipped here: rootless."));
+        let name = sample().lessons[2].name;
+        let at_the_end = skips(&sample().lessons);
+        assert_eq!(at_the_end, [format!("{name} was skipped: rootless.")]);
         assert!(text(3).contains("✘ no free pool"));
         assert!(text(3).contains("next: remove a network"));
     }
 
     #[test]
-    fn lines_are_wrapped_at_words() {
+    fn a_lesson_ends_with_the_commands_that_tidy_up() {
+        for lesson in [0, 1, 3] {
+            let tidy = sample().lessons[lesson].tidy;
+            let typed = tidy.iter().map(|command| typed(command, Style::PLAIN));
+            let end: Vec<String> = ["  Tidy up what the commands made:".to_owned()]
+                .into_iter()
+                .chain(typed)
+                .collect();
+            let shown = text(lesson);
+            assert!(shown.trim_end().ends_with(&end.join("\n")), "{shown}");
+        }
+        assert!(!text(2).contains("Tidy up"), "nothing was to be typed");
+    }
+
+    #[test]
+    fn lines_are_wrapped_at_words_and_not_within_commands() {
+        let commands = "see `make lab SWARM=1` ".repeat(20);
+        assert!(wrap(&commands, "").all(|line| line.matches("`make lab SWARM=1`").count() >= 1));
+        assert!(wrap(&commands, "").all(|line| line.matches('`').count() % 2 == 0));
         let long = "word ".repeat(100);
         let lines: Vec<String> = wrap(&long, "  ").collect();
         assert!(

@@ -3,6 +3,7 @@
 mod files;
 mod interfaces;
 mod listening;
+mod masquerading;
 mod names;
 mod reach;
 mod routes;
@@ -27,6 +28,10 @@ pub async fn report(request: &Request) -> Report {
     report.resolver = take(&mut incomplete, "/etc/resolv.conf", files::resolver());
     report.hosts = take(&mut incomplete, "/etc/hosts", files::hosts());
     report.listening = take(&mut incomplete, "the listening ports", listening::tcp());
+    if request.masquerading {
+        let rules = masquerading::ipv4();
+        report.masquerading = take(&mut incomplete, "the rules for masquerading", rules);
+    }
     match interfaces::handle() {
         Ok(handle) => {
             report.interfaces = take(

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, SurgeError};
+use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::super::ECHO_DATA;
 use super::super::report::{Attempt, Fetched, Reach, Resolution};
 use super::super::request::Resource;
 use super::elapsed_us;
@@ -70,12 +71,16 @@ impl Pinger {
         let identifier = PingIdentifier(IDENTIFIER);
         let mut pinger = client.pinger(address, identifier).await;
         pinger.timeout(self.timeout);
-        match pinger.ping(PingSequence(1), b"causeway").await {
-            Ok((_, round_trip)) => Attempt {
+        match pinger.ping(PingSequence(1), ECHO_DATA).await {
+            Ok((echo, round_trip)) => Attempt {
                 address,
                 reach: Reach::Reached,
                 error: None,
                 elapsed_us: u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX),
+                ttl: match echo {
+                    IcmpPacket::V4(echo) => echo.get_ttl(),
+                    IcmpPacket::V6(_) => None,
+                },
             },
             Err(SurgeError::Timeout { .. }) => attempt(address, Reach::Timeout, None, started),
             Err(SurgeError::IOError(error)) => {
@@ -161,6 +166,7 @@ fn attempt(address: IpAddr, reach: Reach, error: Option<String>, started: Instan
         reach,
         error,
         elapsed_us: elapsed_us(started),
+        ttl: None,
     }
 }
 
