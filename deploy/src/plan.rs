@@ -2,7 +2,8 @@
 //! same inputs give the same plan, and nothing is touched.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::compose::Project;
 use crate::compose::model::{
@@ -11,9 +12,10 @@ use crate::compose::model::{
 };
 use crate::diff::{self, Change};
 use crate::image::{Images, Need};
+use crate::origin::{self, Origin};
 use crate::secrets::{self, Secrets};
 use crate::spec;
-use crate::state::{Container, Health, Resource, State, Status};
+use crate::state::{Container, Elsewhere, Health, Resource, State, Status};
 
 /// What a plan is computed from.
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +43,25 @@ pub struct Plan {
     pub networks: Vec<NetworkAction>,
     /// Volumes to be made, by their key.
     pub volumes: Vec<String>,
-    /// Containers of services that the file doesn't have (any more): name and id.
-    pub orphans: Vec<(String, String)>,
+    /// Containers of services that the file doesn't have (any more).
+    pub orphans: Vec<Orphan>,
     /// Every service, dependencies first.
     pub services: Vec<ServicePlan>,
     /// What the user should know about things left as they are.
     pub notes: Vec<String>,
+    /// Another file that brought up the stack that this changes.
+    pub takes_over: Option<Origin>,
+}
+
+/// A container of a service that the file doesn't have.
+#[derive(Debug, PartialEq)]
+pub struct Orphan {
+    /// On the engine.
+    pub name: String,
+    /// On the engine.
+    pub id: String,
+    /// Why it goes.
+    pub reason: String,
 }
 
 /// What happens to a network.
@@ -144,8 +159,13 @@ impl Plan {
                 .containers
                 .iter()
                 .filter(|it| !project.services.contains_key(it.service.as_str()))
-                .map(|it| (it.name.clone(), it.id.clone()))
+                .map(|it| Orphan {
+                    name: it.name.clone(),
+                    id: it.id.clone(),
+                    reason: left(project, it),
+                })
                 .collect();
+            plan.notes.extend(kept_elsewhere(&state.elsewhere));
         }
         plan.notes.extend(ineffective(project));
         plan.notes
@@ -168,7 +188,18 @@ impl Plan {
             let service_plan = plan.service(inputs, &name, service);
             plan.services.push(service_plan);
         }
+        if plan.changes_what_is_there() {
+            plan.takes_over.clone_from(&state.origin);
+            plan.notes.extend(made_by_compose(project, state));
+        }
         plan
+    }
+
+    /// Whether containers or networks that exist are changed, or joined by new ones.
+    fn changes_what_is_there(&self) -> bool {
+        let mut containers = self.services.iter().flat_map(|it| &it.containers);
+        let network = |it: &NetworkAction| !matches!(it, NetworkAction::Create { .. });
+        !containers.all(ContainerAction::is_keep) || self.networks.iter().any(network)
     }
 
     fn networks(&mut self, project: &Project, state: &State, keep_unknown: bool) {
@@ -353,6 +384,54 @@ impl ContainerAction {
     pub fn is_keep(&self) -> bool {
         matches!(self.step, Step::Keep { .. })
     }
+}
+
+/// Why a container goes whose service the file doesn't have.
+fn left(project: &Project, container: &Container) -> String {
+    match &container.file {
+        Some(file) if !origin::same(file, &project.file) => {
+            format!("of {}, which isn't this file", file.display())
+        }
+        _ => "not in the file any more".to_owned(),
+    }
+}
+
+/// What other files brought into the project, a note for each file.
+pub fn kept_elsewhere(elsewhere: &Elsewhere) -> Vec<String> {
+    let containers = elsewhere.containers.iter();
+    let containers = containers.map(|it| (&it.file, format!("container {}", it.name)));
+    let networks = elsewhere.networks.iter();
+    let networks = networks.map(|it| (&it.file, format!("network {}", it.name)));
+    let mut by_file: BTreeMap<&Option<PathBuf>, Vec<String>> = BTreeMap::new();
+    for (file, what) in containers.chain(networks) {
+        by_file.entry(file).or_default().push(what);
+    }
+    let notes = by_file.into_iter().map(|(file, what)| {
+        let file = file.as_ref().map(|file| file.display().to_string());
+        format!(
+            "{}: brought up from {}, so it stays (--remove-orphans removes it)",
+            what.join(", "),
+            file.as_deref().unwrap_or("a file that isn't recorded"),
+        )
+    });
+    notes.collect()
+}
+
+/// The file's volumes that Docker Compose made.
+fn made_by_compose(project: &Project, state: &State) -> Option<String> {
+    let names: Vec<&str> = state
+        .volumes
+        .iter()
+        .filter(|it| it.by_compose && project.volumes.values().any(|own| own.name == it.name))
+        .map(|it| it.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "volume {}: made by Docker Compose for this project; its data is used, and \
+             `deploy down --volumes` will leave it",
+            names.join(", ")
+        )
+    })
 }
 
 /// Settings that the engine has no way to honour.

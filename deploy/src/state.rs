@@ -2,22 +2,29 @@
 //! engine reports them, and everybody else's, so that nothing of theirs is touched.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as EngineStatus, ContainerSummary,
-    HealthStatusEnum,
+    HealthStatusEnum, Volume,
 };
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
 };
 use futures_util::future::try_join_all;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::compose::Project;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
+use crate::image;
 use crate::labels;
+use crate::origin::{self, Origin, Reach};
+use crate::owner::{Labels, Owner};
 
 /// Everything on the engine, ours and foreign.
 #[derive(Debug, Default)]
@@ -26,10 +33,23 @@ pub struct State {
     pub containers: Vec<Container>,
     /// This project's networks.
     pub networks: Vec<Resource>,
-    /// This project's volumes.
+    /// This project's volumes, and those that Docker Compose made for it.
     pub volumes: Vec<Resource>,
-    /// Everything that bears no label of this project.
+    /// What another Compose file brought into the project; see [`State::set_aside`].
+    pub elsewhere: Elsewhere,
+    /// Set by [`State::set_aside`].
+    pub origin: Option<Origin>,
+    /// Everything that isn't this project's.
     pub foreign: Foreign,
+}
+
+/// What belongs to the project but came from another Compose file, which isn't at hand.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    /// Of services that the file at hand doesn't have.
+    pub containers: Vec<Container>,
+    /// That the file at hand doesn't have.
+    pub networks: Vec<Resource>,
 }
 
 /// A container of the project.
@@ -53,6 +73,10 @@ pub struct Container {
     pub exit_code: Option<i64>,
     /// When the current run started, RFC 3339.
     pub started_at: Option<String>,
+    /// When it was created.
+    pub created: Option<SystemTime>,
+    /// The Compose file that it was made from, absolute.
+    pub file: Option<PathBuf>,
     /// The settings it was created from; `None` when the label can't be read.
     pub config: Option<Value>,
     /// Endpoints: network name → names it answers to there.
@@ -96,12 +120,17 @@ pub enum Health {
 }
 
 /// A network or volume of the project.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resource {
     /// Its name on the engine.
     pub name: String,
     /// The settings it was created from; `None` when the label can't be read.
     pub config: Option<Value>,
+    /// The Compose file that it was made from, absolute; `None`: an earlier `deploy` didn't
+    /// write it down.
+    pub file: Option<PathBuf>,
+    /// Docker Compose made it for this project: it is used, and never removed.
+    pub by_compose: bool,
 }
 
 /// What belongs to others.
@@ -139,28 +168,14 @@ impl Published {
     }
 }
 
-/// Whose a foreign object is, as far as its labels tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner(String);
-
-impl Owner {
-    fn of(labels: Option<&HashMap<String, String>>) -> Self {
-        let label = |key: &str| labels.and_then(|labels| labels.get(key));
-        Self(if let Some(project) = label(labels::PROJECT) {
-            format!("deploy project {project:?}")
-        } else if let Some(project) = label(labels::COMPOSE_PROJECT) {
-            format!("Docker Compose project {project:?}")
-        } else if let Some(stack) = label("com.docker.stack.namespace") {
-            format!("Docker stack {stack:?}")
-        } else {
-            "unknown (it has no label that says)".to_owned()
-        })
-    }
-}
-
-impl std::fmt::Display for Owner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl Elsewhere {
+    /// The names of its containers that are on a network.
+    pub fn users_of<'a>(&'a self, network: &'a str) -> impl Iterator<Item = &'a str> {
+        let on_it = self
+            .containers
+            .iter()
+            .filter(move |it| it.endpoints.contains_key(network));
+        on_it.map(|it| it.name.as_str())
     }
 }
 
@@ -177,43 +192,33 @@ impl State {
         .doing(|| "list what is on the engine".into())?;
 
         let mut state = Self::default();
-        let ours = |labels: Option<&HashMap<String, String>>| {
-            labels
-                .and_then(|labels| labels.get(labels::PROJECT))
-                .is_some_and(|it| it == project)
-        };
         let mut own = Vec::new();
-        for summary in containers {
-            if ours(summary.labels.as_ref()) {
+        for (summary, owner) in with_owners(engine, project, containers).await? {
+            if owner.is_deploy(project) {
                 own.extend(summary.id);
             } else {
-                state.foreign.add_container(&summary);
+                state.foreign.add_container(&summary, owner);
             }
         }
         for network in networks {
             let Some(name) = network.name else { continue };
-            if ours(network.labels.as_ref()) {
-                let config = recorded(network.labels.as_ref());
-                state.networks.push(Resource { name, config });
+            let labels = network.labels.unwrap_or_default();
+            let owner = Owner::of_resource(&labels);
+            if owner.is_deploy(project) {
+                state.networks.push(Resource::of_deploy(name, &labels));
             } else {
-                state
-                    .foreign
-                    .networks
-                    .insert(name, Owner::of(network.labels.as_ref()));
+                state.foreign.networks.insert(name, owner);
             }
         }
         for volume in volumes.volumes.unwrap_or_default() {
-            if ours(Some(&volume.labels)) {
-                let config = recorded(Some(&volume.labels));
-                state.volumes.push(Resource {
-                    name: volume.name,
-                    config,
-                });
+            let owner = Owner::of_resource(&volume.labels);
+            if owner.is_deploy(project) {
+                let resource = Resource::of_deploy(volume.name, &volume.labels);
+                state.volumes.push(resource);
+            } else if owner.is_compose(project) {
+                state.volumes.push(Resource::of_compose(volume));
             } else {
-                state
-                    .foreign
-                    .volumes
-                    .insert(volume.name, Owner::of(Some(&volume.labels)));
+                state.foreign.volumes.insert(volume.name, owner);
             }
         }
         let inspected = try_join_all(own.iter().map(|id| inspect(engine, id))).await?;
@@ -222,6 +227,41 @@ impl State {
             .containers
             .sort_by(|a, b| (&a.service, a.number).cmp(&(&b.service, b.number)));
         Ok(state)
+    }
+
+    /// Finds out what other Compose files have to do with the project. What they brought into
+    /// it and `project`'s file doesn't have moves to [`State::elsewhere`], where no plan and
+    /// no `down` sees it, unless `reach` says otherwise. What is left and came from another
+    /// file is the stack that [`State::origin`] names.
+    pub fn set_aside(&mut self, engine: &Engine, project: &Project, reach: Reach) {
+        self.origin = origin::of_stack(engine, project, self, reach);
+        if reach.remove_orphans {
+            return;
+        }
+        let from_here = |file: &Option<PathBuf>| {
+            let file = file.as_deref();
+            file.is_some_and(|it| origin::same(it, &project.file))
+        };
+        let has_network = |name: &str| project.networks.values().any(|it| it.name == name);
+        let (kept, elsewhere) = mem::take(&mut self.containers).into_iter().partition(|it| {
+            project.services.contains_key(it.service.as_str()) || from_here(&it.file)
+        });
+        (self.containers, self.elsewhere.containers) = (kept, elsewhere);
+        let (kept, elsewhere) = mem::take(&mut self.networks)
+            .into_iter()
+            .partition(|it| has_network(&it.name) || from_here(&it.file));
+        (self.networks, self.elsewhere.networks) = (kept, elsewhere);
+    }
+
+    /// The containers that Docker Compose runs as services of this project, by name.
+    pub fn run_by_compose<'a>(
+        &'a self,
+        project: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Owner)> {
+        let containers = self.foreign.containers.iter();
+        containers
+            .filter(move |(_, owner)| owner.is_compose(project))
+            .map(|(name, owner)| (name.as_str(), owner))
     }
 
     /// The containers of one service, by number.
@@ -233,8 +273,7 @@ impl State {
 }
 
 impl Foreign {
-    fn add_container(&mut self, summary: &ContainerSummary) {
-        let owner = Owner::of(summary.labels.as_ref());
+    fn add_container(&mut self, summary: &ContainerSummary, owner: Owner) {
         let name = summary
             .names
             .iter()
@@ -259,6 +298,47 @@ impl Foreign {
     }
 }
 
+/// Whose each container is. The images of those that name the project are looked at, since
+/// what a container bears may be its image's.
+pub async fn with_owners(
+    engine: &Engine,
+    project: &str,
+    containers: Vec<ContainerSummary>,
+) -> Result<Vec<(ContainerSummary, Owner)>> {
+    let names_project = |labels: &Labels| {
+        let keys = [labels::PROJECT, labels::COMPOSE_PROJECT];
+        keys.iter()
+            .any(|key| labels.get(*key).is_some_and(|it| it == project))
+    };
+    let ids: BTreeSet<&String> = containers
+        .iter()
+        .filter(|it| it.labels.as_ref().is_some_and(names_project))
+        .filter_map(|it| it.image_id.as_ref())
+        .collect();
+    let found = ids
+        .into_iter()
+        .map(|id| async move { Ok((id.clone(), image_labels(engine, id).await?)) });
+    let images: HashMap<String, Labels> = try_join_all(found).await?.into_iter().collect();
+    let none = Labels::new();
+    let owner = |summary: &ContainerSummary| {
+        let inherited = summary.image_id.as_ref().and_then(|id| images.get(id));
+        let labels = summary.labels.as_ref().unwrap_or(&none);
+        Owner::of_container(labels, inherited.unwrap_or(&none))
+    };
+    let owned = containers.into_iter().map(|summary| {
+        let owner = owner(&summary);
+        (summary, owner)
+    });
+    Ok(owned.collect())
+}
+
+/// None where the image is gone.
+async fn image_labels(engine: &Engine, id: &str) -> Result<Labels> {
+    let image = image::inspect(engine, id).await?;
+    let labels = image.and_then(|it| it.config).and_then(|it| it.labels);
+    Ok(labels.unwrap_or_default())
+}
+
 /// `None` when the container disappeared between the listing and now.
 async fn inspect(engine: &Engine, id: &str) -> Result<Option<Container>> {
     match engine.docker().inspect_container(id, None).await {
@@ -271,6 +351,25 @@ async fn inspect(engine: &Engine, id: &str) -> Result<Option<Container>> {
 }
 
 impl Container {
+    /// The project's container of this name; `None`: there is none, or it is somebody else's.
+    pub async fn find(engine: &Engine, project: &str, name: &str) -> Result<Option<Self>> {
+        let inspected = match engine.docker().inspect_container(name, None).await {
+            Ok(inspected) => inspected,
+            Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => return Ok(None),
+            Err(err) => return Err(err).doing(|| format!("inspect container {name}")),
+        };
+        let inherited = match &inspected.image {
+            Some(id) => image_labels(engine, id).await?,
+            None => Labels::new(),
+        };
+        let labels = inspected.config.as_ref().and_then(|it| it.labels.as_ref());
+        let owner = labels.map(|labels| Owner::of_container(labels, &inherited));
+        let ours = owner.is_some_and(|it| it.is_deploy(project));
+        Ok(ours.then(|| Self::from_inspect(inspected)))
+    }
+
     fn from_inspect(inspected: ContainerInspectResponse) -> Self {
         let config = inspected.config.unwrap_or_default();
         let labels = config.labels.unwrap_or_default();
@@ -324,8 +423,12 @@ impl Container {
                 _ => None,
             }),
             exit_code: state.exit_code.filter(|_| status == Status::Exited),
+            created: inspected
+                .created
+                .and_then(|at| humantime::parse_rfc3339(&at).ok()),
+            file: file(&labels),
             started_at: state.started_at.filter(|at| !at.starts_with("0001")),
-            config: recorded(Some(&labels)),
+            config: recorded(&labels),
             endpoints: settings
                 .networks
                 .unwrap_or_default()
@@ -342,6 +445,43 @@ impl Container {
     }
 }
 
-fn recorded(labels: Option<&HashMap<String, String>>) -> Option<Value> {
-    serde_json::from_str(labels?.get(labels::CONFIG)?).ok()
+impl Resource {
+    fn of_deploy(name: String, labels: &Labels) -> Self {
+        Self {
+            name,
+            config: recorded(labels),
+            file: file(labels),
+            by_compose: false,
+        }
+    }
+
+    /// A volume of Docker Compose, whose settings are recorded nowhere but in itself.
+    fn of_compose(volume: Volume) -> Self {
+        let mut config = json!({"name": volume.name, "driver": volume.driver});
+        let mut labels = volume.labels;
+        labels.retain(|key, _| !key.starts_with(labels::COMPOSE_PREFIX));
+        for (key, values) in [("driver_opts", volume.options), ("labels", labels)] {
+            if !values.is_empty() {
+                config[key] = json!(values);
+            }
+        }
+        Self {
+            name: volume.name,
+            config: Some(config),
+            file: None,
+            by_compose: true,
+        }
+    }
+}
+
+/// The Compose file that an object was made from.
+fn file(labels: &Labels) -> Option<PathBuf> {
+    let file = labels
+        .get(labels::FILE)
+        .or(labels.get(labels::COMPOSE_FILES))?;
+    Some(PathBuf::from(file))
+}
+
+fn recorded(labels: &Labels) -> Option<Value> {
+    serde_json::from_str(labels.get(labels::CONFIG)?).ok()
 }

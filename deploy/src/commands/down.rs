@@ -12,6 +12,7 @@ use crate::compose::Project;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
+use crate::origin;
 use crate::plan;
 use crate::preflight::foreign_endpoints;
 use crate::releases::Releases;
@@ -23,7 +24,9 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let project = context.project()?;
     let engine = Engine::connect().await?;
     let _lock = Lock::acquire(&engine, output, &project.name, "down", args.wait.patience()).await?;
-    let state = State::observe(&engine, &project.name).await?;
+    let mut state = State::observe(&engine, &project.name).await?;
+    state.set_aside(&engine, &project, args.reach.into());
+    check(&project, &state)?;
 
     for wave in waves(&project, &state) {
         try_join_all(wave.into_iter().map(|container| {
@@ -38,6 +41,16 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
         .await?;
     }
     for network in &state.networks {
+        let users: Vec<&str> = state.elsewhere.users_of(&network.name).collect();
+        if !users.is_empty() {
+            output.line(&format!(
+                "kept network {}: {} is on it, which came from another Compose file \
+                 (`deploy down --remove-orphans` removes both)",
+                network.name,
+                users.join(", ")
+            ));
+            continue;
+        }
         let guests = foreign_endpoints(&engine, &state, &network.name).await?;
         if !guests.is_empty() {
             let guests = guests.join(" ");
@@ -57,7 +70,14 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
         remove::network(&engine, &network.name).await?;
         task.done("removed");
     }
-    let volumes: Vec<&str> = state.volumes.iter().map(|it| it.name.as_str()).collect();
+    let names = |by_compose: bool| -> Vec<&str> {
+        let made = state
+            .volumes
+            .iter()
+            .filter(|it| it.by_compose == by_compose);
+        made.map(|it| it.name.as_str()).collect()
+    };
+    let (volumes, of_compose) = (names(false), names(true));
     if args.volumes {
         for name in &volumes {
             let task = output.task(&format!("volume {name}"), "removing");
@@ -69,12 +89,44 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
             .await?;
     }
     let kept: &[&str] = if args.volumes { &[] } else { &volumes };
-    output.event(&json!({"event": "down", "kept_volumes": kept}));
+    let all_kept = [kept, &of_compose].concat();
+    output.event(&json!({"event": "down", "kept_volumes": all_kept}));
     for line in kept_lines(&project, kept) {
         output.line(&line);
     }
+    if !of_compose.is_empty() {
+        let names = of_compose.join(" ");
+        output.line(&format!(
+            "kept volume {names}: Docker Compose made it (`docker volume rm {names}` removes it, \
+             with the data)"
+        ));
+    }
+    for note in plan::kept_elsewhere(&state.elsewhere) {
+        output.note(&note);
+    }
     output.line(&format!("{} is down", project.name));
     Ok(())
+}
+
+/// Refuses to take away what isn't this file's to take, before anything goes.
+fn check(project: &Project, state: &State) -> Result<()> {
+    let taken_over = state.origin.as_ref();
+    let refusal = taken_over.and_then(|origin| origin.refusal(project));
+    let obstacles: Vec<String> = refusal
+        .into_iter()
+        .chain(origin::run_by_compose(project, state))
+        .collect();
+    if obstacles.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failed(
+        format!(
+            "project {} can't be taken down from here; nothing was changed",
+            project.name
+        ),
+        "settle this, then run `deploy down` again",
+    )
+    .with_details(obstacles))
 }
 
 /// What stays, why, and how it is removed.
