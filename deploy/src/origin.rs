@@ -102,8 +102,8 @@ pub fn run_by_compose(project: &Project, state: &State) -> Option<String> {
     let (first, owner) = parts.first()?;
     let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
     Some(format!(
-        "Docker Compose runs project {} ({}): {} removes that and keeps the volumes, with which \
-         `deploy up` goes on; or choose another project name (-p)",
+        "project {} was brought up by Docker Compose ({}): {} takes that down and keeps the \
+         volumes, with which `deploy up` goes on; or choose another project name (-p)",
         project.name,
         names.join(", "),
         owner.removal(Kind::Network, first),

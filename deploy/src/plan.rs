@@ -406,15 +406,23 @@ pub fn kept_elsewhere(elsewhere: &Elsewhere) -> Vec<String> {
     for (file, what) in containers.chain(networks) {
         by_file.entry(file).or_default().push(what);
     }
-    let notes = by_file.into_iter().map(|(file, what)| {
-        let file = file.as_ref().map(|file| file.display().to_string());
-        format!(
-            "{}: brought up from {}, so it stays (--remove-orphans removes it)",
-            what.join(", "),
-            file.as_deref().unwrap_or("a file that isn't recorded"),
-        )
+    let named = |file: &Option<PathBuf>| match file {
+        Some(file) => file.display().to_string(),
+        None => "a file that isn't recorded".to_owned(),
+    };
+    let removable = by_file.into_iter().map(|(file, what)| {
+        let (what, file) = (what.join(", "), named(file));
+        format!("{what}: brought up from {file}, so it stays (--remove-orphans removes it)")
     });
-    notes.collect()
+    let volumes = elsewhere.volumes.iter().map(|it| {
+        let maker = if it.by_compose {
+            "Docker Compose".to_owned()
+        } else {
+            named(&it.file)
+        };
+        format!("volume {}: of {maker}, so it stays", it.name)
+    });
+    removable.chain(volumes).collect()
 }
 
 /// The file's volumes that Docker Compose made.

@@ -50,6 +50,8 @@ pub struct Elsewhere {
     pub containers: Vec<Container>,
     /// That the file at hand doesn't have.
     pub networks: Vec<Resource>,
+    /// That the file at hand doesn't have.
+    pub volumes: Vec<Resource>,
 }
 
 /// A container of the project.
@@ -243,6 +245,7 @@ impl State {
             file.is_some_and(|it| origin::same(it, &project.file))
         };
         let has_network = |name: &str| project.networks.values().any(|it| it.name == name);
+        let has_volume = |name: &str| project.volumes.values().any(|it| it.name == name);
         let (kept, elsewhere) = mem::take(&mut self.containers).into_iter().partition(|it| {
             project.services.contains_key(it.service.as_str()) || from_here(&it.file)
         });
@@ -251,6 +254,10 @@ impl State {
             .into_iter()
             .partition(|it| has_network(&it.name) || from_here(&it.file));
         (self.networks, self.elsewhere.networks) = (kept, elsewhere);
+        let (kept, elsewhere) = mem::take(&mut self.volumes)
+            .into_iter()
+            .partition(|it| has_volume(&it.name) || from_here(&it.file));
+        (self.volumes, self.elsewhere.volumes) = (kept, elsewhere);
     }
 
     /// The containers that Docker Compose runs as services of this project, by name.

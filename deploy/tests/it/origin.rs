@@ -28,13 +28,11 @@ fn deploy_in(directory: &Path, stack: &Stack, code: i32, arguments: &[&str]) -> 
     outcome
 }
 
-fn change(file: &Path) {
+/// Gives the service another setting.
+fn change(file: &Path, hostname: &str) {
     let text = fs::read_to_string(file).unwrap();
-    fs::write(
-        file,
-        text.replace("{<<: *app}", "{<<: *app, hostname: other}"),
-    )
-    .unwrap();
+    let hostname = format!("{{<<: *app, hostname: {hostname}}}");
+    fs::write(file, text.replace("{<<: *app}", &hostname)).unwrap();
 }
 
 #[test]
@@ -47,7 +45,7 @@ fn services_of_another_file_stay_until_orphans_are_removed() {
             .replace("web:", "worker:")
             .replace(
                 "{<<: *app}",
-                "{<<: *app, networks: [back, default]}\nnetworks: {back: }",
+                "{<<: *app, networks: [back, default], volumes: ['jobs:/jobs']}\nnetworks: {back: }\nvolumes: {jobs: }",
             ),
     );
     let jobs = ["-f", "jobs/compose.yaml"];
@@ -78,7 +76,7 @@ fn services_of_another_file_stay_until_orphans_are_removed() {
     ]);
     stack.compose(WEB);
 
-    stack.ok(&["down"]).assert_says(&[
+    stack.ok(&["down", "--volumes"]).assert_says(&[
         &stays,
         &format!(
             "kept network {}_default: {} is on it",
@@ -88,6 +86,7 @@ fn services_of_another_file_stay_until_orphans_are_removed() {
     ]);
     assert_eq!(stack.containers(), [(stack.name("worker-1"), worker)]);
     assert_eq!(stack.networks(), both);
+    assert_eq!(stack.volumes(), [format!("{}_jobs", stack.project)]);
 
     stack.ok(&["up"]);
     let leaves = format!("(of {}, which isn't this file)", theirs.display());
@@ -101,8 +100,9 @@ fn services_of_another_file_stay_until_orphans_are_removed() {
     assert_eq!(stack.networks().len(), 1);
 
     stack.ok(&[&jobs[..], &["up", "--no-verify"]].concat());
-    stack.ok(&["down", "--remove-orphans"]);
+    stack.ok(&["down", "--remove-orphans", "--volumes"]);
     assert!(stack.containers().is_empty() && stack.networks().is_empty());
+    assert!(stack.volumes().is_empty());
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_second_clone_says_whose_stack_it_would_take_over_and_stops() {
     // Nothing to do is no harm.
     deploy_in(&clone, &stack, 0, &["up"]).assert_says(&["no changes"]);
 
-    change(&second);
+    change(&second, "theirs");
     let whose = [
         format!(
             "takes over the stack that was brought up from {}:",
@@ -144,14 +144,9 @@ fn a_second_clone_says_whose_stack_it_would_take_over_and_stops() {
     deploy_in(&clone, &stack, 0, &["up", "--take-over"]);
     assert_ne!(stack.containers(), before);
     // From now on it is the clone's.
-    change(&first);
-    fs::write(
-        &second,
-        fs::read_to_string(&second)
-            .unwrap()
-            .replace("other", "third"),
-    )
-    .unwrap();
+    change(&first, "mine");
+    let text = fs::read_to_string(&second).unwrap();
+    fs::write(&second, text.replace("theirs", "still-theirs")).unwrap();
     stack.fails(1, &["up"]).assert_says(&["--take-over"]);
     deploy_in(&clone, &stack, 0, &["up"]);
     deploy_in(&clone, &stack, 0, &["down"]);
@@ -166,7 +161,7 @@ fn a_moved_checkout_goes_on_with_its_stack() {
     let (new, gone) = (stack.path().join("new"), old.join("compose.yaml"));
     fs::rename(&old, &new).unwrap();
     deploy_in(&new, &stack, 0, &["up"]).assert_says(&["no changes"]);
-    change(&new.join("compose.yaml"));
+    change(&new.join("compose.yaml"), "moved");
     let whose = format!(
         "takes over the stack that was brought up from {}",
         gone.display()
