@@ -6,6 +6,7 @@
 //! them; the other takes the stack over only if it is told to, or if that file is gone, so
 //! that the checkout was moved.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +16,7 @@ use crate::compose::Project;
 use crate::engine::Engine;
 use crate::owner::{Kind, Owner};
 use crate::plan::Plan;
-use crate::state::State;
+use crate::state::{Container, Elsewhere, State};
 
 /// How far beyond the file at hand the user lets `deploy` go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -108,4 +109,60 @@ pub fn run_by_compose(project: &Project, state: &State) -> Option<String> {
         names.join(", "),
         owner.removal(Kind::Network, first),
     ))
+}
+
+/// Why a container goes whose service the file doesn't have.
+pub fn departure(project: &Project, container: &Container) -> String {
+    match &container.file {
+        Some(file) if !same(file, &project.file) => {
+            format!("of {}, which isn't this file", file.display())
+        }
+        _ => "not in the file any more".to_owned(),
+    }
+}
+
+/// What other files brought into the project, a note for each file.
+pub fn kept(elsewhere: &Elsewhere) -> Vec<String> {
+    let containers = elsewhere.containers.iter();
+    let containers = containers.map(|it| (&it.file, format!("container {}", it.name)));
+    let networks = elsewhere.networks.iter();
+    let networks = networks.map(|it| (&it.file, format!("network {}", it.name)));
+    let mut by_file: BTreeMap<&Option<PathBuf>, Vec<String>> = BTreeMap::new();
+    for (file, what) in containers.chain(networks) {
+        by_file.entry(file).or_default().push(what);
+    }
+    let named = |file: &Option<PathBuf>| match file {
+        Some(file) => file.display().to_string(),
+        None => "a file that isn't recorded".to_owned(),
+    };
+    let removable = by_file.into_iter().map(|(file, what)| {
+        let (what, file) = (what.join(", "), named(file));
+        format!("{what}: brought up from {file}, so it stays (--remove-orphans removes it)")
+    });
+    let volumes = elsewhere.volumes.iter().map(|it| {
+        let maker = if it.by_compose {
+            "Docker Compose".to_owned()
+        } else {
+            named(&it.file)
+        };
+        format!("volume {}: of {maker}, so it stays", it.name)
+    });
+    removable.chain(volumes).collect()
+}
+
+/// The file's volumes that Docker Compose made.
+pub fn made_by_compose(project: &Project, state: &State) -> Option<String> {
+    let names: Vec<&str> = state
+        .volumes
+        .iter()
+        .filter(|it| it.by_compose && project.volumes.values().any(|own| own.name == it.name))
+        .map(|it| it.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "volume {}: made by Docker Compose for this project; its data is used, and \
+             `deploy down --volumes` will leave it",
+            names.join(", ")
+        )
+    })
 }

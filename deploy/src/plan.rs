@@ -2,8 +2,7 @@
 //! same inputs give the same plan, and nothing is touched.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 
 use crate::compose::Project;
 use crate::compose::model::{
@@ -15,7 +14,7 @@ use crate::image::{Images, Need};
 use crate::origin::{self, Origin};
 use crate::secrets::{self, Secrets};
 use crate::spec;
-use crate::state::{Container, Elsewhere, Health, Resource, State, Status};
+use crate::state::{Container, Health, Resource, State, Status};
 
 /// What a plan is computed from.
 #[derive(Debug, Clone, Copy)]
@@ -162,10 +161,10 @@ impl Plan {
                 .map(|it| Orphan {
                     name: it.name.clone(),
                     id: it.id.clone(),
-                    reason: left(project, it),
+                    reason: origin::departure(project, it),
                 })
                 .collect();
-            plan.notes.extend(kept_elsewhere(&state.elsewhere));
+            plan.notes.extend(origin::kept(&state.elsewhere));
         }
         plan.notes.extend(ineffective(project));
         plan.notes
@@ -190,7 +189,7 @@ impl Plan {
         }
         if plan.changes_what_is_there() {
             plan.takes_over.clone_from(&state.origin);
-            plan.notes.extend(made_by_compose(project, state));
+            plan.notes.extend(origin::made_by_compose(project, state));
         }
         plan
     }
@@ -384,62 +383,6 @@ impl ContainerAction {
     pub fn is_keep(&self) -> bool {
         matches!(self.step, Step::Keep { .. })
     }
-}
-
-/// Why a container goes whose service the file doesn't have.
-fn left(project: &Project, container: &Container) -> String {
-    match &container.file {
-        Some(file) if !origin::same(file, &project.file) => {
-            format!("of {}, which isn't this file", file.display())
-        }
-        _ => "not in the file any more".to_owned(),
-    }
-}
-
-/// What other files brought into the project, a note for each file.
-pub fn kept_elsewhere(elsewhere: &Elsewhere) -> Vec<String> {
-    let containers = elsewhere.containers.iter();
-    let containers = containers.map(|it| (&it.file, format!("container {}", it.name)));
-    let networks = elsewhere.networks.iter();
-    let networks = networks.map(|it| (&it.file, format!("network {}", it.name)));
-    let mut by_file: BTreeMap<&Option<PathBuf>, Vec<String>> = BTreeMap::new();
-    for (file, what) in containers.chain(networks) {
-        by_file.entry(file).or_default().push(what);
-    }
-    let named = |file: &Option<PathBuf>| match file {
-        Some(file) => file.display().to_string(),
-        None => "a file that isn't recorded".to_owned(),
-    };
-    let removable = by_file.into_iter().map(|(file, what)| {
-        let (what, file) = (what.join(", "), named(file));
-        format!("{what}: brought up from {file}, so it stays (--remove-orphans removes it)")
-    });
-    let volumes = elsewhere.volumes.iter().map(|it| {
-        let maker = if it.by_compose {
-            "Docker Compose".to_owned()
-        } else {
-            named(&it.file)
-        };
-        format!("volume {}: of {maker}, so it stays", it.name)
-    });
-    removable.chain(volumes).collect()
-}
-
-/// The file's volumes that Docker Compose made.
-fn made_by_compose(project: &Project, state: &State) -> Option<String> {
-    let names: Vec<&str> = state
-        .volumes
-        .iter()
-        .filter(|it| it.by_compose && project.volumes.values().any(|own| own.name == it.name))
-        .map(|it| it.name.as_str())
-        .collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "volume {}: made by Docker Compose for this project; its data is used, and \
-             `deploy down --volumes` will leave it",
-            names.join(", ")
-        )
-    })
 }
 
 /// Settings that the engine has no way to honour.

@@ -1,23 +1,22 @@
 //! What is really there: this project's containers, networks and volumes as the
 //! engine reports them, and everybody else's, so that nothing of theirs is touched.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::mem;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::time::SystemTime;
+mod container;
+mod foreign;
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum as EngineStatus, ContainerSummary,
-    HealthStatusEnum, Volume,
-};
+use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::path::PathBuf;
+
+use bollard::models::{ContainerSummary, Volume};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
 };
 use futures_util::future::try_join_all;
-use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use self::container::{Container, Health, Status};
+pub use self::foreign::{Foreign, Published};
 use crate::compose::Project;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
@@ -54,73 +53,6 @@ pub struct Elsewhere {
     pub volumes: Vec<Resource>,
 }
 
-/// A container of the project.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Container {
-    /// The engine's id.
-    pub id: String,
-    /// Without the leading slash.
-    pub name: String,
-    /// Service it was created for.
-    pub service: String,
-    /// Number within the service.
-    pub number: u32,
-    /// The image by the name it was created from.
-    pub image: String,
-    /// What its process does.
-    pub status: Status,
-    /// `None` without a health check.
-    pub health: Option<Health>,
-    /// Of the last run, when it ended.
-    pub exit_code: Option<i64>,
-    /// When the current run started, RFC 3339.
-    pub started_at: Option<String>,
-    /// When it was created.
-    pub created: Option<SystemTime>,
-    /// The Compose file that it was made from, absolute.
-    pub file: Option<PathBuf>,
-    /// The settings it was created from; `None` when the label can't be read.
-    pub config: Option<Value>,
-    /// Endpoints: network name → names it answers to there.
-    pub endpoints: BTreeMap<String, Vec<String>>,
-    /// `HostConfig.NetworkMode`, e.g. `container:<id>`.
-    pub network_mode: String,
-    /// Published ports, `0.0.0.0:8080->80/tcp`.
-    pub ports: Vec<String>,
-    /// The host's side of them: port and protocol.
-    pub published: BTreeSet<(u16, String)>,
-}
-
-/// The state of a container's process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Never started.
-    Created,
-    /// Running.
-    Running,
-    /// Frozen.
-    Paused,
-    /// Ended, to be started again by its restart policy.
-    Restarting,
-    /// Ended.
-    Exited,
-    /// Being removed, or the removal failed half way.
-    Dead,
-}
-
-/// The verdict of a container's health check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Health {
-    /// No verdict yet.
-    Starting,
-    /// Passing.
-    Healthy,
-    /// Failing.
-    Unhealthy,
-}
-
 /// A network or volume of the project.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resource {
@@ -133,41 +65,6 @@ pub struct Resource {
     pub file: Option<PathBuf>,
     /// Docker Compose made it for this project: it is used, and never removed.
     pub by_compose: bool,
-}
-
-/// What belongs to others.
-#[derive(Debug, Default)]
-pub struct Foreign {
-    /// Containers by name.
-    pub containers: BTreeMap<String, Owner>,
-    /// Networks by name.
-    pub networks: BTreeMap<String, Owner>,
-    /// Volumes by name.
-    pub volumes: BTreeMap<String, Owner>,
-    /// Host ports that foreign containers publish.
-    pub ports: Vec<Published>,
-}
-
-/// A host port that a foreign container publishes.
-#[derive(Debug, Clone)]
-pub struct Published {
-    /// The host's address it listens on; `None`: every address.
-    pub ip: Option<IpAddr>,
-    /// The host's port.
-    pub port: u16,
-    /// `tcp`, `udp` or `sctp`.
-    pub protocol: String,
-    /// The container's name.
-    pub container: String,
-}
-
-impl Published {
-    /// Whether publishing `port` on `ip` as well would fail.
-    pub fn clashes(&self, ip: Option<IpAddr>, port: u16, protocol: &str) -> bool {
-        let ip = ip.filter(|ip| !ip.is_unspecified());
-        let same_address = self.ip.is_none() || ip.is_none() || self.ip == ip;
-        self.port == port && self.protocol == protocol && same_address
-    }
 }
 
 impl Elsewhere {
@@ -217,13 +114,15 @@ impl State {
             if owner.is_deploy(project) {
                 let resource = Resource::of_deploy(volume.name, &volume.labels);
                 state.volumes.push(resource);
-            } else if owner.is_compose(project) {
+            } else if owner.is_compose(project)
+                && volume.labels.contains_key(labels::COMPOSE_VOLUME)
+            {
                 state.volumes.push(Resource::of_compose(volume));
             } else {
                 state.foreign.volumes.insert(volume.name, owner);
             }
         }
-        let inspected = try_join_all(own.iter().map(|id| inspect(engine, id))).await?;
+        let inspected = try_join_all(own.iter().map(|id| Container::inspect(engine, id))).await?;
         state.containers = inspected.into_iter().flatten().collect();
         state
             .containers
@@ -279,32 +178,6 @@ impl State {
     }
 }
 
-impl Foreign {
-    fn add_container(&mut self, summary: &ContainerSummary, owner: Owner) {
-        let name = summary
-            .names
-            .iter()
-            .flatten()
-            .next()
-            .map_or_else(String::new, |name| name.trim_start_matches('/').to_owned());
-        for port in summary.ports.iter().flatten() {
-            if let Some(public) = port.public_port {
-                let protocol = port
-                    .typ
-                    .map_or_else(|| "tcp".to_owned(), |typ| typ.to_string());
-                let ip = port.ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
-                self.ports.push(Published {
-                    ip: ip.filter(|ip| !ip.is_unspecified()),
-                    port: public,
-                    protocol,
-                    container: name.clone(),
-                });
-            }
-        }
-        self.containers.insert(name, owner);
-    }
-}
-
 /// Whose each container is. The images of those that name the project are looked at, since
 /// what a container bears may be its image's.
 pub async fn with_owners(
@@ -332,11 +205,11 @@ pub async fn with_owners(
         let labels = summary.labels.as_ref().unwrap_or(&none);
         Owner::of_container(labels, inherited.unwrap_or(&none))
     };
-    let owned = containers.into_iter().map(|summary| {
+    let pairs = containers.into_iter().map(|summary| {
         let owner = owner(&summary);
         (summary, owner)
     });
-    Ok(owned.collect())
+    Ok(pairs.collect())
 }
 
 /// None where the image is gone.
@@ -344,112 +217,6 @@ async fn image_labels(engine: &Engine, id: &str) -> Result<Labels> {
     let image = image::inspect(engine, id).await?;
     let labels = image.and_then(|it| it.config).and_then(|it| it.labels);
     Ok(labels.unwrap_or_default())
-}
-
-/// `None` when the container disappeared between the listing and now.
-async fn inspect(engine: &Engine, id: &str) -> Result<Option<Container>> {
-    match engine.docker().inspect_container(id, None).await {
-        Ok(inspected) => Ok(Some(Container::from_inspect(inspected))),
-        Err(bollard::errors::Error::DockerResponseServerError {
-            status_code: 404, ..
-        }) => Ok(None),
-        Err(err) => Err(err).doing(|| format!("inspect container {id}")),
-    }
-}
-
-impl Container {
-    /// The project's container of this name; `None`: there is none, or it is somebody else's.
-    pub async fn find(engine: &Engine, project: &str, name: &str) -> Result<Option<Self>> {
-        let inspected = match engine.docker().inspect_container(name, None).await {
-            Ok(inspected) => inspected,
-            Err(bollard::errors::Error::DockerResponseServerError {
-                status_code: 404, ..
-            }) => return Ok(None),
-            Err(err) => return Err(err).doing(|| format!("inspect container {name}")),
-        };
-        let inherited = match &inspected.image {
-            Some(id) => image_labels(engine, id).await?,
-            None => Labels::new(),
-        };
-        let labels = inspected.config.as_ref().and_then(|it| it.labels.as_ref());
-        let owner = labels.map(|labels| Owner::of_container(labels, &inherited));
-        let ours = owner.is_some_and(|it| it.is_deploy(project));
-        Ok(ours.then(|| Self::from_inspect(inspected)))
-    }
-
-    fn from_inspect(inspected: ContainerInspectResponse) -> Self {
-        let config = inspected.config.unwrap_or_default();
-        let labels = config.labels.unwrap_or_default();
-        let state = inspected.state.unwrap_or_default();
-        let settings = inspected.network_settings.unwrap_or_default();
-        let status = match state.status {
-            Some(EngineStatus::RUNNING) => Status::Running,
-            Some(EngineStatus::PAUSED) => Status::Paused,
-            Some(EngineStatus::RESTARTING) => Status::Restarting,
-            Some(EngineStatus::EXITED | EngineStatus::STOPPING) => Status::Exited,
-            Some(EngineStatus::DEAD | EngineStatus::REMOVING) => Status::Dead,
-            Some(EngineStatus::CREATED | EngineStatus::EMPTY) | None => Status::Created,
-        };
-        let mut ports = Vec::new();
-        let mut published = BTreeSet::new();
-        for (target, bindings) in settings.ports.unwrap_or_default() {
-            let protocol = target
-                .split_once('/')
-                .map_or("tcp", |(_, protocol)| protocol);
-            for binding in bindings.unwrap_or_default() {
-                let ip = binding.host_ip.unwrap_or_default();
-                let ip = if ip.contains(':') {
-                    format!("[{ip}]")
-                } else {
-                    ip
-                };
-                let port = binding.host_port.unwrap_or_default();
-                ports.push(format!("{ip}:{port}->{target}"));
-                published.extend(port.parse().ok().map(|port| (port, protocol.to_owned())));
-            }
-        }
-        ports.sort();
-        Self {
-            id: inspected.id.unwrap_or_default(),
-            name: inspected
-                .name
-                .unwrap_or_default()
-                .trim_start_matches('/')
-                .to_owned(),
-            service: labels.get(labels::RESOURCE).cloned().unwrap_or_default(),
-            number: labels
-                .get(labels::NUMBER)
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(0),
-            image: config.image.unwrap_or_default(),
-            status,
-            health: state.health.and_then(|health| match health.status {
-                Some(HealthStatusEnum::STARTING) => Some(Health::Starting),
-                Some(HealthStatusEnum::HEALTHY) => Some(Health::Healthy),
-                Some(HealthStatusEnum::UNHEALTHY) => Some(Health::Unhealthy),
-                _ => None,
-            }),
-            exit_code: state.exit_code.filter(|_| status == Status::Exited),
-            created: inspected
-                .created
-                .and_then(|at| humantime::parse_rfc3339(&at).ok()),
-            file: file(&labels),
-            started_at: state.started_at.filter(|at| !at.starts_with("0001")),
-            config: recorded(&labels),
-            endpoints: settings
-                .networks
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(name, endpoint)| (name, endpoint.aliases.unwrap_or_default()))
-                .collect(),
-            network_mode: inspected
-                .host_config
-                .and_then(|host| host.network_mode)
-                .unwrap_or_default(),
-            ports,
-            published,
-        }
-    }
 }
 
 impl Resource {

@@ -189,3 +189,28 @@ fn a_file_of_another_directory_is_a_project_of_its_own() {
     plan.assert_says(&["+ create   container blogd-blog-1", "0 to remove"]);
     assert_eq!(stack.containers(), before);
 }
+
+#[test]
+fn what_another_file_made_and_this_one_calls_external_outlives_down() {
+    let stack = Stack::with(
+        "external",
+        "services:\n  web: {<<: *app, networks: [front], volumes: ['data:/data']}\n\
+         networks: {front: }\nvolumes: {data: }\n",
+    );
+    stack.ok(&["up"]);
+    let (networks, volumes) = (stack.networks(), stack.volumes());
+    let guest = stack.path().join("guest");
+    fs::create_dir(&guest).unwrap();
+    let text = fs::read_to_string(stack.path().join("compose.yaml")).unwrap();
+    let external = |key: &str| format!("{{external: true, name: {}_{key}}}", stack.project);
+    let text = text
+        .replace("web:", "guest:")
+        .replace("{front: }", &format!("{{front: {}}}", external("front")))
+        .replace("{data: }", &format!("{{data: {}}}", external("data")));
+    fs::write(guest.join("compose.yaml"), text).unwrap();
+    deploy_in(&guest, &stack, 0, &["up"]);
+    assert_eq!(stack.containers().len(), 2);
+    deploy_in(&guest, &stack, 0, &["down", "--volumes"]);
+    assert_eq!(stack.containers().len(), 1);
+    assert_eq!((stack.networks(), stack.volumes()), (networks, volumes));
+}

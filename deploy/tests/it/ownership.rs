@@ -123,7 +123,10 @@ fn a_stack_that_compose_runs_is_left_to_compose_and_its_data_taken_over() {
 
     let way_out = format!("`docker compose -p {} down` in ", stack.project);
     let says = [
-        &format!("project {} was brought up by Docker Compose (", stack.project),
+        &format!(
+            "project {} was brought up by Docker Compose (",
+            stack.project
+        ),
         &*way_out,
     ];
     for command in [
