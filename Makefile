@@ -10,7 +10,8 @@ TIED   := setpriv --pdeathsig KILL
 BENCH_VENV := $(CARGO_TARGET_DIR)/bench/venv
 
 # What users may set on the command line.
-PROJECT     ?= causeway
+PROJECT     ?=
+FLAGS       ?=
 SERVICE     ?=
 SWARM       ?=
 CONNECTIONS ?= 64
@@ -25,6 +26,9 @@ FUZZ_SECONDS ?= 40
 CHAOS       ?=
 COLD        ?= bookworm
 
+# Where no PROJECT is given, `deploy` finds the name as Compose does.
+NAMED       := $(PROJECT:%=-p %)
+
 .PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test test-cold fuzz deny sbom images engine tool clean
 
 help: ## List the targets
@@ -32,27 +36,28 @@ help: ## List the targets
 	@echo
 	@echo '  make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello'
 	@echo '  make logs SERVICE=api'
+	@echo '  make deploy FLAGS=--take-over     flags of the deploy command: deploy, plan, down'
 	@echo '  make lab SWARM=1                  with the overlay lesson, on an engine of its own'
 	@echo "  make chaos CHAOS='--seed 7 --only kill-api,kill-mongo'"
 	@echo '  make chaos CHAOS=--attacks        many clients that misbehave: docs/attacks.md'
 
 deploy: ## Bring the stack up and verify it: engine, images, networks, containers
-	@scripts/deploy.sh $(PROJECT)
+	@scripts/deploy.sh "$(PROJECT)" $(FLAGS)
 
 plan: engine tool ## Show what `make deploy` would change
-	@$(DEPLOY) -p $(PROJECT) plan
+	@$(DEPLOY) $(NAMED) plan $(FLAGS)
 
 verify: tool ## Prove that the running stack's network is as drawn
-	@$(DEPLOY) -p $(PROJECT) verify
+	@$(DEPLOY) $(NAMED) verify
 
 down: tool ## Stop and remove the stack; its data and secrets stay
-	@$(DEPLOY) -p $(PROJECT) down
+	@$(DEPLOY) $(NAMED) down $(FLAGS)
 
 ps: tool ## List the stack's containers
-	@$(DEPLOY) -p $(PROJECT) ps
+	@$(DEPLOY) $(NAMED) ps
 
 logs: tool ## Follow the logs of all services, or of SERVICE
-	@$(DEPLOY) -p $(PROJECT) logs -f $(SERVICE)
+	@$(DEPLOY) $(NAMED) logs -f $(SERVICE)
 
 lab: engine tool ## Learn container networking: lessons with evidence from the live engine
 ifeq ($(SWARM),)

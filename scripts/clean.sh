@@ -20,7 +20,7 @@ images() {
   # What they were built in, by the label that our Dockerfiles put on it, and what they replaced, by the
   # label that `deploy` puts on what it builds.
   local label unnamed
-  for label in dev.causeway.stage dev.causeway.project; do
+  for label in dev.causeway.stage dev.causeway.build.hash; do
     unnamed=$(docker image ls --quiet --filter dangling=true --filter "label=$label" | sort -u)
     [ -z "$unnamed" ] || echo "clean: removed $(xargs docker image rm <<<"$unnamed" 2>/dev/null | grep -c '^Deleted:') unnamed layers ($label)"
   done
@@ -29,8 +29,9 @@ images() {
 if docker info >/dev/null 2>&1; then
   images
   images/ensure.sh --clean
-  containers=$(docker ps --all --filter label=com.docker.compose.project=causeway --format '{{.Names}}' | paste -sd ' ')
-  volumes=$(docker volume ls --filter label=com.docker.compose.project=causeway --format '{{.Name}}' | paste -sd ' ')
+  project=$(scripts/setting.sh COMPOSE_PROJECT_NAME causeway)
+  containers=$(docker ps --all --filter "label=com.docker.compose.project=$project" --format '{{.Names}}' | paste -sd ' ')
+  volumes=$(docker volume ls --filter "label=com.docker.compose.project=$project" --format '{{.Name}}' | paste -sd ' ')
   [ -z "$containers" ] || left+=("containers $containers: the stack runs (\`make down\`)")
   [ -z "$volumes" ] || left+=("volumes $volumes: your data (\`deploy down --volumes\`, or \`docker volume rm\`)")
 else

@@ -3,10 +3,11 @@
 # takes, gets what is missing side by side (engine and base images; the deploy command), and brings the
 # stack up. Interrupted anywhere, the next one goes on where it was.
 #
-#   scripts/deploy.sh [PROJECT]
+#   scripts/deploy.sh [PROJECT [FLAG…]]     PROJECT may be empty; the flags are those of `deploy up`
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
-project=${1:-causeway}
+project=${1:-}
+flags=("${@:2}")
 target=${CARGO_TARGET_DIR:-target}
 
 # Seconds that each part adds on two quiet cores (docs/operations.md); engine and base images come beside
@@ -20,7 +21,7 @@ engine_seconds=10 bases_seconds=20 tool_seconds=$(compiled 140) images_seconds=$
 have() { docker image inspect "$(scripts/setting.sh "$1" "$2")" >/dev/null 2>&1; }
 about() { if [ "$1" -lt 90 ]; then echo "about $1 seconds"; else echo "about $((($1 + 30) / 60)) minutes"; fi; }
 
-scripts/preflight.sh "$project"
+scripts/preflight.sh ${project:+"$project"}
 
 missing='' seconds=$start_seconds compile=''
 need() { missing+=${missing:+, }$1 seconds=$((seconds + $2)); }
@@ -47,4 +48,4 @@ if [ -n "$compile" ]; then
   if [ "$took" -ge 20 ]; then images_seconds=$((images_seconds * took / tool_seconds)); fi
   echo "compiling listener, proxy and api: $(about "$images_seconds")$([ "$took" -lt 20 ] || echo " at this machine's speed so far")"
 fi
-exec "$target/deploy" -p "$project" up
+exec "$target/deploy" ${project:+-p "$project"} up "${flags[@]}"

@@ -9,7 +9,8 @@
 # engine answers and this user can't install one.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
-build='' project=causeway
+# As Compose finds it: the last is what compose.yaml says.
+build='' project=$(scripts/setting.sh COMPOSE_PROJECT_NAME causeway)
 case "${1:-}" in --build) build=yes ;; ?*) project=$1 ;; esac
 target=${CARGO_TARGET_DIR:-target}
 problems=() no_engine=''
@@ -181,14 +182,23 @@ listener() {
   return "$found"
 }
 
+# network_label NETWORK LABEL
+network_label() { engine network inspect "$1" --format "{{index .Labels \"$2\"}}"; }
+
 networks() {
-  local name owner
+  local name owner whose removal
   [ -z "$no_engine" ] || return 0
   for name in public-net-1 private-net-1; do
-    owner=$(engine network inspect "$name" --format '{{index .Labels "com.docker.compose.project"}}') || continue
-    [ "$owner" = "$project" ] \
-      || problem "network $name exists and is not project $project's${owner:+ but project $owner}; take that down, or if nobody needs it:" \
-        "docker network rm $name"
+    owner=$(network_label "$name" dev.causeway.project) || continue
+    [ "$owner" != "$project" ] || continue
+    if [ -n "$owner" ]; then
+      whose="project $owner's" removal="$target/deploy -p $owner down"
+    elif owner=$(network_label "$name" com.docker.compose.project) && [ -n "$owner" ]; then
+      whose="of project $owner, which Docker Compose runs" removal="docker compose -p $owner down"
+    else
+      whose="not project $project's" removal="docker network rm $name"
+    fi
+    problem "network $name exists and is $whose; if nobody needs that, run:" "$removal"
   done
 }
 

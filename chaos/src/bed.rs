@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use deploy::error::{Error, Result};
+use deploy::owner::Kind;
 use deploy::state::State;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -56,8 +57,11 @@ impl Bed {
                         "network {network} is there already and belongs to {owner}: the suite needs \
                          that name for a stack of its own"
                     ),
-                    "take that stack down first (`make down`), or test it as it is: \
-                     make chaos CHAOS='--project NAME'",
+                    format!(
+                        "{} takes it away; or test that stack as it is: \
+                         make chaos CHAOS='--project NAME'",
+                        owner.removal(Kind::Network, network)
+                    ),
                 ));
             }
         }

@@ -15,6 +15,7 @@ use crate::compose::model::ServiceName;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::image::{Images, Refresh};
+use crate::origin::Reach;
 use crate::output::Output;
 use crate::output::plan::PlanView;
 use crate::plan::{Inputs, Plan};
@@ -36,6 +37,8 @@ pub struct Options {
     pub only: Option<Vec<ServiceName>>,
     /// A release's images, instead of what their names lead to now.
     pub pinned: Option<BTreeMap<String, Pin>>,
+    /// What may be done to what other Compose files brought up.
+    pub reach: Reach,
 }
 
 /// What was done.
@@ -55,11 +58,15 @@ struct Observed {
     plan: Plan,
 }
 
-/// Computes the plan and nothing else.
-pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Plan> {
-    Ok(observe(engine, project, options, options.refresh)
-        .await?
-        .plan)
+/// Computes the plan, and what stands in its way.
+pub async fn plan(
+    engine: &Engine,
+    project: &Project,
+    options: &Options,
+) -> Result<(Plan, Result<()>)> {
+    let Observed { state, plan, .. } = observe(engine, project, options, options.refresh).await?;
+    let clear = preflight::check(engine, project, &state, &plan).await;
+    Ok((plan, clear))
 }
 
 /// Brings the stack to where the file says.
@@ -119,7 +126,8 @@ async fn observe(
             None => Images::observe(engine, project, refresh).await,
         }
     };
-    let (state, images) = tokio::try_join!(State::observe(engine, &project.name), images)?;
+    let (mut state, images) = tokio::try_join!(State::observe(engine, &project.name), images)?;
+    state.set_aside(engine, project, options.reach);
     let plan = Plan::compute(Inputs {
         project,
         state: &state,

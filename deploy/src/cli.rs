@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::origin;
+
 /// Brings a Compose stack up on a Docker engine and proves its network
 #[derive(Debug, Parser)]
 #[command(
@@ -18,7 +20,8 @@ pub struct Cli {
     /// The Compose file; goes before the command
     #[arg(short, long, value_name = "FILE", default_value = "compose.yaml")]
     pub file: PathBuf,
-    /// Project name, the prefix of everything created [default: the file's `name:`, else causeway]
+    /// Project name, the prefix of everything created [default: `COMPOSE_PROJECT_NAME`, else the
+    /// file's `name:`, else the name of its directory]
     #[arg(short, long, global = true, value_name = "NAME")]
     pub project: Option<String>,
     /// Print JSON: one document, or one line for each event
@@ -49,7 +52,7 @@ pub enum Command {
     /// Build the images whose sources changed, and nothing else
     Build(Build),
     /// Show what `up` would change
-    Plan(Images),
+    Plan(Plan),
     /// Stop and remove the stack; data and secrets stay
     Down(Down),
     /// List the stack's containers
@@ -81,6 +84,54 @@ pub struct Images {
     /// Pull images even if the engine has them
     #[arg(long)]
     pub pull: bool,
+}
+
+/// `deploy plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub images: Images,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub reach: Reach,
+}
+
+/// What may be done to what another Compose file brought up.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Reach {
+    /// Also remove services and networks of the project that came from another Compose file
+    #[arg(long)]
+    pub remove_orphans: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub take_over: TakeOver,
+}
+
+/// Whether to go on with another checkout's stack.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct TakeOver {
+    /// Go on with the stack although it was brought up from another Compose file
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+impl From<Reach> for origin::Reach {
+    fn from(reach: Reach) -> Self {
+        Self {
+            remove_orphans: reach.remove_orphans,
+            ..reach.take_over.into()
+        }
+    }
+}
+
+impl From<TakeOver> for origin::Reach {
+    fn from(TakeOver { take_over }: TakeOver) -> Self {
+        Self {
+            take_over,
+            ..Self::default()
+        }
+    }
 }
 
 /// What to do while another `deploy` changes the project.
@@ -122,6 +173,9 @@ pub struct Up {
     pub no_verify: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
+    pub reach: Reach,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,
 }
 
@@ -147,6 +201,9 @@ pub struct Rollback {
     pub no_verify: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
+    pub take_over: TakeOver,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,
 }
 
@@ -156,6 +213,9 @@ pub struct Down {
     /// Remove the volumes too, with all data in them, and forget the releases
     #[arg(long)]
     pub volumes: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub reach: Reach,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,
@@ -188,6 +248,9 @@ pub struct Scale {
     /// How long a container may take to become ready
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub take_over: TakeOver,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,

@@ -1,7 +1,5 @@
-//! The labels that mark what is ours, and what Docker's own tools group by.
-//!
-//! Ownership is decided by [`PROJECT`] alone: an object without it, or with
-//! another project's name in it, is never touched.
+//! The labels that mark what is ours, and what Docker's own tools group by. Whose an object
+//! is by them, [`owner`](crate::owner) decides.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +8,7 @@ use serde_json::Value;
 use crate::compose::Project;
 use crate::spec;
 
-/// The project that owns a container, network, volume or image.
+/// The project that owns a container, network or volume.
 pub const PROJECT: &str = "dev.causeway.project";
 /// The service a container belongs to, or the network's or volume's key in the file.
 pub const RESOURCE: &str = "dev.causeway.resource";
@@ -20,9 +18,13 @@ pub const NUMBER: &str = "dev.causeway.number";
 pub const CONFIG_HASH: &str = "dev.causeway.config-hash";
 /// The settings the object was made from, as canonical JSON; what a plan compares with.
 pub const CONFIG: &str = "dev.causeway.config";
+/// The Compose file that the object was made from, absolute.
+pub const FILE: &str = "dev.causeway.file";
 /// SHA-256 of everything that went into an image's build.
 pub const BUILD_HASH: &str = "dev.causeway.build.hash";
 
+/// What the names of all of Docker Compose's labels begin with.
+pub const COMPOSE_PREFIX: &str = "com.docker.compose.";
 /// Docker Compose: the project's name.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 /// Docker Compose: the service's name.
@@ -58,6 +60,7 @@ pub fn all<const N: usize>(
         (RESOURCE, resource.to_owned()),
         (CONFIG, settings.to_string()),
         (CONFIG_HASH, spec::hash(settings)),
+        (FILE, project.file.display().to_string()),
         (COMPOSE_PROJECT, project.name.to_string()),
         (COMPOSE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
     ];

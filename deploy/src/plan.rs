@@ -11,6 +11,7 @@ use crate::compose::model::{
 };
 use crate::diff::{self, Change};
 use crate::image::{Images, Need};
+use crate::origin::{self, Origin};
 use crate::secrets::{self, Secrets};
 use crate::spec;
 use crate::state::{Container, Health, Resource, State, Status};
@@ -41,12 +42,25 @@ pub struct Plan {
     pub networks: Vec<NetworkAction>,
     /// Volumes to be made, by their key.
     pub volumes: Vec<String>,
-    /// Containers of services that the file doesn't have (any more): name and id.
-    pub orphans: Vec<(String, String)>,
+    /// Containers of services that the file doesn't have (any more).
+    pub orphans: Vec<Orphan>,
     /// Every service, dependencies first.
     pub services: Vec<ServicePlan>,
     /// What the user should know about things left as they are.
     pub notes: Vec<String>,
+    /// Another file that brought up the stack that this changes.
+    pub takes_over: Option<Origin>,
+}
+
+/// A container of a service that the file doesn't have.
+#[derive(Debug, PartialEq)]
+pub struct Orphan {
+    /// On the engine.
+    pub name: String,
+    /// On the engine.
+    pub id: String,
+    /// Why it goes.
+    pub reason: String,
 }
 
 /// What happens to a network.
@@ -144,8 +158,13 @@ impl Plan {
                 .containers
                 .iter()
                 .filter(|it| !project.services.contains_key(it.service.as_str()))
-                .map(|it| (it.name.clone(), it.id.clone()))
+                .map(|it| Orphan {
+                    name: it.name.clone(),
+                    id: it.id.clone(),
+                    reason: origin::departure(project, it),
+                })
                 .collect();
+            plan.notes.extend(origin::kept(&state.elsewhere));
         }
         plan.notes.extend(ineffective(project));
         plan.notes
@@ -168,7 +187,18 @@ impl Plan {
             let service_plan = plan.service(inputs, &name, service);
             plan.services.push(service_plan);
         }
+        if plan.changes_what_is_there() {
+            plan.takes_over.clone_from(&state.origin);
+            plan.notes.extend(origin::made_by_compose(project, state));
+        }
         plan
+    }
+
+    /// Whether containers or networks that exist are changed, or joined by new ones.
+    fn changes_what_is_there(&self) -> bool {
+        let mut containers = self.services.iter().flat_map(|it| &it.containers);
+        let network = |it: &NetworkAction| !matches!(it, NetworkAction::Create { .. });
+        !containers.all(ContainerAction::is_keep) || self.networks.iter().any(network)
     }
 
     fn networks(&mut self, project: &Project, state: &State, keep_unknown: bool) {

@@ -9,6 +9,8 @@ use crate::compose::model::{Port, Protocol};
 use crate::container;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
+use crate::origin;
+use crate::owner::Kind;
 use crate::plan::{self, NetworkAction, Plan, Step};
 use crate::spec;
 use crate::state::State;
@@ -18,7 +20,7 @@ use crate::state::State;
 /// # Errors
 /// One error with a line for each conflict; nothing has been changed then.
 pub async fn check(engine: &Engine, project: &Project, state: &State, plan: &Plan) -> Result<()> {
-    let mut conflicts = Vec::new();
+    let mut conflicts = origin::conflicts(project, state, plan);
     names(project, state, plan, &mut conflicts);
     volumes(project, state, &mut conflicts);
     ports(engine, project, state, plan, &mut conflicts);
@@ -57,10 +59,14 @@ fn names(project: &Project, state: &State, plan: &Plan, conflicts: &mut Vec<Stri
         for action in &service_plan.containers {
             let name = container::name(project, &service_plan.service, service, action.number);
             if let (Step::Create, Some(owner)) = (&action.step, foreign.containers.get(&name)) {
-                conflicts.push(format!(
-                    "container name {name} is taken by somebody else's container; owner: {owner}. \
-                     Remove it (`docker rm -f {name}`) or choose another project name (-p)"
-                ));
+                // One that is part of a stack was told of with that.
+                if !owner.is_compose(&project.name) {
+                    conflicts.push(format!(
+                        "container name {name} is taken by somebody else's container; owner: {owner}. \
+                         Remove it ({}) or choose another project name (-p)",
+                        owner.removal(Kind::Container, &name)
+                    ));
+                }
             }
         }
     }
@@ -68,9 +74,10 @@ fn names(project: &Project, state: &State, plan: &Plan, conflicts: &mut Vec<Stri
         let name = &network.name;
         let owner = foreign.networks.get(name);
         match (network.external, owner) {
-            (false, Some(owner)) => conflicts.push(format!(
+            (false, Some(owner)) if !owner.is_compose(&project.name) => conflicts.push(format!(
                 "network {name} exists and is not this project's; owner: {owner}. Remove it \
-                 (`docker network rm {name}`), give networks.{key} another `name:`, or declare it `external: true`"
+                 ({}), give networks.{key} another `name:`, or declare it `external: true`",
+                owner.removal(Kind::Network, name)
             )),
             (true, None) if !state.networks.iter().any(|it| it.name == *name) => {
                 conflicts.push(format!(
@@ -97,7 +104,14 @@ fn volumes(project: &Project, state: &State, conflicts: &mut Vec<String>) {
             }
             (false, None) => {
                 let found = state.volumes.iter().find(|it| it.name == *name);
-                let changes = found.map(|it| plan::changes(it, &spec::volume(volume)));
+                let changes = found.map(|it| {
+                    let settings = if it.by_compose {
+                        spec::volume_on_engine(volume)
+                    } else {
+                        spec::volume(volume)
+                    };
+                    plan::changes(it, &settings)
+                });
                 for change in changes.into_iter().flatten() {
                     conflicts.push(format!(
                         "volume {name} was created with other settings ({change}), and making it anew \
@@ -187,8 +201,8 @@ async fn guests(
 ) -> Result<()> {
     for guest in foreign_endpoints(engine, state, network).await? {
         conflicts.push(format!(
-            "network {network} has to be removed, but container {guest}, which is not this \
-             project's, is connected to it: `docker network disconnect {network} {guest}`"
+            "network {network} has to be removed, but container {guest}, which is not of this \
+             project's file, is connected to it: `docker network disconnect {network} {guest}`"
         ));
     }
     Ok(())

@@ -40,9 +40,9 @@ pub async fn run(
     }
     images(engine, output, project, plan).await?;
 
-    let orphans = plan.orphans.iter().map(|(name, id)| async move {
-        let task = output.task(&format!("container {name}"), "not in the file any more");
-        remove::container(engine, id, name, &task).await?;
+    let orphans = plan.orphans.iter().map(|orphan| async move {
+        let task = output.task(&format!("container {}", orphan.name), &orphan.reason);
+        remove::container(engine, &orphan.id, &orphan.name, &task).await?;
         task.done("removed");
         Ok(())
     });
@@ -71,7 +71,7 @@ async fn images(engine: &Engine, output: &Output, project: &Project, plan: &Plan
                 && let Some(service) = project.services.get(service)
                 && let Some(build) = &service.build
             {
-                image::build::run(engine, output, &project.name, service, build, hash).await?;
+                image::build::run(engine, output, service, build, hash).await?;
             }
         }
         Ok(())

@@ -112,6 +112,16 @@ pub fn volume(volume: &Volume) -> Value {
     json!(volume)
 }
 
+/// The canonical settings of a volume as the engine reports one that it made from them: with
+/// the driver that it chooses where the file names none.
+pub fn volume_on_engine(volume: &Volume) -> Value {
+    let mut settings = self::volume(volume);
+    if volume.driver.is_none() {
+        settings["driver"] = "local".into();
+    }
+    settings
+}
+
 /// Hash of canonical settings.
 pub fn hash(settings: &Value) -> String {
     // serde_json's maps are sorted, so equal settings have one text.

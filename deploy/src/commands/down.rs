@@ -12,6 +12,8 @@ use crate::compose::Project;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
+use crate::origin;
+use crate::output::Output;
 use crate::plan;
 use crate::preflight::foreign_endpoints;
 use crate::releases::Releases;
@@ -23,7 +25,9 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let project = context.project()?;
     let engine = Engine::connect().await?;
     let _lock = Lock::acquire(&engine, output, &project.name, "down", args.wait.patience()).await?;
-    let state = State::observe(&engine, &project.name).await?;
+    let mut state = State::observe(&engine, &project.name).await?;
+    state.set_aside(&engine, &project, args.reach.into());
+    check(&project, &state)?;
 
     for wave in waves(&project, &state) {
         try_join_all(wave.into_iter().map(|container| {
@@ -37,8 +41,55 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
         }))
         .await?;
     }
-    for network in &state.networks {
-        let guests = foreign_endpoints(&engine, &state, &network.name).await?;
+    remove_networks(&engine, output, &project, &state).await?;
+    let (volumes, of_compose) = volumes(&project, &state);
+    if args.volumes {
+        for name in &volumes {
+            let task = output.task(&format!("volume {name}"), "removing");
+            remove::volume(&engine, name).await?;
+            task.done("removed");
+        }
+        Releases::read(&project)?
+            .forget(&engine, output, &project)
+            .await?;
+    }
+    let kept: &[&str] = if args.volumes { &[] } else { &volumes };
+    let all_kept = [kept, &of_compose].concat();
+    output.event(&json!({"event": "down", "kept_volumes": all_kept}));
+    for line in kept_lines(&project, kept, &of_compose) {
+        output.line(&line);
+    }
+    for note in origin::kept(&state.elsewhere) {
+        output.note(&note);
+    }
+    output.line(&format!("{} is down", project.name));
+    Ok(())
+}
+
+/// Removes the project's networks, except those that the file calls external: another file of
+/// the project may have made them.
+async fn remove_networks(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    state: &State,
+) -> Result<()> {
+    let external = |name: &str| {
+        let mut networks = project.networks.values();
+        networks.any(|it| it.external && it.name == name)
+    };
+    for network in state.networks.iter().filter(|it| !external(&it.name)) {
+        let users: Vec<&str> = state.elsewhere.users_of(&network.name).collect();
+        if !users.is_empty() {
+            output.line(&format!(
+                "kept network {}: {} is on it, which came from another Compose file \
+                 (`deploy down --remove-orphans` removes both)",
+                network.name,
+                users.join(", ")
+            ));
+            continue;
+        }
+        let guests = foreign_endpoints(engine, state, &network.name).await?;
         if !guests.is_empty() {
             let guests = guests.join(" ");
             return Err(Error::failed(
@@ -54,36 +105,62 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
             ));
         }
         let task = output.task(&format!("network {}", network.name), "removing");
-        remove::network(&engine, &network.name).await?;
+        remove::network(engine, &network.name).await?;
         task.done("removed");
     }
-    let volumes: Vec<&str> = state.volumes.iter().map(|it| it.name.as_str()).collect();
-    if args.volumes {
-        for name in &volumes {
-            let task = output.task(&format!("volume {name}"), "removing");
-            remove::volume(&engine, name).await?;
-            task.done("removed");
-        }
-        Releases::read(&project)?
-            .forget(&engine, output, &project)
-            .await?;
-    }
-    let kept: &[&str] = if args.volumes { &[] } else { &volumes };
-    output.event(&json!({"event": "down", "kept_volumes": kept}));
-    for line in kept_lines(&project, kept) {
-        output.line(&line);
-    }
-    output.line(&format!("{} is down", project.name));
     Ok(())
 }
 
+/// The project's volumes, without those that the file calls external: `deploy`'s, and those
+/// that Docker Compose made.
+fn volumes<'a>(project: &Project, state: &'a State) -> (Vec<&'a str>, Vec<&'a str>) {
+    let external = |name: &str| {
+        let mut volumes = project.volumes.values();
+        volumes.any(|it| it.external && it.name == name)
+    };
+    let named = |by_compose: bool| {
+        let volumes = state.volumes.iter();
+        let own = volumes.filter(|it| it.by_compose == by_compose && !external(&it.name));
+        own.map(|it| it.name.as_str()).collect()
+    };
+    (named(false), named(true))
+}
+
+/// Refuses to take away what isn't this file's to take, before anything goes.
+fn check(project: &Project, state: &State) -> Result<()> {
+    let taken_over = state.origin.as_ref();
+    let refusal = taken_over.and_then(|origin| origin.refusal(project));
+    let obstacles: Vec<String> = refusal
+        .into_iter()
+        .chain(origin::run_by_compose(project, state))
+        .collect();
+    if obstacles.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failed(
+        format!(
+            "project {} can't be taken down from here; nothing was changed",
+            project.name
+        ),
+        "settle this, then run `deploy down` again",
+    )
+    .with_details(obstacles))
+}
+
 /// What stays, why, and how it is removed.
-fn kept_lines(project: &Project, volumes: &[&str]) -> Vec<String> {
+fn kept_lines(project: &Project, volumes: &[&str], of_compose: &[&str]) -> Vec<String> {
     let mut lines = Vec::new();
     if !volumes.is_empty() {
         lines.push(format!(
             "kept volume {}: the data (`deploy down --volumes` removes it)",
             volumes.join(", ")
+        ));
+    }
+    if !of_compose.is_empty() {
+        let names = of_compose.join(" ");
+        lines.push(format!(
+            "kept volume {names}: Docker Compose made it (`docker volume rm {names}` removes it, \
+             with the data)"
         ));
     }
     let secrets: Vec<&str> = project

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Context;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::origin;
 use crate::output::style::Tone;
 use crate::output::{table, text};
 use crate::state::{Container, Health, State, Status};
@@ -32,6 +33,9 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         let rows: Vec<Row<'_>> = state.containers.iter().map(row).collect();
         output.document(&rows);
         return Ok(());
+    }
+    if let Some(stack) = origin::run_by_compose(&project, &state) {
+        output.note(&stack);
     }
     if state.containers.is_empty() {
         output.line(&format!(

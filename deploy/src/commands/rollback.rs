@@ -30,6 +30,7 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let options = Options {
         timeout: args.timeout,
         pinned: Some(release.images),
+        reach: args.take_over.into(),
         ..Options::default()
     };
     let applied = apply(&engine, output, &project, &options).await?;

@@ -54,6 +54,7 @@ pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {
     let options = Options {
         timeout: args.timeout,
         only: Some(only),
+        reach: args.take_over.into(),
         ..Options::default()
     };
     apply(&engine, output, &project, &options).await?;

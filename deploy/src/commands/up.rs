@@ -24,6 +24,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let options = Options {
         refresh: refresh(args.images),
         timeout: args.timeout,
+        reach: args.reach.into(),
         ..Options::default()
     };
     let applied = rotation::apply(&engine, output, &project, &options, &rotate).await?;

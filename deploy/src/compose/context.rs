@@ -17,7 +17,7 @@ const MAX_INTERPOLATED: usize = 8 << 20;
 pub(super) struct Context {
     /// Absolute directory of the Compose file.
     pub(super) directory: PathBuf,
-    /// Part of default names.
+    /// Part of default names; empty until [`Context::set_project`].
     pub(super) project: ProjectName,
     variables: BTreeMap<String, String>,
     problems: RefCell<Vec<Problem>>,
@@ -35,7 +35,7 @@ impl Context {
     pub(super) fn new(directory: PathBuf, variables: BTreeMap<String, String>) -> Self {
         Self {
             directory,
-            project: ProjectName("causeway".to_owned()),
+            project: ProjectName(String::new()),
             variables,
             problems: RefCell::default(),
             warnings: RefCell::default(),

@@ -29,8 +29,8 @@ use indexmap::map::Entry;
 use context::Context;
 use cursor::Cursor;
 pub use error::{Error, Position, Problem};
+use model::NetworkKey;
 pub use model::Project;
-use model::{NetworkKey, ProjectName};
 pub use options::LoadOptions;
 use read::Sections;
 pub use render::RenderError;
@@ -94,7 +94,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
             Some(("COMPOSE_PROJECT_NAME", name))
         });
     let name = read::project_name(&cursor(&only_name, &context), given);
-    context.set_project(name.unwrap_or_else(|| ProjectName("causeway".to_owned())));
+    context.set_project(name);
 
     context.interpolate(&mut root, "");
     let mut sections = read::project(&cursor(&root, &context));

@@ -51,7 +51,6 @@ pub async fn hash(build: &Build) -> Result<String> {
 pub async fn run(
     engine: &Engine,
     output: &Output,
-    project: &str,
     service: &Service,
     build: &Build,
     hash: &str,
@@ -62,7 +61,6 @@ pub async fn run(
     let context = blocking(build, move || list(&spec)).await?;
     let mut image_labels = build.labels.clone();
     image_labels.insert(labels::BUILD_HASH.to_owned(), hash.to_owned());
-    image_labels.insert(labels::PROJECT.to_owned(), project.to_owned());
     let options = BuildImageOptions {
         dockerfile: context.dockerfile().to_owned(),
         t: Some(image.clone()),

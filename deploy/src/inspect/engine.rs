@@ -17,7 +17,7 @@ use crate::compose::Project;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
 use crate::labels;
-use crate::state::Status;
+use crate::state::{Status, with_owners};
 
 /// The driver option that names the bridge's interface.
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
@@ -37,17 +37,20 @@ impl Topology {
             .list_containers(Some(options))
             .await
             .doing(|| "list the containers".to_owned())?;
-        let inspected = try_join_all(listed.into_iter().filter_map(|listed| listed.id).map(
-            async |id| {
-                match docker
-                    .inspect_container(&id, None::<InspectContainerOptions>)
-                    .await
-                {
-                    Err(gone) if is_missing(&gone) => Ok(None),
-                    other => other.map(Some).doing(|| format!("inspect container {id}")),
-                }
-            },
-        ))
+        let listed = with_owners(engine, &project.name, listed).await?;
+        // Neither what `docker compose run` started nor what bears the label of its image.
+        let part = listed
+            .into_iter()
+            .filter(|(_, owner)| owner.is_deploy(&project.name) || owner.is_compose(&project.name));
+        let inspected = try_join_all(part.filter_map(|(listed, _)| listed.id).map(async |id| {
+            match docker
+                .inspect_container(&id, None::<InspectContainerOptions>)
+                .await
+            {
+                Err(gone) if is_missing(&gone) => Ok(None),
+                other => other.map(Some).doing(|| format!("inspect container {id}")),
+            }
+        }))
         .await?;
         let mut sandboxes: Vec<Sandbox> = inspected
             .into_iter()
@@ -132,16 +135,9 @@ fn is_missing(error: &bollard::errors::Error) -> bool {
     )
 }
 
-/// `None` for what `docker compose run` started: it is no part of the stack.
 fn sandbox(inspected: ContainerInspectResponse) -> Option<Sandbox> {
     let config = inspected.config.unwrap_or_default();
     let labels = config.labels.unwrap_or_default();
-    if labels
-        .get(labels::COMPOSE_ONEOFF)
-        .is_some_and(|oneoff| oneoff == "True")
-    {
-        return None;
-    }
     let state = inspected.state.unwrap_or_default();
     let status = match state.status {
         Some(ContainerStateStatusEnum::RUNNING) => Status::Running,

@@ -1,5 +1,7 @@
 //! A plan as a diff for people and as JSON for machines.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::style::{Style, Tone};
@@ -21,6 +23,8 @@ pub struct PlanView {
     pub unchanged: usize,
     /// Beside the plan.
     pub notes: Vec<String>,
+    /// Another Compose file, which the stack was brought up from.
+    pub takes_over_from: Option<PathBuf>,
 }
 
 /// One action.
@@ -62,8 +66,8 @@ impl PlanView {
                 Need::Pull { reason } => add("image", image, "pull", reason, &[]),
             }
         }
-        for (name, _) in &plan.orphans {
-            add("container", name, "remove", "not in the file any more", &[]);
+        for orphan in &plan.orphans {
+            add("container", &orphan.name, "remove", &orphan.reason, &[]);
         }
         let network = |key: &str| {
             project
@@ -113,12 +117,20 @@ impl PlanView {
             actions,
             unchanged,
             notes: plan.notes.clone(),
+            takes_over_from: plan.takes_over.as_ref().map(|it| it.file.clone()),
         }
     }
 
     /// As a diff: `+` created, `~` changed, `-` removed.
     pub fn lines(&self, style: Style) -> Vec<String> {
         let mut lines = Vec::new();
+        if let Some(file) = &self.takes_over_from {
+            let text = format!(
+                "takes over the stack that was brought up from {}:",
+                file.display()
+            );
+            lines.push(style.paint(Tone::Notice, &text));
+        }
         for line in &self.actions {
             let (sign, tone) = match line.action {
                 "remove" => ("-", Tone::Bad),

@@ -42,8 +42,8 @@ impl Scene {
             }
         }
         let recorded = |name: &String, config| Resource {
-            name: name.clone(),
             config: Some(config),
+            ..resource(name)
         };
         let networks = scene.project.networks.values();
         scene.state.networks = networks
@@ -81,6 +81,8 @@ impl Scene {
             health: None,
             exit_code: None,
             started_at: None,
+            created: None,
+            file: Some(self.project.file.clone()),
             config: Some(config),
             endpoints: endpoints.collect(),
             network_mode: String::new(),
@@ -123,6 +125,13 @@ impl Scene {
             .iter_mut()
             .find(|it| it.id == id)
             .expect("a container of the scene")
+    }
+}
+
+fn resource(name: &str) -> Resource {
+    Resource {
+        name: name.to_owned(),
+        ..Resource::default()
     }
 }
 
@@ -327,14 +336,8 @@ fn a_lost_alias_recreates() {
 fn what_the_file_does_not_know_goes_unless_only_some_services_are_planned() {
     let mut scene = Scene::up(FILE);
     scene.container_mut("api-1").service = "gone".into();
-    scene.state.networks.push(Resource {
-        name: "old".into(),
-        config: None,
-    });
-    scene.state.volumes.push(Resource {
-        name: "old".into(),
-        config: None,
-    });
+    scene.state.networks.push(resource("old"));
+    scene.state.volumes.push(resource("old"));
     let plan = scene.plan();
     assert_eq!(plan.orphans.len(), 1);
     assert_eq!(

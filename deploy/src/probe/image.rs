@@ -223,7 +223,12 @@ async fn remove_others(docker: &Docker, current: &str) {
         .unwrap_or_default();
     for image in images {
         let age = now.saturating_sub(Duration::from_secs(image.created.try_into().unwrap_or(0)));
-        if image.repo_tags.iter().any(|tag| tag == current) || age < SPARED {
+        // An image that somebody made from a probe's has its label too.
+        let ours = |tag: &String| {
+            let repository = tag.rsplit_once(':').map(|(repository, _)| repository);
+            tag != current && repository == Some(REPOSITORY)
+        };
+        if image.repo_tags.is_empty() || !image.repo_tags.iter().all(ours) || age < SPARED {
             continue;
         }
         let _ = docker

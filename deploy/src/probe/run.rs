@@ -27,6 +27,9 @@ const CONCURRENCY: usize = 16;
 const OVERHEAD: Duration = Duration::from_secs(20);
 /// Of up to four bytes each; the longest argument is 128 KiB (`MAX_ARG_STRLEN`, execve(2)).
 const CHARACTERS_PER_ARGUMENT: usize = 30 * 1024;
+/// What [`LABEL`] says on a container that looks. Its image has the label too, and so has
+/// whatever somebody else starts from that.
+const LOOKING: &str = "look";
 /// A probe that was created this long ago and never started has lost its parent.
 const ABANDONED: Duration = Duration::from_secs(60);
 
@@ -159,7 +162,7 @@ fn body(image: &Image, place: &Place, request: &str) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(image.name().to_owned()),
         cmd: Some(arguments(request)),
-        labels: Some(HashMap::from([(LABEL.to_owned(), "1".to_owned())])),
+        labels: Some(HashMap::from([(LABEL.to_owned(), LOOKING.to_owned())])),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         host_config: Some(HostConfig {
@@ -210,8 +213,9 @@ async fn remove(docker: &Docker, id: &str) {
 }
 
 async fn remove_abandoned(docker: &Docker) {
+    let looking = format!("{LABEL}={LOOKING}");
     let filters = HashMap::from([
-        ("label", vec![LABEL]),
+        ("label", vec![looking.as_str()]),
         ("status", vec!["created", "exited", "dead"]),
     ]);
     let options = ListContainersOptionsBuilder::default()

@@ -4,17 +4,16 @@
 //! until all are replaced: should a later one fail, it is started again as it was.
 //! Stop-first there is nothing left to go back to; `deploy rollback` makes it anew.
 
-use bollard::errors::Error as EngineError;
 use futures_util::future::join_all;
 
 use super::{Board, Rollout};
 use crate::compose::model::{FailureAction, Service, ServiceName, UpdateOrder};
 use crate::container;
-use crate::error::{EngineContext, Error, Result};
+use crate::error::{Error, Result};
 use crate::health::{self, Gate};
-use crate::labels;
 use crate::plan::{ContainerAction, ServicePlan, Step};
 use crate::remove;
+use crate::state::Container;
 
 /// A container that is to be replaced, and its replacement.
 struct Pair {
@@ -237,22 +236,14 @@ impl Rollout<'_> {
     /// Removes a replacement, which may not have come to be.
     async fn discard(&self, pair: &Pair) -> Result<()> {
         let new = &pair.new_name;
-        let found = match self.engine.docker().inspect_container(new, None).await {
-            Err(EngineError::DockerResponseServerError {
-                status_code: 404, ..
-            }) => return Ok(()),
-            found => found.doing(|| format!("inspect container {new}"))?,
-        };
-        let labels = found.config.and_then(|it| it.labels).unwrap_or_default();
         // The engine may have refused the replacement because the name is somebody else's.
-        if labels.get(labels::PROJECT).map(String::as_str) != Some(self.project.name.as_str()) {
+        let Some(found) = Container::find(self.engine, &self.project.name, new).await? else {
             return Ok(());
-        }
-        let id = found.id.unwrap_or_default();
+        };
         let task = self
             .output
             .task(&format!("container {new}"), "rolling back");
-        remove::container(self.engine, &id, new, &task).await?;
+        remove::container(self.engine, &found.id, new, &task).await?;
         task.done("removed");
         Ok(())
     }

@@ -82,6 +82,7 @@ fn data_is_where_the_old_value_is_known() {
         volumes: vec![Resource {
             name: "test_data".to_owned(),
             config: None,
+            ..Resource::default()
         }],
         ..State::default()
     };

@@ -381,8 +381,11 @@ fn rendering_loads_to_the_same() {
 /// The canonical form doesn't depend on how the file is written.
 #[test]
 fn equal_meaning_is_equal_form() {
-    let one = service("environment: {B: 2, A: 1}\nstop_grace_period: 90s\nmem_limit: 1g").json();
-    let other =
-        service("mem_limit: 1024m\nenvironment:\n  - A=1\n  - B=2\nstop_grace_period: 1m30s");
+    let one =
+        service("environment: {B: 2, A: 1}\nstop_grace_period: 90s\nmem_limit: 1g\n---\nname: n\n")
+            .json();
+    let other = service(
+        "mem_limit: 1024m\nenvironment:\n  - A=1\n  - B=2\nstop_grace_period: 1m30s\n---\nname: n\n",
+    );
     assert_eq!(one.to_string(), other.json().to_string());
 }

@@ -127,12 +127,30 @@ fn problems_show_no_secrets_from_variables() {
 }
 
 #[test]
-fn the_projects_name_comes_from_the_nearest() {
+fn the_projects_name_is_found_as_compose_finds_it() {
     let name = |fixture: Fixture| fixture.load().unwrap().name.to_string();
-    assert_eq!(name(service("")), "causeway");
+    let in_directory = |directory: &str| {
+        let mut fixture = service("");
+        fixture.options.file = fixture.path(directory).join("compose.yaml");
+        let (from, to) = (fixture.path("compose.yaml"), &fixture.options.file);
+        std::fs::create_dir(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+        fixture
+    };
+    assert_eq!(name(in_directory("blog")), "blog");
+    assert_eq!(name(in_directory("_-My Shop.2 (Köln)")), "myshop2kln");
+    let nameless = in_directory("...-").problems();
+    let message = &nameless[0].message;
+    assert!(
+        message.contains("set `name:`, COMPOSE_PROJECT_NAME or --project"),
+        "{message}"
+    );
     assert_eq!(name(service("---\nname: top-${X:-level}\n")), "top-level");
     let with_env = || service("---\nname: top\n").file(".env", "COMPOSE_PROJECT_NAME=variable\n");
     assert_eq!(name(with_env()), "variable");
+    let in_process = |value: &str| with_env().env("COMPOSE_PROJECT_NAME", value);
+    assert_eq!(name(in_process("process")), "process");
+    assert_eq!(name(in_process("")), "top", "empty counts as not set");
     let mut given = with_env();
     given.options.project_name = Some("given".to_owned());
     assert_eq!(name(given), "given");

@@ -5,7 +5,7 @@ use crate::stack::{IMAGE, Stack};
 fn stack(test: &str) -> Stack {
     let stack = Stack::with(
         test,
-        "services:\n  web: {<<: *app, image: 'PROJECT:1', build: {context: ., args: {GREETING: hello}}}\n",
+        "services:\n  web: {<<: *app, image: 'PROJECT:1', build: {context: ., args: {GREETING: hello}, labels: {it.project: PROJECT}}}\n",
     );
     stack.write(".dockerignore", "*\n!site\n");
     stack.write("site/index.html", "one");

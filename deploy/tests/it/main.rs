@@ -12,6 +12,8 @@ mod down;
 mod failures;
 mod interrupted;
 mod lock;
+mod origin;
+mod ownership;
 mod pull;
 mod replicas;
 mod rollback;

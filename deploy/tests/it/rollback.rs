@@ -10,7 +10,7 @@ services:
   web:
     <<: *app
     image: 'PROJECT:1'
-    build: .
+    build: {context: ., labels: {it.project: PROJECT}}
     depends_on: [db]
     deploy: {update_config: {order: start-first}}
   db: {<<: *app}

@@ -214,7 +214,7 @@ impl Drop for Stack {
             ],
             &["image", "rm"],
         );
-        let built = format!("label=dev.causeway.project={}", self.project);
+        let built = format!("label={}", foreign_label(self));
         remove(
             &["image", "ls", "-q", "--filter", &built],
             &["image", "rm", "-f"],
@@ -240,6 +240,21 @@ impl Outcome {
 /// A resource of somebody else, removed with the stack.
 pub(crate) fn foreign_label(stack: &Stack) -> String {
     format!("it.project={}", stack.project)
+}
+
+/// Runs Docker Compose on the stack's file, which must succeed.
+pub(crate) fn compose(stack: &Stack, arguments: &[&str]) -> String {
+    let program = std::env::var("COMPOSE2").unwrap_or_else(|_| "docker-compose".to_owned());
+    let output = Command::new(program)
+        .args(["-p", &stack.project, "-f", "compose.yaml"])
+        .args(arguments)
+        .current_dir(stack.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("Docker Compose is installed");
+    let outcome = outcome(&output);
+    assert_eq!(outcome.code, 0, "compose {arguments:?}: {}", outcome.text);
+    outcome.stdout
 }
 
 /// Runs docker, which must succeed.

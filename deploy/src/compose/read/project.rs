@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::forms::{host_path, is_name};
 use super::{network, service};
+use crate::compose::context::Context;
 use crate::compose::cursor::Cursor;
 use crate::compose::fields::Fields;
 use crate::compose::model::{
@@ -30,12 +31,13 @@ pub(in crate::compose) struct Sections {
     pub(in crate::compose) secrets: IndexMap<SecretName, Secret>,
 }
 
-/// The project's name. It is read first since default names contain it. `given` comes from
-/// outside the file and wins, with what to call its source.
+/// The project's name. It is read first since default names contain it. As in Compose: `given`
+/// comes from outside the file and wins, with what to call its source; then `name:`; then the
+/// name of the file's directory.
 pub(in crate::compose) fn project_name(
     root: &Cursor<'_>,
     given: Option<(&str, String)>,
-) -> Option<ProjectName> {
+) -> ProjectName {
     const EXPECTED: &str = "lower-case letters, digits, - and _, beginning with a letter or digit";
     let in_file = root
         .has("name")
@@ -49,13 +51,34 @@ pub(in crate::compose) fn project_name(
             Some(ProjectName(name.to_owned()))
         });
     let Some((source, name)) = given else {
-        return in_file;
+        return in_file.unwrap_or_else(|| of_directory(root.context));
     };
     if !is_project_name(&name) {
         let message = format!("the project name {name:?} from {source}: expected {EXPECTED}");
         root.context.problem(None, "", message);
     }
-    Some(ProjectName(name))
+    ProjectName(name)
+}
+
+/// The directory's name with the letters that a project's name may have, in lower case.
+fn of_directory(context: &Context) -> ProjectName {
+    let directory = context.directory.file_name().unwrap_or_default();
+    let name: String = directory
+        .to_string_lossy()
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(*c))
+        .collect();
+    let name = name.trim_start_matches(['_', '-']);
+    if name.is_empty() {
+        let message = format!(
+            "the directory {} has no name that a project could bear: set `name:`, \
+             COMPOSE_PROJECT_NAME or --project",
+            context.directory.display()
+        );
+        context.problem(None, "", message);
+    }
+    ProjectName(name.to_owned())
 }
 
 fn is_project_name(name: &str) -> bool {
