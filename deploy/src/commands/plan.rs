@@ -1,4 +1,4 @@
-//! `deploy plan`.
+//! `deploy plan`: what `up` would change, and what stands in its way.
 
 use super::{Context, refresh};
 use crate::apply::{self, Options};
@@ -15,17 +15,19 @@ pub(super) async fn run(context: &Context, args: Images) -> Result<()> {
         refresh: refresh(args),
         ..Options::default()
     };
-    let plan = apply::plan(&engine, &project, &options).await?;
-    let view = PlanView::new(&project, &plan);
+    let planned = apply::plan(&engine, &project, &options).await?;
+    let view = PlanView::new(&project, &planned.plan);
     if output.is_json() {
+        // One document: the plan, or why it can't be carried out.
+        planned.preflight?;
         output.document(&view);
-    } else {
-        for line in view.lines(output.style()) {
-            output.line(&line);
-        }
-        for note in view.notes {
-            output.note(&note);
-        }
+        return Ok(());
     }
-    Ok(())
+    for line in view.lines(output.style()) {
+        output.line(&line);
+    }
+    for note in view.notes {
+        output.note(&note);
+    }
+    planned.preflight
 }

@@ -1,4 +1,4 @@
-//! `deploy rollback`: the release before the one that runs, by the same way as `up`.
+//! `deploy rollback`: the release that ran before the one that runs, by the same way as `up`.
 
 use serde_json::json;
 
@@ -20,7 +20,11 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
     let mut releases = Releases::read(&project)?;
-    let release = releases.previous()?.clone();
+    let release = match args.to {
+        Some(number) => releases.chosen(number)?,
+        None => releases.previous()?,
+    }
+    .clone();
     let project = compose::load_text(&context.options, &release.compose)
         .map_err(|err| file_error(&context.options.file, &err))?;
     output.line(&format!(
@@ -29,14 +33,14 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     ));
     let options = Options {
         timeout: args.timeout,
-        pinned: Some(release.images),
+        release: Some(release.clone()),
         ..Options::default()
     };
     let applied = apply(&engine, output, &project, &options).await?;
     if !args.no_verify {
         verify::run(&engine, output, &project).await?;
     }
-    releases.settle(&project, release.number)?;
+    releases.went_back(&project, release.number)?;
     let urls = verify::urls(&engine, &project);
     output.note("`deploy plan` shows what `deploy up` would change again");
     output.event(&json!({

@@ -12,6 +12,8 @@ mod down;
 mod failures;
 mod interrupted;
 mod lock;
+mod lost_secrets;
+mod preflight;
 mod pull;
 mod replicas;
 mod rollback;
