@@ -321,18 +321,19 @@ impl Release {
     }
 }
 
-/// The error of an `up` that didn't come to its end, with the command that goes back to what
-/// ran before it, if anything did.
+/// The error of an `up` or `rollback` that didn't come to its end, with the command that goes back to
+/// what ran before, if anything did, or on to where the rollback leads.
 pub fn with_way_back(project: &Project, mut err: Error) -> Error {
     if err.exit == Exit::Failed
         && let Ok(releases) = Releases::read(project)
-        && releases.begun.is_some()
+        && let Some(begun) = releases.begun
         && let Ok(release) = releases.previous()
     {
-        err.next = format!(
-            "{}; or go back: `deploy rollback` brings up release {}, which ran before",
-            err.next, release.number
-        );
+        let way = match begun {
+            Begun::Up => "or go back: `deploy rollback` brings up what ran before,",
+            Begun::Rollback(_) => "`deploy rollback` goes on to",
+        };
+        err.next = format!("{}; {way} release {}", err.next, release.number);
     }
     err
 }

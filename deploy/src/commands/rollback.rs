@@ -9,7 +9,7 @@ use crate::compose;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lock::Lock;
-use crate::releases::Releases;
+use crate::releases::{self, Releases};
 use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
@@ -19,10 +19,10 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let engine = Engine::connect().await?;
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
-    let mut releases = Releases::read(&project)?;
+    let mut record = Releases::read(&project)?;
     let release = match args.to {
-        Some(number) => releases.chosen(number)?,
-        None => releases.previous()?,
+        Some(number) => record.chosen(number)?,
+        None => record.previous()?,
     }
     .clone();
     let project = compose::load_text(&context.options, &release.compose)
@@ -36,11 +36,17 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         release: Some(release.clone()),
         ..Options::default()
     };
-    let applied = apply(&engine, output, &project, &options).await?;
-    if !args.no_verify {
-        verify::run(&engine, output, &project).await?;
-    }
-    releases.went_back(&project, release.number)?;
+    let brought_up = async {
+        let applied = apply(&engine, output, &project, &options).await?;
+        if !args.no_verify {
+            verify::run(&engine, output, &project).await?;
+        }
+        Ok(applied)
+    };
+    let applied = brought_up
+        .await
+        .map_err(|err| releases::with_way_back(&project, err))?;
+    record.went_back(&project, release.number)?;
     let urls = verify::urls(&engine, &project);
     output.note("`deploy plan` shows what `deploy up` would change again");
     output.event(&json!({

@@ -167,3 +167,32 @@ fn a_container_that_does_not_run_has_nothing_to_give() {
     ]);
     assert!(!stack.path().join("secrets").exists());
 }
+
+#[test]
+fn of_an_image_without_cat_the_file_is_read_through_proc() {
+    let stack = Stack::new("recoverbare");
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(fs::read);
+    let busybox = busybox.into_iter().find_map(Result::ok).unwrap();
+    let tools = stack.path().join("tools");
+    fs::create_dir_all(stack.path().join("nothing")).unwrap();
+    fs::create_dir_all(&tools).unwrap();
+    fs::write(tools.join("busybox"), busybox).unwrap();
+    fs::set_permissions(tools.join("busybox"), fs::Permissions::from_mode(0o755)).unwrap();
+    stack.compose(
+        "
+services:
+  bare:
+    <<: *app
+    command: [/tools/busybox, sleep, '1000']
+    volumes: ['./tools:/tools:ro', './nothing:/bin:ro']
+    secrets: [password]
+secrets:
+  password: {file: ./secrets/password, x-generate: password}
+",
+    );
+    stack.ok(&["up"]);
+    let password = secret(&stack, "password");
+    lose(&stack);
+    stack.ok(&["secrets", "recover"]);
+    assert_eq!(secret(&stack, "password"), password);
+}

@@ -140,7 +140,7 @@ fn after_a_failed_up_it_goes_back_to_what_ran_before() {
     // Stop-first: the old container is gone when the new one turns out not to work.
     stack.fails(1, &["up"]).assert_says(&[
         "is unhealthy",
-        "`deploy rollback` brings up release 2, which ran before",
+        "`deploy rollback` brings up what ran before, release 2",
     ]);
     stack.ok(&["releases"]).assert_says(&[
         "an `up` was begun since",
