@@ -1,8 +1,7 @@
 //! What stands in the way of a plan, found before its first step: names, ports and subnets
-//! that belong to others, what the engine can't see or do, and changes that would cost data.
+//! that belong to others, what the engine can't see, and changes that would cost data.
 //! Everything is listed at once.
 
-mod abilities;
 mod ports;
 mod sight;
 mod subnets;
@@ -14,7 +13,7 @@ use crate::error::{EngineContext, Error, Result};
 use crate::plan::{self, NetworkAction, Plan, Step};
 use crate::secrets::{self, Lost, Secrets};
 use crate::spec;
-use crate::state::State;
+use crate::state::{State, Status};
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +44,12 @@ impl Preflight<'_> {
             ..
         } = self;
         let mut conflicts: Vec<String> = secrets::lost(project, state, self.secrets)
-            .map(|lost| lost_secret(state, &lost))
+            .map(|lost| lost_secret(project, state, &lost))
             .collect();
         names(project, state, plan, &mut conflicts);
         volumes(project, state, &mut conflicts);
         ports::check(self, &mut conflicts);
         sight::check(engine, project, &mut conflicts).await?;
-        abilities::check(engine, project, &mut conflicts).await?;
         subnets::check(self, &mut conflicts).await?;
         networks_to_go(engine, project, state, plan, &mut conflicts).await?;
         if conflicts.is_empty() {
@@ -69,18 +67,25 @@ impl Preflight<'_> {
 }
 
 /// The three ways out of a lost secret.
-fn lost_secret(state: &State, lost: &Lost<'_>) -> String {
-    let file = lost.secret.file.display();
-    let elsewhere = state.containers.iter().find_map(|container| {
+fn lost_secret(project: &Project, state: &State, lost: &Lost<'_>) -> String {
+    let file = lost.secret.file.display().to_string();
+    let readers = || {
+        secrets::consumers(project, lost.name).flat_map(|(service, _)| state.of_service(service))
+    };
+    let elsewhere = readers().find_map(|container| {
         let files = container.config.as_ref()?.get("secret_files")?;
         let path = files.get(lost.name.as_str())?.as_str()?;
-        (path != file.to_string())
-            .then(|| format!(" (container {} was given {path})", container.name))
+        (path != file).then(|| format!(" (container {} was given {path})", container.name))
     });
+    let running = readers().find(|it| it.status == Status::Running);
+    let running = running.map_or_else(
+        || "a running container, of which there is none".to_owned(),
+        |container| format!("container {}, which runs", container.name),
+    );
     format!(
         "secret {}: {file} is gone, and {} was made with what it held; another one would not open it. \
-         Put the file back{}, or take it from the running container (`deploy secrets recover`), or \
-         start over with the data deleted (`deploy down --volumes`)",
+         Put the file back{}, or take it from {running} (`deploy secrets recover`), or start over with \
+         the data deleted (`deploy down --volumes`)",
         lost.name,
         lost.known_to,
         elsewhere.unwrap_or_default()

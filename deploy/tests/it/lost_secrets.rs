@@ -68,7 +68,7 @@ fn a_secret_that_data_was_made_with_is_never_generated_anew() {
             "secret app_password: ",
             &format!("is gone, and volume {volume} was made with what it held"),
             "Put the file back",
-            "`deploy secrets recover`",
+            "which runs (`deploy secrets recover`)",
             "`deploy down --volumes`",
         ]);
         assert!(!outcome.text.contains("secret token: "), "{}", outcome.text);
@@ -78,7 +78,10 @@ fn a_secret_that_data_was_made_with_is_never_generated_anew() {
 
     // The data outlives the containers, and so does the answer.
     stack.ok(&["down"]);
-    stack.fails(1, &["up"]).assert_says(&["secret root: "]);
+    stack.fails(1, &["up"]).assert_says(&[
+        "secret root: ",
+        "a running container, of which there is none",
+    ]);
     stack.fails(1, &["secrets", "recover"]).assert_says(&[
         "secret root: there is no container that reads it",
         "down --volumes",
