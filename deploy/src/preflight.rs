@@ -72,11 +72,16 @@ fn lost_secret(project: &Project, state: &State, lost: &Lost<'_>) -> String {
     let readers = || {
         secrets::consumers(project, lost.name).flat_map(|(service, _)| state.of_service(service))
     };
-    let elsewhere = readers().find_map(|container| {
-        let files = container.config.as_ref()?.get("secret_files")?;
-        let path = files.get(lost.name.as_str())?.as_str()?;
-        (path != file).then(|| format!(" (container {} was given {path})", container.name))
-    });
+    let put_back = match readers().find_map(|it| Some((it, secrets::path_in(it, lost.name)?))) {
+        Some((container, path)) if path != file => {
+            format!(
+                "Put the file back (container {} was given {path})",
+                container.name
+            )
+        }
+        Some(_) => "Put the file back".to_owned(),
+        None => "Put the file back (if it never was there, write a value of your own)".to_owned(),
+    };
     let running = readers().find(|it| it.status == Status::Running);
     let running = running.map_or_else(
         || "a running container, of which there is none".to_owned(),
@@ -84,11 +89,9 @@ fn lost_secret(project: &Project, state: &State, lost: &Lost<'_>) -> String {
     );
     format!(
         "secret {}: {file} is gone, and {} was made with what it held; another one would not open it. \
-         Put the file back{}, or take it from {running} (`deploy secrets recover`), or start over with \
-         the data deleted (`deploy down --volumes`)",
-        lost.name,
-        lost.known_to,
-        elsewhere.unwrap_or_default()
+         {put_back}, or take it from {running} (`deploy secrets recover`), or start over with the data \
+         deleted (`deploy down --volumes`)",
+        lost.name, lost.known_to,
     )
 }
 

@@ -16,7 +16,7 @@ use crate::compose::Project;
 use crate::compose::model::{Generate, Secret, SecretName, Service, ServiceName};
 use crate::error::{Error, Result};
 use file::Access;
-pub use lost::{Lost, data_of, lost};
+pub use lost::{Lost, data_of, lost, path_in};
 pub use recover::Recovery;
 use values::Values;
 

@@ -103,7 +103,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Up(args) => up::run(context, args).await,
         Command::Rollback(args) => rollback::run(context, args).await,
-        Command::Releases => releases::run(context),
+        Command::Releases => releases::run(context).await,
         Command::Secrets(command) => secrets::run(context, command).await,
         Command::Build(args) => build::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,

@@ -6,10 +6,12 @@ use serde_json::Value;
 use super::Context;
 use crate::compose;
 use crate::diff;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::output::style::Tone;
 use crate::output::table;
 use crate::releases::{Begun, Release, Releases};
+use crate::state::{self, Status};
 
 /// So many changes are named in a row.
 const NAMED: usize = 4;
@@ -39,13 +41,26 @@ struct Row {
 #[serde(rename_all = "snake_case")]
 enum State {
     Runs,
+    /// It was brought up last, and none of its containers runs.
+    Down,
     Replaced,
     RolledBack,
 }
 
-pub(super) fn run(context: &Context) -> Result<()> {
+pub(super) async fn run(context: &Context) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
+    let engine = Engine::connect().await?;
+    let there = state::State::observe(&engine, &project.name).await?;
+    let last = if there
+        .containers
+        .iter()
+        .any(|it| it.status == Status::Running)
+    {
+        State::Runs
+    } else {
+        State::Down
+    };
     let releases = Releases::read(&project)?;
     let history = releases.history();
     let mut rows: Vec<Row> = history
@@ -59,7 +74,7 @@ pub(super) fn run(context: &Context) -> Result<()> {
                 number: run.number,
                 since: run.since.clone(),
                 state: match (place + 1 == history.len(), run.rolled_back) {
-                    (true, _) => State::Runs,
+                    (true, _) => last,
                     (false, false) => State::Replaced,
                     (false, true) => State::RolledBack,
                 },
@@ -118,6 +133,7 @@ fn changed(context: &Context, old: &Release, new: &Release) -> Option<Vec<String
 fn cells(row: &Row) -> Vec<table::Cell> {
     let (state, tone) = match row.state {
         State::Runs => ("runs", Tone::Good),
+        State::Down => ("down", Tone::Notice),
         State::Replaced => ("replaced", Tone::Plain),
         State::RolledBack => ("rolled back", Tone::Notice),
     };

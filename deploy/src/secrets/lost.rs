@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{Secrets, consumers, used};
 use crate::compose::Project;
 use crate::compose::model::{Mount, Secret, SecretName, Service, Volume};
-use crate::state::State;
+use crate::state::{Container, State};
 
 /// A generated secret that must not be generated anew.
 #[derive(Debug)]
@@ -31,23 +31,57 @@ pub fn lost<'a>(
     let gone = used(project)
         .filter(move |(name, secret)| secret.generate.is_some() && !secrets.exists(name));
     gone.filter_map(move |(name, secret)| {
-        let data = consumers(project, name).find_map(|(_, it)| data_of(project, state, it));
-        let told = || {
-            let rotate = secret.rotate.as_ref()?;
-            let container = state.of_service(&rotate.service).next()?;
-            Some(format!("container {}", container.name))
-        };
         Some(Lost {
             name,
             secret,
-            known_to: data.or_else(told)?,
+            known_to: known_to(project, state, name, secret)?,
         })
     })
+}
+
+fn known_to(
+    project: &Project,
+    state: &State,
+    name: &SecretName,
+    secret: &Secret,
+) -> Option<String> {
+    let mut services = consumers(project, name).map(|(_, service)| service);
+    let mut containers = consumers(project, name)
+        .flat_map(|(service, _)| state.of_service(service))
+        .peekable();
+    if containers.peek().is_none() {
+        // What directories hold before the first `up`, somebody else put there.
+        return services.find_map(|it| volume_of(project, state, it));
+    }
+    // If none has it mounted, the secret is new in the file.
+    let reader = containers.find(|it| it.config.is_none() || path_in(it, name).is_some())?;
+    let told = || Some(format!("container {}", reader.name)).filter(|_| secret.rotate.is_some());
+    services
+        .find_map(|it| data_of(project, state, it))
+        .or_else(told)
+}
+
+/// The path from which a container was given the secret's file.
+pub fn path_in<'a>(container: &'a Container, name: &SecretName) -> Option<&'a str> {
+    let files = container.config.as_ref()?.get("secret_files")?;
+    files.get(name.as_str())?.as_str()
 }
 
 /// Where there is data that a service wrote: the first of its named volumes that exists, or of its
 /// directories on this host that isn't empty. What it can't write, and what is in memory, is none.
 pub fn data_of(project: &Project, state: &State, service: &Service) -> Option<String> {
+    let directory = |mount: &Mount| match mount {
+        Mount::Bind {
+            source,
+            read_only: false,
+            ..
+        } if holds_something(source) => Some(format!("directory {}", source.display())),
+        _ => None,
+    };
+    volume_of(project, state, service).or_else(|| service.volumes.iter().find_map(directory))
+}
+
+fn volume_of(project: &Project, state: &State, service: &Service) -> Option<String> {
     service.volumes.iter().find_map(|mount| match mount {
         Mount::Volume {
             source: Some(key),
@@ -58,12 +92,7 @@ pub fn data_of(project: &Project, state: &State, service: &Service) -> Option<St
             (!in_memory(volume) && exists(state, &volume.name))
                 .then(|| format!("volume {}", volume.name))
         }
-        Mount::Bind {
-            source,
-            read_only: false,
-            ..
-        } => holds_something(source).then(|| format!("directory {}", source.display())),
-        Mount::Volume { .. } | Mount::Bind { .. } | Mount::Tmpfs { .. } => None,
+        _ => None,
     })
 }
 

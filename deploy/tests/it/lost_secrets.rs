@@ -92,6 +92,36 @@ fn a_secret_that_data_was_made_with_is_never_generated_anew() {
 }
 
 #[test]
+fn what_never_was_there_is_generated_whatever_data_there_is() {
+    // Before the first `up`: a directory that somebody filled. After it: a secret that is new.
+    let first = "
+services:
+  db: {<<: *app, volumes: ['./source:/source', 'data:/data'], secrets: [one]}
+secrets:
+  one: {file: ./secrets/one, x-generate: password}
+  two: {file: ./secrets/two, x-generate: password}
+volumes: {data: }
+";
+    let stack = Stack::with("newsecret", first);
+    stack.write("source/main.c", "int main;");
+    stack.ok(&["up"]);
+    stack.compose(&first.replace("secrets: [one]", "secrets: [one, two]"));
+    stack.ok(&["up"]);
+    assert!(!secret(&stack, "two").is_empty());
+    // Now it is known.
+    lose(&stack);
+    stack
+        .fails(1, &["up"])
+        .assert_says(&["secret one: ", "secret two: "]);
+    // Without containers a volume is all that tells.
+    stack.ok(&["down"]);
+    stack.fails(1, &["up"]).assert_says(&[
+        "secret one: ",
+        "if it never was there, write a value of your own",
+    ]);
+}
+
+#[test]
 fn it_says_where_the_containers_have_the_file_from() {
     let stack = stack("lostmoved");
     stack.compose(&SERVICES.replace("./secrets/", "./moved/"));

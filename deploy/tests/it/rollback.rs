@@ -123,6 +123,8 @@ fn each_rollback_goes_one_release_further_back() {
         "what ran before, not the next lower number"
     );
 
+    stack.ok(&["down"]);
+    assert_eq!(listed(&stack)[0], (2, "down".to_owned()));
     stack.ok(&["down", "--volumes"]);
     assert_eq!(tags(), 0);
     stack
@@ -210,6 +212,40 @@ fn what_served_is_not_forgotten_for_what_has_a_higher_number() {
         stack.ok(&["up"]);
     }
     stack.ok(&["rollback"]);
+    assert_eq!(running(&stack), "1");
+}
+
+#[test]
+fn a_rollback_that_failed_is_gone_on_with_by_the_next_one() {
+    let file = "
+services:
+  web:
+    <<: *app
+    environment: {VERSION: \"1\"}
+    volumes: ['./state:/state:ro']
+    healthcheck: {test: [CMD, test, -e, /state/well], interval: 100ms, retries: 2}
+";
+    let stack = Stack::with("rollagain", file);
+    stack.write("state/well", "");
+    stack.ok(&["up"]);
+    stack.compose(
+        &file
+            .replace("\"1\"", "\"2\"")
+            .replace("/state/well", "/state"),
+    );
+    stack.ok(&["up"]);
+    fs::remove_file(stack.path().join("state/well")).unwrap();
+    stack
+        .fails(1, &["rollback"])
+        .assert_says(&["is unhealthy", "`deploy rollback` goes on to release 1"]);
+    stack
+        .ok(&["releases"])
+        .assert_says(&["a rollback to release 1 was begun"]);
+    stack.write("state/well", "");
+    // Not back to where it came from.
+    stack
+        .ok(&["rollback"])
+        .assert_says(&["is back at release 1"]);
     assert_eq!(running(&stack), "1");
 }
 
