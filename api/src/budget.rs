@@ -265,6 +265,8 @@ mod tests {
             let error = Budget::derive(memory, files, 2, max_body).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");
         }
+        // What docs/budgets.md says is enough for the largest body.
+        assert!(Budget::derive(600 * MIB, 1 << 20, 2, 15 << 20).is_ok());
         assert!(Budget::derive(8 * ENOUGH, 1 << 20, 2, 15 << 20).is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! Settings: defaults < `--config FILE` (TOML) < environment (`API_…`).
+//! Settings: defaults < `--config FILE` (TOML) < environment (`API_…`). A variable that is empty
+//! counts as unset, so that a Compose file can pass on what may not be there (`${API_WORKERS:-}`).
 //!
 //! [`KEYS`] is the one table of every key, its default and what it accepts; `--help`, the check for
 //! unknown keys and all error messages come from it. Values are read as text and parsed here, so
@@ -114,8 +115,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "redact_headers",
         default: "Authorization,Proxy-Authorization,Cookie,Set-Cookie",
-        about: "header fields stored as [redacted]; empty: none",
-        expected: "header field names separated by commas",
+        about: "header fields whose values are stored as [redacted]; the word none: no field",
+        expected: "header field names separated by commas, or none",
     },
 ];
 
@@ -206,7 +207,11 @@ impl Settings {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
         let values = builder
-            .add_source(Environment::with_prefix(PREFIX).source(environment))
+            .add_source(
+                Environment::with_prefix(PREFIX)
+                    .ignore_empty(true)
+                    .source(environment),
+            )
             .build()?
             .cache
             .into_table()?;
@@ -401,6 +406,9 @@ fn workers(text: &str) -> Result<usize, Option<String>> {
 }
 
 fn header_names(text: &str) -> Result<Vec<HeaderName>, Option<String>> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
     text.split(',')
         .map(str::trim)
         .filter(|name| !name.is_empty())
@@ -529,13 +537,22 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_redacts_nothing() {
-        assert!(
-            load(&[("API_REDACT_HEADERS", "")])
-                .unwrap()
-                .redact_headers
-                .is_empty()
-        );
+    fn none_redacts_nothing() {
+        let settings = load(&[("API_REDACT_HEADERS", "none")]).unwrap();
+        assert!(settings.redact_headers.is_empty());
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let names: Vec<String> = KEYS.iter().map(|key| variable(key.name)).collect();
+        let empty: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+        let settings = load(&empty).unwrap();
+        assert_eq!(format!("{settings:?}"), format!("{:?}", load(&[]).unwrap()));
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), "workers = 3\n").unwrap();
+        let environment = HashMap::from([("API_WORKERS".to_owned(), String::new())]);
+        let settings = Settings::from_sources(Some(file.path()), Some(environment)).unwrap();
+        assert_eq!(settings.workers, 3, "the file's");
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! made from. Both come from what is on the engine at that moment, never from what
 //! we believe to have done, which is what makes every interruption harmless.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -21,7 +20,7 @@ use crate::output::plan::PlanView;
 use crate::plan::{Inputs, Plan};
 use crate::preflight;
 use crate::prepare;
-use crate::releases::{Pin, Releases};
+use crate::releases::{Begun, Release, Releases};
 use crate::rollout::Rollout;
 use crate::secrets::Secrets;
 use crate::state::State;
@@ -35,8 +34,8 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Only these services.
     pub only: Option<Vec<ServiceName>>,
-    /// A release's images, instead of what their names lead to now.
-    pub pinned: Option<BTreeMap<String, Pin>>,
+    /// A rollback to this release: its images, instead of what their names lead to now.
+    pub release: Option<Release>,
     /// What may be done to what other Compose files brought up.
     pub reach: Reach,
 }
@@ -58,15 +57,39 @@ struct Observed {
     plan: Plan,
 }
 
-/// Computes the plan, and what stands in its way.
-pub async fn plan(
-    engine: &Engine,
-    project: &Project,
-    options: &Options,
-) -> Result<(Plan, Result<()>)> {
-    let Observed { state, plan, .. } = observe(engine, project, options, options.refresh).await?;
-    let clear = preflight::check(engine, project, &state, &plan).await;
-    Ok((plan, clear))
+/// A plan, and whether it can be carried out.
+#[derive(Debug)]
+pub struct Planned {
+    /// What would be done.
+    pub plan: Plan,
+    /// What [`Preflight::check`](preflight::Preflight::check) says of it.
+    pub preflight: Result<()>,
+}
+
+impl Observed {
+    async fn preflight(&self, engine: &Engine, project: &Project) -> Result<()> {
+        let preflight = preflight::Preflight {
+            engine,
+            project,
+            state: &self.state,
+            secrets: &self.secrets,
+            plan: &self.plan,
+        };
+        preflight.check().await
+    }
+}
+
+/// Computes the plan and looks for what stands in its way; changes nothing.
+///
+/// # Errors
+/// When there is no plan: the engine doesn't answer, or an image can't be had.
+pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Planned> {
+    let now = observe(engine, project, options, options.refresh).await?;
+    let preflight = now.preflight(engine, project).await;
+    Ok(Planned {
+        plan: now.plan,
+        preflight,
+    })
 }
 
 /// Brings the stack to where the file says.
@@ -85,11 +108,15 @@ pub async fn apply(
     for note in &first.plan.notes {
         output.note(note);
     }
-    preflight::check(engine, project, &first.state, &first.plan).await?;
+    first.preflight(engine, project).await?;
 
     let changed = !first.plan.is_empty();
     if changed && options.only.is_none() {
-        Releases::read(project)?.begin(project)?;
+        let begun = match &options.release {
+            Some(release) => Begun::Rollback(release.number),
+            None => Begun::Up,
+        };
+        Releases::read(project)?.begin(project, begun)?;
     }
     prepare::run(engine, output, project, &first.state, &first.plan).await?;
     let now = if changed {
@@ -121,8 +148,8 @@ async fn observe(
 ) -> Result<Observed> {
     let secrets = Secrets::read(project)?;
     let images = async {
-        match &options.pinned {
-            Some(pins) => Images::of_release(engine, pins).await,
+        match &options.release {
+            Some(release) => Images::of_release(engine, &release.images).await,
             None => Images::observe(engine, project, refresh).await,
         }
     };

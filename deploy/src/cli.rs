@@ -42,16 +42,21 @@ pub enum Command {
     ///
     /// What was interrupted or failed is finished by the next one, a rotation of secrets too.
     Up(Up),
-    /// Go back to the release before the one that runs
+    /// Go back to the release that ran before the one that runs
     ///
     /// A release is what an `up` brought up and verified: the settings and the images, not the
-    /// data and not the secrets. The last five are kept. Each rollback goes one release further
-    /// back; if the last `up` failed, the first goes back to what ran before it. The Compose file
-    /// stays as it is, so the next `up` leads to it again.
+    /// data and not the secrets. Five are kept. Each rollback goes one further back in what ran,
+    /// past what was rolled back; if the last `up` failed, the first goes back to what ran before
+    /// it. The Compose file stays as it is, so the next `up` leads to it again.
     Rollback(Rollback),
+    /// List the releases: what ran since when, what changed, which runs now
+    Releases,
+    /// Get back the files of secrets
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// Build the images whose sources changed, and nothing else
     Build(Build),
-    /// Show what `up` would change
+    /// Show what `up` would change, and what stands in its way
     Plan(Plan),
     /// Stop and remove the stack; data and secrets stay
     Down(Down),
@@ -193,6 +198,9 @@ pub struct Build {
 /// `deploy rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
+    /// To the release with this number (`deploy releases`) [default: what ran before]
+    #[arg(long, value_name = "N")]
+    pub to: Option<u32>,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -202,6 +210,26 @@ pub struct Rollback {
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub take_over: TakeOver,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub wait: Wait,
+}
+
+/// `deploy secrets`.
+#[derive(Debug, Subcommand)]
+pub enum Secrets {
+    /// Write files that are gone anew, with what the running containers have of them
+    ///
+    /// Nothing that is there is overwritten, and no value is shown.
+    Recover(Recover),
+}
+
+/// `deploy secrets recover`.
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// Only these secrets [default: all whose file is gone]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,

@@ -1,4 +1,4 @@
-//! Runs a command in a running container, with something for it to read.
+//! Runs a command in a running container, with something for it to read, or to be read from it.
 //!
 //! What it reads goes over standard input alone: the engine shows the arguments and the
 //! environment of a command to everybody who may ask it.
@@ -6,6 +6,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use futures_util::StreamExt;
@@ -40,8 +41,51 @@ pub async fn run(
     command: &[String],
     input: &[u8],
 ) -> Result<Ended> {
+    let (status, pieces) = ended(engine, container, command, input).await?;
+    let said: Vec<u8> = pieces.into_iter().flat_map(LogOutput::into_bytes).collect();
+    Ok(Ended {
+        status,
+        said: String::from_utf8_lossy(&said).into_owned(),
+    })
+}
+
+/// What `command` writes to standard output in `container`. It isn't part of any error.
+///
+/// # Errors
+/// When the engine can't, or the command doesn't end in time, or fails.
+pub async fn read(engine: &Engine, container: &Container, command: &[String]) -> Result<Vec<u8>> {
+    let (status, pieces) = ended(engine, container, command, b"").await?;
+    let (mut read, mut said) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        match piece {
+            LogOutput::StdErr { message } => said.extend_from_slice(&message),
+            piece => read.extend_from_slice(&piece.into_bytes()),
+        }
+    }
+    let reason = match status {
+        0 => return Ok(read),
+        126 | 127 => "its image has no such program".to_owned(),
+        status => format!("status {status}: {}", String::from_utf8_lossy(&said).trim()),
+    };
+    Err(Error::failed(
+        format!("could not {}: {reason}", doing(container, command)),
+        "see what the container does (`deploy logs`), then run again",
+    ))
+}
+
+fn doing(container: &Container, command: &[String]) -> String {
     let program = command.first().map_or("nothing", String::as_str);
-    let doing = || format!("run {program} in {}", container.name);
+    format!("run {program} in {}", container.name)
+}
+
+/// Runs a command to its end: its status, and what it wrote, in order.
+async fn ended(
+    engine: &Engine,
+    container: &Container,
+    command: &[String],
+    input: &[u8],
+) -> Result<(i64, Vec<LogOutput>)> {
+    let doing = || doing(container, command);
     tokio::time::timeout(TIMEOUT, attached(engine, container, command, input, doing))
         .await
         .unwrap_or_else(|_| {
@@ -62,7 +106,7 @@ async fn attached(
     command: &[String],
     input: &[u8],
     doing: impl Fn() -> String,
-) -> Result<Ended> {
+) -> Result<(i64, Vec<LogOutput>)> {
     let config = ExecConfig {
         attach_stdin: Some(true),
         attach_stdout: Some(true),
@@ -105,7 +149,7 @@ async fn attached(
     }
     let mut said = Vec::new();
     while let Some(chunk) = output.next().await {
-        said.extend_from_slice(&chunk.doing(&doing)?.into_bytes());
+        said.push(chunk.doing(&doing)?);
     }
     // The engine may learn of the end a moment after the streams are closed.
     let status = loop {
@@ -115,8 +159,5 @@ async fn attached(
         }
         tokio::time::sleep(INTERVAL).await;
     };
-    Ok(Ended {
-        status,
-        said: String::from_utf8_lossy(&said).into_owned(),
-    })
+    Ok((status, said))
 }

@@ -147,7 +147,8 @@ impl Plan {
         let wanted = |name: &ServiceName| only.is_none_or(|only| only.contains(name));
         let mut plan = Self::default();
         for (name, _) in secrets::used(project) {
-            if !inputs.secrets.exists(name) {
+            let lost = || secrets::lost(project, state, inputs.secrets).any(|it| it.name == name);
+            if !inputs.secrets.exists(name) && !lost() {
                 plan.secrets.push(name.clone());
             }
         }

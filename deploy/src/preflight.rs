@@ -1,29 +1,109 @@
-//! What stands in the way of a plan, found before its first step: names and ports
-//! that belong to others, and changes that would cost data. Everything is listed at once.
+//! What stands in the way of a plan, found before its first step: names, ports and subnets
+//! that belong to others, what the engine can't see, and changes that would cost data.
+//! Everything is listed at once.
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+mod ports;
+mod sight;
+mod subnets;
 
 use crate::compose::Project;
-use crate::compose::model::{Port, Protocol};
 use crate::container;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::origin;
 use crate::owner::Kind;
 use crate::plan::{self, NetworkAction, Plan, Step};
+use crate::secrets::{self, Lost, Secrets};
 use crate::spec;
-use crate::state::State;
+use crate::state::{State, Status};
 
-/// Checks everything that can be known beforehand.
-///
-/// # Errors
-/// One error with a line for each conflict; nothing has been changed then.
-pub async fn check(engine: &Engine, project: &Project, state: &State, plan: &Plan) -> Result<()> {
-    let mut conflicts = origin::conflicts(project, state, plan);
-    names(project, state, plan, &mut conflicts);
-    volumes(project, state, &mut conflicts);
-    ports(engine, project, state, plan, &mut conflicts);
+/// What is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Preflight<'a> {
+    /// The engine that the plan is for.
+    pub engine: &'a Engine,
+    /// The file.
+    pub project: &'a Project,
+    /// What is on the engine.
+    pub state: &'a State,
+    /// The secrets that exist.
+    pub secrets: &'a Secrets,
+    /// What is to be done.
+    pub plan: &'a Plan,
+}
+
+impl Preflight<'_> {
+    /// Checks everything that can be known beforehand. Changes nothing.
+    ///
+    /// # Errors
+    /// One error with a line for each conflict, which says what to do.
+    pub async fn check(self) -> Result<()> {
+        let Self {
+            engine,
+            project,
+            state,
+            plan,
+            ..
+        } = self;
+        let mut conflicts = origin::conflicts(project, state, plan);
+        let lost = secrets::lost(project, state, self.secrets);
+        conflicts.extend(lost.map(|lost| lost_secret(project, state, &lost)));
+        names(project, state, plan, &mut conflicts);
+        volumes(project, state, &mut conflicts);
+        ports::check(self, &mut conflicts);
+        sight::check(engine, project, &mut conflicts).await?;
+        subnets::check(self, &mut conflicts).await?;
+        networks_to_go(engine, project, state, plan, &mut conflicts).await?;
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        Err(Error::failed(
+            format!(
+                "project {} can't be brought up as it is; nothing was changed",
+                project.name
+            ),
+            "settle each of these, then run `deploy up` again",
+        )
+        .with_details(conflicts))
+    }
+}
+
+/// The three ways out of a lost secret.
+fn lost_secret(project: &Project, state: &State, lost: &Lost<'_>) -> String {
+    let file = lost.secret.file.display().to_string();
+    let readers = || {
+        secrets::consumers(project, lost.name).flat_map(|(service, _)| state.of_service(service))
+    };
+    let put_back = match readers().find_map(|it| Some((it, secrets::path_in(it, lost.name)?))) {
+        Some((container, path)) if path != file => {
+            format!(
+                "Put the file back (container {} was given {path})",
+                container.name
+            )
+        }
+        Some(_) => "Put the file back".to_owned(),
+        None => "Put the file back (if it never was there, write a value of your own)".to_owned(),
+    };
+    let running = readers().find(|it| it.status == Status::Running);
+    let running = running.map_or_else(
+        || "a running container, of which there is none".to_owned(),
+        |container| format!("container {}, which runs", container.name),
+    );
+    format!(
+        "secret {}: {file} is gone, and {} was made with what it held; another one would not open it. \
+         {put_back}, or take it from {running} (`deploy secrets recover`), or start over with the data \
+         deleted (`deploy down --volumes`)",
+        lost.name, lost.known_to,
+    )
+}
+
+async fn networks_to_go(
+    engine: &Engine,
+    project: &Project,
+    state: &State,
+    plan: &Plan,
+    conflicts: &mut Vec<String>,
+) -> Result<()> {
     for action in &plan.networks {
         let name = match action {
             NetworkAction::Recreate { key, .. } => project
@@ -34,20 +114,10 @@ pub async fn check(engine: &Engine, project: &Project, state: &State, plan: &Pla
             NetworkAction::Create { .. } => None,
         };
         if let Some(name) = name {
-            guests(engine, state, name, &mut conflicts).await?;
+            guests(engine, state, name, conflicts).await?;
         }
     }
-    if conflicts.is_empty() {
-        return Ok(());
-    }
-    Err(Error::failed(
-        format!(
-            "project {} can't be brought up as it is; nothing was changed",
-            project.name
-        ),
-        "settle each of these, then run `deploy up` again",
-    )
-    .with_details(conflicts))
+    Ok(())
 }
 
 fn names(project: &Project, state: &State, plan: &Plan, conflicts: &mut Vec<String>) {
@@ -123,73 +193,6 @@ fn volumes(project: &Project, state: &State, conflicts: &mut Vec<String>) {
             _ => {}
         }
     }
-}
-
-fn ports(
-    engine: &Engine,
-    project: &Project,
-    state: &State,
-    plan: &Plan,
-    conflicts: &mut Vec<String>,
-) {
-    for service_plan in &plan.services {
-        let Some(service) = project.services.get(&service_plan.service) else {
-            continue;
-        };
-        if service_plan
-            .containers
-            .iter()
-            .all(plan::ContainerAction::is_keep)
-        {
-            continue;
-        }
-        for port in &service.ports {
-            let Some(published) = port.published else {
-                continue;
-            };
-            let key = (published, port.protocol.to_string());
-            // Ours holds it: it is let go before it is taken again.
-            if state
-                .containers
-                .iter()
-                .any(|container| container.published.contains(&key))
-            {
-                continue;
-            }
-            let service = &service_plan.service;
-            let holder = state
-                .foreign
-                .ports
-                .iter()
-                .find(|it| it.clashes(port.host_ip, published, &key.1));
-            if let Some(holder) = holder.map(|it| &it.container) {
-                conflicts.push(format!(
-                    "port {published}/{} (service {service}) is published by container {holder}, \
-                     which is not this project's. Stop it (`docker stop {holder}`) or publish another port",
-                    port.protocol
-                ));
-            } else if engine.is_local() && in_use(port, published) {
-                conflicts.push(format!(
-                    "port {published}/{} (service {service}) is in use by a process on this machine \
-                     (`ss -lntup 'sport = :{published}'` shows which). Stop it or publish another port",
-                    port.protocol
-                ));
-            }
-        }
-    }
-}
-
-/// Tries the port as the engine will. Only "in use" counts: a port that we may not
-/// bind ourselves may still be open to the engine.
-fn in_use(port: &Port, published: u16) -> bool {
-    let address = port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let address = SocketAddr::new(address, published);
-    let tried = match port.protocol {
-        Protocol::Tcp => TcpListener::bind(address).map(drop),
-        Protocol::Udp => UdpSocket::bind(address).map(drop),
-        Protocol::Sctp => Ok(()),
-    };
-    tried.is_err_and(|err| err.kind() == ErrorKind::AddrInUse)
 }
 
 /// Others' containers on a network that has to go.

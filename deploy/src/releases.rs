@@ -1,38 +1,63 @@
 //! What was brought up before, so that `deploy rollback` can go back to it.
 //!
 //! A release is the Compose file with everything resolved, and the images as they were,
-//! each kept from being forgotten by a tag of its own. The last few are recorded beside
-//! the Compose file; no secret is, only the names of their files.
+//! each kept from being forgotten by a tag of its own. The history says which release ran
+//! when; the way back leads along it, not along the releases' numbers. Both are recorded
+//! beside the Compose file; no secret is, only the names of their files.
+
+mod file;
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::file::DIRECTORY;
 use crate::compose::Project;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::image::{self, Images};
 use crate::output::Output;
 
-/// The directory of all records, beside the Compose file.
-pub const DIRECTORY: &str = ".deploy";
 /// So many releases can be gone back to, the one that runs included.
 const KEPT: usize = 5;
+/// So many entries the history has at most.
+const MOST_RUNS: usize = 50;
 
-/// The releases of a project, oldest first.
+/// The releases of a project, and what ran when.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Releases {
-    /// The one that was brought up last.
-    current: Option<u32>,
-    /// Something else was begun since and didn't come to its end.
-    unfinished: bool,
+    /// The highest number that was given so far.
+    last: u32,
+    /// Oldest first; the last entry is what was brought up last.
+    history: Vec<Run>,
+    /// What was begun since, and didn't come to its end.
+    begun: Option<Begun>,
+    /// The releases of the history, by number.
     kept: Vec<Release>,
+}
+
+/// A release was brought up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The release's.
+    pub number: u32,
+    /// When, RFC 3339.
+    pub since: String,
+    /// A rollback went back beyond it: the way back doesn't lead here again.
+    pub rolled_back: bool,
+}
+
+/// What changes a stack from one release to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Begun {
+    /// `deploy up`.
+    Up,
+    /// `deploy rollback`, to the release with this number.
+    Rollback(u32),
 }
 
 /// Something that was brought up.
@@ -61,65 +86,115 @@ pub struct Pin {
 
 impl Releases {
     /// Reads the project's record; empty where there is none.
+    ///
+    /// # Errors
+    /// When there is one that can't be read.
     pub fn read(project: &Project) -> Result<Self> {
-        let path = path(project);
-        match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|err| damaged(&path, &err)),
-            Err(err) if err.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(err) => Err(damaged(&path, &err)),
-        }
+        file::read(project)
     }
 
-    /// The release to go back to: that before the current one, or the current one itself
-    /// when what was begun after it didn't come to its end.
+    /// What ran when, oldest first.
+    pub fn history(&self) -> &[Run] {
+        &self.history
+    }
+
+    /// What was begun after the last entry of the history, and didn't come to its end.
+    pub fn begun(&self) -> Option<Begun> {
+        self.begun
+    }
+
+    /// The number of the release that was brought up last.
+    pub fn current(&self) -> Option<u32> {
+        self.history.last().map(|it| it.number)
+    }
+
+    /// The release with this number.
+    pub fn get(&self, number: u32) -> Option<&Release> {
+        self.kept.iter().find(|it| it.number == number)
+    }
+
+    /// The release to go back to: what ran before the current one; the current one itself
+    /// when an `up` after it didn't come to its end; and if that was a rollback, its target.
+    ///
+    /// # Errors
+    /// When there is none.
     pub fn previous(&self) -> Result<&Release> {
-        let place = self
-            .kept
-            .iter()
-            .position(|it| Some(it.number) == self.current);
-        let target = match place {
-            Some(place) if self.unfinished => Some(place),
-            Some(place) => place.checked_sub(1),
-            None => None,
+        let current = self.current();
+        let target = match self.begun {
+            Some(Begun::Up) => current,
+            Some(Begun::Rollback(number)) => Some(number),
+            None => {
+                let mut back = self.history.iter().rev().filter(|it| !it.rolled_back);
+                back.find(|it| Some(it.number) != current)
+                    .map(|it| it.number)
+            }
         };
-        target
-            .and_then(|place| self.kept.get(place))
-            .ok_or_else(|| {
-                let (message, next) = match self.current {
-                    None => (
-                        "no release is recorded".to_owned(),
-                        "`deploy up` records one each time it brings something else up",
+        target.and_then(|number| self.get(number)).ok_or_else(|| {
+            let (message, next) = match current {
+                None => (
+                    "no release is recorded".to_owned(),
+                    "`deploy up` records one each time it brings something else up",
+                ),
+                Some(number) => (
+                    format!(
+                        "release {number} runs, and none that ran before it is left to go back to"
                     ),
-                    Some(number) => (
-                        format!("release {number} runs, and none before it is kept"),
-                        "put the settings you want into the Compose file and run `deploy up`",
-                    ),
-                };
-                Error::failed(message, next)
-            })
+                    "see `deploy releases`, and `deploy rollback --to N`; or put the settings you \
+                     want into the Compose file and run `deploy up`",
+                ),
+            };
+            Error::failed(message, next)
+        })
+    }
+
+    /// The release that `deploy rollback --to` names.
+    ///
+    /// # Errors
+    /// When it isn't kept.
+    pub fn chosen(&self, number: u32) -> Result<&Release> {
+        self.get(number).ok_or_else(|| {
+            let kept: Vec<String> = self.kept.iter().map(|it| it.number.to_string()).collect();
+            Error::usage(
+                format!(
+                    "release {number} isn't kept; those that are: {}",
+                    if kept.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        kept.join(", ")
+                    }
+                ),
+                "`deploy releases` says what ran when and what changed",
+            )
+        })
     }
 
     /// Notes that something else than the current release is about to be brought up.
-    pub fn begin(&mut self, project: &Project) -> Result<()> {
-        if self.current.is_none() || self.unfinished {
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub fn begin(&mut self, project: &Project, begun: Begun) -> Result<()> {
+        if self.history.is_empty() || self.begun == Some(begun) {
             return Ok(());
         }
-        self.unfinished = true;
-        self.write(project)
+        self.begun = Some(begun);
+        file::write(self, project)
     }
 
-    /// Notes that the release with this number runs.
-    pub fn settle(&mut self, project: &Project, number: u32) -> Result<()> {
-        if self.current == Some(number) && !self.unfinished {
-            return Ok(());
-        }
-        self.current = Some(number);
-        self.unfinished = false;
-        self.write(project)
+    /// Notes that a rollback to the release with this number came to its end.
+    ///
+    /// # Errors
+    /// When the record can't be written.
+    pub fn went_back(&mut self, project: &Project, number: u32) -> Result<()> {
+        self.withdraw(number);
+        self.arrive(number);
+        file::write(self, project)
     }
 
     /// Records that `project` was brought up from `images`: as the release it equals, or
     /// as a new one. Releases beyond the number kept are forgotten, with their tags.
+    ///
+    /// # Errors
+    /// When the engine can't tag an image, or the record can't be written.
     pub async fn record(
         &mut self,
         engine: &Engine,
@@ -143,27 +218,32 @@ impl Releases {
             it.compose == compose
                 && pins.eq(contents.iter().map(|(name, content)| (*name, content)))
         };
-        if let Some(release) = self.kept.iter().find(equal) {
-            let number = release.number;
-            self.settle(project, number)?;
+        let equal = self.kept.iter().find(equal).map(|it| it.number);
+        if let Some(number) = equal
+            && self.current() == Some(number)
+            && self.begun.is_none()
+        {
             return Ok(number);
         }
-        let number = self.kept.last().map_or(1, |it| it.number + 1);
-        let mut pins = BTreeMap::new();
-        for (name, content) in contents {
-            let tag = format!("{}-release-{number}", project.name);
-            let tag = image::tag::add(engine, name, &tag).await?;
-            pins.insert(name.to_owned(), Pin { tag, content });
+        let number = equal.unwrap_or(self.last + 1);
+        if equal.is_none() {
+            let mut pins = BTreeMap::new();
+            for (name, content) in contents {
+                let tag = format!("{}-release-{number}", project.name);
+                let tag = image::tag::add(engine, name, &tag).await?;
+                pins.insert(name.to_owned(), Pin { tag, content });
+            }
+            self.last = number;
+            self.kept.push(Release {
+                number,
+                at: now(),
+                compose,
+                images: pins,
+            });
         }
-        self.kept.push(Release {
-            number,
-            at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            compose,
-            images: pins,
-        });
-        let forgotten = self.kept.len().saturating_sub(KEPT);
-        let forgotten: Vec<Release> = self.kept.drain(..forgotten).collect();
-        self.settle(project, number)?;
+        self.arrive(number);
+        let forgotten = self.trim();
+        file::write(self, project)?;
         for release in &forgotten {
             release.untag(engine, output).await?;
         }
@@ -171,45 +251,62 @@ impl Releases {
     }
 
     /// Forgets every release, with its tags.
+    ///
+    /// # Errors
+    /// When the engine can't remove a tag, or the record can't be removed.
     pub async fn forget(self, engine: &Engine, output: &Output, project: &Project) -> Result<()> {
         for release in &self.kept {
             release.untag(engine, output).await?;
         }
-        let path = path(project);
-        match fs::remove_file(&path) {
-            Err(err) if err.kind() != ErrorKind::NotFound => Err(damaged(&path, &err)),
-            _ => Ok(()),
+        file::remove(project)
+    }
+
+    /// The release runs now; it stays one entry if it did before.
+    fn arrive(&mut self, number: u32) {
+        self.begun = None;
+        if self.current() != Some(number) {
+            self.history.push(Run {
+                number,
+                since: now(),
+                rolled_back: false,
+            });
         }
     }
 
-    /// The file is the old one or the new one, also when the machine loses power.
-    fn write(&self, project: &Project) -> Result<()> {
-        let path = path(project);
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        let temporary = path.with_extension("json.new");
-        let write = || {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(directory)?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                // Environment variables are in it, which may hold what isn't for everybody.
-                .mode(0o600)
-                .open(&temporary)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            File::open(directory)?.sync_all()
-        };
-        write().map_err(|err| {
-            Error::failed(
-                format!("can't record the release in {}: {err}", path.display()),
-                "see that the directory can be written, then run `deploy up` again",
-            )
-        })
+    /// Takes the way back to a release: it and what came after it aren't on it any more.
+    fn withdraw(&mut self, number: u32) {
+        let on_the_way = |it: &Run| it.number == number && !it.rolled_back;
+        if self.current() == Some(number) {
+            return;
+        }
+        if let Some(place) = self.history.iter().rposition(on_the_way) {
+            for run in &mut self.history[place..] {
+                run.rolled_back = true;
+            }
+        }
+    }
+
+    /// Takes out the releases beyond the number kept: first those that were rolled back,
+    /// then those that ran longest ago.
+    fn trim(&mut self) -> Vec<Release> {
+        let surplus = self.history.len().saturating_sub(MOST_RUNS);
+        self.history.drain(..surplus);
+        let recent = || self.history.iter().rev();
+        let ranked = recent()
+            .filter(|it| !it.rolled_back)
+            .chain(recent().filter(|it| it.rolled_back));
+        let mut numbers = Vec::with_capacity(KEPT);
+        for run in ranked {
+            if numbers.len() < KEPT && !numbers.contains(&run.number) {
+                numbers.push(run.number);
+            }
+        }
+        self.history.retain(|it| numbers.contains(&it.number));
+        let (kept, forgotten) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition(|it| numbers.contains(&it.number));
+        self.kept = kept;
+        forgotten
     }
 }
 
@@ -224,54 +321,26 @@ impl Release {
     }
 }
 
-fn path(project: &Project) -> PathBuf {
-    project
-        .working_dir
-        .join(DIRECTORY)
-        .join(project.name.as_str())
-        .join("releases.json")
+/// The error of an `up` or `rollback` that didn't come to its end, with the command that goes back to
+/// what ran before, if anything did, or on to where the rollback leads.
+pub fn with_way_back(project: &Project, mut err: Error) -> Error {
+    if err.exit == Exit::Failed
+        && let Ok(releases) = Releases::read(project)
+        && let Some(begun) = releases.begun
+        && let Ok(release) = releases.previous()
+    {
+        let way = match begun {
+            Begun::Up => "or go back: `deploy rollback` brings up what ran before,",
+            Begun::Rollback(_) => "`deploy rollback` goes on to",
+        };
+        err.next = format!("{}; {way} release {}", err.next, release.number);
+    }
+    err
 }
 
-fn damaged(path: &Path, err: &dyn std::error::Error) -> Error {
-    Error::failed(
-        format!(
-            "the record of releases {} can't be used: {err}",
-            path.display()
-        ),
-        "see to the file; without it only the way back to earlier releases is lost",
-    )
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn releases(numbers: &[u32], current: Option<u32>, unfinished: bool) -> Releases {
-        let release = |number: &u32| Release {
-            number: *number,
-            at: String::new(),
-            compose: String::new(),
-            images: BTreeMap::new(),
-        };
-        Releases {
-            current,
-            unfinished,
-            kept: numbers.iter().map(release).collect(),
-        }
-    }
-
-    #[test]
-    fn goes_back_one_at_a_time() {
-        let previous = |releases: &Releases| releases.previous().map(|it| it.number).ok();
-        assert_eq!(previous(&releases(&[4, 5, 6], Some(6), false)), Some(5));
-        assert_eq!(previous(&releases(&[4, 5, 6], Some(5), false)), Some(4));
-        assert_eq!(previous(&releases(&[4, 5, 6], Some(4), false)), None);
-        assert_eq!(previous(&releases(&[], None, false)), None);
-    }
-
-    #[test]
-    fn what_failed_is_no_release() {
-        let after_a_failure = releases(&[4, 5, 6], Some(6), true);
-        assert_eq!(after_a_failure.previous().unwrap().number, 6);
-    }
-}
+mod tests;

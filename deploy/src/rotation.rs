@@ -12,20 +12,18 @@
 
 mod tell;
 
-use std::fs;
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::apply::{self, Applied, Options};
 use crate::compose::Project;
-use crate::compose::model::{Mount, Secret, SecretName, Service};
+use crate::compose::model::{Secret, SecretName};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::Refresh;
 use crate::output::Output;
 use crate::secrets::{self, Secrets};
 use crate::state::State;
+pub(crate) use tell::Telling;
 
 /// The secrets that the names on the command line choose; without names all that are generated.
 ///
@@ -162,7 +160,7 @@ impl Rotation<'_> {
         let state = State::observe(self.engine, &self.project.name).await?;
         for (name, secret) in &rotating {
             if let Some(rotate) = &secret.rotate {
-                let telling = tell::Telling {
+                let telling = Telling {
                     engine: self.engine,
                     project: self.project,
                     state: &state,
@@ -207,34 +205,8 @@ fn may_be_known(project: &Project, state: &State, name: &SecretName, secret: &Se
         Some(rotate) => {
             let told = project.services.get(&rotate.service);
             has_container(&rotate.service)
-                || told.is_some_and(|service| may_have_data(project, state, service))
+                || told.is_some_and(|it| secrets::data_of(project, state, it).is_some())
         }
-    }
-}
-
-/// Whether something is where the service's data would be.
-fn may_have_data(project: &Project, state: &State, service: &Service) -> bool {
-    let volume_exists = |name: &String| {
-        let ours = state.volumes.iter().any(|it| it.name == *name);
-        ours || state.foreign.volumes.contains_key(name)
-    };
-    service.volumes.iter().any(|mount| match mount {
-        Mount::Volume { source, .. } => source
-            .as_ref()
-            .and_then(|key| project.volumes.get(key))
-            .is_some_and(|volume| volume_exists(&volume.name)),
-        Mount::Bind {
-            source, read_only, ..
-        } => !read_only && holds_something(source),
-        Mount::Tmpfs { .. } => false,
-    })
-}
-
-/// Where it can't be seen, it may.
-fn holds_something(path: &Path) -> bool {
-    match fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(err) => err.kind() != std::io::ErrorKind::NotFound,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Secrets: files on this host, made on first use, mounted read-only, never shown.
 
 mod file;
+mod lost;
+mod recover;
 mod values;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use crate::compose::Project;
 use crate::compose::model::{Generate, Secret, SecretName, Service, ServiceName};
 use crate::error::{Error, Result};
 use file::Access;
+pub use lost::{Lost, data_of, lost, path_in};
+pub use recover::Recovery;
 use values::Values;
 
 /// Letters and digits of a generated password: 40 of 62 kinds are 238 bits.
@@ -33,11 +37,23 @@ impl std::fmt::Debug for Secrets {
 impl Secrets {
     /// Reads those that exist. One that doesn't and can't be generated is an error.
     pub fn read(project: &Project) -> Result<Self> {
+        let secrets = Self::present(project)?;
+        let gone = |(name, secret): &(&SecretName, &Secret)| {
+            secret.generate.is_none() && !secrets.exists(name)
+        };
+        match used(project).find(gone) {
+            Some((name, secret)) => Err(unreadable(name, secret, &ErrorKind::NotFound.into())),
+            None => Ok(secrets),
+        }
+    }
+
+    /// Reads those that exist.
+    fn present(project: &Project) -> Result<Self> {
         let mut contents = BTreeMap::new();
         for (name, secret) in used(project) {
             match fs::read(&secret.file) {
                 Ok(content) => _ = contents.insert(name.clone(), content),
-                Err(err) if err.kind() == ErrorKind::NotFound && secret.generate.is_some() => {}
+                Err(err) if err.kind() == ErrorKind::NotFound => {}
                 Err(err) => return Err(unreadable(name, secret, &err)),
             }
         }
@@ -176,9 +192,19 @@ pub fn generate(project: &Project, name: &SecretName, secret: &Secret) -> Result
             "write the file, or add `x-generate: password` to the secret",
         ));
     };
+    store(project, name, secret, password().as_bytes())
+}
+
+/// Makes the secret's file with this content, for those who read it. Returns a note where its
+/// mode is wider than 0600. A file that is there is never replaced.
+fn store(
+    project: &Project,
+    name: &SecretName,
+    secret: &Secret,
+    content: &[u8],
+) -> Result<Option<String>> {
     let (access, note) = access(project, name, secret);
-    file::create(&secret.file, password().as_bytes(), access)
-        .map_err(|err| unreadable(name, secret, &err))?;
+    file::create(&secret.file, content, access).map_err(|err| unreadable(name, secret, &err))?;
     Ok(note)
 }
 

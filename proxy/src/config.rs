@@ -1,4 +1,5 @@
-//! Settings: defaults, then the file, then `PROXY_…` in the environment.
+//! Settings: defaults, then the file, then `PROXY_…` in the environment. A variable that is empty
+//! counts as unset, so that a Compose file can pass on what may not be there (`${PROXY_WORKERS:-}`).
 //!
 //! One table ([`KEYS`]) holds each key with its default and its meaning. `--help` prints it,
 //! the loader checks names against it, and errors quote it, so that the three can't drift apart.
@@ -359,6 +360,9 @@ fn ours(
             passed_over.push(name);
             continue;
         }
+        if value.is_empty() {
+            continue;
+        }
         let value = value.into_string().map_err(|value| ConfigError::BadValue {
             place: "environment".to_owned(),
             key: name.clone(),
@@ -422,6 +426,22 @@ mod tests {
         assert_eq!(settings.max_body, 1024);
         let trusted = |peer: &str| settings.trusted_proxies.contains(peer.parse().unwrap());
         assert!(trusted("10.1.2.3") && !trusted("11.1.2.3"));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let names: Vec<String> = KEYS
+            .iter()
+            .map(|key| format!("{PREFIX}{}", key.name.to_uppercase()))
+            .collect();
+        let empty: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+        let settings = load(&empty).unwrap();
+        assert_eq!(format!("{settings:?}"), format!("{:?}", load(&[]).unwrap()));
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "max_body = 1024").unwrap();
+        let environment = [("PROXY_MAX_BODY".into(), "".into())];
+        let settings = Settings::load(Some(file.path()), environment).unwrap();
+        assert_eq!(settings.max_body, 1024, "the file's");
     }
 
     #[test]

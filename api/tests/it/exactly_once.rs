@@ -248,7 +248,7 @@ async fn the_token_is_neither_stored_nor_logged() {
         ("API_MONGO_URI", &uri),
         ("API_DATABASE", &database),
         ("API_PROXY_TOKEN_FILE", file.path().to_str().unwrap()),
-        ("API_REDACT_HEADERS", ""),
+        ("API_REDACT_HEADERS", "none"),
         ("RUST_LOG", "trace"),
     ]);
     let id = ObjectId::new();

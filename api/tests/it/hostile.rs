@@ -267,7 +267,7 @@ async fn what_is_recorded_has_one_meaning() {
 #[tokio::test]
 async fn operators_are_data() {
     let uri = shared_mongo_uri().await;
-    let app = spawn_app_with(&uri, &[("API_REDACT_HEADERS", "")]).await;
+    let app = spawn_app_with(&uri, &[("API_REDACT_HEADERS", "none")]).await;
     assert_eq!(statuses(&app, LAST).await, [200]);
     let bystander = app.collection.find_one(doc! {}).await.unwrap().unwrap();
 

@@ -9,8 +9,10 @@ mod logs;
 mod plan;
 mod probe;
 mod ps;
+mod releases;
 mod rollback;
 mod scale;
+mod secrets;
 mod up;
 mod verify;
 
@@ -101,6 +103,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Up(args) => up::run(context, args).await,
         Command::Rollback(args) => rollback::run(context, args).await,
+        Command::Releases => releases::run(context).await,
+        Command::Secrets(command) => secrets::run(context, command).await,
         Command::Build(args) => build::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Down(args) => down::run(context, args).await,

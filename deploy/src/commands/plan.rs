@@ -1,4 +1,4 @@
-//! `deploy plan`.
+//! `deploy plan`: what `up` would change, and what stands in its way.
 
 use super::{Context, refresh};
 use crate::apply::{self, Options};
@@ -16,11 +16,11 @@ pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {
         reach: args.reach.into(),
         ..Options::default()
     };
-    let (plan, clear) = apply::plan(&engine, &project, &options).await?;
-    let view = PlanView::new(&project, &plan);
+    let planned = apply::plan(&engine, &project, &options).await?;
+    let view = PlanView::new(&project, &planned.plan);
     if output.is_json() {
-        // One document: what stands in the way, or else the plan.
-        clear?;
+        // One document: the plan, or why it can't be carried out.
+        planned.preflight?;
         output.document(&view);
         return Ok(());
     }
@@ -30,5 +30,5 @@ pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {
     for note in view.notes {
         output.note(&note);
     }
-    clear
+    planned.preflight
 }

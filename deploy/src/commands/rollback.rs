@@ -1,4 +1,4 @@
-//! `deploy rollback`: the release before the one that runs, by the same way as `up`.
+//! `deploy rollback`: the release that ran before the one that runs, by the same way as `up`.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::compose;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lock::Lock;
-use crate::releases::Releases;
+use crate::releases::{self, Releases};
 use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
@@ -19,8 +19,12 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let engine = Engine::connect().await?;
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
-    let mut releases = Releases::read(&project)?;
-    let release = releases.previous()?.clone();
+    let mut record = Releases::read(&project)?;
+    let release = match args.to {
+        Some(number) => record.chosen(number)?,
+        None => record.previous()?,
+    }
+    .clone();
     let project = compose::load_text(&context.options, &release.compose)
         .map_err(|err| file_error(&context.options.file, &err))?;
     output.line(&format!(
@@ -29,15 +33,21 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     ));
     let options = Options {
         timeout: args.timeout,
-        pinned: Some(release.images),
+        release: Some(release.clone()),
         reach: args.take_over.into(),
         ..Options::default()
     };
-    let applied = apply(&engine, output, &project, &options).await?;
-    if !args.no_verify {
-        verify::run(&engine, output, &project).await?;
-    }
-    releases.settle(&project, release.number)?;
+    let brought_up = async {
+        let applied = apply(&engine, output, &project, &options).await?;
+        if !args.no_verify {
+            verify::run(&engine, output, &project).await?;
+        }
+        Ok(applied)
+    };
+    let applied = brought_up
+        .await
+        .map_err(|err| releases::with_way_back(&project, err))?;
+    record.went_back(&project, release.number)?;
     let urls = verify::urls(&engine, &project);
     output.note("`deploy plan` shows what `deploy up` would change again");
     output.event(&json!({

@@ -8,7 +8,7 @@ use crate::cli::Up;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lock::Lock;
-use crate::releases::Releases;
+use crate::releases::{self, Releases};
 use crate::rotation;
 use crate::verify;
 
@@ -27,10 +27,16 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         reach: args.reach.into(),
         ..Options::default()
     };
-    let applied = rotation::apply(&engine, output, &project, &options, &rotate).await?;
-    if !args.no_verify {
-        verify::run(&engine, output, &project).await?;
-    }
+    let brought_up = async {
+        let applied = rotation::apply(&engine, output, &project, &options, &rotate).await?;
+        if !args.no_verify {
+            verify::run(&engine, output, &project).await?;
+        }
+        Ok(applied)
+    };
+    let applied = brought_up
+        .await
+        .map_err(|err| releases::with_way_back(&project, err))?;
     let release = Releases::read(&project)?
         .record(&engine, output, &project, &applied.images)
         .await?;

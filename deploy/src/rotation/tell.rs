@@ -18,16 +18,16 @@ use crate::state::{Container, State, Status};
 const LINES: usize = 20;
 
 /// What it takes to tell a service.
-pub(super) struct Telling<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) project: &'a Project,
-    pub(super) state: &'a State,
-    pub(super) secrets: &'a Secrets,
+pub(crate) struct Telling<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) project: &'a Project,
+    pub(crate) state: &'a State,
+    pub(crate) secrets: &'a Secrets,
 }
 
 impl Telling<'_> {
     /// Runs the command in every running container of the service, one after the other.
-    pub(super) async fn run(&self, name: &SecretName, rotate: &Rotate) -> Result<()> {
+    pub(crate) async fn run(&self, name: &SecretName, rotate: &Rotate) -> Result<()> {
         let running: Vec<&Container> = self
             .state
             .of_service(&rotate.service)

@@ -5,5 +5,6 @@
 mod errors;
 mod resolution;
 mod robustness;
+mod settings;
 mod support;
 mod surroundings;

@@ -10,7 +10,7 @@ pub(crate) fn no_request_fails_while_the_proxy_is_replaced(stack: &Stack) {
     let load = Load::start(stack, "proxy-redeploy");
     stack.edit(
         "compose.yaml",
-        "PROXY_ACCESS_LOG: ${PROXY_ACCESS_LOG:-on}",
+        "PROXY_ACCESS_LOG: ${PROXY_ACCESS_LOG:-}",
         "PROXY_ACCESS_LOG: \"off\"",
     );
     stack.deploy(&["up"]);

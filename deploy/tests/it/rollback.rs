@@ -1,7 +1,9 @@
-//! `deploy rollback`: settings and images of an earlier release.
+//! `deploy rollback` and `deploy releases`: settings and images of what ran before.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
 
 use crate::stack::{IMAGE, Stack, docker};
 
@@ -100,7 +102,7 @@ fn each_rollback_goes_one_release_further_back() {
         let list = ["image", "ls", "--format", "{{.Tag}}", "--filter", &pattern];
         docker(&list).lines().count()
     };
-    assert_eq!(tags(), 5, "the oldest is forgotten");
+    assert_eq!(tags(), 5, "the one that ran longest ago is forgotten");
 
     for number in (2..6).rev() {
         let events = stack.ok(&["rollback", "--json"]).events();
@@ -111,12 +113,18 @@ fn each_rollback_goes_one_release_further_back() {
     }
     stack
         .fails(1, &["rollback"])
-        .assert_says(&["release 2 runs, and none before it is kept"]);
+        .assert_says(&["release 2 runs, and none that ran before it is left"]);
     stack.ok(&["up"]);
     assert_eq!(running(&stack), "6");
     stack.ok(&["rollback"]);
-    assert_eq!(running(&stack), "5");
+    assert_eq!(
+        running(&stack),
+        "2",
+        "what ran before, not the next lower number"
+    );
 
+    stack.ok(&["down"]);
+    assert_eq!(listed(&stack)[0], (2, "down".to_owned()));
     stack.ok(&["down", "--volumes"]);
     assert_eq!(tags(), 0);
     stack
@@ -132,11 +140,130 @@ fn after_a_failed_up_it_goes_back_to_what_ran_before() {
     stack.ok(&["up"]);
     stack.compose(&version(3).replace("[CMD, 'true']", "[CMD, 'false']"));
     // Stop-first: the old container is gone when the new one turns out not to work.
-    stack.fails(1, &["up"]).assert_says(&["is unhealthy"]);
+    stack.fails(1, &["up"]).assert_says(&[
+        "is unhealthy",
+        "`deploy rollback` brings up what ran before, release 2",
+    ]);
+    stack.ok(&["releases"]).assert_says(&[
+        "an `up` was begun since",
+        "`deploy rollback` goes to release 2",
+    ]);
     stack
         .ok(&["rollback"])
         .assert_says(&["is back at release 2"]);
     assert_eq!(running(&stack), "2");
     stack.ok(&["rollback"]);
     assert_eq!(running(&stack), "1");
+}
+
+/// Numbers and states that `deploy releases` lists, newest first.
+fn listed(stack: &Stack) -> Vec<(u64, String)> {
+    let text = stack.ok(&["releases", "--json"]).stdout;
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let rows = document["releases"].as_array().unwrap().iter();
+    rows.map(|row| {
+        let state = row["state"].as_str().unwrap().to_owned();
+        (row["number"].as_u64().unwrap(), state)
+    })
+    .collect()
+}
+
+#[test]
+fn it_goes_back_to_what_ran_before_and_never_to_what_was_rolled_back() {
+    let stack = Stack::new("rollhistory");
+    let up = |number: u32| {
+        stack.compose(&version(number));
+        stack.ok(&["up"]);
+    };
+    // A, B, A again, C: back to A.
+    for number in [1, 2, 1, 3] {
+        up(number);
+    }
+    stack.ok(&["rollback"]);
+    assert_eq!(running(&stack), "1");
+    // Back from the bad C to A, then D: back to A, not to C.
+    up(4);
+    stack.ok(&["rollback"]);
+    assert_eq!(running(&stack), "1");
+
+    let rows = listed(&stack);
+    assert_eq!(rows[0], (1, "runs".to_owned()));
+    assert_eq!(rows[1], (4, "rolled_back".to_owned()));
+    let text = stack.ok(&["releases"]);
+    text.assert_says(&["rolled back", "services.web.environment.VERSION"]);
+
+    // Forward again to one that is named, and back from it.
+    stack
+        .ok(&["rollback", "--to", "4"])
+        .assert_says(&["is back at release 4"]);
+    assert_eq!(running(&stack), "4");
+    stack.ok(&["rollback"]);
+    assert_eq!(running(&stack), "1");
+    stack
+        .fails(2, &["rollback", "--to", "9"])
+        .assert_says(&["release 9 isn't kept; those that are: 1, 2, 3, 4"]);
+}
+
+#[test]
+fn what_served_is_not_forgotten_for_what_has_a_higher_number() {
+    let stack = Stack::new("rollkept");
+    for number in [1, 2, 3, 4, 5, 1, 6] {
+        stack.compose(&version(number));
+        stack.ok(&["up"]);
+    }
+    stack.ok(&["rollback"]);
+    assert_eq!(running(&stack), "1");
+}
+
+#[test]
+fn a_rollback_that_failed_is_gone_on_with_by_the_next_one() {
+    let file = "
+services:
+  web:
+    <<: *app
+    environment: {VERSION: \"1\"}
+    volumes: ['./state:/state:ro']
+    healthcheck: {test: [CMD, test, -e, /state/well], interval: 100ms, retries: 2}
+";
+    let stack = Stack::with("rollagain", file);
+    stack.write("state/well", "");
+    stack.ok(&["up"]);
+    stack.compose(
+        &file
+            .replace("\"1\"", "\"2\"")
+            .replace("/state/well", "/state"),
+    );
+    stack.ok(&["up"]);
+    fs::remove_file(stack.path().join("state/well")).unwrap();
+    stack
+        .fails(1, &["rollback"])
+        .assert_says(&["is unhealthy", "`deploy rollback` goes on to release 1"]);
+    stack
+        .ok(&["releases"])
+        .assert_says(&["a rollback to release 1 was begun"]);
+    stack.write("state/well", "");
+    // Not back to where it came from.
+    stack
+        .ok(&["rollback"])
+        .assert_says(&["is back at release 1"]);
+    assert_eq!(running(&stack), "1");
+}
+
+#[test]
+fn a_record_without_a_history_serves_still() {
+    let stack = Stack::new("rollold");
+    for number in 1..=2 {
+        stack.compose(&version(number));
+        stack.ok(&["up"]);
+    }
+    let record = format!(".deploy/{}/releases.json", stack.project);
+    let text = fs::read_to_string(stack.path().join(&record)).unwrap();
+    let kept = serde_json::from_str::<Value>(&text).unwrap()["kept"].clone();
+    let old = json!({"current": 2, "unfinished": false, "kept": kept});
+    stack.write(&record, &old.to_string());
+    stack.ok(&["rollback"]);
+    assert_eq!(running(&stack), "1");
+    stack.compose(&version(3));
+    let events = stack.ok(&["up", "--json"]).events();
+    assert_eq!(events.last().unwrap()["release"], 3, "numbers go on");
 }

@@ -1,0 +1,186 @@
+//! What stands in the way is said by `plan` and `up` alike, all of it, before anything is made.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use crate::stack::{IMAGE, Stack, docker, eventually, foreign_label, free_port, outcome};
+
+/// Both commands end with 1 and say all of these; nothing was made.
+fn refused(stack: &Stack, says: &[&str]) {
+    for command in ["plan", "up"] {
+        stack.fails(1, &[command]).assert_says(says);
+        assert!(stack.containers().is_empty(), "{:?}", stack.containers());
+        assert!(stack.networks().is_empty(), "{:?}", stack.networks());
+        assert!(stack.volumes().is_empty(), "{:?}", stack.volumes());
+        assert!(!stack.path().join("secrets").exists());
+    }
+}
+
+#[test]
+fn everything_that_is_in_the_way_is_said_at_once() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let busy = held.local_addr().unwrap().port();
+    let stack = Stack::with(
+        "preflight",
+        &format!(
+            "
+services:
+  web:
+    <<: *app
+    networks: [front]
+    ports: ['127.0.0.1:{busy}:80', '192.0.2.7:{}:81']
+    secrets: [password]
+    volumes:
+      - {{type: bind, source: ./not/there, target: /x, bind: {{create_host_path: false}}}}
+networks:
+  front: {{name: PROJECT-front}}
+  back: {{ipam: {{config: [{{subnet: 10.213.7.0/24}}]}}}}
+secrets:
+  password: {{file: ./secrets/password, x-generate: password}}
+",
+            free_port()
+        ),
+    );
+    let label = foreign_label(&stack);
+    let (front, other) = (
+        format!("{}-front", stack.project),
+        format!("{}-other", stack.project),
+    );
+    docker(&["network", "create", "--label", &label, &front]);
+    docker(&[
+        "network",
+        "create",
+        "--label",
+        &label,
+        "--subnet",
+        "10.213.0.0/16",
+        &other,
+    ]);
+    docker(&[
+        "create",
+        "--name",
+        &stack.name("web-1"),
+        "--label",
+        &label,
+        IMAGE,
+        "true",
+    ]);
+    refused(
+        &stack,
+        &[
+            "nothing was changed",
+            &format!("network {front} exists and is not this project's"),
+            &format!("container name {} is taken", stack.name("web-1")),
+            &format!("port {busy}/tcp (service web) is in use by a process"),
+            "192.0.2.7 (service web, port",
+            "is no address of this machine",
+            "not/there does not exist, and a service mounts it",
+            &format!("10.213.7.0/24 overlaps 10.213.0.0/16 of network {other}"),
+        ],
+    );
+    let events = stack.deploy(&["plan", "--json"]);
+    assert_eq!(events.code, 1);
+    let document: serde_json::Value = serde_json::from_str(&events.stdout).unwrap();
+    assert!(document["error"]["details"].as_array().unwrap().len() >= 6);
+}
+
+#[test]
+fn what_stands_already_is_in_nobodys_way() {
+    let port = free_port();
+    let stack = Stack::with(
+        "preflightup",
+        &format!(
+            "
+services:
+  web: {{<<: *app, networks: [back], ports: ['127.0.0.1:{port}:80'], volumes: ['.:/here:ro']}}
+networks:
+  back: {{ipam: {{config: [{{subnet: 10.214.7.0/24}}]}}}}
+"
+        ),
+    );
+    stack.ok(&["plan"]);
+    stack.ok(&["up"]);
+    stack.ok(&["plan"]).assert_says(&["no changes"]);
+}
+
+#[test]
+fn a_port_that_only_root_may_bind_is_seen_to_be_taken_by_everybody() {
+    let nobody = "65534";
+    let (port, _held) = (1..1024)
+        .rev()
+        .find_map(|port| Some((port, TcpListener::bind(("127.0.0.1", port)).ok()?)))
+        .expect("the tests of deploy run as root");
+    let stack = Stack::with(
+        "preflightlow",
+        &format!("services:\n  web: {{<<: *app, ports: ['127.0.0.1:{port}:80']}}\n"),
+    );
+    docker(&["version"]);
+    let socket = "/var/run/docker.sock";
+    let group = Command::new("stat")
+        .args(["-c", "%g", socket])
+        .output()
+        .unwrap();
+    let group = String::from_utf8(group.stdout).unwrap();
+    let open = Command::new("chmod").arg("0755").arg(stack.path()).status();
+    assert!(open.unwrap().success());
+    let deploy = stack.command(&["plan"]);
+    let plan = Command::new("setpriv")
+        .args(["--reuid", nobody, "--regid", group.trim(), "--clear-groups"])
+        .args(["--inh-caps", "-all", "--"])
+        .arg(deploy.get_program())
+        .args(deploy.get_args())
+        .current_dir(stack.path())
+        .output();
+    let plan = outcome(&plan.unwrap());
+    assert_eq!(plan.code, 1, "{}", plan.text);
+    plan.assert_says(&[&format!(
+        "port {port}/tcp (service web) is in use by a process"
+    )]);
+}
+
+/// An engine in a mount namespace of its own: the directory of the stack isn't in it.
+#[test]
+fn an_engine_that_does_not_see_the_directory_is_found_out() {
+    let stack = Stack::with(
+        "preflightsight",
+        "
+services:
+  web: {<<: *app, volumes: ['./page:/page:ro'], secrets: [password]}
+secrets:
+  password: {file: ./secrets/password, x-generate: password}
+",
+    );
+    stack.write("page/index.html", "hello");
+    // `deploy` in a mount namespace with a directory that only it sees.
+    let hidden = "/mnt";
+    let script = format!(
+        "mount -t tmpfs none {hidden} && cp -r {}/. {hidden} && cd {hidden} && exec \"$@\"",
+        stack.path().display()
+    );
+    let deploy = stack.command(&["plan"]);
+    let plan = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script, "sh"])
+        .arg(deploy.get_program())
+        .args(deploy.get_args())
+        .output();
+    let plan = outcome(&plan.unwrap());
+    assert_eq!(plan.code, 1, "{}", plan.text);
+    plan.assert_says(&[
+        "doesn't see",
+        "/mnt/page",
+        "Run `deploy` where the engine runs",
+    ]);
+    assert!(!Path::new("/mnt/page").exists());
+    // And from where it sees it.
+    stack.ok(&["plan"]);
+    eventually("no trace of the question", || {
+        docker(&[
+            "ps",
+            "-aq",
+            "--filter",
+            "ancestor=deploy.invalid/asks-what-the-engine-sees:none",
+        ])
+        .is_empty()
+    });
+}
