@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::capacity;
 use crate::compose::Project;
 use crate::compose::model::ServiceName;
 use crate::engine::Engine;
@@ -34,6 +35,10 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Only these services.
     pub only: Option<Vec<ServiceName>>,
+    /// Containers are replaced even if nothing about them has changed.
+    pub force_recreate: bool,
+    /// More containers than the machine's memory has room for.
+    pub force: bool,
     /// A release's images, instead of what their names lead to now.
     pub pinned: Option<BTreeMap<String, Pin>>,
 }
@@ -57,9 +62,12 @@ struct Observed {
 
 /// Computes the plan and nothing else.
 pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Plan> {
-    Ok(observe(engine, project, options, options.refresh)
-        .await?
-        .plan)
+    let Observed {
+        state, mut plan, ..
+    } = observe(engine, project, options, options.refresh).await?;
+    let room = capacity::check_memory(engine, project, &state, options.only.as_deref()).await;
+    plan.notes.extend(room.err().map(|err| err.message));
+    Ok(plan)
 }
 
 /// Brings the stack to where the file says.
@@ -70,6 +78,9 @@ pub async fn apply(
     options: &Options,
 ) -> Result<Applied> {
     let first = observe(engine, project, options, options.refresh).await?;
+    if !options.force {
+        capacity::check_memory(engine, project, &first.state, options.only.as_deref()).await?;
+    }
     let view = PlanView::new(project, &first.plan);
     output.event(&json!({"event": "plan", "plan": view}));
     for line in view.lines(output.style()) {
@@ -126,6 +137,7 @@ async fn observe(
         images: &images,
         secrets: &secrets,
         only: options.only.as_deref(),
+        force_recreate: options.force_recreate,
     });
     Ok(Observed {
         state,

@@ -11,10 +11,10 @@ use bollard::models::{
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
 };
-use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::concurrency;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
 use crate::labels;
@@ -61,6 +61,8 @@ pub struct Container {
     pub network_mode: String,
     /// Published ports, `0.0.0.0:8080->80/tcp`.
     pub ports: Vec<String>,
+    /// Whether it has data in a volume without a name, which goes with the container.
+    pub anonymous_volumes: bool,
     /// The host's side of them: port and protocol.
     pub published: BTreeSet<(u16, String)>,
 }
@@ -216,7 +218,7 @@ impl State {
                     .insert(volume.name, Owner::of(Some(&volume.labels)));
             }
         }
-        let inspected = try_join_all(own.iter().map(|id| inspect(engine, id))).await?;
+        let inspected = concurrency::try_all(own.iter().map(|id| inspect(engine, id))).await?;
         state.containers = inspected.into_iter().flatten().collect();
         state
             .containers
@@ -336,10 +338,21 @@ impl Container {
                 .host_config
                 .and_then(|host| host.network_mode)
                 .unwrap_or_default(),
+            anonymous_volumes: inspected
+                .mounts
+                .iter()
+                .flatten()
+                .filter_map(|mount| mount.name.as_deref())
+                .any(is_anonymous),
             ports,
             published,
         }
     }
+}
+
+/// The engine names a volume that nobody named by 32 random bytes in hexadecimal.
+fn is_anonymous(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn recorded(labels: Option<&HashMap<String, String>>) -> Option<Value> {

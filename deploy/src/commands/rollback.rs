@@ -30,6 +30,8 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let options = Options {
         timeout: args.timeout,
         pinned: Some(release.images),
+        // It ran here before.
+        force: true,
         ..Options::default()
     };
     let applied = apply(&engine, output, &project, &options).await?;

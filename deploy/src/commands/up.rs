@@ -24,6 +24,8 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let options = Options {
         refresh: refresh(args.images),
         timeout: args.timeout,
+        force_recreate: args.force_recreate,
+        force: args.force,
         ..Options::default()
     };
     let applied = rotation::apply(&engine, output, &project, &options, &rotate).await?;

@@ -9,11 +9,11 @@ use bollard::models::{
 use bollard::query_parameters::{
     InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
 };
-use futures_util::future::try_join_all;
 use ipnet::IpNet;
 
 use super::model::{Endpoint, Host, Network, Pool, Published, Sandbox, Topology};
 use crate::compose::Project;
+use crate::concurrency;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
 use crate::labels;
@@ -37,18 +37,19 @@ impl Topology {
             .list_containers(Some(options))
             .await
             .doing(|| "list the containers".to_owned())?;
-        let inspected = try_join_all(listed.into_iter().filter_map(|listed| listed.id).map(
-            async |id| {
-                match docker
-                    .inspect_container(&id, None::<InspectContainerOptions>)
-                    .await
-                {
-                    Err(gone) if is_missing(&gone) => Ok(None),
-                    other => other.map(Some).doing(|| format!("inspect container {id}")),
-                }
-            },
-        ))
-        .await?;
+        let inspected =
+            concurrency::try_all(listed.into_iter().filter_map(|listed| listed.id).map(
+                async |id| {
+                    match docker
+                        .inspect_container(&id, None::<InspectContainerOptions>)
+                        .await
+                    {
+                        Err(gone) if is_missing(&gone) => Ok(None),
+                        other => other.map(Some).doing(|| format!("inspect container {id}")),
+                    }
+                },
+            ))
+            .await?;
         let mut sandboxes: Vec<Sandbox> = inspected
             .into_iter()
             .flatten()
@@ -73,7 +74,7 @@ impl Topology {
             }
         }
         let own: Vec<String> = sandboxes.iter().map(|sandbox| sandbox.id.clone()).collect();
-        let networks = try_join_all(wanted.into_iter().map(async |(key, name)| {
+        let networks = concurrency::try_all(wanted.into_iter().map(async |(key, name)| {
             match docker
                 .inspect_network(&name, None::<InspectNetworkOptions>)
                 .await
