@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::capacity;
 use crate::compose::Project;
 use crate::compose::model::ServiceName;
 use crate::engine::Engine;
@@ -34,6 +35,10 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Only these services.
     pub only: Option<Vec<ServiceName>>,
+    /// Containers are replaced even if nothing about them has changed.
+    pub force_recreate: bool,
+    /// More containers than the machine's memory has room for.
+    pub force: bool,
     /// A rollback to this release: its images, instead of what their names lead to now.
     pub release: Option<Release>,
     /// What may be done to what other Compose files brought up.
@@ -84,7 +89,9 @@ impl Observed {
 /// # Errors
 /// When there is no plan: the engine doesn't answer, or an image can't be had.
 pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Planned> {
-    let now = observe(engine, project, options, options.refresh).await?;
+    let mut now = observe(engine, project, options, options.refresh).await?;
+    let room = capacity::check_memory(engine, project, &now.state, options.only.as_deref()).await;
+    now.plan.notes.extend(room.err().map(|err| err.message));
     let preflight = now.preflight(engine, project).await;
     Ok(Planned {
         plan: now.plan,
@@ -100,6 +107,9 @@ pub async fn apply(
     options: &Options,
 ) -> Result<Applied> {
     let first = observe(engine, project, options, options.refresh).await?;
+    if !options.force {
+        capacity::check_memory(engine, project, &first.state, options.only.as_deref()).await?;
+    }
     let view = PlanView::new(project, &first.plan);
     output.event(&json!({"event": "plan", "plan": view}));
     for line in view.lines(output.style()) {
@@ -161,6 +171,7 @@ async fn observe(
         images: &images,
         secrets: &secrets,
         only: options.only.as_deref(),
+        force_recreate: options.force_recreate,
     });
     Ok(Observed {
         state,

@@ -66,6 +66,13 @@ pub enum Command {
     Logs(Logs),
     /// Change how many containers services run, until the next `up`
     Scale(Scale),
+    /// Restart services, in the order of their dependencies, each healthy before the next
+    ///
+    /// A service with `update_config.order: start-first` gets a new container with the settings of
+    /// the old one, which stops when the new one is healthy: no request is lost. Others are stopped,
+    /// with their `stop_grace_period`, and started again with what is in them, one after the other.
+    /// Changes of the file are for `up`.
+    Restart(Restart),
     /// Prove that the running stack answers and that its network is as drawn
     Verify(Verify),
     /// Show the stack's network as it is: networks, sandboxes, endpoints, both ends of each veth
@@ -170,6 +177,12 @@ pub struct Up {
     /// Then give these secrets new values, while the stack serves [default: all that are generated]
     #[arg(long, value_name = "NAME", num_args = 0..)]
     pub rotate_secrets: Option<Vec<String>>,
+    /// Replace every container, also those about which nothing has changed
+    #[arg(long)]
+    pub force_recreate: bool,
+    /// Run as many containers as the file says even if their memory limits don't fit the machine
+    #[arg(long)]
+    pub force: bool,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -273,12 +286,32 @@ pub struct Scale {
     /// `deploy.replicas`
     #[arg(required = true, value_name = "SERVICE=N", value_parser = service_count)]
     pub counts: Vec<(String, u32)>,
+    /// Run so many even if their memory limits don't fit the machine
+    #[arg(long)]
+    pub force: bool,
     /// How long a container may take to become ready
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub take_over: TakeOver,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub wait: Wait,
+}
+
+/// `deploy restart`.
+#[derive(Debug, Args)]
+pub struct Restart {
+    /// Which services
+    #[arg(required = true, value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Stop and start the same containers, also of services that are replaced start-first
+    #[arg(long)]
+    pub in_place: bool,
+    /// How long a container may take to become ready [default: what its health check allows, and 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,

@@ -5,9 +5,11 @@
 //! [`rollout`] do it; [`verify`] looks whether it works.
 
 pub mod apply;
+pub mod capacity;
 pub mod cli;
 mod commands;
 pub mod compose;
+pub mod concurrency;
 pub mod container;
 pub mod diff;
 pub mod engine;

@@ -1,9 +1,13 @@
 //! What has to be done to get from what is there to what the file says. Pure: the
 //! same inputs give the same plan, and nothing is touched.
 
+mod renewal;
+mod restart;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use crate::capacity;
 use crate::compose::Project;
 use crate::compose::model::{
     Condition, NetworkMode, RestartPolicy, SecretMount, SecretName, Service, ServiceName,
@@ -15,6 +19,8 @@ use crate::origin::{self, Origin};
 use crate::secrets::{self, Secrets};
 use crate::spec;
 use crate::state::{Container, Health, Resource, State, Status};
+
+pub use renewal::Cause;
 
 /// What a plan is computed from.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +35,8 @@ pub struct Inputs<'a> {
     pub secrets: &'a Secrets,
     /// Only these services, and nothing that isn't theirs (`scale`); `None`: everything.
     pub only: Option<&'a [ServiceName]>,
+    /// Containers are replaced even if nothing about them has changed.
+    pub force_recreate: bool,
 }
 
 /// Everything to be done, in the order in which it is.
@@ -117,6 +125,10 @@ pub enum Step {
     Create,
     /// It was made from other settings.
     Recreate { id: String, changes: Vec<Change> },
+    /// It was made from these settings, and is replaced by another one.
+    Renew { id: String, cause: Cause },
+    /// It is stopped and started again, with whatever is in it.
+    Restart { id: String, cause: Cause },
     /// There is one too many.
     Remove { id: String, reason: &'static str },
 }
@@ -168,6 +180,7 @@ impl Plan {
             plan.notes.extend(origin::kept(&state.elsewhere));
         }
         plan.notes.extend(ineffective(project));
+        plan.notes.extend(capacity::shared_places(project));
         plan.notes
             .extend(inputs.secrets.rotation_under_way(project));
         let mut images_seen = BTreeSet::new();
@@ -270,13 +283,19 @@ impl Plan {
             .into_iter()
             .map(|(container, changes)| ContainerAction {
                 number: container.number,
-                step: if changes.is_empty() {
-                    wake(service, container)
-                } else {
+                step: if !changes.is_empty() {
                     Step::Recreate {
                         id: container.id.clone(),
                         changes,
                     }
+                } else if inputs.force_recreate {
+                    Step::Renew {
+                        id: container.id.clone(),
+                        cause: Cause::Requested,
+                    }
+                } else {
+                    renewal::of(inputs, service, container)
+                        .unwrap_or_else(|| wake(service, container))
                 },
             })
             .collect();

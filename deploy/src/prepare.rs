@@ -3,10 +3,10 @@
 //! [`rollout`](crate::rollout).
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
-use futures_util::future::try_join_all;
 
 use crate::compose::Project;
 use crate::compose::model;
+use crate::concurrency;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
 use crate::image::{self, Need};
@@ -46,7 +46,7 @@ pub async fn run(
         task.done("removed");
         Ok(())
     });
-    try_join_all(orphans).await?;
+    concurrency::try_all(orphans).await?;
     for action in &plan.networks {
         network(engine, output, project, state, action).await?;
     }
@@ -76,7 +76,7 @@ async fn images(engine: &Engine, output: &Output, project: &Project, plan: &Plan
         }
         Ok(())
     };
-    tokio::try_join!(try_join_all(pulls), builds)?;
+    tokio::try_join!(concurrency::try_all(pulls), builds)?;
     Ok(())
 }
 

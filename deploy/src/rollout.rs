@@ -7,17 +7,20 @@
 
 mod names;
 mod replace;
+mod restart;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::query_parameters::CreateContainerOptions;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use crate::compose::Project;
 use crate::compose::model::{Condition, NetworkKey, NetworkMode, Service, ServiceName};
+use crate::concurrency;
 use crate::container::{self, Blueprint};
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
@@ -113,43 +116,73 @@ impl Rollout<'_> {
                 Stage::Failed
             },
         );
-        result
+        result.map_err(|error| error.with_details(self.ways_to(name)))
+    }
+
+    /// What comes in reaches a service through those that lead to it (`x-leads-to`), and its health
+    /// check may fail for their sake: a proxy's, because it can't reach the listener.
+    fn ways_to(&self, name: &ServiceName) -> impl Iterator<Item = String> {
+        let services = self.project.services.iter();
+        let doors = services.filter(move |(_, it)| it.leads_to.as_ref() == Some(name));
+        doors.map(move |(door, _)| {
+            format!(
+                "what comes in reaches {name} through {door}: if that is what its health check \
+                 misses, `deploy restart {door} {name}` starts both over"
+            )
+        })
     }
 
     async fn containers(&self, plan: &ServicePlan, service: &Service, board: &Board) -> Result<()> {
         let name = &plan.service;
-        let replacing = plan
-            .containers
-            .iter()
-            .any(|it| matches!(it.step, Step::Recreate { .. }));
+        let replacing = plan.containers.iter().any(|it| {
+            matches!(
+                it.step,
+                Step::Recreate { .. } | Step::Renew { .. } | Step::Restart { .. }
+            )
+        });
 
         // What is missing comes first: it can only help while others are replaced.
-        let mut started = Vec::new();
-        let present = plan
+        let present: Vec<&ContainerAction> = plan
             .containers
             .iter()
-            .filter(|it| !matches!(it.step, Step::Recreate { .. }));
+            .filter(|it| {
+                matches!(
+                    it.step,
+                    Step::Keep { .. } | Step::Start { .. } | Step::Create
+                )
+            })
+            .collect();
+        let first = present.first().map(|it| it.number);
         let others_serve = self.others_serve(name, None);
-        let launches =
-            present.map(|action| self.launch(name, service, action, others_serve, board));
-        started.extend(try_join_all(launches).await?.into_iter().flatten());
-        if let Some(first) = started.first() {
-            board.joinable(name, &first.id);
+        let unstarted = &AtomicUsize::new(present.len());
+        // Each batch is ready before the next one starts: many that start at once take the machine
+        // down, and of a version that doesn't work only so many are started.
+        for batch in present.chunks(concurrency::LIMIT) {
+            concurrency::try_all(batch.iter().map(|action| async move {
+                let launched = self
+                    .launch(name, service, action, others_serve, board)
+                    .await?;
+                let Some(launched) = launched else {
+                    return Ok(());
+                };
+                if first == Some(action.number) {
+                    board.joinable(name, &launched.id);
+                }
+                if unstarted.fetch_sub(1, Ordering::Relaxed) == 1 && !replacing {
+                    board.set(name, Stage::Started);
+                }
+                let (id, container) = (launched.id.clone(), launched.name.clone());
+                let joins = others_serve && launched.task.is_some();
+                self.ready(name, service, launched).await?;
+                if joins {
+                    self.watch(name, service, &id, &container).await?;
+                }
+                Ok::<(), Error>(())
+            }))
+            .await?;
         }
-        if !replacing {
-            board.set(name, Stage::Started);
-        }
-        try_join_all(started.into_iter().map(|launched| async move {
-            let (id, container) = (launched.id.clone(), launched.name.clone());
-            let joins = others_serve && launched.task.is_some();
-            self.ready(name, service, launched).await?;
-            if joins {
-                self.watch(name, service, &id, &container).await?;
-            }
-            Ok(())
-        }))
-        .await?;
 
+        self.restart_all(plan, service, board).await?;
         self.replace_all(plan, service, board).await?;
 
         // Last, so that what replaced them serves already.
@@ -160,12 +193,12 @@ impl Rollout<'_> {
                 Step::Remove { id, reason } => Some((action, id, reason)),
                 _ => None,
             });
-        try_join_all(surplus.map(|(action, id, reason)| async move {
+        concurrency::try_all(surplus.map(|(action, id, reason)| async move {
             let name = container::name(self.project, name, service, action.number);
             let task = self.output.task(&format!("container {name}"), reason);
             remove::container(self.engine, id, &name, &task).await?;
             task.done("removed");
-            Ok(())
+            Ok::<(), Error>(())
         }))
         .await?;
         Ok(())
@@ -236,7 +269,10 @@ impl Rollout<'_> {
                     nameless,
                 }))
             }
-            Step::Recreate { .. } | Step::Remove { .. } => Ok(None),
+            Step::Recreate { .. }
+            | Step::Renew { .. }
+            | Step::Restart { .. }
+            | Step::Remove { .. } => Ok(None),
         }
     }
 

@@ -90,6 +90,7 @@ impl Rotation<'_> {
         // Images were made anew by the first one, if that was asked for.
         let again = Options {
             refresh: Refresh::default(),
+            force_recreate: false,
             ..options.clone()
         };
         if self.begin(chosen, &before)? {

@@ -12,12 +12,12 @@ use bollard::models::{ContainerSummary, Volume};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
 };
-use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 pub use self::container::{Container, Health, Status};
 pub use self::foreign::{Foreign, Published};
 use crate::compose::Project;
+use crate::concurrency;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
 use crate::image;
@@ -122,7 +122,8 @@ impl State {
                 state.foreign.volumes.insert(volume.name, owner);
             }
         }
-        let inspected = try_join_all(own.iter().map(|id| Container::inspect(engine, id))).await?;
+        let inspected =
+            concurrency::try_all(own.iter().map(|id| Container::inspect(engine, id))).await?;
         state.containers = inspected.into_iter().flatten().collect();
         state
             .containers
@@ -198,7 +199,7 @@ pub async fn with_owners(
     let found = ids
         .into_iter()
         .map(|id| async move { Ok((id.clone(), image_labels(engine, id).await?)) });
-    let images: HashMap<String, Labels> = try_join_all(found).await?.into_iter().collect();
+    let images: HashMap<String, Labels> = concurrency::try_all(found).await?.into_iter().collect();
     let none = Labels::new();
     let owner = |summary: &ContainerSummary| {
         let inherited = summary.image_id.as_ref().and_then(|id| images.get(id));

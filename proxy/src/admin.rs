@@ -159,11 +159,13 @@ fn reply(head: &[u8], state: &State) -> Vec<u8> {
     let path = line.target.split('?').next().unwrap_or_default();
     match path {
         // A container that clients can't reach must not pass for one that may replace another.
-        "/healthz" if !state.accepting.now() => response(UNAVAILABLE, PLAIN, NO_SOCKETS, with_body),
-        "/healthz" => response(OK, PLAIN, "ok\n", with_body),
+        "/healthz" => match accepting(state) {
+            Ok(()) => response(OK, PLAIN, "ok\n", with_body),
+            Err(reason) => response(UNAVAILABLE, PLAIN, &reason, with_body),
+        },
         "/readyz" => match readiness(state) {
             Ok(()) => response(OK, PLAIN, "ready\n", with_body),
-            Err(reason) => response(UNAVAILABLE, PLAIN, reason, with_body),
+            Err(reason) => response(UNAVAILABLE, PLAIN, &reason, with_body),
         },
         "/metrics" => match metrics::expose(&state.registry, accept(fields)) {
             Ok(Exposition { media_type, text }) => response(OK, media_type, &text, with_body),
@@ -194,23 +196,27 @@ fn accept<'h>(fields: &[httparse::Header<'h>]) -> &'h str {
 }
 
 /// Whether requests should be sent here.
-fn readiness(state: &State) -> Result<(), &'static str> {
+fn readiness(state: &State) -> Result<(), String> {
     if state.drain.has_started() {
-        return Err("draining\n");
+        return Err("draining\n".to_owned());
     }
-    if !state.accepting.now() {
-        return Err(NO_SOCKETS);
-    }
+    accepting(state)?;
     if state.upstream.backends().is_empty() {
-        return Err("upstream has no address\n");
+        return Err("upstream has no address\n".to_owned());
     }
     if !state.upstream.is_available() {
-        return Err("no backend can be reached\n");
+        return Err("no backend can be reached\n".to_owned());
     }
     Ok(())
 }
 
-const NO_SOCKETS: &str = "no listening sockets\n";
+/// Whether clients get here. Whoever looks is told why not: most often the holder of the sockets is
+/// gone, or isn't where it is looked for.
+fn accepting(state: &State) -> Result<(), String> {
+    let accepting = state.accepting.now();
+    accepting.map_err(|reason| format!("no listening sockets: PROXY_LISTEN_FROM = {reason}\n"))
+}
+
 const OK: &str = "200 OK";
 const UNAVAILABLE: &str = "503 Service Unavailable";
 const PLAIN: &str = "text/plain; charset=utf-8";

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::try_join_all;
 use serde_json::json;
 
 use super::Context;
 use crate::cli::Down;
 use crate::compose::Project;
+use crate::concurrency;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     check(&project, &state)?;
 
     for wave in waves(&project, &state) {
-        try_join_all(wave.into_iter().map(|container| {
+        concurrency::try_all(wave.into_iter().map(|container| {
             let engine = &engine;
             async move {
                 let task = output.task(&format!("container {}", container.name), "going down");

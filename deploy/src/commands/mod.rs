@@ -10,6 +10,7 @@ mod plan;
 mod probe;
 mod ps;
 mod releases;
+mod restart;
 mod rollback;
 mod scale;
 mod secrets;
@@ -111,6 +112,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Ps => ps::run(context).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Scale(args) => scale::run(context, args).await,
+        Command::Restart(args) => restart::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
         Command::Inspect(args) => inspect::run(context, args).await,
         Command::Config => config::run(context),

@@ -35,6 +35,8 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         timeout: args.timeout,
         release: Some(release.clone()),
         reach: args.take_over.into(),
+        // It ran here before.
+        force: true,
         ..Options::default()
     };
     let brought_up = async {

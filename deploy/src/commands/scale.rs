@@ -3,9 +3,10 @@
 
 use super::{Context, known_services};
 use crate::apply::{Options, apply};
+use crate::capacity;
 use crate::cli::Scale;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lock::Lock;
 
 pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {
@@ -23,20 +24,7 @@ pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {
         let Some(service) = project.services.get_mut(name.as_str()) else {
             continue;
         };
-        let fixed_port = service.ports.iter().find_map(|port| port.published);
-        let obstacle = match (fixed_port, &service.container_name) {
-            (Some(port), _) => Some(format!(
-                "publishes host port {port}, which one container can hold"
-            )),
-            (None, Some(name)) => Some(format!("has the fixed container_name {name}")),
-            (None, None) => None,
-        };
-        if let Some(obstacle) = obstacle.filter(|_| *count > 1) {
-            return Err(Error::usage(
-                format!("can't run {count} containers of {name}: it {obstacle}"),
-                "remove that from the service, or put a proxy in front of it",
-            ));
-        }
+        capacity::check_count(name, service, *count)?;
         if service.deploy.replicas != *count {
             temporary.push(format!("{name}={}", service.deploy.replicas));
         }
@@ -55,6 +43,7 @@ pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {
         timeout: args.timeout,
         only: Some(only),
         reach: args.take_over.into(),
+        force: args.force,
         ..Options::default()
     };
     apply(&engine, output, &project, &options).await?;

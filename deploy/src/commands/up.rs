@@ -25,6 +25,8 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         refresh: refresh(args.images),
         timeout: args.timeout,
         reach: args.reach.into(),
+        force_recreate: args.force_recreate,
+        force: args.force,
         ..Options::default()
     };
     let brought_up = async {

@@ -85,6 +85,20 @@ impl Images {
         Ok(Self(images))
     }
 
+    /// The images that the engine has, as they are: nothing is built or pulled.
+    pub async fn present(engine: &Engine, project: &Project) -> Result<Self> {
+        let mut images = BTreeMap::new();
+        for service in project.services.values() {
+            let found = inspect(engine, &service.image).await?;
+            let state = ImageState {
+                content: found.as_ref().map(content),
+                ..ImageState::default()
+            };
+            images.insert(service.image.clone(), state);
+        }
+        Ok(Self(images))
+    }
+
     /// The images of a release, none of which is built or pulled.
     ///
     /// # Errors

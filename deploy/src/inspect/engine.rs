@@ -9,11 +9,11 @@ use bollard::models::{
 use bollard::query_parameters::{
     InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
 };
-use futures_util::future::try_join_all;
 use ipnet::IpNet;
 
 use super::model::{Endpoint, Host, Network, Pool, Published, Sandbox, Topology};
 use crate::compose::Project;
+use crate::concurrency;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
 use crate::labels;
@@ -42,16 +42,17 @@ impl Topology {
         let part = listed
             .into_iter()
             .filter(|(_, owner)| owner.is_deploy(&project.name) || owner.is_compose(&project.name));
-        let inspected = try_join_all(part.filter_map(|(listed, _)| listed.id).map(async |id| {
-            match docker
-                .inspect_container(&id, None::<InspectContainerOptions>)
-                .await
-            {
-                Err(gone) if is_missing(&gone) => Ok(None),
-                other => other.map(Some).doing(|| format!("inspect container {id}")),
-            }
-        }))
-        .await?;
+        let inspected =
+            concurrency::try_all(part.filter_map(|(listed, _)| listed.id).map(async |id| {
+                match docker
+                    .inspect_container(&id, None::<InspectContainerOptions>)
+                    .await
+                {
+                    Err(gone) if is_missing(&gone) => Ok(None),
+                    other => other.map(Some).doing(|| format!("inspect container {id}")),
+                }
+            }))
+            .await?;
         let mut sandboxes: Vec<Sandbox> = inspected
             .into_iter()
             .flatten()
@@ -76,7 +77,7 @@ impl Topology {
             }
         }
         let own: Vec<String> = sandboxes.iter().map(|sandbox| sandbox.id.clone()).collect();
-        let networks = try_join_all(wanted.into_iter().map(async |(key, name)| {
+        let networks = concurrency::try_all(wanted.into_iter().map(async |(key, name)| {
             match docker
                 .inspect_network(&name, None::<InspectNetworkOptions>)
                 .await

@@ -34,7 +34,7 @@ pub struct Line {
     pub kind: &'static str,
     /// Its name on the engine.
     pub name: String,
-    /// `create`, `build`, `pull`, `start`, `recreate` or `remove`.
+    /// `create`, `build`, `pull`, `start`, `recreate`, `restart` or `remove`.
     pub action: &'static str,
     /// Why, or how; may be empty.
     pub reason: String,
@@ -107,6 +107,16 @@ impl PlanView {
                         };
                         add("container", &name, "recreate", how, changes);
                     }
+                    Step::Renew { cause, .. } => {
+                        let how = match service_plan.order {
+                            UpdateOrder::StartFirst => format!("{cause}; the new one first"),
+                            UpdateOrder::StopFirst => cause.to_string(),
+                        };
+                        add("container", &name, "recreate", &how, &[]);
+                    }
+                    Step::Restart { cause, .. } => {
+                        add("container", &name, "restart", &cause.to_string(), &[]);
+                    }
                     Step::Remove { reason, .. } => add("container", &name, "remove", reason, &[]),
                 }
             }
@@ -134,7 +144,7 @@ impl PlanView {
         for line in &self.actions {
             let (sign, tone) = match line.action {
                 "remove" => ("-", Tone::Bad),
-                "recreate" | "start" => ("~", Tone::Notice),
+                "recreate" | "restart" | "start" => ("~", Tone::Notice),
                 _ => ("+", Tone::Good),
             };
             let mut text = format!(
@@ -175,7 +185,7 @@ impl PlanView {
         format!(
             "{} to create, {} to change, {} to remove; {} containers unchanged",
             count(&["create", "build", "pull"]),
-            count(&["recreate", "start"]),
+            count(&["recreate", "restart", "start"]),
             count(&["remove"]),
             self.unchanged
         )

@@ -86,6 +86,7 @@ impl Scene {
             config: Some(config),
             endpoints: endpoints.collect(),
             network_mode: String::new(),
+            anonymous_volumes: false,
             ports: Vec::new(),
             published: BTreeSet::new(),
         }
@@ -102,6 +103,7 @@ impl Scene {
             images: &self.images,
             secrets: &Secrets::default(),
             only,
+            force_recreate: false,
         })
     }
 
@@ -349,4 +351,40 @@ fn what_the_file_does_not_know_goes_unless_only_some_services_are_planned() {
     let db = scene.project.services.keys().nth(1).expect("db").clone();
     let plan = scene.plan_only(Some(&[db]));
     assert!(plan.is_empty(), "{plan:?}");
+}
+
+#[test]
+fn what_does_not_work_is_renewed_or_restarted_where_data_would_go() {
+    let mut scene = Scene::up(FILE);
+    scene.container_mut("api-1").health = Some(Health::Unhealthy);
+    scene.container_mut("api-2").status = Status::Restarting;
+    let renewed = |id: &str, cause| Step::Renew {
+        id: id.to_owned(),
+        cause,
+    };
+    assert_eq!(
+        scene.steps("api"),
+        [
+            (1, renewed("api-1", Cause::Unhealthy)),
+            (2, renewed("api-2", Cause::Restarting))
+        ]
+    );
+    scene.container_mut("api-2").status = Status::Running;
+    scene.container_mut("api-1").anonymous_volumes = true;
+    let restarted = Step::Restart {
+        id: "api-1".to_owned(),
+        cause: Cause::Unhealthy,
+    };
+    assert_eq!(scene.steps("api"), [(1, restarted)]);
+}
+
+#[test]
+fn who_leads_to_others_is_renewed_when_none_of_them_works() {
+    let mut scene = Scene::up(&FILE.replace("  db:\n", "  db:\n    x-leads-to: api\n"));
+    scene.container_mut("api-1").health = Some(Health::Unhealthy);
+    assert_eq!(scene.steps("db"), [], "one is left");
+    scene.container_mut("api-2").health = Some(Health::Unhealthy);
+    let cause = Cause::LeadsNowhere(scene.project.services.keys().next().expect("api").clone());
+    let id = "db-1".to_owned();
+    assert_eq!(scene.steps("db"), [(1, Step::Renew { id, cause })]);
 }

@@ -15,14 +15,13 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptions, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions,
 };
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::TryStreamExt;
 
 use super::image::{Image, LABEL};
 use super::{Report, Request};
+use crate::concurrency;
 use crate::error::{EngineContext, Error, Result, from_engine};
 
-/// Probes that run at once; more would only wait for each other inside the engine.
-const CONCURRENCY: usize = 16;
 /// For creating, starting and removing a container, beside what its questions take.
 const OVERHEAD: Duration = Duration::from_secs(20);
 /// Of up to four bytes each; the longest argument is 128 KiB (`MAX_ARG_STRLEN`, execve(2)).
@@ -70,11 +69,8 @@ pub async fn many(
     questions: &[(Place, Request)],
 ) -> Vec<Result<Report>> {
     remove_abandoned(docker).await;
-    stream::iter(questions)
-        .map(|(place, request)| one(docker, image, place, request))
-        .buffered(CONCURRENCY)
-        .collect()
-        .await
+    let questions = questions.iter();
+    concurrency::all(questions.map(|(place, request)| one(docker, image, place, request))).await
 }
 
 /// Asks in one place.

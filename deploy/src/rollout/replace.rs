@@ -4,14 +4,15 @@
 //! until all are replaced: should a later one fail, it is started again as it was.
 //! Stop-first there is nothing left to go back to; `deploy rollback` makes it anew.
 
-use futures_util::future::join_all;
+use bollard::errors::Error as EngineError;
 
 use super::{Board, Rollout};
 use crate::compose::model::{FailureAction, Service, ServiceName, UpdateOrder};
+use crate::concurrency;
 use crate::container;
-use crate::error::{Error, Result};
+use crate::error::{EngineContext, Error, Result};
 use crate::health::{self, Gate};
-use crate::plan::{ContainerAction, ServicePlan, Step};
+use crate::plan::{Cause, ContainerAction, ServicePlan, Step};
 use crate::remove;
 use crate::state::Container;
 
@@ -22,6 +23,15 @@ struct Pair {
     old_name: String,
     new_number: u32,
     new_name: String,
+    /// `None`: it has other settings.
+    cause: Option<Cause>,
+}
+
+impl Pair {
+    /// The old container doesn't work: nobody wants it back.
+    fn is_ailing(&self) -> bool {
+        matches!(self.cause, Some(Cause::Unhealthy | Cause::Restarting))
+    }
 }
 
 impl Rollout<'_> {
@@ -35,10 +45,7 @@ impl Rollout<'_> {
         let name = &plan.service;
         let pairs = self.pairs(plan, service);
         let update = &service.deploy.update_config;
-        let batch = match update.parallelism {
-            0 => pairs.len().max(1),
-            n => usize::try_from(n).unwrap_or(usize::MAX),
-        };
+        let batch = batch_size(service, pairs.len());
         let mut replaced = Vec::with_capacity(pairs.len());
         let mut first_failure = None;
         for (index, batch) in pairs.chunks(batch).enumerate() {
@@ -51,9 +58,10 @@ impl Rollout<'_> {
                 .map(|pair| self.replace(plan.order, name, service, pair, board));
             let mut failed = Vec::new();
             let mut failure = None;
-            for (pair, result) in batch.iter().zip(join_all(replacements).await) {
+            for (pair, result) in batch.iter().zip(concurrency::all(replacements).await) {
                 match result {
-                    Ok(()) => replaced.push(pair),
+                    Ok(true) => replaced.push(pair),
+                    Ok(false) => {}
                     Err(error) => {
                         failed.push(pair);
                         failure.get_or_insert(error);
@@ -64,7 +72,13 @@ impl Rollout<'_> {
             match (update.failure_action, plan.order) {
                 (FailureAction::Continue, _) => _ = first_failure.get_or_insert(error),
                 (FailureAction::Rollback, UpdateOrder::StartFirst) => {
-                    return Err(self.take_back(name, error, &failed, &replaced).await);
+                    let (healed, replaced): (Vec<&Pair>, Vec<&Pair>) =
+                        replaced.into_iter().partition(|pair| pair.is_ailing());
+                    let error = self.take_back(name, error, &failed, &replaced).await;
+                    return Err(match self.retire(&healed).await {
+                        Ok(()) => error,
+                        Err(also) => error.with_details([format!("also: {}", also.message)]),
+                    });
                 }
                 (FailureAction::Rollback | FailureAction::Pause, _) => {
                     first_failure = Some(error);
@@ -79,11 +93,12 @@ impl Rollout<'_> {
     }
 
     fn pairs(&self, plan: &ServicePlan, service: &Service) -> Vec<Pair> {
-        let changed: Vec<(u32, &String)> = plan
+        let changed: Vec<(u32, &String, Option<&Cause>)> = plan
             .containers
             .iter()
             .filter_map(|action| match &action.step {
-                Step::Recreate { id, .. } => Some((action.number, id)),
+                Step::Recreate { id, .. } => Some((action.number, id, None)),
+                Step::Renew { id, cause } => Some((action.number, id, Some(cause))),
                 _ => None,
             })
             .collect();
@@ -93,7 +108,7 @@ impl Rollout<'_> {
         changed
             .into_iter()
             .zip(spare)
-            .map(|((number, old), spare)| {
+            .map(|((number, old, cause), spare)| {
                 let new_number = match plan.order {
                     UpdateOrder::StopFirst => number,
                     UpdateOrder::StartFirst => spare,
@@ -103,11 +118,13 @@ impl Rollout<'_> {
                     old_name: container(number),
                     new_number,
                     new_name: container(new_number),
+                    cause: cause.cloned(),
                 }
             })
             .collect()
     }
 
+    /// Replaces one container; false where that isn't necessary any more.
     async fn replace(
         &self,
         order: UpdateOrder,
@@ -115,8 +132,13 @@ impl Rollout<'_> {
         service: &Service,
         pair: &Pair,
         board: &Board,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let old_subject = format!("container {}", pair.old_name);
+        if self.has_recovered(pair).await? {
+            let task = self.output.task(&old_subject, "looking at it again");
+            task.done("healthy again, and left as it is");
+            return Ok(false);
+        }
         let going = if order == UpdateOrder::StopFirst {
             let task = self.output.task(&old_subject, "replacing");
             remove::container(self.engine, &pair.old, &pair.old_name, &task).await?;
@@ -143,7 +165,28 @@ impl Rollout<'_> {
             remove::stop(self.engine, &pair.old, &pair.old_name, &task).await?;
             task.done("stopped");
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether what was unhealthy isn't any more, since what it depends on works again.
+    async fn has_recovered(&self, pair: &Pair) -> Result<bool> {
+        if pair.cause != Some(Cause::Unhealthy) {
+            return Ok(false);
+        }
+        match self
+            .engine
+            .docker()
+            .inspect_container(&pair.old, None)
+            .await
+        {
+            Err(EngineError::DockerResponseServerError {
+                status_code: 404, ..
+            }) => Ok(false),
+            found => {
+                let found = found.doing(|| format!("inspect container {}", pair.old_name))?;
+                Ok(health::is_healthy(&found))
+            }
+        }
     }
 
     /// `monitor`: what is ready may still turn out not to be. Clients that look names up
@@ -180,7 +223,7 @@ impl Rollout<'_> {
             remove::container(self.engine, &pair.old, &pair.old_name, &task).await?;
             Ok(())
         });
-        join_all(removals).await.into_iter().collect()
+        concurrency::all(removals).await.into_iter().collect()
     }
 
     /// Back to the old containers: those that were stopped already start again before
@@ -220,9 +263,12 @@ impl Rollout<'_> {
         match undone.await {
             Ok(()) => Error {
                 message: format!("{}; rolled back: {serving} as before", cause.message),
-                next:
+                next: if failed.iter().all(|pair| pair.is_ailing()) {
+                    "correct the cause and run `deploy up` again, which tries it once more"
+                } else {
                     "correct the cause and run `deploy up` again; the old version serves meanwhile"
-                        .to_owned(),
+                }
+                .to_owned(),
                 ..cause
             },
             Err(err) => {
@@ -246,5 +292,13 @@ impl Rollout<'_> {
         remove::container(self.engine, &found.id, new, &task).await?;
         task.done("removed");
         Ok(())
+    }
+}
+
+/// How many of `count` containers are replaced or restarted at a time.
+pub(super) fn batch_size(service: &Service, count: usize) -> usize {
+    match service.deploy.update_config.parallelism {
+        0 => count.max(1),
+        n => usize::try_from(n).unwrap_or(usize::MAX),
     }
 }

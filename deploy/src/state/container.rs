@@ -49,6 +49,8 @@ pub struct Container {
     pub network_mode: String,
     /// Published ports, `0.0.0.0:8080->80/tcp`.
     pub ports: Vec<String>,
+    /// Whether it has data in a volume without a name, which goes with the container.
+    pub anonymous_volumes: bool,
     /// The host's side of them: port and protocol.
     pub published: BTreeSet<(u16, String)>,
 }
@@ -173,10 +175,21 @@ impl Container {
                 .host_config
                 .and_then(|host| host.network_mode)
                 .unwrap_or_default(),
+            anonymous_volumes: inspected
+                .mounts
+                .iter()
+                .flatten()
+                .filter_map(|mount| mount.name.as_deref())
+                .any(is_anonymous),
             ports,
             published,
         }
     }
+}
+
+/// The engine names a volume that nobody named by 32 random bytes in hexadecimal.
+fn is_anonymous(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 async fn inspect(engine: &Engine, id: &str) -> Result<Option<ContainerInspectResponse>> {

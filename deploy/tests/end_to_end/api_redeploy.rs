@@ -1,4 +1,4 @@
-//! The API is replaced, gets a second replica and loses it again while clients send all the time:
+//! The API is replaced, restarted, gets a second replica and loses it again while clients send all the time:
 //! each of their requests is answered 200 and stored once. About half a minute.
 
 use crate::container::{assert_only_replaced, by_service};
@@ -14,6 +14,11 @@ pub(crate) fn no_request_fails_while_the_api_is_replaced_and_scaled(stack: &Stac
     stack.deploy(&["up"]);
     load.go_on();
     let one = by_service(stack);
+    assert_only_replaced("api", &before, &one);
+
+    stack.deploy(&["restart", "api"]);
+    load.go_on();
+    let (before, one) = (one, by_service(stack));
     assert_only_replaced("api", &before, &one);
 
     stack.deploy(&["scale", "api=2"]);

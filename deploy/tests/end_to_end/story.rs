@@ -59,7 +59,7 @@ fn deploy_use_redeploy_and_take_down() {
         stack
             .docker(&["volume", "ls", "-q", "--filter", &label_filter()])
             .trim(),
-        format!("{PROJECT}_listen\n{PROJECT}_mongo-data")
+        format!("{PROJECT}_listener-socket\n{PROJECT}_mongo-data")
     );
     stack.make(&["deploy"]);
     assert!(

@@ -1,6 +1,6 @@
 //! Replicas and `scale`.
 
-use crate::stack::Stack;
+use crate::stack::{Stack, docker};
 
 const SERVICES: &str = "
 services:
@@ -54,4 +54,92 @@ fn scale_refuses_what_can_not_be() {
         .fails(2, &["scale", "api=2"])
         .assert_says(&["no such service: api", "choose among web"]);
     assert_eq!(stack.deploy(&["scale", "web"]).code, 2);
+}
+
+#[test]
+fn what_writes_to_a_place_is_not_scaled() {
+    let stack = Stack::with(
+        "writes",
+        "
+services:
+  db: {<<: *app, volumes: ['data:/data']}
+  files: {<<: *app, volumes: ['./files:/files']}
+  reader: {<<: *app, volumes: ['data:/data:ro', '/scratch']}
+  shared: {<<: *app, volumes: ['data:/data'], deploy: {replicas: 2}}
+volumes: {data: }
+",
+    );
+    stack
+        .ok(&["up"])
+        .assert_says(&["services.shared: 2 containers write to volume data at once"]);
+    stack
+        .fails(2, &["scale", "db=2"])
+        .assert_says(&["can't run 2 containers of db: it writes to volume data"]);
+    stack
+        .fails(2, &["scale", "files=2"])
+        .assert_says(&["it writes to", "/files of the host"]);
+    stack.ok(&["scale", "reader=2", "shared=3", "db=1"]);
+    assert_eq!(stack.containers().len(), 7);
+}
+
+/// A service each of whose containers may take 60 % of the machine.
+fn large() -> String {
+    let memory: u64 = docker(&["info", "-f", "{{.MemTotal}}"])
+        .trim()
+        .parse()
+        .unwrap();
+    format!(
+        "services:\n  api: {{<<: *app, deploy: {{replicas: 1, resources: {{limits: {{memory: {}}}}}}}}}\n",
+        memory / 10 * 6
+    )
+}
+
+#[test]
+fn memory_that_the_machine_does_not_have_is_refused_unless_forced() {
+    let large = large();
+    let stack = Stack::with("memory", &large);
+    stack.ok(&["up"]);
+    stack.fails(1, &["scale", "api=2"]).assert_says(&[
+        "memory limits don't fit the engine's machine: api 2 × ",
+        "--force",
+    ]);
+    stack.compose(&large.replace("replicas: 1", "replicas: 2"));
+    stack.fails(1, &["up"]).assert_says(&["api 2 × "]);
+    stack.ok(&["plan"]).assert_says(&["api 2 × "]);
+    assert_eq!(names(&stack), [stack.name("api-1")]);
+    stack.ok(&["up", "--force"]);
+    stack.ok(&["scale", "--force", "api=3"]);
+    assert_eq!(names(&stack).len(), 3);
+}
+
+/// Healthy once /ok is there.
+const AWAITED: &str = "
+services:
+  api:
+    <<: *app
+    healthcheck: {test: [CMD, test, -e, /ok], interval: 100ms, timeout: 5s, retries: 5}
+";
+
+#[test]
+fn the_next_batch_waits_until_the_last_one_is_healthy() {
+    let stack = Stack::with("batches", AWAITED);
+    let up = stack.spawn(&["up"]);
+    crate::stack::eventually("the first runs", || {
+        !names(&stack).is_empty() && stack.inspect("api-1")["State"]["Running"] == true
+    });
+    docker(&["exec", &stack.name("api-1"), "sh", "-c", "echo > /ok"]);
+    let up = crate::stack::outcome(&up.wait_with_output().unwrap());
+    assert_eq!(up.code, 0, "{}", up.text);
+    // The others never get healthy.
+    stack
+        .fails(1, &["scale", "api=40"])
+        .assert_says(&["is unhealthy"]);
+    // As many as are worked on side by side, beside the first: `concurrency::LIMIT`.
+    let started = names(&stack).len();
+    assert!((2..=9).contains(&started), "{started}");
+
+    stack.compose(&AWAITED.replace("test, -e, /ok", "'true'"));
+    stack.ok(&["up"]);
+    stack.ok(&["scale", "api=20"]);
+    assert_eq!(names(&stack).len(), 20);
 }

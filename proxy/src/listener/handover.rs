@@ -12,10 +12,7 @@ use std::{
     net::TcpListener,
     os::fd::OwnedFd,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -41,19 +38,29 @@ const RETRY: Duration = Duration::from_millis(100);
 /// Longest wait for what the holder sends to whoever connects.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
 
-/// Whether connections are accepted; shared.
+/// Whether connections are accepted, and if not, why; shared.
 #[derive(Debug, Clone)]
-pub struct Accepting(Arc<AtomicBool>);
+pub struct Accepting(Arc<RwLock<Result<(), String>>>);
 
 impl Accepting {
     /// For sockets of this process.
     pub fn always() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
+        Self(Arc::new(RwLock::new(Ok(()))))
     }
 
     /// Whether they are at this moment.
-    pub fn now(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    ///
+    /// # Errors
+    /// What keeps the sockets away, for people.
+    pub fn now(&self) -> Result<(), String> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, state: Result<(), String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
@@ -69,9 +76,12 @@ impl Handover {
     /// Will ask at `path`, and tell `workers`.
     pub fn new(path: PathBuf, workers: Vec<UnboundedSender<Vec<TcpListener>>>) -> Self {
         Self {
+            accepting: Accepting(Arc::new(RwLock::new(Err(format!(
+                "{} wasn't asked yet",
+                path.display()
+            ))))),
             path,
             workers,
-            accepting: Accepting(Arc::default()),
         }
     }
 
@@ -89,15 +99,16 @@ impl Handover {
                 Ok(holder) => {
                     info!(from = %path, failures, "listening sockets handed over");
                     failures = 0;
-                    self.accepting.0.store(true, Ordering::Release);
+                    self.accepting.set(Ok(()));
                     let error = self.follow(&holder).await;
-                    self.accepting.0.store(false, Ordering::Release);
+                    self.accepting.set(Err(format!("{path}: {error}")));
                     warn!(from = %path, %error, "holder of the listening sockets is gone");
                 }
                 Err(error) => {
                     if failures == 0 {
                         warn!(from = %path, %error, "PROXY_LISTEN_FROM: no listening sockets yet");
                     }
+                    self.accepting.set(Err(format!("{path}: {error}")));
                     failures = failures.saturating_add(1);
                 }
             }

@@ -145,11 +145,16 @@ fn it_starts_without_the_listener_and_follows_it() {
         .listening_from(&listener)
         .start_alive();
     for path in ["/healthz", "/readyz"] {
-        let answer = proxy.admin_get(path);
-        assert_eq!(
-            (answer.status, answer.text().as_str()),
-            (503, "no listening sockets\n")
+        // Whoever looks at the health check is told what is missing.
+        let missing = format!(
+            "no listening sockets: PROXY_LISTEN_FROM = {}: No such file or directory (os error 2)\n",
+            listener.socket().display()
         );
+        until("the reason", || {
+            let answer = proxy.admin_get(path);
+            assert_eq!(answer.status, 503);
+            (answer.text() == missing).then_some(())
+        });
     }
     for _ in 0..3 {
         listener.run();

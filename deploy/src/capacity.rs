@@ -1,0 +1,234 @@
+//! How many containers of a service there may be: what only one of them can have, and the memory
+//! that all of them may take.
+
+use std::fmt::Display;
+
+use crate::compose::Project;
+use crate::compose::model::{Mount, Service, ServiceName};
+use crate::engine::Engine;
+use crate::error::{EngineContext, Error, Result};
+use crate::state::State;
+
+/// Refuses a second container where there can only be one: `name` is to have `count`. What the
+/// file gives several containers (`deploy.replicas`) may have more of them.
+///
+/// # Errors
+/// Of usage; it says what stands in the way.
+pub fn check_count(name: &str, service: &Service, count: u32) -> Result<()> {
+    if count < 2 || service.deploy.replicas > 1 {
+        return Ok(());
+    }
+    let (obstacle, next) = if let Some(port) = service.ports.iter().find_map(|it| it.published) {
+        let obstacle = format!("publishes host port {port}, which one container can hold");
+        (
+            obstacle,
+            "remove that from the service, or put a proxy in front of it",
+        )
+    } else if let Some(name) = &service.container_name {
+        let obstacle = format!("has the fixed container_name {name}");
+        (obstacle, "remove that from the service")
+    } else if let Some(network) = fixed_address(service) {
+        let obstacle = format!("has a fixed address on {network}");
+        (obstacle, "remove that from the service")
+    } else if let Some(place) = written(service).next() {
+        let obstacle =
+            format!("writes to {place}, and two that write to one place may destroy what is there");
+        let next = "mount it read-only; or, if its containers are made to share it, say so in the \
+                    file with `deploy.replicas` of 2 or more";
+        (obstacle, next)
+    } else {
+        return Ok(());
+    };
+    Err(Error::usage(
+        format!("can't run {count} containers of {name}: it {obstacle}"),
+        next,
+    ))
+}
+
+fn fixed_address(service: &Service) -> Option<impl Display> {
+    let mut attachments = service.networks.iter();
+    attachments
+        .find(|(_, it)| it.ipv4_address.is_some() || it.ipv6_address.is_some())
+        .map(|(network, _)| network)
+}
+
+/// What a service's containers write to and share.
+fn written(service: &Service) -> impl Iterator<Item = String> {
+    service.volumes.iter().filter_map(|mount| match mount {
+        Mount::Volume {
+            source: Some(key),
+            read_only: false,
+            ..
+        } => Some(format!("volume {key}")),
+        Mount::Bind {
+            source,
+            read_only: false,
+            ..
+        } => Some(format!("{} of the host", source.display())),
+        _ => None,
+    })
+}
+
+/// A note for each service of which several containers write to one place.
+pub fn shared_places(project: &Project) -> impl Iterator<Item = String> {
+    let services = project.services.iter();
+    let several = services.filter(|(_, service)| service.deploy.replicas > 1);
+    several.flat_map(|(name, service)| {
+        written(service).map(move |place| {
+            format!(
+                "services.{name}: {} containers write to {place} at once; most databases destroy \
+                 their data that way",
+                service.deploy.replicas
+            )
+        })
+    })
+}
+
+/// Refuses numbers of containers whose memory limits the engine's machine doesn't have.
+///
+/// # Errors
+/// With the sum.
+pub async fn check_memory(
+    engine: &Engine,
+    project: &Project,
+    state: &State,
+    only: Option<&[ServiceName]>,
+) -> Result<()> {
+    let info = engine
+        .docker()
+        .info()
+        .await
+        .doing(|| "ask how much memory the engine's machine has".into())?;
+    let memory = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok());
+    match memory.and_then(|memory| excess(project, state, only, memory)) {
+        None => Ok(()),
+        Some(excess) => Err(Error::failed(
+            excess,
+            "run fewer containers, lower deploy.resources.limits.memory, or say --force if they \
+             never need all of it at once",
+        )),
+    }
+}
+
+/// The sum of all limits, if it is more than `memory` bytes and a number of containers is to blame:
+/// where the file has one of each, it says itself what they may take.
+fn excess(
+    project: &Project,
+    state: &State,
+    only: Option<&[ServiceName]>,
+    memory: u64,
+) -> Option<String> {
+    let limits: Vec<(&ServiceName, u64, u64)> = project
+        .services
+        .iter()
+        .filter_map(|(name, service)| {
+            let limit = service.deploy.resources.limits.memory?;
+            // What isn't touched may have been scaled before.
+            let count = if only.is_none_or(|only| only.contains(name)) {
+                u64::from(service.deploy.replicas)
+            } else {
+                state.of_service(name).count() as u64
+            };
+            (count > 0).then_some((name, count, limit))
+        })
+        .collect();
+    let sum = limits.iter().fold(0_u64, |sum, (_, count, limit)| {
+        sum.saturating_add(count.saturating_mul(*limit))
+    });
+    if sum <= memory || limits.iter().all(|(_, count, _)| *count == 1) {
+        return None;
+    }
+    let terms: Vec<String> = limits
+        .iter()
+        .map(|(name, count, limit)| format!("{name} {count} × {}", size(*limit)))
+        .collect();
+    Some(format!(
+        "the containers' memory limits don't fit the engine's machine: {} = {}, and it has {}",
+        terms.join(" + "),
+        size(sum),
+        size(memory)
+    ))
+}
+
+/// For people: `256 MiB`, `1.5 GiB`.
+fn size(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    if bytes < 1024 * MIB {
+        return format!("{} MiB", bytes.div_ceil(MIB));
+    }
+    let tenths = bytes.saturating_mul(10) / (1024 * MIB);
+    match tenths % 10 {
+        0 => format!("{} GiB", tenths / 10),
+        tenth => format!("{}.{tenth} GiB", tenths / 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::compose::{self, LoadOptions};
+
+    fn project(services: &str) -> Project {
+        let options = LoadOptions {
+            file: "compose.yaml".into(),
+            project_name: Some("test".to_owned()),
+            env: BTreeMap::new(),
+        };
+        let text = format!("services:\n{services}\nvolumes: {{data: }}\n");
+        compose::load_text(&options, &text).expect("a valid file")
+    }
+
+    const TWO: &str = "
+  api: {image: app, deploy: {replicas: 2, resources: {limits: {memory: 256M}}}}
+  db: {image: app, deploy: {resources: {limits: {memory: 2560M}}}}
+  free: {image: app, deploy: {replicas: 9}}";
+
+    #[test]
+    fn the_sum_counts_every_container_with_a_limit() {
+        let (project, state) = (project(TWO), State::default());
+        let fits = 3072 << 20;
+        assert_eq!(excess(&project, &state, None, fits), None);
+        let said = excess(&project, &state, None, fits - 1).expect("too much");
+        assert!(
+            said.contains("api 2 × 256 MiB + db 1 × 2.5 GiB = 3 GiB, and it has 2.9 GiB"),
+            "{said}"
+        );
+        // Of what isn't touched, as many count as there are.
+        let only: Vec<_> = project.services.keys().take(1).cloned().collect();
+        assert_eq!(excess(&project, &state, Some(&only), 512 << 20), None);
+    }
+
+    #[test]
+    fn one_of_each_is_what_the_file_asks_for() {
+        let one = project(&TWO.replace("replicas: 2, ", ""));
+        assert_eq!(excess(&one, &State::default(), None, 1), None);
+    }
+
+    #[test]
+    fn a_second_container_needs_everything_for_itself() {
+        let refused = |settings: &str, count| {
+            let project = project(&format!("  it: {{image: app, {settings}}}"));
+            let service = &project.services["it"];
+            check_count("it", service, count).err().map(|it| it.message)
+        };
+        for (settings, obstacle) in [
+            ("volumes: ['data:/data']", "writes to volume data"),
+            ("volumes: ['/srv:/data']", "writes to /srv of the host"),
+            ("ports: ['80:80']", "publishes host port 80"),
+            ("container_name: me", "has the fixed container_name me"),
+        ] {
+            assert_eq!(refused(settings, 1), None);
+            let said = refused(settings, 2).expect(settings);
+            assert!(said.contains(obstacle), "{said}");
+        }
+        for settings in [
+            "volumes: ['data:/data:ro', '/data2']",
+            "ports: ['80']",
+            "volumes: ['data:/data'], deploy: {replicas: 2}",
+        ] {
+            assert_eq!(refused(settings, 3), None, "{settings}");
+        }
+    }
+}

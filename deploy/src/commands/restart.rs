@@ -1,0 +1,63 @@
+//! `deploy restart`: like Compose, what runs once more and no change of the file with it; gated on
+//! health, and without a gap where a service is replaced start-first.
+
+use serde_json::json;
+
+use super::{Context, known_services};
+use crate::cli::Restart;
+use crate::compose::model::ServiceName;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::image::Images;
+use crate::lock::Lock;
+use crate::origin::Reach;
+use crate::output::plan::PlanView;
+use crate::plan::{Inputs, Plan};
+use crate::rollout::Rollout;
+use crate::secrets::Secrets;
+use crate::state::State;
+
+pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
+    let output = &context.output;
+    let project = context.project()?;
+    known_services(&project, &args.services)?;
+    let named = |name: &&ServiceName| args.services.iter().any(|it| it == name.as_str());
+    let services: Vec<ServiceName> = project.services.keys().filter(named).cloned().collect();
+    let engine = Engine::connect().await?;
+    let patience = args.wait.patience();
+    let _lock = Lock::acquire(&engine, output, &project.name, "restart", patience).await?;
+    let secrets = Secrets::read(&project)?;
+    let (mut state, images) = tokio::try_join!(
+        State::observe(&engine, &project.name),
+        Images::present(&engine, &project)
+    )?;
+    state.set_aside(&engine, &project, Reach::default());
+    let inputs = Inputs {
+        project: &project,
+        state: &state,
+        images: &images,
+        secrets: &secrets,
+        only: Some(&services),
+        force_recreate: false,
+    };
+    let plan = Plan::restart(inputs, &services, args.in_place)?;
+    let view = PlanView::new(&project, &plan);
+    output.event(&json!({"event": "plan", "plan": view}));
+    for line in view.lines(output.style()) {
+        output.line(&line);
+    }
+    let rollout = Rollout {
+        engine: &engine,
+        output,
+        project: &project,
+        state: &state,
+        images: &images,
+        secrets: &secrets,
+        timeout: args.timeout,
+    };
+    rollout.run(&plan).await?;
+    let restarted: Vec<&str> = plan.services.iter().map(|it| it.service.as_str()).collect();
+    output.event(&json!({"event": "restart", "services": restarted}));
+    output.line(&format!("restarted: {}", restarted.join(", ")));
+    Ok(())
+}
