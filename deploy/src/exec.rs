@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
+use crate::inspect::model::Sandbox;
 use crate::state::Container;
 
 /// Generous: where MongoDB is emulated and the machine busy, its shell alone takes
@@ -30,16 +31,42 @@ pub struct Ended {
     pub said: String,
 }
 
+/// A running container that a command is to run in.
+#[derive(Debug, Clone, Copy)]
+pub struct Within<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+impl<'a> From<&'a Container> for Within<'a> {
+    fn from(container: &'a Container) -> Self {
+        Self {
+            id: &container.id,
+            name: &container.name,
+        }
+    }
+}
+
+impl<'a> From<&'a Sandbox> for Within<'a> {
+    fn from(sandbox: &'a Sandbox) -> Self {
+        Self {
+            id: &sandbox.id,
+            name: &sandbox.container,
+        }
+    }
+}
+
 /// Runs `command` in `container`, writes `input` to it, and waits for its end.
 ///
 /// # Errors
 /// When the engine can't, or the command doesn't end in time. That it fails is no error here.
 pub async fn run(
     engine: &Engine,
-    container: &Container,
+    container: impl Into<Within<'_>>,
     command: &[String],
     input: &[u8],
 ) -> Result<Ended> {
+    let container = container.into();
     let program = command.first().map_or("nothing", String::as_str);
     let doing = || format!("run {program} in {}", container.name);
     tokio::time::timeout(TIMEOUT, attached(engine, container, command, input, doing))
@@ -58,7 +85,7 @@ pub async fn run(
 
 async fn attached(
     engine: &Engine,
-    container: &Container,
+    container: Within<'_>,
     command: &[String],
     input: &[u8],
     doing: impl Fn() -> String,
@@ -72,7 +99,7 @@ async fn attached(
     };
     let docker = engine.docker();
     let exec = docker
-        .create_exec(&container.id, config)
+        .create_exec(container.id, config)
         .await
         .doing(&doing)?;
     let started = docker

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     };
     let applied = apply(&engine, output, &project, &options).await?;
     if !args.no_verify {
-        verify::run(&engine, output, &project).await?;
+        verify::after_deploy(&engine, output, &project).await?;
     }
     releases.settle(&project, release.number)?;
     let urls = verify::urls(&engine, &project);

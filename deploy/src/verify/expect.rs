@@ -9,16 +9,15 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::beyond::{Beyond, GATEWAY_MODE, GATEWAY_MODE6, closes_gateway};
 use crate::compose::Project;
 use crate::compose::model::{Attachment, Network, NetworkMode, Protocol, RestartPolicy, Service};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
+use crate::probe::report::Route;
 
 /// The bridge driver's switch for traffic between a network's own containers.
 const ICC: &str = "com.docker.network.bridge.enable_icc";
-/// The bridge driver's switches for whether the host reaches into the network (Docker 27 and later).
-const GATEWAY_MODE: &str = "com.docker.network.bridge.gateway_mode_ipv4";
-const GATEWAY_MODE6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
 
 /// One end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,9 +34,9 @@ pub enum End {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(tag = "by", rename_all = "lowercase")]
 pub enum By {
-    /// The name resolves to the target.
+    /// The name resolves to the target; for what is outside, a name server there answers.
     Name {
-        /// The service's name or an alias.
+        /// The service's name or an alias, or one of the outside.
         name: String,
     },
     /// A TCP port takes a connection.
@@ -68,11 +67,31 @@ pub struct Expectation {
     /// The file declares the port. A port that only the image declares may be one that this
     /// service doesn't use: then a refusal proves the way as well.
     pub declared: bool,
+    /// The file decides it. What it leaves to the engine isn't a failure: it remains.
+    pub drawn: bool,
+    /// The source or the host has a route to the target. Where neither has, nothing is asked: what
+    /// answers at that address is somebody out there.
+    pub routed: bool,
 }
 
-/// Everything that the file implies for the containers that are there. `outside` is what the host
-/// itself can reach beyond its own networks.
-pub fn links(project: &Project, topology: &Topology, outside: &[By]) -> Vec<Expectation> {
+impl Expectation {
+    /// What the file decides of a target that it declares.
+    pub(super) fn new((from, to): (End, End), by: By, open: bool) -> Self {
+        Self {
+            from,
+            to,
+            by,
+            open,
+            declared: true,
+            drawn: true,
+            routed: true,
+        }
+    }
+}
+
+/// Everything that the file implies for the containers that are there, and for their ways to what is
+/// `beyond` them.
+pub fn links(project: &Project, topology: &Topology, beyond: &Beyond) -> Vec<Expectation> {
     let mut links = Vec::new();
     let stack = Stack { project, topology };
     for (to, target) in topology.sandboxes.iter().enumerate() {
@@ -87,16 +106,9 @@ pub fn links(project: &Project, topology: &Topology, outside: &[By]) -> Vec<Expe
         }
     }
     for (from, source) in topology.sandboxes.iter().enumerate() {
-        let Some(open) = stack.has_way_out(source).filter(|_| source.is_up()) else {
-            continue;
-        };
-        links.extend(outside.iter().map(|by| Expectation {
-            from: End::Sandbox(from),
-            to: End::Outside,
-            by: by.clone(),
-            open,
-            declared: true,
-        }));
+        if let Some(open) = stack.has_way_out(source).filter(|_| source.is_up()) {
+            links.extend(beyond.links(project, topology, (from, source), open));
+        }
     }
     links
 }
@@ -139,7 +151,8 @@ struct Stack<'a> {
 }
 
 impl Stack<'_> {
-    /// The host owns the bridges, so it reaches every container on them, internal ones included.
+    /// The host owns the bridges, so it reaches every container on them, internal ones included, unless
+    /// a bridge has no address there.
     fn host_to(&self, to: usize, target: &Sandbox, links: &mut Vec<Expectation>) {
         let Some(service) = self.project.services.get(target.service.as_str()) else {
             return;
@@ -152,7 +165,9 @@ impl Stack<'_> {
             };
             let reaches = self.topology.network(network).is_some_and(|network| {
                 let mode = network.options.get(key).map_or("nat", String::as_str);
-                network.driver == "bridge" && matches!(mode, "nat" | "routed")
+                network.driver == "bridge"
+                    && matches!(mode, "nat" | "routed")
+                    && !closes_gateway(&network.options, address.is_ipv4())
             });
             if reaches {
                 add(
@@ -204,13 +219,7 @@ impl Stack<'_> {
             let by = By::Name {
                 name: name.to_owned(),
             };
-            links.push(Expectation {
-                from: ends.0,
-                to: ends.1,
-                by,
-                open,
-                declared: true,
-            });
+            links.push(Expectation::new(ends, by, open));
         }
 
         // By the name that the file gives on purpose, where it gives one.
@@ -224,13 +233,9 @@ impl Stack<'_> {
                     host: name.to_owned(),
                     port: *port,
                 };
-                let (from, to) = ends;
                 links.push(Expectation {
-                    from,
-                    to,
-                    by,
-                    open: true,
                     declared: *declared,
+                    ..Expectation::new(ends, by, true)
                 });
             }
         }
@@ -246,7 +251,10 @@ impl Stack<'_> {
                     let listening = target.open_ports().into_iter().map(|port| (port, false));
                     let mut ports = ports.clone();
                     ports.extend(listening.filter(|(port, _)| !target.exposes(*port)));
-                    add(links, ends, address, &ports, false);
+                    let mut closed = Vec::new();
+                    add(&mut closed, ends, address, &ports, false);
+                    let routed = self.is_routed(source, address);
+                    links.extend(closed.into_iter().map(|it| Expectation { routed, ..it }));
                 }
                 None => {}
             }
@@ -257,6 +265,18 @@ impl Stack<'_> {
     fn is_given(&self, sandbox: &Sandbox, network: &str) -> bool {
         attachments(self.project, &sandbox.service)
             .is_some_and(|given| given.iter().any(|(given, _)| given.name == network))
+    }
+
+    /// Whether the source or the host knows the way to the address; who wasn't looked at may.
+    fn is_routed(&self, source: &Sandbox, address: IpAddr) -> bool {
+        [&source.routes, &self.topology.host.routes]
+            .into_iter()
+            .any(|routes| {
+                let to = |route: &Route| {
+                    route.destination.prefix_len() > 0 && route.destination.contains(&address)
+                };
+                routes.is_empty() || routes.iter().any(to)
+            })
     }
 
     /// Only bridges are kept apart by the engine; what others reach is up to the outside.
@@ -292,7 +312,7 @@ fn addresses(sandbox: &Sandbox) -> impl Iterator<Item = (&str, IpAddr)> {
 /// TCP ports and ping of one address.
 fn add(
     links: &mut Vec<Expectation>,
-    (from, to): (End, End),
+    ends: (End, End),
     address: IpAddr,
     ports: &[(u16, bool)],
     open: bool,
@@ -304,20 +324,11 @@ fn add(
             port: *port,
         };
         links.push(Expectation {
-            from,
-            to,
-            by,
-            open,
             declared: *declared,
+            ..Expectation::new(ends, by, open)
         });
     }
-    links.push(Expectation {
-        from,
-        to,
-        by: By::Ping { host },
-        open,
-        declared: true,
-    });
+    links.push(Expectation::new(ends, By::Ping { host }, open));
 }
 
 /// The TCP ports of a container, and whether the file declares them.
