@@ -257,7 +257,8 @@ pub enum Reach {
     Reached,
     /// The host answered that nothing listens there.
     Refused,
-    /// The sandbox has no route there, or a router or the neighbour said so.
+    /// The sandbox has no route there or no address to go out with, or a router or the neighbour said
+    /// that there is no way.
     Unreachable,
     /// No answer in time.
     Timeout,

@@ -215,9 +215,10 @@ fn judge(expectation: &Expectation, seen: &Observation) -> Option<(Verdict, Stri
         let answers_host = |by: &By| host.is_some_and(|host| answered(host, by));
         if !answers_host(&expectation.by) {
             // One that does answer is enough to try the way with.
-            return match alike.any(|it| answers_host(&it.by)) {
-                true => None,
-                false => unjudged("doesn't answer the host itself"),
+            return if alike.any(|it| answers_host(&it.by)) {
+                None
+            } else {
+                unjudged("doesn't answer the host itself")
             };
         }
         // One answer from out there proves the way; that something else stays silent is its choice.

@@ -1,11 +1,11 @@
 //! Proves that the running stack's network is as the file draws it, and that a request travels the
 //! whole way.
 //!
-//! [`expect`] derives from the file what must be possible and what must not; [`observe`] asks a
-//! probe in every sandbox and one on the host; [`judge`] compares the two, and `cause` looks for the likely
-//! cause of each difference; [`facts`] compares what the engine and the kernel say of networks
-//! and resolvers, `ports` what is published; `journey` sends a marked request; `matrix` shows it all; `watch` goes on looking and tells what changes. `beyond` is what lies outside of the
-//! containers.
+//! [`expect`] derives from the file what must be possible and what must not, `beyond` the ways out
+//! among it; [`observe`] asks a probe in every sandbox and one on the host; [`judge`] compares the two,
+//! and `cause` looks for the likely cause of each difference; [`facts`] compares what the engine and the
+//! kernel say of networks and resolvers, `ports` what is published; `journey` sends a marked request;
+//! `matrix` shows it all; `watch` goes on looking and tells what changes.
 
 mod beyond;
 mod cause;
@@ -35,6 +35,7 @@ use crate::probe::image::Image;
 use crate::probe::request::Target;
 use judge::{Link, Verdict};
 use observe::Observation;
+pub use watch::watch;
 
 /// For each single question; an answer on one machine takes far less.
 const TIMEOUT_MS: u64 = 1_000;
@@ -214,8 +215,6 @@ pub async fn after_deploy(engine: &Engine, output: &Output, project: &Project) -
         other => other,
     }
 }
-
-pub use watch::watch;
 
 /// Looks at everything.
 pub async fn verify(engine: &Engine, project: &Project) -> Result<Verification> {

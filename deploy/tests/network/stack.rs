@@ -1,11 +1,12 @@
 //! A stack of the product's shape, made of busybox, brought up by `deploy` for one test.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{busybox, probe_binary, run, unique, wait_until};
+use crate::support::{busybox, probe_binary, run, unique};
 
 /// proxy ─ public ─ api ─ private (internal) ─ store; all serve HTTP.
 pub(crate) const SHAPE: &str = "
@@ -128,7 +129,20 @@ impl Stack {
 
     /// Waits until everything is as the file says: servers take a moment to listen.
     pub(crate) fn assert_green(&self) {
-        wait_until("the stack is verified", || self.verify().0 == 0);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let (code, document) = self.verify();
+            if code == 0 {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "not verified: {:#} {:#}",
+                document["findings"],
+                document["unjudged"]
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// `verify` fails, and one of its sentences has all these parts.

@@ -55,7 +55,7 @@ services:
     image: IMAGE
     init: true
     labels: {dev.causeway.test: '1'}
-    command: [nc, -ll, -p, '80', -e, /bin/busybox, echo, -e, 'HTTP/1.0 400 Bad Request\\\\r\\\\n\\\\r']
+    command: [nc, -ll, -p, '80', -e, /bin/busybox, echo, -e, 'HTTP/1.0 400 Bad Request\\r\\n\\r']
     ports: ['127.0.0.1:PORT:80']
 ",
     );

@@ -1,7 +1,7 @@
 //! A container on an internal network has two ways left, names and the host's own services. `verify`
 //! tries both from inside.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 
 use serde_json::Value;
@@ -29,6 +29,7 @@ fn tried<'a>(document: &'a Value, to: &str, by: &str) -> Vec<&'a Value> {
 #[test]
 fn a_file_that_closes_them_is_held_to_it() {
     let stack = Stack::of(&closed());
+    let _service = TcpListener::bind("0.0.0.0:0").unwrap();
     stack.assert_green();
     let (_, document) = stack.verify();
     assert_eq!(document["remaining"], serde_json::json!([]));
@@ -54,9 +55,14 @@ fn a_file_that_closes_them_is_held_to_it() {
 #[test]
 fn a_file_that_leaves_the_gateway_open_is_verified_and_told_what_remains() {
     let stack = Stack::up();
+    let service = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = service.local_addr().unwrap().port();
     stack.assert_green();
     let (code, document) = stack.verify();
     assert_eq!(code, 0);
+    let reached = |link: &&Value| link["port"] == port && link["verdict"] == "remains";
+    let tcp = tried(&document, "host", "tcp");
+    assert!(tcp.iter().any(reached), "{tcp:#?}");
     let remaining = document["remaining"][0].as_str().unwrap_or_default();
     assert!(
         remaining.starts_with("store → host: ") && remaining.contains("inhibit_ipv4"),

@@ -171,7 +171,10 @@ fn explain(error: &io::Error) -> (Reach, String) {
     };
     let reach = match errno {
         Errno::ECONNREFUSED => Reach::Refused,
-        Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ENONET => Reach::Unreachable,
+        // The last: no address of the family to go out with.
+        Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ENONET | Errno::EADDRNOTAVAIL => {
+            Reach::Unreachable
+        }
         Errno::ETIMEDOUT => Reach::Timeout,
         _ => Reach::Failed,
     };
