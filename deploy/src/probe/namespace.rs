@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 /// The boot of the kernel and the number of the namespace, which is unique within it
-/// (network_namespaces(7)): `<uuid>/net:[4026531840]`. Two processes that read the same are in one
+/// (`network_namespaces(7)`): `<uuid>/net:[4026531840]`. Two processes that read the same are in one
 /// network namespace.
 ///
 /// # Errors

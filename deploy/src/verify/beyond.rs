@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::expect::{By, End, Expectation, attachments};
+use super::expect::{Basis, By, End, Expectation, attachments};
 use crate::compose::Project;
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
@@ -73,15 +73,20 @@ impl Beyond {
         open: bool,
     ) -> Vec<Expectation> {
         let from = End::Sandbox(from);
-        let expect = |to, by| Expectation::new((from, to), by, open);
         let outside = self.outside.iter().cloned();
-        let mut links: Vec<Expectation> = outside.map(|by| expect(End::Outside, by)).collect();
+        let mut links: Vec<Expectation> = outside
+            .map(|by| Expectation::new((from, End::Outside), by, open))
+            .collect();
         if open {
             return links;
         }
-        links.extend(self.name.clone().map(|name| Expectation {
-            drawn: asks_nobody(project, source),
-            ..expect(End::Outside, By::Name { name })
+        let closed = |to, by, by_file| Expectation {
+            basis: if by_file { Basis::File } else { Basis::Engine },
+            ..Expectation::new((from, to), by, false)
+        };
+        links.extend(self.name.clone().map(|name| {
+            let by_file = asks_nobody(project, source);
+            closed(End::Outside, By::Name { name }, by_file)
         }));
         for address in addresses_of_host(topology, source) {
             let host = address.to_string();
@@ -90,10 +95,9 @@ impl Beyond {
                 port: *port,
             });
             let ping = By::Ping { host: host.clone() };
-            links.extend(ports.chain([ping]).map(|by| Expectation {
-                drawn: has_no_gateway(project, source, address),
-                ..expect(End::Host, by)
-            }));
+            let by_file = has_no_gateway(project, source, address);
+            let each = ports.chain([ping]);
+            links.extend(each.map(|by| closed(End::Host, by, by_file)));
         }
         links
     }

@@ -64,27 +64,34 @@ pub struct Expectation {
     pub by: By,
     /// Whether it must be possible, or must not.
     pub open: bool,
-    /// The file declares the port. A port that only the image declares may be one that this
-    /// service doesn't use: then a refusal proves the way as well.
-    pub declared: bool,
-    /// The file decides it. What it leaves to the engine isn't a failure: it remains.
-    pub drawn: bool,
-    /// The source or the host has a route to the target. Where neither has, nothing is asked: what
-    /// answers at that address is somebody out there.
-    pub routed: bool,
+    /// What it rests on.
+    pub basis: Basis,
+}
+
+/// What an expectation rests on, which decides how an answer is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The file decides it.
+    File,
+    /// The file doesn't declare the port, so it may be one that this service doesn't use: a refusal
+    /// proves the way as well.
+    Undeclared,
+    /// The file leaves it to the engine: where it is open, that is no failure, it remains.
+    Engine,
+    /// Neither the source nor the host has a route to the target. Nothing is asked: what answers at
+    /// that address is somebody out there.
+    NoRoute,
 }
 
 impl Expectation {
-    /// What the file decides of a target that it declares.
+    /// What the file decides.
     pub(super) fn new((from, to): (End, End), by: By, open: bool) -> Self {
         Self {
             from,
             to,
             by,
             open,
-            declared: true,
-            drawn: true,
-            routed: true,
+            basis: Basis::File,
         }
     }
 }
@@ -228,13 +235,13 @@ impl Stack<'_> {
                 .aliases
                 .first()
                 .map_or(target.service.as_str(), String::as_str);
-            for (port, declared) in &ports {
+            for (port, basis) in &ports {
                 let by = By::Tcp {
                     host: name.to_owned(),
                     port: *port,
                 };
                 links.push(Expectation {
-                    declared: *declared,
+                    basis: *basis,
                     ..Expectation::new(ends, by, true)
                 });
             }
@@ -248,13 +255,18 @@ impl Stack<'_> {
                 // Shared by another network, this address is behind it: the engine's business.
                 None if !shared.is_empty() && self.is_given(target, on_network) => {}
                 None if self.isolates(source) && self.isolates(target) => {
-                    let listening = target.open_ports().into_iter().map(|port| (port, false));
+                    let listening = target.open_ports().into_iter();
+                    let listening = listening.map(|port| (port, Basis::Undeclared));
                     let mut ports = ports.clone();
                     ports.extend(listening.filter(|(port, _)| !target.exposes(*port)));
                     let mut closed = Vec::new();
                     add(&mut closed, ends, address, &ports, false);
-                    let routed = self.is_routed(source, address);
-                    links.extend(closed.into_iter().map(|it| Expectation { routed, ..it }));
+                    if !self.is_routed(source, address) {
+                        for link in &mut closed {
+                            link.basis = Basis::NoRoute;
+                        }
+                    }
+                    links.extend(closed);
                 }
                 None => {}
             }
@@ -314,25 +326,25 @@ fn add(
     links: &mut Vec<Expectation>,
     ends: (End, End),
     address: IpAddr,
-    ports: &[(u16, bool)],
+    ports: &[(u16, Basis)],
     open: bool,
 ) {
     let host = address.to_string();
-    for (port, declared) in ports {
+    for (port, basis) in ports {
         let by = By::Tcp {
             host: host.clone(),
             port: *port,
         };
         links.push(Expectation {
-            declared: *declared,
+            basis: *basis,
             ..Expectation::new(ends, by, open)
         });
     }
     links.push(Expectation::new(ends, By::Ping { host }, open));
 }
 
-/// The TCP ports of a container, and whether the file declares them.
-fn ports(service: &Service, sandbox: &Sandbox) -> Vec<(u16, bool)> {
+/// The TCP ports of a container, and who declares them.
+fn ports(service: &Service, sandbox: &Sandbox) -> Vec<(u16, Basis)> {
     let published = service
         .ports
         .iter()
@@ -350,9 +362,14 @@ fn ports(service: &Service, sandbox: &Sandbox) -> Vec<(u16, bool)> {
         .iter()
         .filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
     let all: BTreeSet<u16> = declared.iter().copied().chain(image).collect();
-    all.into_iter()
-        .map(|port| (port, declared.contains(&port)))
-        .collect()
+    let basis = |port: &u16| {
+        if declared.contains(port) {
+            Basis::File
+        } else {
+            Basis::Undeclared
+        }
+    };
+    all.into_iter().map(|port| (port, basis(&port))).collect()
 }
 
 fn icc(network: &Network) -> bool {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Finding;
 use super::cause::Evidence;
-use super::expect::{By, End, Expectation};
+use super::expect::{Basis, By, End, Expectation};
 use super::observe::{Observation, answered, connection, echo, resolution};
 use crate::compose::Project;
 use crate::inspect::Topology;
@@ -202,7 +202,7 @@ fn judge(expectation: &Expectation, seen: &Observation) -> Option<(Verdict, Stri
     let Some(report) = seen.reports.get(&expectation.from) else {
         return unjudged("not looked at");
     };
-    if !expectation.routed {
+    if expectation.basis == Basis::NoRoute {
         return Some((verdict(!expectation.open), "no route".to_owned()));
     }
     if expectation.to == End::Outside {
@@ -252,7 +252,7 @@ fn judge(expectation: &Expectation, seen: &Observation) -> Option<(Verdict, Stri
         },
     };
     let verdict = match verdict {
-        Verdict::Fail if !expectation.drawn => Verdict::Remains,
+        Verdict::Fail if expectation.basis == Basis::Engine => Verdict::Remains,
         verdict => verdict,
     };
     Some((verdict, saw))
@@ -313,7 +313,7 @@ fn judge_attempts(expectation: &Expectation, attempts: &[Attempt]) -> (Verdict, 
     let proves = |attempt: &Attempt| match attempt.reach {
         Reach::Reached => true,
         // The way is open; the image only says that something might listen.
-        Reach::Refused => !expectation.declared || is_beyond,
+        Reach::Refused => expectation.basis == Basis::Undeclared || is_beyond,
         _ => false,
     };
     let ok = if expectation.open {

@@ -63,13 +63,16 @@ pub(super) fn show(output: &Output, verification: &Verification) {
         })
         .collect();
     output.table(&heading, &rows);
-    let mut legend = format!(
-        "each cell: name tcp ping   {} open as drawn   {} closed as drawn   {} not as drawn   {} not judged",
-        marks.open, marks.closed, marks.wrong, marks.unknown
-    );
+    let mut legend = vec![
+        format!("{} open as drawn", marks.open),
+        format!("{} closed as drawn", marks.closed),
+        format!("{} not as drawn", marks.wrong),
+        format!("{} not judged", marks.unknown),
+    ];
     if !verification.remaining.is_empty() {
-        legend.push_str(&format!("   {} open, as the file leaves it", marks.remains));
+        legend.push(format!("{} open, as the file leaves it", marks.remains));
     }
+    let legend = format!("each cell: name tcp ping   {}", legend.join("   "));
     output.line(&output.style().paint(Tone::Faint, &legend));
     for line in kinds(output, &verification.checks, &marks) {
         output.line(&line);
@@ -103,11 +106,11 @@ fn kinds(output: &Output, checks: &[Check], marks: &Marks) -> Vec<String> {
         .unwrap_or(0);
     let line = |kind: &'static str| {
         let of_kind: Vec<&Check> = checks.iter().filter(|check| check.by == kind).collect();
-        let with = |verdict| of_kind.iter().filter(|it| it.verdict == verdict).count();
-        let good = with(Verdict::Pass);
+        let count = |verdict| of_kind.iter().filter(|it| it.verdict == verdict).count();
+        let good = count(Verdict::Pass);
         let (mark, tone) = if good == of_kind.len() {
             (marks.open, Tone::Good)
-        } else if with(Verdict::Fail) > 0 {
+        } else if count(Verdict::Fail) > 0 {
             (marks.wrong, Tone::Bad)
         } else {
             (marks.unknown, Tone::Notice)

@@ -139,12 +139,11 @@ impl Verification {
 
     /// `97 expectations hold`, and how many couldn't be judged.
     fn tally(&self) -> String {
-        let mut tally = format!("{} expectations hold", self.count(Verdict::Pass));
-        let unjudged = self.count(Verdict::Unjudged);
-        if unjudged > 0 {
-            tally.push_str(&format!(", {unjudged} could not be judged"));
+        let hold = self.count(Verdict::Pass);
+        match self.count(Verdict::Unjudged) {
+            0 => format!("{hold} expectations hold"),
+            unjudged => format!("{hold} expectations hold, {unjudged} could not be judged"),
         }
-        tally
     }
 
     /// The whole drawing is proven, or else what isn't, as an error.

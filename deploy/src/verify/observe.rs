@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::beyond::Beyond;
-use super::expect::{By, End, Expectation, links};
+use super::expect::{Basis, By, End, Expectation, links};
 use crate::compose::Project;
 use crate::engine::{Engine, reached_at};
 use crate::error::{Error, Result};
@@ -69,7 +69,7 @@ pub async fn observe(
         .map(|(place, end)| {
             let own = expected
                 .iter()
-                .filter(|it| it.from == *end && it.routed)
+                .filter(|it| it.from == *end && it.basis != Basis::NoRoute)
                 .map(|it| &it.by);
             let mut request = base.clone();
             for by in own {

@@ -84,7 +84,7 @@ impl Endless {
             match self.lines.recv_timeout(Duration::from_secs(60)) {
                 Ok(line) if line.contains(part) => return line,
                 Ok(line) => others.push(line),
-                Err(_) => panic!("no line with {part:?}, only {others:#?}"),
+                Err(error) => panic!("no line with {part:?}, only {others:#?}: {error}"),
             }
         }
     }

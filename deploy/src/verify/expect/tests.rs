@@ -239,24 +239,24 @@ fn names_and_the_host_are_closed_to_what_has_no_way_out_by_the_file_or_else_rema
         let of = links.into_iter().filter(|link| {
             link.from == End::Sandbox(2) && matches!(link.to, End::Outside | End::Host)
         });
-        of.map(|link| (link.by, link.open, link.drawn))
+        of.map(|link| (link.by, link.open, link.basis))
             .collect::<Vec<_>>()
     };
-    let all = |drawn| {
+    let all = |basis| {
         [
-            (name("x.invalid"), false, drawn),
-            (tcp("10.2.0.1", 22), false, drawn),
-            (ping("10.2.0.1"), false, drawn),
+            (name("x.invalid"), false, basis),
+            (tcp("10.2.0.1", 22), false, basis),
+            (ping("10.2.0.1"), false, basis),
         ]
     };
-    assert_eq!(ways(FILE), all(false));
+    assert_eq!(ways(FILE), all(Basis::Engine));
     let closed = FILE
         .replace("store: {image: a,", "store: {image: a, dns: [127.0.0.1],")
         .replace(
             "internal: true",
             &format!("internal: true, driver_opts: {{{INHIBIT}: 'true'}}"),
         );
-    assert_eq!(ways(&closed), all(true));
+    assert_eq!(ways(&closed), all(Basis::File));
     // What has a way out asks whom it likes.
     let of_proxy = links(&project(FILE), &topology, &beyond);
     assert!(
@@ -276,18 +276,18 @@ fn an_address_that_no_kernel_on_the_way_has_a_route_to_is_not_asked() {
         metric: None,
     };
     let mut topology = topology();
-    let routed = |topology: &Topology| {
+    let basis = |topology: &Topology| {
         let links = links(&project(FILE), topology, &Beyond::default());
         let ping = links.into_iter().find(|link| {
             (link.from, link.to) == (End::Sandbox(0), End::Sandbox(2))
                 && link.by == ping("10.2.0.3")
         });
-        ping.unwrap().routed
+        ping.unwrap().basis
     };
     topology.sandboxes[0].routes = vec![route("0.0.0.0/0"), route("10.1.0.0/16")];
-    assert!(routed(&topology), "the host wasn't looked at");
+    assert_eq!(basis(&topology), Basis::File, "the host wasn't looked at");
     topology.host.routes = vec![route("0.0.0.0/0"), route("10.1.0.0/16")];
-    assert!(!routed(&topology));
+    assert_eq!(basis(&topology), Basis::NoRoute);
     topology.host.routes.push(route("10.2.0.0/16"));
-    assert!(routed(&topology));
+    assert_eq!(basis(&topology), Basis::File);
 }
