@@ -48,16 +48,19 @@ fn what_could_not_be_looked_at_is_named_and_exits_4() {
 
 #[test]
 fn a_port_that_refuses_the_question_about_metrics_proves_nothing() {
+    // It reads the request first: what closes on unread bytes may reset its own answer.
     let stack = Stack::of(
-        "
+        r#"
 services:
   picky:
     image: IMAGE
     init: true
     labels: {dev.causeway.test: '1'}
-    command: [nc, -ll, -p, '80', -e, /bin/busybox, echo, -e, 'HTTP/1.0 400 Bad Request\\r\\n\\r']
+    command:
+      [nc, -ll, -p, '80', -e, /bin/busybox, sh, -c,
+       "while read -r l && [ $${#l} -gt 1 ]; do :; done; echo -e 'HTTP/1.0 400 Bad Request\\r\\n\\r'"]
     ports: ['127.0.0.1:PORT:80']
-",
+"#,
     );
     wait_until("it answers", || stack.verify().0 != 1);
     let (code, document) = stack.verify();
