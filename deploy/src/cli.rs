@@ -13,7 +13,8 @@ use crate::origin;
     name = "deploy",
     version,
     arg_required_else_help = true,
-    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage or Compose file, 3 no Docker engine.\n\
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage or Compose file, 3 no Docker engine,\n\
+                  4 not wrong as far as could be seen (verify); 130 ended by Ctrl-C (verify --watch, logs -f).\n\
                   DOCKER_HOST names the engine (unix:///path or tcp://host:port)."
 )]
 pub struct Cli {
@@ -74,6 +75,9 @@ pub enum Command {
     /// Changes of the file are for `up`.
     Restart(Restart),
     /// Prove that the running stack answers and that its network is as drawn
+    ///
+    /// Exits 0 only when the whole drawing is proven: 1 when something isn't as drawn, 4 when nothing
+    /// is wrong that could be seen and not all could be seen. What isn't is named, a sentence each.
     Verify(Verify),
     /// Show the stack's network as it is: networks, sandboxes, endpoints, both ends of each veth
     Inspect(Inspect),
@@ -347,7 +351,7 @@ pub struct LabRun {
 /// `deploy verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Look again and again, SECONDS apart
+    /// Look again and again, SECONDS apart, and tell what begins and what ends
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub watch: Option<u32>,

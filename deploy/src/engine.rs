@@ -2,6 +2,7 @@
 //! it is recent enough.
 
 use std::env;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,15 +67,20 @@ impl Engine {
         self.address.starts_with("unix://") && !self.address.contains("/.docker/")
     }
 
-    /// The host on which ports published on every address can be reached from here.
-    pub fn published_host(&self) -> &str {
-        let remote = self
-            .address
-            .strip_prefix("tcp://")
-            .or(self.address.strip_prefix("http://"));
-        match remote.map(|rest| rest.split(['/', ':']).next().unwrap_or_default()) {
-            Some(host) if !host.is_empty() => host,
-            _ => "127.0.0.1",
+    /// The host at which a port that is published on this address can be reached from here; none: on
+    /// every address.
+    pub fn published_host(&self, address: Option<IpAddr>) -> String {
+        let rest = ["tcp://", "http://"]
+            .iter()
+            .find_map(|scheme| self.address.strip_prefix(scheme));
+        let remote = rest.map(|rest| match rest.strip_prefix('[') {
+            Some(address) => address.split(']').next().unwrap_or_default(),
+            None => rest.split(['/', ':']).next().unwrap_or_default(),
+        });
+        match (remote.filter(|host| !host.is_empty()), address) {
+            (Some(host), None) => host.to_owned(),
+            (Some(host), Some(address)) if address.is_unspecified() => host.to_owned(),
+            (_, address) => reached_at(address).to_string(),
         }
     }
 
@@ -91,6 +97,16 @@ impl Engine {
             .await
             .doing(|| "ask the engine's version".into())?;
         Ok(version.version.unwrap_or_default())
+    }
+}
+
+/// Where a host itself reaches what listens on this address of it; none: on every address.
+pub fn reached_at(address: Option<IpAddr>) -> IpAddr {
+    match address {
+        // Docker's forwarder for `::` takes IPv6 connections only.
+        Some(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        Some(ip) if !ip.is_unspecified() => ip,
+        _ => Ipv4Addr::LOCALHOST.into(),
     }
 }
 

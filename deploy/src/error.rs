@@ -10,7 +10,7 @@ use serde::Serialize;
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// How the process ends (design: 0 done, 1 failed, 2 usage or file, 3 no engine).
+/// How the process ends (design: 0 done, 1 failed, 2 usage or file, 3 no engine, 4 not all proven).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
@@ -20,6 +20,8 @@ pub enum Exit {
     Usage = 2,
     /// No Docker engine answers.
     NoEngine = 3,
+    /// Nothing is wrong that could be seen, and not all could be seen.
+    Unproven = 4,
 }
 
 /// A failure: one sentence, what was seen, and what to do next.
@@ -49,6 +51,11 @@ impl Error {
     /// No engine to talk to.
     pub fn no_engine(message: impl Into<String>, next: impl Into<String>) -> Self {
         Self::new(Exit::NoEngine, message, next)
+    }
+
+    /// A proof that isn't whole.
+    pub fn unproven(message: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::new(Exit::Unproven, message, next)
     }
 
     /// Adds evidence below the sentence.
@@ -100,6 +107,11 @@ pub(crate) fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
                 400 => "correct the setting the engine names in the Compose file and run again",
                 _ if message.contains("rlimit") => {
                     "lower `ulimits` of the service: the engine itself may not have that many"
+                }
+                _ if message.contains("address pool") => {
+                    "give the network a subnet of its own (`ipam: {config: [{subnet: …}]}`), one of each \
+                     family that it is to have, or the engine more pools (`default-address-pools` in \
+                     /etc/docker/daemon.json)"
                 }
                 404 => "something was removed meanwhile: run `deploy up` again",
                 409 => "something else is changing the same objects: run `deploy up` again",

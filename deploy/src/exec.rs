@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
+use crate::inspect::model::Sandbox;
 use crate::state::Container;
 
 /// Generous: where MongoDB is emulated and the machine busy, its shell alone takes
@@ -31,17 +32,42 @@ pub struct Ended {
     pub said: String,
 }
 
+/// A running container that a command is to run in.
+#[derive(Debug, Clone, Copy)]
+pub struct Within<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+impl<'a> From<&'a Container> for Within<'a> {
+    fn from(container: &'a Container) -> Self {
+        Self {
+            id: &container.id,
+            name: &container.name,
+        }
+    }
+}
+
+impl<'a> From<&'a Sandbox> for Within<'a> {
+    fn from(sandbox: &'a Sandbox) -> Self {
+        Self {
+            id: &sandbox.id,
+            name: &sandbox.container,
+        }
+    }
+}
+
 /// Runs `command` in `container`, writes `input` to it, and waits for its end.
 ///
 /// # Errors
 /// When the engine can't, or the command doesn't end in time. That it fails is no error here.
 pub async fn run(
     engine: &Engine,
-    container: &Container,
+    container: impl Into<Within<'_>>,
     command: &[String],
     input: &[u8],
 ) -> Result<Ended> {
-    let (status, pieces) = ended(engine, container, command, input).await?;
+    let (status, pieces) = ended(engine, container.into(), command, input).await?;
     let said: Vec<u8> = pieces.into_iter().flat_map(LogOutput::into_bytes).collect();
     Ok(Ended {
         status,
@@ -54,7 +80,7 @@ pub async fn run(
 /// # Errors
 /// When the engine can't, or the command doesn't end in time, or fails.
 pub async fn read(engine: &Engine, container: &Container, command: &[String]) -> Result<Vec<u8>> {
-    let (status, pieces) = ended(engine, container, command, b"").await?;
+    let (status, pieces) = ended(engine, container.into(), command, b"").await?;
     let (mut read, mut said) = (Vec::new(), Vec::new());
     for piece in pieces {
         match piece {
@@ -68,12 +94,12 @@ pub async fn read(engine: &Engine, container: &Container, command: &[String]) ->
         status => format!("status {status}: {}", String::from_utf8_lossy(&said).trim()),
     };
     Err(Error::failed(
-        format!("could not {}: {reason}", doing(container, command)),
+        format!("could not {}: {reason}", doing(container.into(), command)),
         "see what the container does (`deploy logs`), then run again",
     ))
 }
 
-fn doing(container: &Container, command: &[String]) -> String {
+fn doing(container: Within<'_>, command: &[String]) -> String {
     let program = command.first().map_or("nothing", String::as_str);
     format!("run {program} in {}", container.name)
 }
@@ -81,7 +107,7 @@ fn doing(container: &Container, command: &[String]) -> String {
 /// Runs a command to its end: its status, and what it wrote, in order.
 async fn ended(
     engine: &Engine,
-    container: &Container,
+    container: Within<'_>,
     command: &[String],
     input: &[u8],
 ) -> Result<(i64, Vec<LogOutput>)> {
@@ -102,7 +128,7 @@ async fn ended(
 
 async fn attached(
     engine: &Engine,
-    container: &Container,
+    container: Within<'_>,
     command: &[String],
     input: &[u8],
     doing: impl Fn() -> String,
@@ -116,7 +142,7 @@ async fn attached(
     };
     let docker = engine.docker();
     let exec = docker
-        .create_exec(&container.id, config)
+        .create_exec(container.id, config)
         .await
         .doing(&doing)?;
     let started = docker

@@ -17,12 +17,13 @@ mod secrets;
 mod up;
 mod verify;
 
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, Images};
+use crate::cli::{Cli, Command, Images, Logs, Verify};
 use crate::compose::model::ServiceName;
 use crate::compose::{self, LoadOptions, Project};
 use crate::error::{Error, Exit, Result, chain};
@@ -74,27 +75,37 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = runtime.block_on(async {
         let command = match cli.command {
             // Has to clean up when it is interrupted, so it listens for signals itself.
-            Command::Lab(command) => return lab::run(&context, command).await,
+            Command::Lab(command) => {
+                return lab::run(&context, command)
+                    .await
+                    .map(|()| ExitCode::SUCCESS);
+            }
             command => command,
         };
+        let endless = is_endless(&command);
         tokio::select! {
-            result = dispatch(&context, command) => result,
-            name = interrupted() => Err(Error::failed(
-                format!("interrupted by {name}"),
-                "nothing is lost: the next `deploy up` finishes the job",
-            )),
+            result = dispatch(&context, command) => result.map(|()| ExitCode::SUCCESS),
+            ending = interrupted() => if endless {
+                Ok(ExitCode::from(ending.status()))
+            } else {
+                Err(Error::failed(
+                    format!("interrupted by {ending}"),
+                    "nothing is lost: the next `deploy up` finishes the job",
+                ))
+            },
         }
     });
     // A blocking read (a context being packed) must not hold up the end.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             context.output.failure(&error);
             ExitCode::from(match error.exit {
                 Exit::Failed => 1,
                 Exit::Usage => 2,
                 Exit::NoEngine => 3,
+                Exit::Unproven => 4,
             })
         }
     }
@@ -122,8 +133,42 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
     }
 }
 
+/// What ends a process from outside.
+#[derive(Clone, Copy)]
+enum Ending {
+    CtrlC,
+    Sigterm,
+}
+
+impl Ending {
+    /// The exit status by which a shell knows it: 128 and the signal's number.
+    fn status(self) -> u8 {
+        match self {
+            Self::CtrlC => 130,
+            Self::Sigterm => 143,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CtrlC => "Ctrl-C",
+            Self::Sigterm => "SIGTERM",
+        })
+    }
+}
+
+/// Whether the command goes on until it is ended from outside, which is no failure then.
+fn is_endless(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Verify(Verify { watch: Some(_) }) | Command::Logs(Logs { follow: true, .. })
+    )
+}
+
 /// Waits for Ctrl-C or SIGTERM; what was under way stops where it is.
-async fn interrupted() -> &'static str {
+async fn interrupted() -> Ending {
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
@@ -132,8 +177,8 @@ async fn interrupted() -> &'static str {
         return std::future::pending().await;
     };
     tokio::select! {
-        _ = interrupt.recv() => "Ctrl-C",
-        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => Ending::CtrlC,
+        _ = terminate.recv() => Ending::Sigterm,
     }
 }
 

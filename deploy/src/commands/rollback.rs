@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let brought_up = async {
         let applied = apply(&engine, output, &project, &options).await?;
         if !args.no_verify {
-            verify::run(&engine, output, &project).await?;
+            verify::after_deploy(&engine, output, &project).await?;
         }
         Ok(applied)
     };

@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let brought_up = async {
         let applied = rotation::apply(&engine, output, &project, &options, &rotate).await?;
         if !args.no_verify {
-            verify::run(&engine, output, &project).await?;
+            verify::after_deploy(&engine, output, &project).await?;
         }
         Ok(applied)
     };

@@ -40,6 +40,10 @@ pub struct Host {
     pub interfaces: Vec<Interface>,
     /// The main routing tables.
     pub routes: Vec<Route>,
+    /// TCP sockets that listen there.
+    pub listening: Vec<Listener>,
+    /// Which network namespace it is (`probe::namespace`).
+    pub namespace: Option<String>,
 }
 
 /// A network of the engine.

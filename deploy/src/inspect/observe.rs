@@ -63,6 +63,8 @@ impl Topology {
             default_gateway: report.default_gateway(),
             interfaces: report.interfaces.clone(),
             routes: report.routes.clone(),
+            listening: report.listening.clone(),
+            namespace: report.namespace.clone(),
         };
         for network in &mut self.networks {
             let name = network.bridge.as_ref();

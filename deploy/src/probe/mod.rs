@@ -6,10 +6,12 @@
 //!
 //! - [`request`] is what is asked, [`report`] what is answered, both JSON;
 //! - [`sandbox`] is the answering side, inside the container;
+//! - [`namespace`] tells whether the two are in the same place anyway;
 //! - [`image`] and [`run`] are the asking side: the image is made of our own executable, the
 //!   containers are started side by side and are gone afterwards.
 
 pub mod image;
+pub mod namespace;
 pub mod report;
 pub mod request;
 pub mod run;

@@ -15,6 +15,8 @@ use super::request::{Resource, Target};
 pub struct Report {
     /// The host name of the sandbox's UTS namespace.
     pub hostname: String,
+    /// Which network namespace this is ([`namespace::current`](super::namespace::current)).
+    pub namespace: Option<String>,
     /// By index.
     pub interfaces: Vec<Interface>,
     /// The main routing tables of IPv4 and IPv6.
@@ -215,6 +217,11 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// Whether a server that knows has answered, with addresses or without.
+    pub fn is_told(self) -> bool {
+        matches!(self, Self::Found | Self::NoData | Self::NxDomain)
+    }
+
     /// The usual name: `NXDOMAIN`, `SERVFAIL`, `timeout`, ….
     pub fn as_str(self) -> &'static str {
         match self {
@@ -276,7 +283,8 @@ pub enum Reach {
     Reached,
     /// The host answered that nothing listens there.
     Refused,
-    /// The sandbox has no route there, or a router or the neighbour said so.
+    /// The sandbox has no route there or no address to go out with, or a router or the neighbour said
+    /// that there is no way.
     Unreachable,
     /// No answer in time.
     Timeout,

@@ -1,5 +1,8 @@
 //! What a probe is asked.
 
+use std::fmt;
+use std::net::Ipv6Addr;
+
 use serde::{Deserialize, Serialize};
 
 /// Everything one probe is to find out beside what it always reports (interfaces, routes, files,
@@ -44,6 +47,18 @@ pub struct Target {
     pub port: u16,
 }
 
+/// As URLs and `Host` have it: `host:port`, an IPv6 address in brackets (RFC 3986 §3.2.2).
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.parse::<Ipv6Addr>().is_ok() {
+            write!(f, "[{host}]:{port}")
+        } else {
+            write!(f, "{host}:{port}")
+        }
+    }
+}
+
 /// An HTTP resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resource {
@@ -53,4 +68,14 @@ pub struct Resource {
     pub port: u16,
     /// Path and query, beginning with `/`.
     pub path: String,
+}
+
+impl Resource {
+    /// The port that it is asked for at.
+    pub fn target(&self) -> Target {
+        Target {
+            host: self.host.clone(),
+            port: self.port,
+        }
+    }
 }

@@ -2,8 +2,9 @@
 //! of endpoints and containers, what listens inside, what the resolver and the host's routes hold.
 //! The most certain evidence decides.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
+use super::beyond::INHIBIT;
 use super::expect::{By, End, attachments};
 use super::judge::Link;
 use super::observe::{Observation, resolution};
@@ -225,6 +226,10 @@ impl Evidence<'_> {
                 end.container
             );
         }
+        if self.leads_to(End::Host) {
+            return "the network's bridge has an address on the host, which the file doesn't give it"
+                .to_owned();
+        }
         if self.target().is_none() {
             let leaky = source
                 .endpoints
@@ -234,9 +239,51 @@ impl Evidence<'_> {
                 return format!("network {} isn't internal", network.name);
             }
         }
+        if self.is_by_name() {
+            return format!(
+                "the engine's name server asks others for {}, although the file names none",
+                source.container
+            );
+        }
+        let v6 = |link: &&&Link| match &link.by {
+            By::Tcp { host, .. } | By::Ping { host } => host.parse::<Ipv6Addr>().is_ok(),
+            By::Name { .. } => false,
+        };
+        if self.links.iter().all(|link| v6(&link)) {
+            return "the engine keeps bridges apart for IPv4 only: before Docker 27 it does so for IPv6 \
+                    with `\"experimental\": true, \"ip6tables\": true` in /etc/docker/daemon.json"
+                .to_owned();
+        }
         "the engine's rules that keep bridges apart are missing or overruled (look at \
          `iptables -S DOCKER-USER` and `iptables -S DOCKER-ISOLATION-STAGE-1`)"
             .to_owned()
+    }
+
+    fn leads_to(&self, end: End) -> bool {
+        self.links.iter().any(|link| link.ends.1 == end)
+    }
+
+    fn is_by_name(&self) -> bool {
+        let mut by = self.links.iter().map(|link| &link.by);
+        by.any(|by| matches!(by, By::Name { .. }))
+    }
+
+    /// What in the file would close something that is open.
+    pub(super) fn how_to_close(&self) -> String {
+        let Some(source) = self.source() else {
+            return "no evidence".to_owned();
+        };
+        if self.leads_to(End::Host) {
+            let networks = source.endpoints.iter().map(|it| it.network.as_str());
+            return format!(
+                "`driver_opts: {{{INHIBIT}: \"true\"}}` of {} takes the gateway away",
+                networks.collect::<Vec<_>>().join(" and ")
+            );
+        }
+        format!(
+            "`dns: 127.0.0.1` of {} leaves it the names of its own networks",
+            source.service
+        )
     }
 }
 

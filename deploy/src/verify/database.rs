@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::Check;
+use super::judge::Verdict;
 use super::request::Stored;
 use crate::compose::Project;
 use crate::compose::model::{Service, ServiceName};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::exec;
+use crate::inspect::model::Sandbox;
 use crate::secrets::Secrets;
-use crate::state::Container;
 
 /// Begins the line with the result.
 const RESULT: &str = "DEPLOYRESULT ";
@@ -48,40 +49,40 @@ pub(super) async fn holds(
     engine: &Engine,
     project: &Project,
     name: &ServiceName,
-    container: &Container,
+    container: &Sandbox,
     stored: &Stored,
 ) -> Check {
     let found = find(engine, project, name, container, stored).await;
-    let found = found.map_err(|err| err.message);
     let lost = "was the request answered before it was stored, or by another stack?";
-    let (ok, observed, cause) = match found {
+    let (verdict, observed, cause) = match found {
         Ok(Found {
             collection: None, ..
-        }) => (false, "no such document".to_owned(), lost),
+        }) => (Verdict::Fail, "no such document".to_owned(), lost),
         Ok(Found {
             collection: Some(collection),
             url,
         }) => {
             let url = url.unwrap_or_default();
             if url.contains(&stored.marker) {
-                (true, format!("found in {collection}"), "")
+                (Verdict::Pass, format!("found in {collection}"), "")
             } else {
-                (
-                    false,
-                    format!("a document in {collection} with the URL {url:?}"),
-                    lost,
-                )
+                let observed = format!("a document in {collection} with the URL {url:?}");
+                (Verdict::Fail, observed, lost)
             }
         }
-        Err(err) => (false, err, "the check itself could not be made"),
+        Err(err) => (
+            Verdict::Unjudged,
+            format!("not looked up: {}", err.message),
+            "",
+        ),
     };
     Check {
-        from: container.name.clone(),
+        from: container.container.clone(),
         to: name.to_string(),
         by: "document",
         expected: format!("{} with its marker", stored.id),
         observed,
-        ok,
+        verdict,
         cause: cause.to_owned(),
     }
 }
@@ -90,7 +91,7 @@ async fn find(
     engine: &Engine,
     project: &Project,
     name: &ServiceName,
-    container: &Container,
+    container: &Sandbox,
     stored: &Stored,
 ) -> Result<Found> {
     // Not everybody who may ask the engine may read the files on the host.

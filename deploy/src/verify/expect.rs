@@ -9,16 +9,15 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::beyond::{Beyond, GATEWAY_MODE, GATEWAY_MODE6, closes_gateway};
 use crate::compose::Project;
 use crate::compose::model::{Attachment, Network, NetworkMode, Protocol, RestartPolicy, Service};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
+use crate::probe::report::Route;
 
 /// The bridge driver's switch for traffic between a network's own containers.
 const ICC: &str = "com.docker.network.bridge.enable_icc";
-/// The bridge driver's switches for whether the host reaches into the network (Docker 27 and later).
-const GATEWAY_MODE: &str = "com.docker.network.bridge.gateway_mode_ipv4";
-const GATEWAY_MODE6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
 
 /// One end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,9 +34,9 @@ pub enum End {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(tag = "by", rename_all = "lowercase")]
 pub enum By {
-    /// The name resolves to the target.
+    /// The name resolves to the target; for what is outside, a name server there answers.
     Name {
-        /// The service's name or an alias.
+        /// The service's name or an alias, or one of the outside.
         name: String,
     },
     /// A TCP port takes a connection.
@@ -65,14 +64,41 @@ pub struct Expectation {
     pub by: By,
     /// Whether it must be possible, or must not.
     pub open: bool,
-    /// The file declares the port. A port that only the image declares may be one that this
-    /// service doesn't use: then a refusal proves the way as well.
-    pub declared: bool,
+    /// What it rests on.
+    pub basis: Basis,
 }
 
-/// Everything that the file implies for the containers that are there. `outside` is what the host
-/// itself can reach beyond its own networks.
-pub fn links(project: &Project, topology: &Topology, outside: &[By]) -> Vec<Expectation> {
+/// What an expectation rests on, which decides how an answer is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The file decides it.
+    File,
+    /// The file doesn't declare the port, so it may be one that this service doesn't use: a refusal
+    /// proves the way as well.
+    Undeclared,
+    /// The file leaves it to the engine: where it is open, that is no failure, it remains.
+    Engine,
+    /// Neither the source nor the host has a route to the target. Nothing is asked: what answers at
+    /// that address is somebody out there.
+    NoRoute,
+}
+
+impl Expectation {
+    /// What the file decides.
+    pub(super) fn new((from, to): (End, End), by: By, open: bool) -> Self {
+        Self {
+            from,
+            to,
+            by,
+            open,
+            basis: Basis::File,
+        }
+    }
+}
+
+/// Everything that the file implies for the containers that are there, and for their ways to what is
+/// `beyond` them.
+pub fn links(project: &Project, topology: &Topology, beyond: &Beyond) -> Vec<Expectation> {
     let mut links = Vec::new();
     let stack = Stack { project, topology };
     for (to, target) in topology.sandboxes.iter().enumerate() {
@@ -87,16 +113,9 @@ pub fn links(project: &Project, topology: &Topology, outside: &[By]) -> Vec<Expe
         }
     }
     for (from, source) in topology.sandboxes.iter().enumerate() {
-        let Some(open) = stack.has_way_out(source).filter(|_| source.is_up()) else {
-            continue;
-        };
-        links.extend(outside.iter().map(|by| Expectation {
-            from: End::Sandbox(from),
-            to: End::Outside,
-            by: by.clone(),
-            open,
-            declared: true,
-        }));
+        if let Some(open) = stack.has_way_out(source).filter(|_| source.is_up()) {
+            links.extend(beyond.links(project, topology, (from, source), open));
+        }
     }
     links
 }
@@ -139,7 +158,8 @@ struct Stack<'a> {
 }
 
 impl Stack<'_> {
-    /// The host owns the bridges, so it reaches every container on them, internal ones included.
+    /// The host owns the bridges, so it reaches every container on them, internal ones included, unless
+    /// a bridge has no address there.
     fn host_to(&self, to: usize, target: &Sandbox, links: &mut Vec<Expectation>) {
         let Some(service) = self.project.services.get(target.service.as_str()) else {
             return;
@@ -152,7 +172,9 @@ impl Stack<'_> {
             };
             let reaches = self.topology.network(network).is_some_and(|network| {
                 let mode = network.options.get(key).map_or("nat", String::as_str);
-                network.driver == "bridge" && matches!(mode, "nat" | "routed")
+                network.driver == "bridge"
+                    && matches!(mode, "nat" | "routed")
+                    && !closes_gateway(&network.options, address.is_ipv4())
             });
             if reaches {
                 add(
@@ -204,13 +226,7 @@ impl Stack<'_> {
             let by = By::Name {
                 name: name.to_owned(),
             };
-            links.push(Expectation {
-                from: ends.0,
-                to: ends.1,
-                by,
-                open,
-                declared: true,
-            });
+            links.push(Expectation::new(ends, by, open));
         }
 
         // By the name that the file gives on purpose, where it gives one.
@@ -219,18 +235,14 @@ impl Stack<'_> {
                 .aliases
                 .first()
                 .map_or(target.service.as_str(), String::as_str);
-            for (port, declared) in &ports {
+            for (port, basis) in &ports {
                 let by = By::Tcp {
                     host: name.to_owned(),
                     port: *port,
                 };
-                let (from, to) = ends;
                 links.push(Expectation {
-                    from,
-                    to,
-                    by,
-                    open: true,
-                    declared: *declared,
+                    basis: *basis,
+                    ..Expectation::new(ends, by, true)
                 });
             }
         }
@@ -243,10 +255,18 @@ impl Stack<'_> {
                 // Shared by another network, this address is behind it: the engine's business.
                 None if !shared.is_empty() && self.is_given(target, on_network) => {}
                 None if self.isolates(source) && self.isolates(target) => {
-                    let listening = target.open_ports().into_iter().map(|port| (port, false));
+                    let listening = target.open_ports().into_iter();
+                    let listening = listening.map(|port| (port, Basis::Undeclared));
                     let mut ports = ports.clone();
                     ports.extend(listening.filter(|(port, _)| !target.exposes(*port)));
-                    add(links, ends, address, &ports, false);
+                    let mut closed = Vec::new();
+                    add(&mut closed, ends, address, &ports, false);
+                    if !self.is_routed(source, address) {
+                        for link in &mut closed {
+                            link.basis = Basis::NoRoute;
+                        }
+                    }
+                    links.extend(closed);
                 }
                 None => {}
             }
@@ -257,6 +277,18 @@ impl Stack<'_> {
     fn is_given(&self, sandbox: &Sandbox, network: &str) -> bool {
         attachments(self.project, &sandbox.service)
             .is_some_and(|given| given.iter().any(|(given, _)| given.name == network))
+    }
+
+    /// Whether the source or the host knows the way to the address; who wasn't looked at may.
+    fn is_routed(&self, source: &Sandbox, address: IpAddr) -> bool {
+        [&source.routes, &self.topology.host.routes]
+            .into_iter()
+            .any(|routes| {
+                let to = |route: &Route| {
+                    route.destination.prefix_len() > 0 && route.destination.contains(&address)
+                };
+                routes.is_empty() || routes.iter().any(to)
+            })
     }
 
     /// Only bridges are kept apart by the engine; what others reach is up to the outside.
@@ -292,36 +324,27 @@ fn addresses(sandbox: &Sandbox) -> impl Iterator<Item = (&str, IpAddr)> {
 /// TCP ports and ping of one address.
 fn add(
     links: &mut Vec<Expectation>,
-    (from, to): (End, End),
+    ends: (End, End),
     address: IpAddr,
-    ports: &[(u16, bool)],
+    ports: &[(u16, Basis)],
     open: bool,
 ) {
     let host = address.to_string();
-    for (port, declared) in ports {
+    for (port, basis) in ports {
         let by = By::Tcp {
             host: host.clone(),
             port: *port,
         };
         links.push(Expectation {
-            from,
-            to,
-            by,
-            open,
-            declared: *declared,
+            basis: *basis,
+            ..Expectation::new(ends, by, open)
         });
     }
-    links.push(Expectation {
-        from,
-        to,
-        by: By::Ping { host },
-        open,
-        declared: true,
-    });
+    links.push(Expectation::new(ends, By::Ping { host }, open));
 }
 
-/// The TCP ports of a container, and whether the file declares them.
-fn ports(service: &Service, sandbox: &Sandbox) -> Vec<(u16, bool)> {
+/// The TCP ports of a container, and who declares them.
+fn ports(service: &Service, sandbox: &Sandbox) -> Vec<(u16, Basis)> {
     let published = service
         .ports
         .iter()
@@ -339,9 +362,14 @@ fn ports(service: &Service, sandbox: &Sandbox) -> Vec<(u16, bool)> {
         .iter()
         .filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
     let all: BTreeSet<u16> = declared.iter().copied().chain(image).collect();
-    all.into_iter()
-        .map(|port| (port, declared.contains(&port)))
-        .collect()
+    let basis = |port: &u16| {
+        if declared.contains(port) {
+            Basis::File
+        } else {
+            Basis::Undeclared
+        }
+    };
+    all.into_iter().map(|port| (port, basis(&port))).collect()
 }
 
 fn icc(network: &Network) -> bool {

@@ -1,12 +1,14 @@
-//! What can be told without trying a link: containers, attachments, gateways, resolvers and subnets, as the file has them against as the engine and the kernel have them.
+//! What can be told without trying a link: containers, attachments, gateways, resolvers and subnets,
+//! as the file has them against as the engine and the kernel have them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::Check;
+use super::beyond::closes_gateway;
 use super::cause::{overlap, stopped, unexpected_endpoint};
 use super::expect::{attachments, is_done};
-use super::judge::HOST;
+use super::judge::{HOST, Verdict};
 use super::observe::Observation;
 use super::ports::{published, publishes};
 use crate::compose::Project;
@@ -46,19 +48,17 @@ pub(super) fn check(
     expected: impl Into<String>,
     result: Result<String, (String, String)>,
 ) -> Check {
-    let ok = result.is_ok();
-    let (observed, cause) = match result {
-        Ok(observed) => (observed, String::new()),
-        Err(failure) => failure,
+    let (verdict, (observed, cause)) = match result {
+        Ok(observed) => (Verdict::Pass, (observed, String::new())),
+        Err(failure) => (Verdict::Fail, failure),
     };
-    let expected = expected.into();
     Check {
         from: from.to_owned(),
         to: to.to_owned(),
         by,
-        expected,
+        expected: expected.into(),
         observed,
-        ok,
+        verdict,
         cause,
     }
 }
@@ -199,7 +199,8 @@ fn internal(project: &Project, network: &Network) -> Option<Check> {
     ))
 }
 
-/// Each gateway is an address of the network's bridge on the host.
+/// Each gateway is an address of the network's bridge on the host, or none where the network has its
+/// gateway closed.
 fn gateways(topology: &Topology, network: &Network) -> Vec<Check> {
     let Some(bridge) = &network.bridge else {
         return Vec::new();
@@ -220,14 +221,28 @@ fn gateways(topology: &Topology, network: &Network) -> Vec<Check> {
     gateways
         .into_iter()
         .map(|gateway| {
+            let closed = closes_gateway(&network.options, gateway.is_ipv4());
+            let on_bridge = format!("{gateway} on {bridge}");
+            let expected = if closed {
+                format!("none on {bridge}")
+            } else {
+                on_bridge.clone()
+            };
             let result = match &network.bridge_interface {
                 None => Err((
                     format!("no interface {bridge}"),
                     "the bridge was removed from the host: restart the engine".to_owned(),
                 )),
                 Some(interface) if interface.addresses.iter().any(|net| net.addr() == gateway) => {
-                    Ok(format!("{gateway} on {bridge}"))
+                    if closed {
+                        let cause = "the bridge was given the address on the host, which opens the \
+                                     host's services to the network";
+                        Err((on_bridge, cause.to_owned()))
+                    } else {
+                        Ok(on_bridge)
+                    }
                 }
+                Some(_) if closed => Ok(expected.clone()),
                 Some(interface) => {
                     let addresses: Vec<String> = interface
                         .addresses
@@ -240,11 +255,7 @@ fn gateways(topology: &Topology, network: &Network) -> Vec<Check> {
                     ))
                 }
             };
-            check(
-                (HOST, &network.name, "gateway"),
-                format!("{gateway} on {bridge}"),
-                result,
-            )
+            check((HOST, &network.name, "gateway"), expected, result)
         })
         .collect()
 }

@@ -3,45 +3,54 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, database, published, request, speaks_http};
+use super::judge::{HOST, Verdict};
+use super::request::Vantage;
+use super::{Check, database, published, speaks_http};
 use crate::compose::Project;
 use crate::compose::model::{Service, ServiceName};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::inspect::Topology;
+use crate::inspect::model::Sandbox;
 use crate::plan;
-use crate::state::{Container, State, Status};
+use crate::probe::image::Image;
+use crate::probe::request::Target;
+use crate::state::Status;
 
 /// What came of the journeys.
 #[derive(Debug, Default)]
 pub(super) struct Journey {
     pub(super) checks: Vec<Check>,
-    /// Journeys that couldn't be made.
+    /// What was left out, and why that is no harm.
     pub(super) notes: Vec<String>,
 }
 
 /// Sends a request through every published TCP port, a marked one where a MongoDB is behind it.
-pub(super) async fn checks(engine: &Engine, project: &Project) -> Result<Journey> {
-    let state = State::observe(engine, &project.name).await?;
+pub(super) async fn checks(
+    engine: &Engine,
+    project: &Project,
+    topology: &Topology,
+    image: &Image,
+) -> Journey {
+    let vantage = Vantage::of(engine, topology, image);
     let mut journey = Journey::default();
     let mongo = project
         .services
         .iter()
         .find(|(_, service)| is_mongo(service));
-    let database = mongo.and_then(|(name, _)| Some((name, running(&state, name)?)));
-    for (name, port, address) in published(engine, project) {
-        if running(&state, name).is_none() {
-            journey
-                .notes
-                .push(format!("{address}: not tried, {name} isn't running"));
+    let database = mongo.and_then(|(name, _)| Some((name, running(topology, name)?)));
+    for (name, port, target) in published(engine, project) {
+        if running(topology, name).is_none() {
+            let why = format!("not tried: {name} isn't running");
+            journey.checks.push(not_made(name, &target, why));
             continue;
         }
         if !speaks_http(port) {
-            journey.checks.push(request::connects(name, &address).await);
+            journey.checks.push(vantage.connects(name, &target).await);
             continue;
         }
         match (&database, mongo) {
             (Some((mongo, container)), _) if leads_to(project, name, mongo) => {
-                let (check, stored) = request::marked(name, &address).await;
+                let (check, stored) = vantage.marked(name, &target).await;
                 journey.checks.push(check);
                 if let Some(stored) = stored {
                     let found = database::holds(engine, project, mongo, container, &stored).await;
@@ -49,23 +58,36 @@ pub(super) async fn checks(engine: &Engine, project: &Project) -> Result<Journey
                 }
             }
             (None, Some((mongo, _))) if leads_to(project, name, mongo) => {
-                journey.notes.push(format!(
-                    "no marked request was sent to {address}: {mongo}, where it would be found, isn't running"
-                ));
+                let why =
+                    format!("no request sent: {mongo}, where it would be found, isn't running");
+                journey.checks.push(not_made(name, &target, why));
             }
             _ => {
-                journey.checks.push(request::answers(name, &address).await);
+                journey.checks.push(vantage.answers(name, &target).await);
                 journey.notes.push(format!(
-                    "{address}: an answer was asked for, no document looked up: {name} leads to no MongoDB"
+                    "{target}: an answer was asked for, no document looked up: {name} leads to no MongoDB"
                 ));
             }
         }
     }
-    Ok(journey)
+    journey
 }
 
-fn running<'a>(state: &'a State, service: &'a ServiceName) -> Option<&'a Container> {
-    state
+fn not_made(service: &ServiceName, target: &Target, why: String) -> Check {
+    Check {
+        from: HOST.to_owned(),
+        to: format!("{service} ({target})"),
+        by: "http",
+        expected: "an answer".to_owned(),
+        observed: why,
+        verdict: Verdict::Unjudged,
+        cause: String::new(),
+    }
+}
+
+/// Also where Docker Compose runs the stack.
+fn running<'a>(topology: &'a Topology, service: &'a ServiceName) -> Option<&'a Sandbox> {
+    topology
         .of_service(service)
         .find(|it| it.status == Status::Running)
 }

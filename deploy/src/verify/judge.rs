@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::Finding;
 use super::cause::Evidence;
-use super::expect::{By, End, Expectation};
+use super::expect::{Basis, By, End, Expectation};
 use super::observe::{Observation, answered, connection, echo, resolution};
 use crate::compose::Project;
 use crate::inspect::Topology;
@@ -14,6 +15,7 @@ use crate::inspect::model::Sandbox;
 use crate::output::text::escape;
 use crate::probe::Report;
 use crate::probe::report::{Answer, Attempt, Reach};
+use crate::probe::request::Target;
 
 /// How the engine's host is called.
 pub const HOST: &str = "host";
@@ -28,6 +30,8 @@ pub enum Verdict {
     Pass,
     /// Not as expected.
     Fail,
+    /// Open, and the file doesn't close it: told, and no failure.
+    Remains,
     /// It couldn't be seen.
     Unjudged,
 }
@@ -61,37 +65,13 @@ impl Link {
     }
 }
 
-/// All failures between two ends, in one sentence.
-#[derive(Debug)]
-pub struct Finding {
-    from: String,
-    to: String,
-    open: bool,
-    seen: Vec<String>,
-    cause: String,
-}
-
-impl Finding {
-    /// Names the link, what was expected, what was seen and the likely cause.
-    pub fn sentence(&self) -> String {
-        let expected = if self.open { "open" } else { "closed" };
-        format!(
-            "{} → {}: expected {expected}, saw {}; likely cause: {}",
-            self.from,
-            self.to,
-            self.seen.join(", "),
-            self.cause
-        )
-    }
-}
-
 /// Judges every expectation.
 pub fn links(seen: &Observation) -> Vec<Link> {
     seen.expected
         .iter()
-        .map(|expectation| {
-            let (verdict, saw) = judge(expectation, seen);
-            Link {
+        .filter_map(|expectation| {
+            let (verdict, saw) = judge(expectation, seen)?;
+            Some(Link {
                 from: name(expectation.from, &seen.topology),
                 to: name(expectation.to, &seen.topology),
                 by: expectation.by.clone(),
@@ -99,59 +79,96 @@ pub fn links(seen: &Observation) -> Vec<Link> {
                 seen: saw,
                 verdict,
                 ends: (expectation.from, expectation.to),
-            }
-        })
-        .collect()
-}
-
-/// The failures by their two ends.
-pub fn findings(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Finding> {
-    let mut groups: BTreeMap<(End, End, bool), Vec<&Link>> = BTreeMap::new();
-    for link in links.iter().filter(|link| link.verdict == Verdict::Fail) {
-        groups
-            .entry((link.ends.0, link.ends.1, link.open))
-            .or_default()
-            .push(link);
-    }
-    groups
-        .into_iter()
-        .filter_map(|((_, _, open), links)| {
-            let first = links.first()?;
-            let evidence = Evidence {
-                project,
-                seen,
-                links: &links,
-            };
-            Some(Finding {
-                from: first.from.clone(),
-                to: first.to.clone(),
-                open,
-                seen: links
-                    .iter()
-                    .map(|link| format!("{} {}", what(&link.by), link.seen))
-                    .collect(),
-                cause: if open {
-                    evidence.why_closed()
-                } else {
-                    evidence.why_open()
-                },
             })
         })
         .collect()
 }
 
-/// What nobody could judge, said once for each target.
-pub fn notes(links: &[Link]) -> Vec<String> {
-    let outside = links.iter().filter(|link| link.ends.1 == End::Outside);
-    let (judged, unjudged): (Vec<&Link>, Vec<&Link>) =
-        outside.partition(|link| link.verdict != Verdict::Unjudged);
-    if judged.is_empty() && !unjudged.is_empty() {
-        return vec![
-            "the way out wasn't judged: neither the host's router nor its name servers answer the host"
-                .to_owned(),
-        ];
+/// The failures, in a sentence for each two ends: what was expected, what was seen, the likely cause.
+pub fn findings(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Finding> {
+    let each = by_ends(links, Verdict::Fail).into_iter();
+    let sentence = |ends: String, links: Vec<&Link>| {
+        let open = links.first().is_some_and(|link| link.open);
+        let saw: Vec<String> = links
+            .iter()
+            .map(|link| format!("{} {}", what(link), link.seen))
+            .collect();
+        let evidence = Evidence {
+            project,
+            seen,
+            links: &links,
+        };
+        let (expected, cause) = if open {
+            ("open", evidence.why_closed())
+        } else {
+            ("closed", evidence.why_open())
+        };
+        let subject = format!("{ends}: expected {expected}");
+        let sentence = format!("{subject}, saw {}; likely cause: {cause}", saw.join(", "));
+        Finding { subject, sentence }
+    };
+    each.map(|(ends, links)| sentence(ends, links)).collect()
+}
+
+/// What is open and not closed by the file, and what would close it; in a sentence for each two ends.
+pub fn remaining(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Finding> {
+    let each = by_ends(links, Verdict::Remains).into_iter();
+    let sentence = |subject: String, links: Vec<&Link>| {
+        let evidence = Evidence {
+            project,
+            seen,
+            links: &links,
+        };
+        let sentence = format!(
+            "{subject}: {}, and the file doesn't close it: {}",
+            seen_of(&links),
+            evidence.how_to_close()
+        );
+        Finding { subject, sentence }
+    };
+    each.map(|(ends, links)| sentence(ends, links)).collect()
+}
+
+/// What couldn't be judged, in a sentence for each two ends.
+pub fn unjudged(links: &[Link]) -> Vec<Finding> {
+    let each = by_ends(links, Verdict::Unjudged).into_iter();
+    let sentence = |subject: String, links: Vec<&Link>| {
+        let sentence = format!("{subject}: {}", seen_of(&links));
+        Finding { subject, sentence }
+    };
+    each.map(|(ends, links)| sentence(ends, links)).collect()
+}
+
+/// The links with this verdict by their two ends, which are written as `proxy → mongo`, and by whether
+/// they should be open.
+fn by_ends(links: &[Link], verdict: Verdict) -> Vec<(String, Vec<&Link>)> {
+    let mut groups: BTreeMap<(End, End, bool), Vec<&Link>> = BTreeMap::new();
+    for link in links.iter().filter(|link| link.verdict == verdict) {
+        let (from, to) = link.ends;
+        groups.entry((from, to, link.open)).or_default().push(link);
     }
-    Vec::new()
+    groups
+        .into_values()
+        .filter_map(|links| {
+            let first = links.first()?;
+            Some((format!("{} → {}", first.from, first.to), links))
+        })
+        .collect()
+}
+
+/// `name mongo NXDOMAIN, tcp 172.18.0.2:80 refused`; what several have in common is said once.
+fn seen_of(links: &[&Link]) -> String {
+    let mut by_seen: Vec<(&str, Vec<String>)> = Vec::new();
+    for link in links {
+        match by_seen.iter_mut().find(|(seen, _)| *seen == link.seen) {
+            Some((_, tried)) => tried.push(what(link)),
+            None => by_seen.push((&link.seen, vec![what(link)])),
+        }
+    }
+    let each = by_seen
+        .into_iter()
+        .map(|(seen, tried)| format!("{} {seen}", tried.join(", ")));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn name(end: End, topology: &Topology) -> String {
@@ -166,35 +183,53 @@ fn name(end: End, topology: &Topology) -> String {
 }
 
 /// `tcp 172.18.0.2:80`.
-fn what(by: &By) -> String {
-    match by {
+fn what(link: &Link) -> String {
+    match &link.by {
+        // Another one at each look.
+        By::Name { .. } if link.ends.1 == End::Outside => "a name there".to_owned(),
         By::Name { name } => format!("name {name}"),
-        By::Tcp { host, port } if host.contains(':') => format!("tcp [{host}]:{port}"),
-        By::Tcp { host, port } => format!("tcp {host}:{port}"),
+        By::Tcp { host, port } => {
+            let (host, port) = (host.clone(), *port);
+            format!("tcp {}", Target { host, port })
+        }
         By::Ping { host } => format!("ping {host}"),
     }
 }
 
-fn judge(expectation: &Expectation, seen: &Observation) -> (Verdict, String) {
-    let unjudged = |why: &str| (Verdict::Unjudged, why.to_owned());
+/// `None` where another answer is the proof.
+fn judge(expectation: &Expectation, seen: &Observation) -> Option<(Verdict, String)> {
+    let unjudged = |why: &str| Some((Verdict::Unjudged, why.to_owned()));
     let Some(report) = seen.reports.get(&expectation.from) else {
         return unjudged("not looked at");
     };
+    if expectation.basis == Basis::NoRoute {
+        return Some((verdict(!expectation.open), "no route".to_owned()));
+    }
     if expectation.to == End::Outside {
+        let is_name = |by: &By| matches!(by, By::Name { .. });
+        let mut alike = seen.expected.iter().filter(|it| {
+            (it.from, it.to) == (expectation.from, expectation.to)
+                && is_name(&it.by) == is_name(&expectation.by)
+        });
         let host = seen.reports.get(&End::Host);
-        if !host.is_some_and(|host| answered(host, &expectation.by)) {
-            return unjudged("doesn't answer the host itself");
+        let answers_host = |by: &By| host.is_some_and(|host| answered(host, by));
+        if !answers_host(&expectation.by) {
+            // One that does answer is enough to try the way with.
+            return if alike.any(|it| answers_host(&it.by)) {
+                None
+            } else {
+                unjudged("doesn't answer the host itself")
+            };
         }
         // One answer from out there proves the way; that something else stays silent is its choice.
-        let mut out = seen.expected.iter().filter(|it| it.to == End::Outside);
         if expectation.open
             && !answered(report, &expectation.by)
-            && out.any(|it| answered(report, &it.by))
+            && alike.any(|it| answered(report, &it.by))
         {
-            return unjudged("no answer, though others out there do answer");
+            return None;
         }
     }
-    match &expectation.by {
+    let (verdict, saw) = match &expectation.by {
         By::Name { name } => judge_name(expectation, name, report, &seen.topology),
         By::Tcp { host, port } => match connection(report, host, *port) {
             Some(tried) if tried.attempts.is_empty() => {
@@ -205,17 +240,22 @@ fn judge(expectation: &Expectation, seen: &Observation) -> (Verdict, String) {
                 (verdict(!expectation.open), answer.to_owned())
             }
             Some(tried) => judge_attempts(expectation, &tried.attempts),
-            None => unjudged("not asked"),
+            None => return unjudged("not asked"),
         },
         By::Ping { host } => match echo(report, host) {
             Some(tried) if tried.attempts.iter().all(|it| it.reach == Reach::Failed) => {
                 let why = tried.attempts.first().and_then(|it| it.error.clone());
-                unjudged(&format!("ping isn't possible: {}", why.unwrap_or_default()))
+                return unjudged(&format!("isn't possible: {}", why.unwrap_or_default()));
             }
             Some(tried) => judge_attempts(expectation, &tried.attempts),
-            None => unjudged("not asked"),
+            None => return unjudged("not asked"),
         },
-    }
+    };
+    let verdict = match verdict {
+        Verdict::Fail if expectation.basis == Basis::Engine => Verdict::Remains,
+        verdict => verdict,
+    };
+    Some((verdict, saw))
 }
 
 fn judge_name(
@@ -227,6 +267,16 @@ fn judge_name(
     let Some(resolution) = resolution(report, name) else {
         return (Verdict::Unjudged, "not asked".to_owned());
     };
+    if expectation.to == End::Outside {
+        let saw = match resolution.answer {
+            answer if answer.is_told() => format!("answered ({})", answer.as_str()),
+            answer => answer.as_str().to_owned(),
+        };
+        return (
+            verdict(resolution.answer.is_told() == expectation.open),
+            saw,
+        );
+    }
     let target = match expectation.to {
         End::Sandbox(index) => topology.sandboxes.get(index),
         _ => None,
@@ -258,16 +308,17 @@ fn judge_name(
 }
 
 fn judge_attempts(expectation: &Expectation, attempts: &[Attempt]) -> (Verdict, String) {
+    let is_beyond = matches!(expectation.to, End::Outside | End::Host);
     let reached = |attempt: &&Attempt| attempt.reach == Reach::Reached;
     let proves = |attempt: &Attempt| match attempt.reach {
         Reach::Reached => true,
         // The way is open; the image only says that something might listen.
-        Reach::Refused => !expectation.declared || expectation.to == End::Outside,
+        Reach::Refused => expectation.basis == Basis::Undeclared || is_beyond,
         _ => false,
     };
     let ok = if expectation.open {
         !attempts.is_empty() && attempts.iter().all(proves)
-    } else if expectation.to == End::Outside {
+    } else if is_beyond {
         !attempts.iter().any(proves)
     } else {
         !attempts.iter().any(|it| reached(&it))

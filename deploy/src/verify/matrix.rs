@@ -17,6 +17,7 @@ struct Marks {
     open: char,
     closed: char,
     wrong: char,
+    remains: char,
     unknown: char,
     dash: char,
 }
@@ -25,6 +26,7 @@ const UNICODE: Marks = Marks {
     open: '✓',
     closed: '·',
     wrong: '✗',
+    remains: '!',
     unknown: '?',
     dash: ' ',
 };
@@ -32,6 +34,7 @@ const ASCII: Marks = Marks {
     open: '+',
     closed: '.',
     wrong: 'X',
+    remains: '!',
     unknown: '?',
     dash: ' ',
 };
@@ -60,25 +63,29 @@ pub(super) fn show(output: &Output, verification: &Verification) {
         })
         .collect();
     output.table(&heading, &rows);
-    output.line(&output.style().paint(
-        Tone::Faint,
-        &format!(
-            "each cell: name tcp ping   {} open as drawn   {} closed as drawn   {} not as drawn   {} not judged",
-            marks.open, marks.closed, marks.wrong, marks.unknown
-        ),
-    ));
+    let mut legend = vec![
+        format!("{} open as drawn", marks.open),
+        format!("{} closed as drawn", marks.closed),
+        format!("{} not as drawn", marks.wrong),
+        format!("{} not judged", marks.unknown),
+    ];
+    if !verification.remaining.is_empty() {
+        legend.push(format!("{} open, as the file leaves it", marks.remains));
+    }
+    let legend = format!("each cell: name tcp ping   {}", legend.join("   "));
+    output.line(&output.style().paint(Tone::Faint, &legend));
     for line in kinds(output, &verification.checks, &marks) {
         output.line(&line);
     }
     for note in &verification.notes {
         output.note(note);
     }
+    for way in &verification.remaining {
+        output.note(&way.sentence);
+    }
     if verification.ok {
         let seconds = text::duration(Duration::from_millis(verification.elapsed_ms));
-        let done = format!(
-            "verified: {} expectations hold ({seconds})",
-            verification.count()
-        );
+        let done = format!("verified: {} ({seconds})", verification.tally());
         output.line(&output.style().paint(Tone::Good, &done));
     }
 }
@@ -99,11 +106,14 @@ fn kinds(output: &Output, checks: &[Check], marks: &Marks) -> Vec<String> {
         .unwrap_or(0);
     let line = |kind: &'static str| {
         let of_kind: Vec<&Check> = checks.iter().filter(|check| check.by == kind).collect();
-        let good = of_kind.iter().filter(|check| check.ok).count();
+        let count = |verdict| of_kind.iter().filter(|it| it.verdict == verdict).count();
+        let good = count(Verdict::Pass);
         let (mark, tone) = if good == of_kind.len() {
             (marks.open, Tone::Good)
-        } else {
+        } else if count(Verdict::Fail) > 0 {
             (marks.wrong, Tone::Bad)
+        } else {
+            (marks.unknown, Tone::Notice)
         };
         let each: Vec<String> = of_kind
             .iter()
@@ -140,8 +150,11 @@ fn cell(links: &[&Link], marks: &Marks) -> table::Cell {
     }
     let failed = links.iter().any(|link| link.verdict == Verdict::Fail);
     let open = links.iter().any(|link| link.open);
+    let unsettled = |link: &&Link| matches!(link.verdict, Verdict::Remains | Verdict::Unjudged);
     let tone = if failed {
         Tone::Bad
+    } else if links.iter().any(unsettled) {
+        Tone::Notice
     } else if open {
         Tone::Good
     } else {
@@ -156,8 +169,10 @@ fn mark(links: &[&&Link], marks: &Marks) -> char {
         marks.wrong
     } else if links.is_empty() {
         marks.dash
-    } else if !any(Verdict::Pass) {
+    } else if any(Verdict::Unjudged) {
         marks.unknown
+    } else if any(Verdict::Remains) {
+        marks.remains
     } else if links.iter().any(|link| link.open) {
         marks.open
     } else {

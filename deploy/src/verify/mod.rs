@@ -1,11 +1,13 @@
 //! Proves that the running stack's network is as the file draws it, and that a request travels the
 //! whole way.
 //!
-//! [`expect`] derives from the file what must be possible and what must not; [`observe`] asks a
-//! probe in every sandbox and one on the host; [`judge`] compares the two, and `cause` looks for the likely
-//! cause of each difference; [`facts`] compares what the engine and the kernel say of networks
-//! and resolvers, `ports` what is published; `journey` sends a marked request; `matrix` shows it all.
+//! [`expect`] derives from the file what must be possible and what must not, `beyond` the ways out
+//! among it; [`observe`] asks a probe in every sandbox and one on the host; [`judge`] compares the two,
+//! and `cause` looks for the likely cause of each difference; [`facts`] compares what the engine and the
+//! kernel say of networks and resolvers, `ports` what is published; `journey` sends a marked request;
+//! `matrix` shows it all; `watch` goes on looking and tells what changes.
 
+mod beyond;
 mod cause;
 mod database;
 pub mod expect;
@@ -16,20 +18,24 @@ mod matrix;
 pub mod observe;
 mod ports;
 mod request;
+mod watch;
 
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::compose::Project;
 use crate::compose::model::{Port, Protocol, ServiceName};
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
+use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
-use crate::output::{Output, text};
-use judge::{Finding, Link, Verdict};
+use crate::output::Output;
+use crate::probe::image::Image;
+use crate::probe::request::Target;
+use judge::{Link, Verdict};
 use observe::Observation;
+pub use watch::watch;
 
 /// For each single question; an answer on one machine takes far less.
 const TIMEOUT_MS: u64 = 1_000;
@@ -50,14 +56,14 @@ pub struct Check {
     /// What was seen.
     pub observed: String,
     /// Whether they agree.
-    pub ok: bool,
+    pub verdict: Verdict,
     /// If not: the likely cause, for the sentence.
     pub cause: String,
 }
 
 impl Check {
-    /// The failure in one sentence.
-    pub fn sentence(&self) -> String {
+    /// In one sentence what isn't as expected, or why nobody can tell.
+    fn finding(&self) -> Finding {
         let Self {
             from,
             to,
@@ -67,12 +73,30 @@ impl Check {
             cause,
             ..
         } = self;
-        let mut sentence = format!("{from} → {to} ({by}): expected {expected}, saw {observed}");
+        let subject = format!("{from} → {to} ({by})");
+        let mut sentence = match self.verdict {
+            Verdict::Unjudged => format!("{subject}: {observed}"),
+            _ => format!("{subject}: expected {expected}, saw {observed}"),
+        };
         if !cause.is_empty() {
             sentence.push_str("; likely cause: ");
             sentence.push_str(cause);
         }
-        sentence
+        Finding { subject, sentence }
+    }
+}
+
+/// Something that isn't as the file draws it, or that couldn't be judged; as JSON, its sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about: the same as long as it lasts.
+    subject: String,
+    sentence: String,
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.sentence)
     }
 }
 
@@ -83,7 +107,7 @@ pub struct Verification {
     pub event: &'static str,
     /// The project's name.
     pub project: String,
-    /// Whether everything is as the file draws it.
+    /// Whether everything is proven to be as the file draws it.
     pub ok: bool,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
@@ -92,8 +116,12 @@ pub struct Verification {
     /// Everything else.
     pub checks: Vec<Check>,
     /// The failures, a sentence each.
-    pub findings: Vec<String>,
-    /// What couldn't be looked at.
+    pub findings: Vec<Finding>,
+    /// What couldn't be judged, a sentence each.
+    pub unjudged: Vec<Finding>,
+    /// What is open though `internal` might be taken to close it, and the file could: a sentence each.
+    pub remaining: Vec<Finding>,
+    /// What else is to be known of the look itself.
     pub notes: Vec<String>,
     #[serde(skip)]
     sources: Vec<String>,
@@ -102,81 +130,123 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// How many expectations were put to the test.
-    fn count(&self) -> usize {
-        let judged = self
-            .links
-            .iter()
-            .filter(|link| link.verdict != Verdict::Unjudged);
-        judged.count() + self.checks.len()
+    /// How many expectations have this verdict.
+    fn count(&self, verdict: Verdict) -> usize {
+        let links = self.links.iter().filter(|link| link.verdict == verdict);
+        let checks = self.checks.iter().filter(|check| check.verdict == verdict);
+        links.count() + checks.count()
+    }
+
+    /// `97 expectations hold`, and how many couldn't be judged.
+    fn tally(&self) -> String {
+        let hold = self.count(Verdict::Pass);
+        match self.count(Verdict::Unjudged) {
+            0 => format!("{hold} expectations hold"),
+            unjudged => format!("{hold} expectations hold, {unjudged} could not be judged"),
+        }
+    }
+
+    /// The whole drawing is proven, or else what isn't, as an error.
+    fn proven(&self) -> Result<()> {
+        let sentences =
+            |of: &[Finding]| -> Vec<String> { of.iter().map(|it| it.sentence.clone()).collect() };
+        let unjudged = sentences(&self.unjudged)
+            .into_iter()
+            .map(|sentence| format!("not judged: {sentence}"));
+        if !self.findings.is_empty() {
+            return Err(Error::failed(
+                format!(
+                    "verification failed: {} finding(s); {}",
+                    self.findings.len(),
+                    self.tally()
+                ),
+                "see to the likely causes (`deploy inspect`, `deploy ps`, `deploy logs`), then `deploy up`; \
+                 `deploy verify` looks again",
+            )
+            .with_details(sentences(&self.findings).into_iter().chain(unjudged)));
+        }
+        if self.unjudged.is_empty() {
+            return Ok(());
+        }
+        Err(Error::unproven(
+            format!(
+                "nothing is wrong that could be seen, and not all could: {}",
+                self.tally()
+            ),
+            "see to what stands in the way of the look; `deploy verify` looks again",
+        )
+        .with_details(unjudged))
     }
 }
 
-/// Checks the running stack, shows what was found, and fails if anything is red.
+/// Checks the running stack and shows what was found.
+///
+/// # Errors
+/// [`Exit::Failed`](crate::error::Exit::Failed) if anything isn't as drawn,
+/// [`Exit::Unproven`](crate::error::Exit::Unproven) if not everything could be judged.
 pub async fn run(engine: &Engine, output: &Output, project: &Project) -> Result<()> {
     let task = output.silent_task("verify");
     task.detail("looking");
     let verification = verify(engine, project).await?;
     drop(task);
-    show(output, &verification)
+    if output.is_json() {
+        output.event(&verification);
+    } else {
+        matrix::show(output, &verification);
+    }
+    verification.proven()
 }
 
-/// Checks again and again, `pause` apart, until interrupted or the engine is gone.
-pub async fn watch(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    pause: Duration,
-) -> Result<()> {
-    loop {
-        let verification = verify(engine, project).await?;
-        if let Err(failure) = show(output, &verification) {
-            output.line(&format!(
-                "{failure}; looking again in {}",
-                text::duration(pause)
-            ));
+/// The end of a deploy: as [`run`], but what couldn't be judged is no failure of the deploy and only
+/// told.
+///
+/// # Errors
+/// If anything isn't as drawn.
+pub async fn after_deploy(engine: &Engine, output: &Output, project: &Project) -> Result<()> {
+    match run(engine, output, project).await {
+        Err(unproven) if unproven.exit == Exit::Unproven => {
+            for detail in &unproven.details {
+                output.note(detail);
+            }
+            output.note(&format!("not verified: {unproven}"));
+            Ok(())
         }
-        tokio::time::sleep(pause).await;
+        other => other,
     }
 }
 
 /// Looks at everything.
 pub async fn verify(engine: &Engine, project: &Project) -> Result<Verification> {
     let begun = Instant::now();
-    let (seen, journey) = tokio::try_join!(
-        observe_patiently(engine, project),
-        journey::checks(engine, project),
-    )?;
+    let survey = observe::survey(engine, project).await?;
+    let (topology, image) = &survey;
+    let (seen, journey) = tokio::join!(
+        observe_patiently(engine, project, survey.clone()),
+        journey::checks(engine, project, topology, image),
+    );
+    let seen = seen?;
     let topology = &seen.topology;
-    if !topology.sandboxes.iter().any(Sandbox::is_up) {
-        return Err(Error::failed(
-            format!("{} is not running", project.name),
-            "`deploy up` brings it up",
-        ));
-    }
     let links = judge::links(&seen);
     let mut checks = facts::checks(project, &seen);
     checks.extend(journey.checks);
+    let of_checks = |verdict| {
+        let checks = checks.iter().filter(move |it| it.verdict == verdict);
+        checks.map(Check::finding)
+    };
     // Causes first: a container that is down explains the links that are.
-    let mut findings: Vec<String> = checks
-        .iter()
-        .filter(|check| !check.ok)
-        .map(Check::sentence)
-        .collect();
-    findings.extend(
-        judge::findings(project, &seen, &links)
-            .iter()
-            .map(Finding::sentence),
-    );
+    let mut findings: Vec<Finding> = of_checks(Verdict::Fail).collect();
+    findings.extend(judge::findings(project, &seen, &links));
+    let mut unjudged: Vec<Finding> = of_checks(Verdict::Unjudged).collect();
+    unjudged.extend(judge::unjudged(&links));
     let mut notes = topology.notes.clone();
     notes.extend(journey.notes);
-    notes.extend(judge::notes(&links));
     let label = |sandbox: &Sandbox| sandbox.label(topology);
     let up = topology.sandboxes.iter().filter(|sandbox| sandbox.is_up());
+    let to_host = links.iter().any(|link| link.to == judge::HOST);
     Ok(Verification {
         event: "verify",
         project: project.name.to_string(),
-        ok: findings.is_empty(),
+        ok: findings.is_empty() && unjudged.is_empty(),
         elapsed_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         sources: std::iter::once(judge::HOST.to_owned())
             .chain(up.map(label))
@@ -185,51 +255,38 @@ pub async fn verify(engine: &Engine, project: &Project) -> Result<Verification> 
             .sandboxes
             .iter()
             .map(label)
+            .chain(to_host.then(|| judge::HOST.to_owned()))
             .chain(std::iter::once(judge::OUTSIDE.to_owned()))
             .collect(),
+        remaining: judge::remaining(project, &seen, &links),
         links,
         checks,
         findings,
+        unjudged,
         notes,
     })
 }
 
 /// Looks a second time, with more patience, where something may have been passing. What isn't as
 /// drawn both times is a failure.
-async fn observe_patiently(engine: &Engine, project: &Project) -> Result<Observation> {
-    let seen = observe::observe(engine, project, TIMEOUT_MS).await?;
+async fn observe_patiently(
+    engine: &Engine,
+    project: &Project,
+    survey: (Topology, Image),
+) -> Result<Observation> {
+    let seen = observe::observe(engine, project, survey, TIMEOUT_MS).await;
     if !judge::links(&seen).iter().any(Link::deserves_a_second_look) {
         return Ok(seen);
     }
-    observe::observe(engine, project, PATIENT_TIMEOUT_MS).await
+    let survey = observe::survey(engine, project).await?;
+    Ok(observe::observe(engine, project, survey, PATIENT_TIMEOUT_MS).await)
 }
 
-fn show(output: &Output, verification: &Verification) -> Result<()> {
-    if output.is_json() {
-        output.event(verification);
-    } else {
-        matrix::show(output, verification);
-    }
-    if verification.ok {
-        return Ok(());
-    }
-    Err(Error::failed(
-        format!(
-            "verification failed: {} finding(s), {} expectations tested",
-            verification.findings.len(),
-            verification.count()
-        ),
-        "see to the likely causes (`deploy inspect`, `deploy ps`, `deploy logs`), then `deploy up`; \
-         `deploy verify` looks again",
-    )
-    .with_details(verification.findings.iter().cloned()))
-}
-
-/// TCP ports published under a fixed number, with the address to try them at.
+/// TCP ports published under a fixed number, with where to try them.
 fn published<'a>(
     engine: &'a Engine,
     project: &'a Project,
-) -> impl Iterator<Item = (&'a ServiceName, &'a Port, String)> {
+) -> impl Iterator<Item = (&'a ServiceName, &'a Port, Target)> {
     project
         .services
         .iter()
@@ -237,13 +294,11 @@ fn published<'a>(
         .flat_map(move |(name, service)| {
             service.ports.iter().filter_map(move |port| {
                 let published = port.published.filter(|_| port.protocol == Protocol::Tcp)?;
-                let host = match port.host_ip {
-                    None => engine.published_host().to_owned(),
-                    Some(ip) if ip.is_unspecified() => engine.published_host().to_owned(),
-                    Some(IpAddr::V6(ip)) => format!("[{ip}]"),
-                    Some(ip) => ip.to_string(),
+                let target = Target {
+                    host: engine.published_host(port.host_ip),
+                    port: published,
                 };
-                Some((name, port, format!("{host}:{published}")))
+                Some((name, port, target))
             })
         })
 }
@@ -251,11 +306,11 @@ fn published<'a>(
 /// Published ports as URLs.
 pub fn urls(engine: &Engine, project: &Project) -> Vec<String> {
     published(engine, project)
-        .map(|(_, port, address)| {
+        .map(|(_, port, target)| {
             if speaks_http(port) {
-                format!("http://{address}/")
+                format!("http://{target}/")
             } else {
-                format!("tcp://{address}")
+                format!("tcp://{target}")
             }
         })
         .collect()

@@ -2,11 +2,11 @@
 //! asked everything in one go.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
-use super::expect::{By, End, Expectation, links};
+use super::beyond::Beyond;
+use super::expect::{Basis, By, End, Expectation, links};
 use crate::compose::Project;
-use crate::engine::Engine;
+use crate::engine::{Engine, reached_at};
 use crate::error::{Error, Result};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
@@ -29,13 +29,11 @@ pub struct Observation {
     pub published: Vec<(String, Target)>,
 }
 
-/// Looks at the stack. `timeout_ms` is for each single question.
-pub async fn observe(engine: &Engine, project: &Project, timeout_ms: u64) -> Result<Observation> {
-    let docker = engine.docker();
-    let base = Request {
-        timeout_ms,
-        ..Request::default()
-    };
+/// A first look at the stack, which finds out what there is to ask about and waits for nothing.
+///
+/// # Errors
+/// When nothing of the stack runs, or the engine refuses.
+pub async fn survey(engine: &Engine, project: &Project) -> Result<(Topology, Image)> {
     let mut topology = Topology::of_engine(engine, project).await?;
     if !topology.sandboxes.iter().any(Sandbox::is_up) {
         return Err(Error::failed(
@@ -43,11 +41,24 @@ pub async fn observe(engine: &Engine, project: &Project, timeout_ms: u64) -> Res
             "`deploy up` brings it up",
         ));
     }
-    let image = Image::ensure(docker).await?;
-    // A first look finds out what there is to ask about; it waits for nothing.
+    let image = Image::ensure(engine.docker()).await?;
     topology.look(engine, &image).await;
-    let outside = outside(&topology);
-    let expected = links(project, &topology, &outside);
+    Ok((topology, image))
+}
+
+/// Asks everything about the stack that was surveyed. `timeout_ms` is for each single question.
+pub async fn observe(
+    engine: &Engine,
+    project: &Project,
+    (mut topology, image): (Topology, Image),
+    timeout_ms: u64,
+) -> Observation {
+    let base = Request {
+        timeout_ms,
+        ..Request::default()
+    };
+    let beyond = Beyond::of(&topology);
+    let expected = links(project, &topology, &beyond);
     let published = published(&topology);
 
     let places = topology.places();
@@ -58,22 +69,22 @@ pub async fn observe(engine: &Engine, project: &Project, timeout_ms: u64) -> Res
         .map(|(place, end)| {
             let own = expected
                 .iter()
-                .filter(|it| it.from == *end)
+                .filter(|it| it.from == *end && it.basis != Basis::NoRoute)
                 .map(|it| &it.by);
             let mut request = base.clone();
             for by in own {
                 ask(&mut request, by);
             }
             if *end == End::Host {
-                for by in &outside {
-                    ask(&mut request, by);
+                for by in beyond.of_the_host() {
+                    ask(&mut request, &by);
                 }
                 add_published(&mut request, &published, &topology);
             }
             (place, request)
         })
         .collect();
-    let answers = many(docker, &image, &questions).await;
+    let answers = many(engine.docker(), &image, &questions).await;
     let mut reports = HashMap::new();
     for ((place, _), (end, answer)) in questions.iter().zip(ends.into_iter().zip(answers)) {
         match answer {
@@ -81,12 +92,12 @@ pub async fn observe(engine: &Engine, project: &Project, timeout_ms: u64) -> Res
             Err(error) => topology.add(place, Err(&error)),
         }
     }
-    Ok(Observation {
+    Observation {
         topology,
         expected,
         reports,
         published,
-    })
+    }
 }
 
 fn end(place: &Place, topology: &Topology) -> End {
@@ -100,45 +111,12 @@ fn end(place: &Place, topology: &Topology) -> End {
     position.map_or(End::Host, End::Sandbox)
 }
 
-/// What lies behind the host: its router and its name servers. Nobody else is bothered. They are
-/// asked by the host too: what doesn't answer the host proves nothing.
-fn outside(topology: &Topology) -> Vec<By> {
-    let host = &topology.host;
-    let own = |address: &IpAddr| {
-        let nets = host
-            .interfaces
-            .iter()
-            .flat_map(|interface| &interface.addresses);
-        address.is_loopback() || nets.into_iter().any(|net| net.addr() == *address)
-    };
-    let servers = host
-        .resolver
-        .iter()
-        .flat_map(|resolver| &resolver.nameservers)
-        .copied();
-    let beyond = host
-        .default_gateway
-        .into_iter()
-        .chain(servers)
-        .filter(|it| !own(it));
-    beyond
-        .flat_map(|address| {
-            let host = address.to_string();
-            [
-                By::Tcp {
-                    host: host.clone(),
-                    port: 53,
-                },
-                By::Ping { host },
-            ]
-        })
-        .collect()
-}
-
 /// Whether anything came back from the target.
 pub fn answered(report: &Report, by: &By) -> bool {
     let attempts = match by {
-        By::Name { .. } => return false,
+        By::Name { name } => {
+            return resolution(report, name).is_some_and(|it| it.answer.is_told());
+        }
         By::Tcp { host, port } => connection(report, host, *port).map(|it| &it.attempts),
         By::Ping { host } => echo(report, host).map(|it| &it.attempts),
     };
@@ -238,25 +216,16 @@ pub fn unpublished(topology: &Topology) -> Vec<Target> {
 fn published(topology: &Topology) -> Vec<(String, Target)> {
     let mut published = Vec::new();
     for sandbox in topology.sandboxes.iter().filter(|sandbox| sandbox.is_up()) {
-        for port in sandbox
+        let ports = sandbox
             .published
             .iter()
-            .filter(|port| port.protocol == "tcp")
-        {
-            let host = match port.host_ip {
-                Some(IpAddr::V4(ip)) if !ip.is_unspecified() => ip.to_string(),
-                // `::` is published beside `0.0.0.0`, which is enough.
-                Some(IpAddr::V6(ip)) if ip.is_unspecified() => continue,
-                Some(IpAddr::V6(ip)) => ip.to_string(),
-                _ => "127.0.0.1".to_owned(),
+            .filter(|port| port.protocol == "tcp");
+        for port in ports {
+            let target = Target {
+                host: reached_at(port.host_ip).to_string(),
+                port: port.host_port,
             };
-            published.push((
-                sandbox.label(topology),
-                Target {
-                    host,
-                    port: port.host_port,
-                },
-            ));
+            published.push((sandbox.label(topology), target));
         }
     }
     published

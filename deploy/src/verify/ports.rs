@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::Check;
 use super::expect::End;
 use super::facts::check;
-use super::judge::HOST;
+use super::judge::{HOST, Verdict};
 use super::observe::{Observation, connection, fetched, metrics, unpublished};
 use crate::compose::model::Service;
 use crate::inspect::Topology;
@@ -110,7 +110,7 @@ pub(super) fn published(seen: &Observation, checks: &mut Vec<Check>) {
         return;
     };
     for (name, target) in &seen.published {
-        let at = format!("{name} {}:{}", target.host, target.port);
+        let at = format!("{name} {target}");
         let attempt =
             connection(host, &target.host, target.port).and_then(|it| it.attempts.first());
         if let Some(attempt) = attempt {
@@ -137,16 +137,17 @@ pub(super) fn published(seen: &Observation, checks: &mut Vec<Check>) {
             .map_or("no answer".to_owned(), |status| status.to_string());
         let result = match unpublished(&seen.topology).iter().find(same) {
             Some(inside) if through.status == Some(200) => Err((
-                format!("the metrics of {}:{}", inside.host, inside.port),
+                format!("the metrics of {inside}"),
                 format!("{name} forwards /metrics to an admin port"),
             )),
             _ => Ok(status),
         };
-        checks.push(check(
-            (HOST, &at, "/metrics"),
-            "no admin port behind it",
-            result,
-        ));
+        let mut check = check((HOST, &at, "/metrics"), "no admin port behind it", result);
+        if through.status == Some(400) {
+            // The question itself was refused, so nothing was learnt of what is behind.
+            check.verdict = Verdict::Unjudged;
+        }
+        checks.push(check);
     }
 }
 

@@ -7,7 +7,11 @@
 
 mod docs;
 mod inspect;
+mod ipv6;
 mod probe;
 mod stack;
 mod support;
+mod unjudged;
 mod verify;
+mod watch;
+mod ways_out;

@@ -1,14 +1,15 @@
 //! A stack of the product's shape, made of busybox, brought up by `deploy` for one test.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{busybox, probe_binary, run, unique, wait_until};
+use crate::support::{busybox, probe_binary, run, unique};
 
 /// proxy ─ public ─ api ─ private (internal) ─ store; all serve HTTP.
-const SHAPE: &str = "
+pub(crate) const SHAPE: &str = "
 x-app: &app
   image: IMAGE
   init: true
@@ -39,6 +40,8 @@ networks:
 pub(crate) struct Stack {
     dir: TempDir,
     pub(crate) project: String,
+    /// What PORT stands for.
+    pub(crate) port: u16,
 }
 
 impl Stack {
@@ -49,6 +52,13 @@ impl Stack {
 
     /// Any Compose file, in which IMAGE, PROJECT and PORT stand for the test's own.
     pub(crate) fn of(compose: &str) -> Self {
+        let stack = Self::written(compose);
+        run(&mut stack.command(&["up", "--no-verify"]));
+        stack
+    }
+
+    /// The file alone.
+    pub(crate) fn written(compose: &str) -> Self {
         let project = unique("stack").to_lowercase();
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -61,13 +71,21 @@ impl Stack {
             .replace("PROJECT", &project)
             .replace("PORT", &port.to_string());
         std::fs::write(dir.path().join("compose.yaml"), compose).unwrap();
-        let stack = Self { dir, project };
-        run(&mut stack.command(&["up", "--no-verify"]));
-        stack
+        Self { dir, project, port }
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
+        self.command_by(Command::new(env!("CARGO_BIN_EXE_deploy")), arguments)
+    }
+
+    /// The command from a network namespace that isn't the engine's, with loopback alone.
+    pub(crate) fn command_from_elsewhere(&self, arguments: &[&str]) -> Command {
+        let mut elsewhere = Command::new("unshare");
+        elsewhere.args(["--net", "--", env!("CARGO_BIN_EXE_deploy")]);
+        self.command_by(elsewhere, arguments)
+    }
+
+    fn command_by(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .current_dir(self.dir.path())
             .env("CAUSEWAY_PROBE_BINARY", probe_binary())
@@ -87,7 +105,12 @@ impl Stack {
 
     /// `deploy verify --json`: its exit status and document.
     pub(crate) fn verify(&self) -> (i32, Value) {
-        let output = self.command(&["--json", "verify"]).output().unwrap();
+        Self::document(&mut self.command(&["--json", "verify"]))
+    }
+
+    /// Exit status and document of such a command.
+    pub(crate) fn document(command: &mut Command) -> (i32, Value) {
+        let output = command.output().unwrap();
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = stdout
             .lines()
@@ -106,7 +129,20 @@ impl Stack {
 
     /// Waits until everything is as the file says: servers take a moment to listen.
     pub(crate) fn assert_green(&self) {
-        wait_until("the stack is verified", || self.verify().0 == 0);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let (code, document) = self.verify();
+            if code == 0 {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "not verified: {:#} {:#}",
+                document["findings"],
+                document["unjudged"]
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// `verify` fails, and one of its sentences has all these parts.

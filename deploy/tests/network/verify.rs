@@ -1,8 +1,7 @@
 //! `verify` is green on a stack that is as its file draws it, and says what is wrong with one that
 //! isn't: each test breaks one thing, as an operator or an accident would.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::stack::Stack;
 use crate::support::{busybox, docker, run};
@@ -295,21 +294,4 @@ impl Drop for Link {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["link", "del", &self.0]).output();
     }
-}
-
-#[test]
-fn watch_looks_again_and_again() {
-    let stack = Stack::up();
-    let mut watching = stack
-        .command(&["--json", "verify", "--watch", "1"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
-    let documents = lines
-        .map_while(Result::ok)
-        .filter(|line| line.contains("\"event\":\"verify\""));
-    assert_eq!(documents.take(2).count(), 2);
-    watching.kill().unwrap();
-    watching.wait().unwrap();
 }

@@ -15,6 +15,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
 use super::CONCURRENCY;
+use super::namespace;
 use super::report::{Connection, Echo, Report, Resolution};
 use super::request::Request;
 
@@ -25,6 +26,11 @@ pub async fn report(request: &Request) -> Report {
     let mut incomplete = Vec::new();
 
     report.hostname = take(&mut incomplete, "the host name", hostname());
+    report.namespace = take(
+        &mut incomplete,
+        "its network namespace",
+        namespace::current().map(Some),
+    );
     report.resolver = take(&mut incomplete, "/etc/resolv.conf", files::resolver());
     report.hosts = take(&mut incomplete, "/etc/hosts", files::hosts());
     report.listening = take(&mut incomplete, "the listening ports", listening::tcp());

@@ -126,7 +126,7 @@ pub(super) async fn get(
 }
 
 async fn exchange(resource: &Resource, address: SocketAddr) -> io::Result<Vec<u8>> {
-    let Resource { host, port, path } = resource;
+    let Resource { host, path, .. } = resource;
     if [host, path]
         .iter()
         .any(|part| part.contains(|c: char| c.is_whitespace() || c.is_control()))
@@ -135,7 +135,7 @@ async fn exchange(resource: &Resource, address: SocketAddr) -> io::Result<Vec<u8
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", resource.target());
     stream.write_all(request.as_bytes()).await?;
     let mut response = Vec::new();
     stream
@@ -177,7 +177,10 @@ fn explain(error: &io::Error) -> (Reach, String) {
     };
     let reach = match errno {
         Errno::ECONNREFUSED => Reach::Refused,
-        Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ENONET => Reach::Unreachable,
+        // The last: no address of the family to go out with.
+        Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ENONET | Errno::EADDRNOTAVAIL => {
+            Reach::Unreachable
+        }
         Errno::ETIMEDOUT => Reach::Timeout,
         _ => Reach::Failed,
     };
