@@ -16,7 +16,7 @@ done
   echo "compose2: error: COMPOSE2=$COMPOSE2 is no Docker Compose 2: unset it, and Debian's is fetched" >&2
   exit 1
 }
-folder=$(scripts/trixie.sh docker-compose) || {
+folder=$(scripts/debian.sh trixie docker-compose) || {
   echo 'compose2: error: name a Docker Compose 2 that you have: COMPOSE2=/path/to/docker-compose' >&2
   exit 1
 }

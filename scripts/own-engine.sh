@@ -8,12 +8,11 @@
 # engine outside (which keeps them as causeway-test/…, so that the next time is quick), and the
 # database's. What `make deploy` inside then finds is up to date.
 #
-#   CAUSEWAY_TEST_ENGINE=trixie     the engine of Debian trixie (26.1), instead of this machine's
+# CAUSEWAY_TEST_ENGINE names another engine than this machine's: `trixie`, Debian trixie's Docker (26.1).
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 images=(listener proxy api)
-trixie=(docker.io docker-cli containerd runc iptables)
 # The machine at the end of a pipe is a child of this shell, and so ends with it.
 shopt -s lastpipe
 
@@ -46,9 +45,11 @@ on_its_own() {
 # Debian trixie's engine over this machine's /usr, for as long as this machine of its own is there: with
 # its libc, which serves what was linked against an older one.
 lay_trixie_over() {
+  local folder
+  folder=$(scripts/debian.sh --libraries trixie docker.io docker-cli containerd runc iptables)
   mkdir -p "$ISOLATED"/usr/{upper,work}
   mount -t overlay overlay /usr \
-    -o "lowerdir=$(scripts/trixie.sh --libraries "${trixie[@]}")/usr:/usr,upperdir=$ISOLATED/usr/upper,workdir=$ISOLATED/usr/work"
+    -o "lowerdir=$folder/usr:/usr,upperdir=$ISOLATED/usr/upper,workdir=$ISOLATED/usr/work"
 }
 
 # The base images that compose.yaml takes, by whichever settings: the builder's and the database's.

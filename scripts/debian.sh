@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Packages of Debian trixie, unpacked into a folder below target/ and not installed. Prints the folder.
-# apt checks them by Debian's archive key, with lists and a state of its own: this system's sources and
-# packages are neither read nor changed.
+# Packages of a Debian release, unpacked into a folder below target/ and not installed. Prints the
+# folder. apt checks them by Debian's archive key, with lists and a state of its own: this system's
+# packages are neither asked nor changed.
 #
-#   scripts/trixie.sh [--libraries] PACKAGE…
+#   scripts/debian.sh [--libraries] RELEASE PACKAGE…     e.g. trixie docker-compose
 #
 # With --libraries, the libraries that they need are unpacked too, libc among them.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 exec 3>&1 1>&2
 fail() {
-  printf 'trixie: error: %s\n' "$@" >&2
+  printf 'debian: error: %s\n' "$@" >&2
   exit 1
 }
 
@@ -19,8 +19,10 @@ if [ "${1:-}" = --libraries ]; then
   libraries=yes
   shift
 fi
-[ $# != 0 ] || fail "a package is missing; usage: scripts/trixie.sh [--libraries] PACKAGE…"
-folder=$(realpath -m "${CARGO_TARGET_DIR:-target}")/trixie/$(tr ' ' + <<<"$*")
+[ $# -ge 2 ] || fail "a package is missing; usage: scripts/debian.sh [--libraries] RELEASE PACKAGE…"
+release=$1
+shift
+folder=$(realpath -m "${CARGO_TARGET_DIR:-target}")/debian/$release/$(tr ' ' + <<<"$*")
 mkdir -p "${folder%/*}"
 exec 9>"$folder.lock"
 flock 9
@@ -30,16 +32,16 @@ if [ -d "$folder" ]; then
 fi
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-command -v apt-get >/dev/null || fail "$* of Debian trixie can't be fetched: this takes apt, which isn't here"
+command -v apt-get >/dev/null || fail "$* of Debian $release can't be fetched: this takes apt, which isn't here"
 scripts/packages.sh "$keyring=debian-archive-keyring"
 # shellcheck source=/dev/null
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-none}")
 mirror=$(scripts/debian-mirror.sh debian "$codename")
-echo "trixie: fetching $*"
+echo "debian: fetching $* of $release"
 scratch=$folder.new
 rm -rf "$scratch"
 mkdir -p "$scratch"/apt/{lists,archives}/partial "$scratch/root"
-echo "deb [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} trixie main" >"$scratch/apt/sources.list"
+echo "deb [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} $release main" >"$scratch/apt/sources.list"
 apt() {
   apt-get --quiet --option Dir::Etc::SourceList="$scratch/apt/sources.list" --option Dir::Etc::SourceParts=/dev/null \
     --option Dir::Etc::PreferencesParts=/dev/null --option Dir::State="$scratch/apt" \
@@ -58,7 +60,7 @@ apt() {
 } >"$folder.log" 2>&1 || {
   tail -n 5 "$folder.log"
   rm -rf "$scratch"
-  fail "$* of Debian trixie can't be fetched from ${mirror:-http://deb.debian.org/debian}: apt's last lines are above, all of them in $folder.log"
+  fail "$* of Debian $release can't be fetched from ${mirror:-http://deb.debian.org/debian}: apt's last lines are above, all of them in $folder.log"
 }
 mv "$scratch/root" "$folder"
 rm -rf "$scratch"
