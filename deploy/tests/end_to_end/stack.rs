@@ -1,7 +1,7 @@
 //! A checkout of this repository, the stack that is deployed from it, and what to ask of it.
 
 use std::{
-    fs,
+    env, fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -126,9 +126,11 @@ impl Stack {
         command
     }
 
+    /// Docker Compose 2, which `COMPOSE2` names (scripts/compose2.sh).
     pub(crate) fn compose(&self, arguments: &[&str]) -> String {
+        let binary = env::var("COMPOSE2").expect("COMPOSE2: run this through `make test`");
         run(self
-            .command("docker-compose")
+            .command(&binary)
             .args(["-p", PROJECT])
             .args(arguments))
     }
