@@ -25,11 +25,12 @@ BENCH       ?=
 FUZZ_SECONDS ?= 40
 CHAOS       ?=
 COLD        ?= bookworm
+ENGINE      ?= trixie
 
 # Where no PROJECT is given, `deploy` finds the name as Compose does.
 NAMED       := $(PROJECT:%=-p %)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test test-cold fuzz deny sbom images engine tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test test-engine test-cold fuzz deny sbom images engine tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +84,9 @@ fuzz: ## Fuzz parsers, settings, documents and the Compose reader, FUZZ_SECONDS=
 
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@$(TIED) scripts/test.sh
+
+test-engine: ## Run deploy's tests on another Docker engine, Debian trixie's (26.1)
+	@$(TIED) scripts/test.sh --engine $(ENGINE)
 
 test-cold: ## Both README commands on a bare Debian with only Rust, git and make (COLD=trixie), with their times
 	@$(TIED) scripts/test-cold.sh $(COLD)

@@ -84,19 +84,10 @@ mkdir "$scratch"
 
 # --- Debian
 
-# mirror ARCHIVE SUITE: where this machine's own apt finds a Debian archive, if it does: a company's
-# mirror, for one. Without credentials, since it becomes the image's too.
-mirror() {
-  command -v apt-get >/dev/null || return 0
-  # shellcheck disable=SC2016 # apt's variables
-  apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 2>/dev/null \
-    | awk -v uri="^https?://[^@]*/$1/?\$" -v suite="$2" \
-      '$1 ~ uri && $2 == suite && $3 == "main" && !found { sub("/$", "", $1); print $1; found = 1 }' || true
-}
 # shellcheck source=/dev/null
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-none}")
-MIRROR=$(mirror debian "$codename")
-SECURITY_MIRROR=$(mirror debian-security "$codename-security")
+MIRROR=$(scripts/debian-mirror.sh debian "$codename")
+SECURITY_MIRROR=$(scripts/debian-mirror.sh debian-security "$codename-security")
 export MIRROR SECURITY_MIRROR
 
 # This machine's proxies and leniencies, for apt while it assembles.
@@ -186,7 +177,7 @@ prepare_mongo() {
     --essential-hook='
       cd "$1/tmp"
       apt-get -o APT::Sandbox::User=root download libssl1.1:arm64 >/dev/null 2>&1 || {
-        echo "images: libssl1.1: not in the security archive for arm64, taking the last point release"
+        echo "note: libssl1.1: the security archive has no longer the arm64 package that it lists; the last point release of bullseye is taken"
         rm "$1/etc/apt/sources.list.d/bullseye-security.list" "$1"/var/lib/apt/lists/*bullseye-security*
       }'
     --customize-hook='
@@ -208,7 +199,7 @@ prepare_mongo() {
     debian+=(
       --architectures="$(dpkg --print-architecture),arm64"
       --extract-hook='
-        printf "%s\n" "path-exclude=/usr/bin/qemu-*" "path-include=/usr/bin/qemu-aarch64" >"$1/etc/dpkg/dpkg.cfg.d/qemu"'
+        printf "%s\n" "path-exclude=/usr/bin/qemu-*" "path-exclude=/usr/libexec/qemu-binfmt/*" "path-include=/usr/bin/qemu-aarch64" >"$1/etc/dpkg/dpkg.cfg.d/qemu"'
     )
   fi
   debian+=(--include="$include")
@@ -305,6 +296,9 @@ progress() {
       "I: creating tarball"*) line="importing the image" ;;
       "Need to get "*) line=${line#Need to get } line="fetching ${line%% of *}" ;;
       "images: "*) line=${line#images: } ;;
+      "note: "*)
+        printf '%s\n' "$line"
+        continue ;;
       "Get:"*" Packages "* | "Get:"*" InRelease "*) continue ;;
       "Get:"* | "Unpacking "* | "Setting up "*)
         [ $((SECONDS - printed)) -ge 3 ] || continue

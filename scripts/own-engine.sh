@@ -7,6 +7,8 @@
 # With --images the engine inside has those of the stack, built from the sources as they are by the
 # engine outside (which keeps them as causeway-test/…, so that the next time is quick), and the
 # database's. What `make deploy` inside then finds is up to date.
+#
+# CAUSEWAY_TEST_ENGINE names another engine than this machine's: `trixie`, Debian trixie's Docker (26.1).
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -40,6 +42,16 @@ on_its_own() {
   wait "$machine"
 }
 
+# Debian trixie's engine over this machine's /usr, for as long as this machine of its own is there: with
+# its libc, which serves what was linked against an older one.
+lay_trixie_over() {
+  local folder
+  folder=$(scripts/debian.sh --libraries trixie docker.io docker-cli containerd runc iptables)
+  mkdir -p "$ISOLATED"/usr/{upper,work}
+  mount -t overlay overlay /usr \
+    -o "lowerdir=$folder/usr:/usr,upperdir=$ISOLATED/usr/upper,workdir=$ISOLATED/usr/work"
+}
+
 # The base images that compose.yaml takes, by whichever settings: the builder's and the database's.
 bases() {
   "$target/deploy" --json config | python3 -c '
@@ -50,6 +62,13 @@ print(services["proxy"]["build"]["args"]["RUST_IMAGE"], services["mongo"]["image
 
 inside() {
   local image setting
+  case "${CAUSEWAY_TEST_ENGINE:-}" in
+    '') ;;
+    trixie) lay_trixie_over ;;
+    *)
+      echo "own-engine: error: CAUSEWAY_TEST_ENGINE=$CAUSEWAY_TEST_ENGINE: expected trixie, or nothing for this machine's engine" >&2
+      exit 1 ;;
+  esac
   # Settings of the user's are for the user's stack.
   for setting in $(compgen -e | grep -E '^(CAUSEWAY|PROXY|API|COMPOSE)_|^RUST_LOG$'); do
     case "$setting" in

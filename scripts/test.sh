@@ -3,6 +3,9 @@
 # engine has one of its own (scripts/own-engine.sh): a stack that runs here, its names, ports and
 # networks are neither needed nor touched. Nothing stays but target/ and images, so that the next run
 # is quick.
+#
+#   scripts/test.sh                    everything, on this machine's engine
+#   scripts/test.sh --engine trixie    `deploy`'s tests alone, on another one (scripts/own-engine.sh)
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 # make's job slots aren't meant for cargo, which counts the processors itself.
@@ -14,7 +17,7 @@ export CAUSEWAY_PROBE_BINARY
 
 step() { printf '\n\033[1m== %s\033[0m (%ds)\n' "$*" "$(($(date +%s) - TEST_STARTED))"; }
 
-outside() {
+begin() {
   scripts/preflight.sh --build
   # Whether the tests can have a machine of their own is found out now rather than in ten minutes.
   scripts/isolated.sh true
@@ -22,11 +25,16 @@ outside() {
   export TEST_STARTED
   step packages
   scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev cmake=cmake pkg-config=pkg-config \
-    python3=python3 busybox=busybox-static docker-registry=docker-registry docker-compose=docker-compose \
+    python3=python3 busybox=busybox-static docker-registry=docker-registry podman=podman \
     git=git curl=curl ip=iproute2 iptables=iptables nsenter=util-linux strip=binutils
   python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages.sh /nonexistent=python3-venv
   PATH=$PATH:$(scripts/cargo-tool.sh nextest)
+  COMPOSE2=$(scripts/compose2.sh)
+  export COMPOSE2
+}
 
+outside() {
+  begin
   step "format and lints"
   cargo fmt --all --check
   scripts/steps.sh lints cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -34,6 +42,7 @@ outside() {
   step "documents and dependencies"
   scripts/check-docs.py
   scripts/deny.sh
+  "$COMPOSE2" config --quiet
 
   step "build"
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
@@ -46,6 +55,16 @@ outside() {
 
   step "images, and an engine of the tests' own"
   exec scripts/own-engine.sh --images "$0" --inside
+}
+
+engine() {
+  begin
+  step "build"
+  scripts/steps.sh "deploy command" scripts/tool.sh deploy
+  scripts/steps.sh "tests" cargo nextest run --locked -p deploy --no-run
+  step "tests of deploy on the engine of $1"
+  CAUSEWAY_TEST_ENGINE=$1 scripts/own-engine.sh cargo nextest run --locked -p deploy
+  step "done"
 }
 
 inside() {
@@ -82,5 +101,6 @@ inside() {
 
 case "${1:-}" in
   --inside) inside ;;
+  --engine) engine "${2:?which one: trixie}" ;;
   *) outside ;;
 esac

@@ -74,6 +74,7 @@ SHORT = {
 
 LONG = {
     "make test": None,
+    "make test-engine": None,
     "make test-cold": None,
     "make lab": Try(says="lessons passed"),
     "make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello": Try(says="answers were 2xx"),

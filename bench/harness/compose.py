@@ -117,8 +117,6 @@ def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401
             return [f"--sysctl={name}={setting}" for name, setting in value.items()]
         case "ulimits":
             return [f"--ulimit={name}={limit['soft']}:{limit['hard']}" for name, limit in value.items()]
-        case "pids_limit":
-            return [f"--pids-limit={value}"]
         case "tmpfs":
             return [f"--tmpfs={place}" for place in value]
         case "user":

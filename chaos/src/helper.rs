@@ -155,7 +155,7 @@ fn body(stack: &Stack, image: &Image, role: Role) -> ContainerCreateBody {
     let mut host = HostConfig {
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges=true".to_owned()]),
         memory: Some(512 << 20),
         ..HostConfig::default()
     };

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deploy::engine::Engine;
 use deploy::error::{Error, Result};
-use deploy::output::Output;
 use deploy::output::style::Tone;
+use deploy::output::{Form, Output};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ const CONNECTIONS_TRACKED: usize = 8;
 
 /// Runs the command line to its end.
 pub fn run(cli: Cli) -> ExitCode {
-    let output = Output::new(false, false);
+    let output = Output::new(Form::Text, false);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

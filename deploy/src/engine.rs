@@ -48,7 +48,32 @@ impl Engine {
                 "upgrade the Docker engine",
             ));
         }
-        Ok(Self { docker, address })
+        let engine = Self { docker, address };
+        engine.refuse_podman().await?;
+        Ok(engine)
+    }
+
+    /// Podman speaks Docker's API, of a version that we support, and answers it differently: what is
+    /// started through it would neither be found ready nor verified. So nothing is.
+    async fn refuse_podman(&self) -> Result<()> {
+        let version = self.docker.version().await;
+        let version = version.doing(|| "ask the engine's version".into())?;
+        let podman = version
+            .components
+            .iter()
+            .flatten()
+            .find(|component| component.name == "Podman Engine");
+        let Some(podman) = podman else {
+            return Ok(());
+        };
+        Err(Error::no_engine(
+            format!(
+                "what answers at {} is Podman {}, not a Docker engine; nothing was changed",
+                self.address, podman.version
+            ),
+            NEXT_INSTALL,
+        )
+        .with_details(PODMAN_LACKS.map(str::to_owned)))
     }
 
     /// The Engine API client.
@@ -136,6 +161,13 @@ fn address() -> Result<String> {
         )),
     }
 }
+
+/// Of what Docker's API promises, as far as it is needed here.
+const PODMAN_LACKS: [&str; 3] = [
+    "it runs health checks only where systemd does, so that readiness can't be waited for",
+    "it splits the arguments of a health check at blanks",
+    "it loads images without the `changes` asked for, so that the network can't be verified",
+];
 
 const NEXT_INSTALL: &str = "start Docker (`systemctl start docker`, or Docker Desktop), or install it \
      (Debian: `apt-get install docker.io`), or point DOCKER_HOST at an engine";

@@ -37,4 +37,4 @@ pub mod spec;
 pub mod state;
 pub mod verify;
 
-pub use commands::run;
+pub use commands::{refuse, run};

@@ -6,5 +6,8 @@ use clap::Parser;
 use deploy::cli::Cli;
 
 fn main() -> ExitCode {
-    deploy::run(Cli::parse())
+    match Cli::try_parse() {
+        Ok(cli) => deploy::run(cli),
+        Err(err) => deploy::refuse(&err),
+    }
 }

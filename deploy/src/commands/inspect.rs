@@ -17,6 +17,10 @@ pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
     let mut topology = Topology::of_engine(&engine, &project).await?;
     topology.look(&engine, &image).await;
     let output = &context.output;
+    if output.is_json() && args.output.is_none() {
+        output.document(&topology);
+        return Ok(());
+    }
     let format = if output.is_json() {
         Format::Json
     } else {

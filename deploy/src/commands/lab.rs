@@ -145,9 +145,7 @@ impl<'a> Shown<'a> {
 
 impl runner::Progress for Shown<'_> {
     fn removed(&self, leftover: &str) {
-        if !self.output.is_json() {
-            self.output.note(leftover);
-        }
+        self.output.note(leftover);
     }
 
     fn lesson(&self, report: &LessonReport) {

@@ -5,7 +5,7 @@
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::stream::{SelectAll, StreamExt};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Context, known_services};
 use crate::cli::Logs;
@@ -13,6 +13,20 @@ use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
 use crate::output::text;
 use crate::state::State;
+
+/// A line of `logs --json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    service: &'a str,
+    container: &'a str,
+    /// `stdout` or `stderr`.
+    stream: &'static str,
+    /// RFC 3339, where times were asked for: the engine puts it and a blank before the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'a str>,
+    line: &'a str,
+}
 
 pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
     let output = &context.output;
@@ -50,18 +64,23 @@ pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
             "stdout"
         };
         let bytes = chunk.into_bytes();
-        let line = text::printable(&bytes);
         let written = if output.is_json() {
             let raw = String::from_utf8_lossy(&bytes);
-            let event = json!({
-                "event": "log",
-                "service": container.service,
-                "container": container.name,
-                "stream": source,
-                "line": raw.trim_end_matches(['\r', '\n']),
-            });
-            output.stream(&text::escape_json(&event.to_string()))
+            let raw = raw.trim_end_matches(['\r', '\n']);
+            let (time, line) = match raw.split_once(' ').filter(|_| args.timestamps) {
+                Some((time, line)) => (Some(time), line),
+                None => (None, raw),
+            };
+            output.stream_event(&Line {
+                event: "log",
+                service: &container.service,
+                container: &container.name,
+                stream: source,
+                time,
+                line,
+            })
         } else {
+            let line = text::printable(&bytes);
             let prefix = format!("{:width$} |", container.name);
             let prefix = output.style().by_key(&container.name, &prefix);
             output.stream(&format!("{prefix} {line}"))

@@ -17,18 +17,20 @@ mod secrets;
 mod up;
 mod verify;
 
+use std::env;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Cli, Command, Images, Logs, Verify};
+use crate::cli::{Cli, Command, Images, Lab, Logs, Verify};
 use crate::compose::model::ServiceName;
 use crate::compose::{self, LoadOptions, Project};
 use crate::error::{Error, Exit, Result, chain};
 use crate::image::Refresh;
-use crate::output::Output;
+use crate::output::{Form, Output};
 
 /// What every verb is given.
 struct Context {
@@ -54,7 +56,7 @@ pub fn run(cli: Cli) -> ExitCode {
     if let Command::Probe(args) = &cli.command {
         return probe::run(args);
     }
-    let output = Output::new(cli.json, cli.no_color);
+    let output = Output::new(form(&cli), cli.no_color);
     let mut options = LoadOptions::from_process(cli.file);
     options.project_name = cli.project;
     let context = Context { output, options };
@@ -108,6 +110,42 @@ pub fn run(cli: Cli) -> ExitCode {
                 Exit::Unproven => 4,
             })
         }
+    }
+}
+
+/// Ends the process as the parser of the command line wants it: with help, the version, or what is
+/// wrong with the arguments, which with `--json` is an error like every other.
+pub fn refuse(err: &clap::Error) -> ExitCode {
+    let json = env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json");
+    if !json || !err.use_stderr() {
+        err.exit();
+    }
+    let text = err.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message = match err.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
+        _ => lines.next().unwrap_or_default(),
+    };
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let error = Error::usage(message, "see `deploy --help`").with_details(lines.map(str::to_owned));
+    Output::new(Form::Lines, true).failure(&error);
+    ExitCode::from(2)
+}
+
+/// What a command's standard output holds. Those that look at something and are over have one
+/// document to give.
+fn form(cli: &Cli) -> Form {
+    match cli.command {
+        _ if !cli.json => Form::Text,
+        Command::Config
+        | Command::Inspect(_)
+        | Command::Lab(Lab::List)
+        | Command::Plan(_)
+        | Command::Ps
+        | Command::Releases => Form::Document,
+        _ => Form::Lines,
     }
 }
 

@@ -374,7 +374,7 @@ pub(super) fn guest_body(
             cap_drop: Some(vec!["ALL".to_owned()]),
             // For the probe's ICMP, and for port 53 of the DNS lesson.
             cap_add: Some(vec!["NET_RAW".to_owned(), "NET_BIND_SERVICE".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges=true".to_owned()]),
             memory: Some(64 * 1024 * 1024),
             pids_limit: Some(64),
             ..HostConfig::default()

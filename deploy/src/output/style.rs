@@ -1,7 +1,6 @@
 //! Colour, where the reader is a person at a terminal who wants it.
 
 use std::env;
-use std::io::{IsTerminal, stdout};
 
 use anstyle::{AnsiColor, Style as Ansi};
 
@@ -29,11 +28,11 @@ pub struct Style {
 }
 
 impl Style {
-    /// Colour unless `--no-color`, `NO_COLOR` (<https://no-color.org>) or a pipe says otherwise.
-    pub fn detect(no_color: bool) -> Self {
+    /// Colour on a terminal, unless `--no-color` or `NO_COLOR` (<https://no-color.org>) says otherwise.
+    pub fn detect(no_color: bool, terminal: bool) -> Self {
         let unwanted = no_color || env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
-            colour: !unwanted && stdout().is_terminal(),
+            colour: terminal && !unwanted,
         }
     }
 

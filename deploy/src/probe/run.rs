@@ -167,7 +167,7 @@ fn body(image: &Image, place: &Place, request: &str) -> ContainerCreateBody {
             readonly_rootfs: Some(true),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(vec!["NET_RAW".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges=true".to_owned()]),
             memory: Some(64 * 1024 * 1024),
             pids_limit: Some(32),
             log_config: Some(HostConfigLogConfig {

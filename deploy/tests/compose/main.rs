@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
+mod compose2;
 mod errors;
 mod resolution;
 mod robustness;

@@ -196,6 +196,15 @@ fn short_and_long_syntaxes() {
             json!(["h:1.2.3.4", "h:5.6.7.8"]),
         ),
         ("dns: 9.9.9.9", "dns", json!(["9.9.9.9"])),
+        (
+            "security_opt: ['no-new-privileges:true', 'label:disable', seccomp=unconfined]",
+            "security_opt",
+            json!([
+                "no-new-privileges=true",
+                "label=disable",
+                "seccomp=unconfined"
+            ]),
+        ),
         // limits
         (
             "ulimits: {nofile: 5, nproc: {soft: 1, hard: -1}}",

@@ -56,7 +56,7 @@ fn engine_settings(container: &Container, stack: &Stack) {
     expect("CapDrop", &[json!(["ALL"])]);
     expect("CapAdd", &[json!(null), json!([])]);
     // Nothing beside it: `seccomp=unconfined` would stand here.
-    expect("SecurityOpt", &[json!(["no-new-privileges:true"])]);
+    expect("SecurityOpt", &[json!(["no-new-privileges=true"])]);
     expect("PidMode", &[json!("")]);
     expect("UTSMode", &[json!("")]);
     expect("IpcMode", &[json!("private")]);

@@ -64,7 +64,7 @@ fn printed_by_deploy_and_compose(secrets: &Secrets, stack: &Stack) {
         let output = both(stack.deploy_command().args(arguments.split(' ')));
         secrets.are_not_in(&format!("deploy {arguments}"), &output);
     }
-    secrets.are_not_in("docker-compose config", &stack.compose(&["config"]));
+    secrets.are_not_in("docker compose config", &stack.compose(&["config"]));
 }
 
 /// A request came to the API with the proxy's token; neither its record nor its answer has it.

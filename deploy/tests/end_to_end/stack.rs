@@ -1,7 +1,7 @@
 //! A checkout of this repository, the stack that is deployed from it, and what to ask of it.
 
 use std::{
-    fs,
+    env, fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -126,11 +126,10 @@ impl Stack {
         command
     }
 
+    /// Docker Compose 2, which `COMPOSE2` names (scripts/compose2.sh).
     pub(crate) fn compose(&self, arguments: &[&str]) -> String {
-        run(self
-            .command("docker-compose")
-            .args(["-p", PROJECT])
-            .args(arguments))
+        let binary = env::var("COMPOSE2").expect("COMPOSE2: run this through `make test`");
+        run(self.command(&binary).args(["-p", PROJECT]).args(arguments))
     }
 
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {

@@ -83,7 +83,7 @@ fn deploy_use_redeploy_and_take_down() {
         }
         assert!(
             Instant::now() < deadline,
-            "under docker-compose: {status} {body}"
+            "under Docker Compose: {status} {body}"
         );
         std::thread::sleep(Duration::from_millis(200));
     }

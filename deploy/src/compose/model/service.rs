@@ -89,7 +89,7 @@ pub struct Service {
     /// Capabilities taken away; `ALL` for all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap_drop: Vec<String>,
-    /// Security options as the engine takes them (`no-new-privileges:true`).
+    /// Security options as the engine takes them (`no-new-privileges=true`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub security_opt: Vec<String>,
     /// `user`, `uid`, `user:group` or `uid:gid`.

@@ -119,17 +119,19 @@ pub(super) fn capability(cursor: &Cursor<'_>) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// One of `security_opt`. Options that name a file of this host would have to be sent along.
+/// One of `security_opt`, as `KEY=VALUE`: `KEY:VALUE` is Docker's old spelling, which newer engines
+/// refuse. Options that name a file of this host would have to be sent along.
 pub(super) fn security_option(cursor: &Cursor<'_>) -> Option<String> {
-    let option = cursor.filled()?;
-    let profile = option
-        .strip_prefix("seccomp")
-        .and_then(|rest| rest.strip_prefix([':', '=']));
+    let mut option = cursor.filled()?.to_owned();
+    if !option.contains('=') {
+        option = option.replacen(':', "=", 1);
+    }
+    let profile = option.strip_prefix("seccomp=");
     if profile.is_some_and(|profile| !matches!(profile, "unconfined" | "builtin")) {
         cursor.problem("seccomp profiles from files aren't supported; unconfined and builtin are");
         return None;
     }
-    Some(option.to_owned())
+    Some(option)
 }
 
 /// Memory and swap together, in bytes; -1 for unlimited swap.
