@@ -128,7 +128,8 @@ impl Stack {
 
     /// Docker Compose 2, which `COMPOSE2` names (scripts/compose2.sh).
     pub(crate) fn compose(&self, arguments: &[&str]) -> String {
-        let binary = env::var("COMPOSE2").expect("COMPOSE2: run this through `make test`");
+        let binary = env::var("COMPOSE2")
+            .unwrap_or_else(|_| panic!("COMPOSE2 is not set: run this through `make test`"));
         run(self.command(&binary).args(["-p", PROJECT]).args(arguments))
     }
 
