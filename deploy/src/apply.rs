@@ -22,7 +22,7 @@ use crate::preflight;
 use crate::prepare;
 use crate::releases::{Pin, Releases};
 use crate::rollout::Rollout;
-use crate::secrets::Secrets;
+use crate::secrets::{self, Secrets};
 use crate::state::State;
 
 /// What may be asked for beside the file.
@@ -120,13 +120,14 @@ async fn observe(
         }
     };
     let (state, images) = tokio::try_join!(State::observe(engine, &project.name), images)?;
-    let plan = Plan::compute(Inputs {
+    let mut plan = Plan::compute(Inputs {
         project,
         state: &state,
         images: &images,
         secrets: &secrets,
         only: options.only.as_deref(),
     });
+    plan.notes.extend(secrets::exposed(project));
     Ok(Observed {
         state,
         images,
