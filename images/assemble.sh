@@ -78,7 +78,8 @@ if [ "$(id -u)" != 0 ]; then
     || fail "user $(id -un) has no subordinate ids: run 'sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)', or 'sudo make images'"
 fi
 
-scratch=${TMPDIR:-/tmp}/causeway-images-$what.$$.$RANDOM
+# Named before it is made, so that what a killed run leaves is found. Nobody else can guess the name.
+scratch=${TMPDIR:-/tmp}/causeway-images-$what.$(tr -d - </proc/sys/kernel/random/uuid)
 echo "$$ - $scratch" >"$lock"
 mkdir "$scratch"
 

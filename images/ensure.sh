@@ -39,21 +39,30 @@ trap 'stop 143' TERM HUP
 setting() { scripts/setting.sh "$1"; }
 
 # set_env NAME [VALUE]: sets it in .env, or removes it; every other line, the file's mode and its
-# owner stay. One writer at a time, and readers see the old file or the new one.
+# owner stay, those of an emptied file too. One writer at a time, and readers see the old file or
+# the new one.
 set_env() (
+  umask=$(umask)
+  umask 077
   exec 9<. && flock 9
-  new=$env_file.new
   line=${2+$1=$2}
   if [ -f "$env_file" ]; then
     [ "$(grep "^$1=" "$env_file")" != "$line" ] || exit 0
-    cp -p "$env_file" "$new"
+  elif [ -z "$line" ]; then
+    exit 0
+  fi
+  new=$(mktemp "$(dirname "$env_file")/.$(basename "$env_file").XXXXXX.new")
+  trap 'rm -f "$new"' EXIT
+  if [ -f "$env_file" ]; then
     { grep -v "^$1=" "$env_file" || [ $? = 1 ]; } >"$new"
+    chown --reference="$env_file" "$new" 2>/dev/null || say "$env_file is $(id -un)'s now: only root can leave it its owner"
+    chmod --reference="$env_file" "$new"
   else
-    [ -n "$line" ] || exit 0
-    : >"$new"
+    chmod "$(printf %o $((0666 & ~umask)))" "$new"
   fi
   [ -z "$line" ] || printf '%s\n' "$line" >>"$new"
-  if [ -s "$new" ]; then mv "$new" "$env_file"; else rm "$new" "$env_file"; fi
+  sync "$new"
+  mv "$new" "$env_file"
 )
 
 # A registry that doesn't exist fails at once; one behind a silent firewall would hang for

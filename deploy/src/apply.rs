@@ -23,7 +23,7 @@ use crate::preflight;
 use crate::prepare;
 use crate::releases::{Begun, Release, Releases};
 use crate::rollout::Rollout;
-use crate::secrets::Secrets;
+use crate::secrets::{self, Secrets};
 use crate::state::State;
 
 /// What may be asked for beside the file.
@@ -165,7 +165,7 @@ async fn observe(
     };
     let (mut state, images) = tokio::try_join!(State::observe(engine, &project.name), images)?;
     state.set_aside(engine, project, options.reach);
-    let plan = Plan::compute(Inputs {
+    let mut plan = Plan::compute(Inputs {
         project,
         state: &state,
         images: &images,
@@ -173,6 +173,7 @@ async fn observe(
         only: options.only.as_deref(),
         force_recreate: options.force_recreate,
     });
+    plan.notes.extend(secrets::exposed(project));
     Ok(Observed {
         state,
         images,

@@ -15,6 +15,7 @@ pub mod diff;
 pub mod engine;
 pub mod error;
 pub mod exec;
+mod file;
 pub mod health;
 pub mod image;
 pub mod inspect;

@@ -2,22 +2,22 @@
 //! create what is missing, and the engine lets two networks bear one name.
 //!
 //! The lock is `flock(2)` on a file that belongs to engine and project, so the kernel
-//! frees it however its holder ends. It serialises everybody on one host; two hosts
-//! that operate one engine it does not.
+//! frees it however its holder ends. It serialises everybody on one host who may operate
+//! the engine, and nobody else can hold it; two hosts that operate one engine it does not.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+mod files;
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::output::{Output, text};
+use files::{Attempt, Files, Operators, Place};
 
 /// How often a lock that somebody else holds is tried.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -25,15 +25,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const INTRODUCTION: Duration = Duration::from_millis(500);
 /// More than this in the file was not written by `deploy`.
 const MAX_FACTS: u64 = 4096;
-/// Permissions of a directory in which everybody may create files and nobody remove another's.
-const SHARED: u32 = 0o1002;
 
 /// The right to change a project, until it is dropped.
 #[derive(Debug)]
-pub struct Lock {
-    path: PathBuf,
-    file: File,
-}
+pub struct Lock(Files);
 
 /// Who holds a lock, as its file says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,19 +53,24 @@ impl Lock {
         command: &str,
         patience: Option<Duration>,
     ) -> Result<Self> {
-        let path = path(&identity(engine).await?, project);
+        let operators = Operators::of(engine.address()).map_err(|err| unusable(project, &err))?;
+        let place = Place::new(prefix(&identity(engine).await?, project), operators);
         let begun = Instant::now();
         let mut waiting = None;
         loop {
-            if let Some(lock) = attempt(&path).map_err(|err| unusable(&path, &err))? {
-                lock.introduce(&Holder::new(command))
-                    .map_err(|err| unusable(&path, &err))?;
-                if let Some(task) = waiting {
-                    crate::output::Task::done(task, "free");
+            let file = match place.attempt().map_err(|err| unusable(project, &err))? {
+                Attempt::Held(file) => file,
+                Attempt::Locked(files) => {
+                    let lock = Self(files);
+                    lock.introduce(&Holder::new(command))
+                        .map_err(|err| unusable(project, &err))?;
+                    if let Some(task) = waiting {
+                        crate::output::Task::done(task, "free");
+                    }
+                    return Ok(lock);
                 }
-                return Ok(lock);
-            }
-            let holder = holder(&path);
+            };
+            let holder = holder(&file);
             if waiting.is_none() && (holder.is_some() || begun.elapsed() >= INTRODUCTION) {
                 let who = description(holder.as_ref());
                 if patience.is_some_and(|patience| begun.elapsed() >= patience) {
@@ -87,22 +87,15 @@ impl Lock {
         }
     }
 
-    /// Writes into the file who holds it, for those who wait.
+    /// Writes into the files who holds them, for those who wait.
     fn introduce(&self, holder: &Holder) -> io::Result<()> {
-        let mut file = &self.file;
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(&serde_json::to_vec(holder)?)
-    }
-}
-
-impl Drop for Lock {
-    /// The file goes before the lock does, so that whoever gets a lock on it afterwards
-    /// sees that it is no longer the one by that name. Where another user owns it, it
-    /// stays behind, which harms nobody.
-    fn drop(&mut self) {
-        _ = self.file.set_len(0);
-        _ = fs::remove_file(&self.path);
+        let facts = serde_json::to_vec(holder)?;
+        for mut file in self.0.iter() {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(&facts)?;
+        }
+        Ok(())
     }
 }
 
@@ -126,7 +119,7 @@ impl Holder {
     }
 }
 
-/// Everybody may write the file, so nothing in it reaches a terminal as it is.
+/// All operators may write the file, so nothing in it reaches a terminal as it is.
 fn description(holder: Option<&Holder>) -> String {
     let Some(holder) = holder else {
         return "another deploy, which doesn't say who it is".to_owned();
@@ -155,80 +148,16 @@ async fn identity(engine: &Engine) -> Result<String> {
         .unwrap_or_else(|| engine.address().to_owned()))
 }
 
-/// The same for every user of the host: `/run/lock` where all may write there, else `/tmp`.
-/// `XDG_RUNTIME_DIR` and `TMPDIR` may differ between those who share an engine.
-fn path(engine: &str, project: &str) -> PathBuf {
-    let shared = |path: &Path| {
-        fs::metadata(path).is_ok_and(|it| it.is_dir() && it.mode() & SHARED == SHARED)
-    };
-    let preferred = Path::new("/run/lock");
-    let directory = if shared(preferred) {
-        preferred
-    } else {
-        Path::new("/tmp")
-    };
+/// How the names of the files begin that belong to engine and project.
+fn prefix(engine: &str, project: &str) -> String {
     let mut key = hex::encode(Sha256::digest(format!("{engine}\n{project}")));
     key.truncate(32);
-    directory.join(format!("causeway-deploy-{key}.lock"))
+    format!("causeway-deploy-{key}-")
 }
 
-/// `None` when somebody else holds it.
-fn attempt(path: &Path) -> io::Result<Option<Lock>> {
-    loop {
-        let file = match open(path, false) {
-            Err(err) if err.kind() == ErrorKind::NotFound => match open(path, true) {
-                // Created by another one meanwhile.
-                Err(err) if err.kind() == ErrorKind::AlreadyExists => continue,
-                created => {
-                    let created = created?;
-                    // Whatever the umask: the next holder may be another user.
-                    created.set_permissions(Permissions::from_mode(0o666))?;
-                    created
-                }
-            },
-            found => found?,
-        };
-        let found = file.metadata()?;
-        // A name in a directory that everybody can write may be anything's, and the file is
-        // going to be written: one with a second name is somebody's trap.
-        if !found.is_file() || found.nlink() > 1 {
-            return Err(io::Error::new(
-                ErrorKind::InvalidData,
-                "not a lock file of deploy's",
-            ));
-        }
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(err)) => return Err(err),
-        }
-        // Its last holder may have removed it between our opening and our locking it.
-        let still = fs::symlink_metadata(path)
-            .is_ok_and(|it| (it.dev(), it.ino()) == (found.dev(), found.ino()));
-        if still {
-            return Ok(Some(Lock {
-                path: path.to_path_buf(),
-                file,
-            }));
-        }
-    }
-}
-
-/// Follows no symbolic link, and doesn't wait for the other end of a pipe.
-fn open(path: &Path, create: bool) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(create)
-        .mode(0o666)
-        .custom_flags(flags.cast_signed())
-        .open(path)
-}
-
-fn holder(path: &Path) -> Option<Holder> {
+fn holder(mut file: &File) -> Option<Holder> {
     let mut facts = Vec::new();
-    let file = open(path, false).ok()?;
+    file.rewind().ok()?;
     file.take(MAX_FACTS).read_to_end(&mut facts).ok()?;
     serde_json::from_slice(&facts).ok()
 }
@@ -240,56 +169,32 @@ fn held(project: &str, who: &str) -> Error {
     )
 }
 
-fn unusable(path: &Path, err: &io::Error) -> Error {
+fn unusable(project: &str, err: &io::Error) -> Error {
     Error::failed(
-        format!("can't lock {}: {err}", path.display()),
-        "see what the file is and whose; when no deploy runs, it may be removed",
+        format!("can't lock project {project}: {err}"),
+        "run as root, or as a member of the group that the engine's socket belongs to, on a \
+         machine with a /tmp that all may write",
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
 
     #[test]
-    fn one_holds_it_until_it_is_dropped() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("lock");
-        let first = attempt(&path).unwrap().unwrap();
-        first.introduce(&Holder::new("up")).unwrap();
-        assert!(attempt(&path).unwrap().is_none());
-        let said = description(holder(&path).as_ref());
-        assert!(said.contains("`deploy up` (pid "), "{said}");
-        drop(first);
-        assert!(!path.exists());
-        assert!(attempt(&path).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_trap_under_its_name_is_refused_and_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let victim = directory.path().join("victim");
-        fs::write(&victim, "precious").unwrap();
-        for trap in ["symbolic", "hard"] {
-            let path = directory.path().join(trap);
-            match trap {
-                "symbolic" => symlink(&victim, &path).unwrap(),
-                _ => fs::hard_link(&victim, &path).unwrap(),
-            }
-            assert!(attempt(&path).is_err(), "{trap}");
-        }
-        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
-    }
-
-    #[test]
     fn what_the_file_says_reaches_no_terminal_raw() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("lock");
         let mut forged = Holder::new("up");
+        assert!(description(Some(&forged)).contains("`deploy up` (pid "));
         forged.command = "\u{1b}[2J".to_owned();
-        attempt(&path).unwrap().unwrap().introduce(&forged).unwrap();
         assert!(!description(Some(&forged)).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn who_waits_reads_who_holds_it() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(holder(&file).is_none());
+        serde_json::to_writer(&file, &Holder::new("up")).unwrap();
+        assert_eq!(holder(&file).unwrap().command, "deploy up");
+        assert_eq!(holder(&file).unwrap().command, "deploy up", "again");
     }
 }

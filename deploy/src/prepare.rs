@@ -71,7 +71,7 @@ async fn images(engine: &Engine, output: &Output, project: &Project, plan: &Plan
                 && let Some(service) = project.services.get(service)
                 && let Some(build) = &service.build
             {
-                image::build::run(engine, output, service, build, hash).await?;
+                image::build::run(engine, output, project, service, build, hash).await?;
             }
         }
         Ok(())

@@ -1,6 +1,5 @@
 //! Secrets: files on this host, made on first use, mounted read-only, never shown.
 
-mod file;
 mod lost;
 mod recover;
 mod values;
@@ -15,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::compose::Project;
 use crate::compose::model::{Generate, Secret, SecretName, Service, ServiceName};
 use crate::error::{Error, Result};
-use file::Access;
+use crate::file::{self, Access, WriteError};
 pub use lost::{Lost, data_of, lost, path_in};
 pub use recover::Recovery;
 use values::Values;
@@ -131,7 +130,7 @@ impl Secrets {
         }
         for ((name, secret), content) in secrets.iter().zip(contents) {
             file::replace(&secret.file, content.as_bytes())
-                .map_err(|err| unreadable(name, secret, &err))?;
+                .map_err(|err| unwritable(name, secret, &err))?;
         }
         Ok(())
     }
@@ -141,7 +140,7 @@ impl Secrets {
         let Values::Rotating(new, _) = self.state(name) else {
             return Ok(());
         };
-        file::replace(&secret.file, new.as_bytes()).map_err(|err| unreadable(name, secret, &err))
+        file::replace(&secret.file, new.as_bytes()).map_err(|err| unwritable(name, secret, &err))
     }
 
     /// SHA-256 of salt and content: tells whether a secret changed since `salt` was
@@ -156,6 +155,23 @@ impl Secrets {
                 .finalize(),
         ))
     }
+}
+
+/// What to tell of generated secrets that everybody on this machine may read: a directory that was
+/// there before, or was opened since.
+pub fn exposed(project: &Project) -> Vec<String> {
+    let generated = used(project).filter(|(_, secret)| secret.generate.is_some());
+    let exposed = generated.filter_map(|(name, secret)| {
+        let WriteError::Exposed { directory, .. } = file::exposure(&secret.file)? else {
+            return None;
+        };
+        let (file, directory) = (secret.file.display(), directory.display());
+        Some(format!(
+            "secret {name}: nothing keeps other users of this machine from {file}: \
+             `chmod 700 {directory}`, then `deploy up --rotate-secrets {name}`"
+        ))
+    });
+    exposed.collect()
 }
 
 /// A fresh salt for [`Secrets::fingerprint`].
@@ -204,7 +220,7 @@ fn store(
     content: &[u8],
 ) -> Result<Option<String>> {
     let (access, note) = access(project, name, secret);
-    file::create(&secret.file, content, access).map_err(|err| unreadable(name, secret, &err))?;
+    file::create(&secret.file, content, access).map_err(|err| unwritable(name, secret, &err))?;
     Ok(note)
 }
 
@@ -230,9 +246,9 @@ fn access(project: &Project, name: &SecretName, secret: &Secret) -> (Access, Opt
         _ if everyone_root => (access(0o600, None), None),
         _ => {
             let note = format!(
-                "{} has mode 0644, protected by its directory alone: the services that \
-                 read it don't run under one numeric `user:`, or deploy doesn't run as root \
-                 and can't give it to them",
+                "{} has mode 0644 and is protected by its directory, which nobody but its owner \
+                 and root may enter: the services that read it don't run under one numeric \
+                 `user:`, or deploy doesn't run as root and can't give it to them",
                 secret.file.display()
             );
             (access(0o644, None), Some(note))
@@ -246,6 +262,16 @@ fn numeric_user(service: &Service) -> Option<(u32, u32)> {
     let user = service.user.as_deref()?;
     let (uid, gid) = user.split_once(':').unwrap_or((user, user));
     Some((uid.parse().ok()?, gid.parse().ok()?))
+}
+
+fn unwritable(name: &SecretName, secret: &Secret, err: &WriteError) -> Error {
+    match err {
+        WriteError::Io(err) => unreadable(name, secret, err),
+        WriteError::Exposed { directory, .. } => Error::failed(
+            format!("secret {name}: {err}"),
+            format!("`chmod 700 {}`, and run again", directory.display()),
+        ),
+    }
 }
 
 fn unreadable(name: &SecretName, secret: &Secret, err: &std::io::Error) -> Error {

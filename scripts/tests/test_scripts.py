@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -130,6 +131,66 @@ class Steps(unittest.TestCase):
         caller.kill()
         caller.wait()
         wait_until(lambda: processes(marker) == [])
+
+
+class EnvironmentFile(unittest.TestCase):
+    """`.env`, into which images/ensure.sh writes which base images are in use."""
+
+    OURS = "CAUSEWAY_MONGO_IMAGE=causeway/base-mongo:local\n"
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        for script in ("images/ensure.sh", "scripts/setting.sh"):
+            (self.folder / script).parent.mkdir()
+            shutil.copy(SCRIPTS.parent / script, self.folder / script)
+        # An engine that has the assembled images, and no registry.
+        docker = self.folder / "bin/docker"
+        docker.parent.mkdir()
+        docker.write_text('#!/bin/sh\n[ "$1" = version ] || case "$3" in causeway*) ;; *) exit 1 ;; esac\n')
+        docker.chmod(0o755)
+        self.file = self.folder / ".env"
+
+    def ensure(self, argument: str, umask: str = "022") -> None:
+        subprocess.run(
+            ["sh", "-c", f"umask {umask}; exec images/ensure.sh {argument}"],
+            cwd=self.folder,
+            env={"PATH": f"{self.folder}/bin:{os.environ['PATH']}"},
+            stdout=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            check=True,
+        )
+
+    def assert_is(self, text: str, mode: int) -> None:
+        self.assertEqual(self.file.read_text(), text)
+        self.assertEqual(self.file.stat().st_mode & 0o7777, mode)
+        # Nothing is left of writing it.
+        self.assertEqual(sorted(it.name for it in self.folder.iterdir()), [".env", "bin", "images", "scripts"])
+
+    def test_keeps_mode_owner_and_all_other_lines(self) -> None:
+        self.file.write_text("PASSWORD=x\n")
+        self.file.chmod(0o600)
+        if os.getuid() == 0:
+            os.chown(self.file, 1234, 4321)
+        owner = self.file.stat().st_uid, self.file.stat().st_gid
+        self.ensure("mongo")
+        self.assert_is("PASSWORD=x\n" + self.OURS, 0o600)
+        self.ensure("--clean")
+        self.assert_is("PASSWORD=x\n", 0o600)
+        self.assertEqual((self.file.stat().st_uid, self.file.stat().st_gid), owner)
+
+    def test_keeps_the_mode_of_one_that_held_nothing_else(self) -> None:
+        self.file.write_text(self.OURS)
+        self.file.chmod(0o600)
+        self.ensure("--clean")
+        self.assert_is("", 0o600)
+        self.ensure("mongo")
+        self.assert_is(self.OURS, 0o600)
+
+    def test_makes_a_new_one_as_the_user_makes_files(self) -> None:
+        self.ensure("mongo", umask="027")
+        self.assert_is(self.OURS, 0o640)
 
 
 @unittest.skipIf(os.getuid() != 0, "a machine of its own takes root")

@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, args: Build) -> Result<()> {
             && let Some(build) = &service.build
             && !built.contains(&service.image)
         {
-            image::build::run(&engine, output, service, build, &hash).await?;
+            image::build::run(&engine, output, &project, service, build, &hash).await?;
             built.push(service.image.clone());
         }
     }

@@ -5,13 +5,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::interpolate::interpolate;
+use super::interpolate::{Budget, InterpolationError, LoneDollar, interpolate};
 use super::model::ProjectName;
 use super::yaml::{Node, Value};
 use super::{Position, Problem};
 
-/// Of all values of a file together, after interpolation, in bytes.
-const MAX_INTERPOLATED: usize = 8 << 20;
+/// So many problems are told of, and as many warnings: who has more has one reason for most.
+const MAX_TOLD: usize = 50;
+/// Characters of a message or a path, which may contain what is in the file.
+const MAX_SHOWN: usize = 400;
 
 /// Shared by all that reads one file.
 pub(super) struct Context {
@@ -20,28 +22,79 @@ pub(super) struct Context {
     /// Part of default names; empty until [`Context::set_project`].
     pub(super) project: ProjectName,
     variables: BTreeMap<String, String>,
-    problems: RefCell<Vec<Problem>>,
-    warnings: RefCell<Vec<Problem>>,
+    /// What may still be made of variables.
+    pub(super) budget: Budget,
+    problems: RefCell<Findings>,
+    warnings: RefCell<Findings>,
     /// Where interpolation failed; what else is wrong with such a value isn't worth telling.
     broken: RefCell<BTreeSet<Position>>,
     /// Variables that have been warned of.
     unset: RefCell<BTreeSet<String>>,
-    interpolated: Cell<usize>,
+    environment_files: RefCell<BTreeSet<PathBuf>>,
     ports: Cell<usize>,
+}
+
+/// Those that are told of, and how many more there are.
+#[derive(Default)]
+struct Findings {
+    told: Vec<Problem>,
+    more: usize,
+}
+
+impl Findings {
+    fn add(&mut self, position: Option<Position>, path: &str, message: String) {
+        if self.told.len() == MAX_TOLD {
+            self.more += 1;
+            return;
+        }
+        let problem = Problem {
+            position,
+            path: shortened(path.to_owned()),
+            message: shortened(message),
+        };
+        if !self.told.contains(&problem) {
+            self.told.push(problem);
+        }
+    }
+
+    /// In the order of the file.
+    fn into_sorted(mut self) -> Vec<Problem> {
+        self.told.sort_by_key(|problem| problem.position);
+        if self.more > 0 {
+            self.told.push(Problem {
+                position: None,
+                path: String::new(),
+                message: format!("and {} more like these", self.more),
+            });
+        }
+        self.told
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 impl Context {
     /// For the file in `directory`, with the variables that its values may refer to.
-    pub(super) fn new(directory: PathBuf, variables: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(
+        directory: PathBuf,
+        variables: BTreeMap<String, String>,
+        budget: Budget,
+    ) -> Self {
         Self {
             directory,
             project: ProjectName(String::new()),
             variables,
+            budget,
             problems: RefCell::default(),
             warnings: RefCell::default(),
             broken: RefCell::default(),
             unset: RefCell::default(),
-            interpolated: Cell::default(),
+            environment_files: RefCell::default(),
             ports: Cell::default(),
         }
     }
@@ -54,29 +107,24 @@ impl Context {
     }
 
     /// The variable's value in the process environment or in `.env`.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
-        self.variables.get(name).cloned()
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// Notes that the values of a service come from this file.
+    pub(super) fn environment_file(&self, path: &Path) {
+        self.environment_files.borrow_mut().insert(path.to_owned());
     }
 
     pub(super) fn problem(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
         if at.is_some_and(|at| self.broken.borrow().contains(&at)) {
             return;
         }
-        let problem = Problem {
-            position: at,
-            path: path.to_owned(),
-            message: message.into(),
-        };
-        self.problems.borrow_mut().push(problem);
+        self.problems.borrow_mut().add(at, path, message.into());
     }
 
     pub(super) fn warn(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
-        let warning = Problem {
-            position: at,
-            path: path.to_owned(),
-            message: message.into(),
-        };
-        self.warnings.borrow_mut().push(warning);
+        self.warnings.borrow_mut().add(at, path, message.into());
     }
 
     /// Warns, once for each name, that a variable isn't set.
@@ -90,12 +138,13 @@ impl Context {
         }
     }
 
-    /// All problems, in the order of the file, and all warnings.
-    pub(super) fn into_findings(self) -> (Vec<Problem>, Vec<Problem>) {
-        let mut problems = self.problems.into_inner();
-        problems.sort_by_key(|problem| problem.position);
-        problems.dedup();
-        (problems, self.warnings.into_inner())
+    /// What was found in the file, and which others were read for it.
+    pub(super) fn into_findings(self) -> Found {
+        Found {
+            problems: self.problems.into_inner().into_sorted(),
+            warnings: self.warnings.into_inner().into_sorted(),
+            environment_files: self.environment_files.into_inner().into_iter().collect(),
+        }
     }
 
     /// Counts `more` ports; false when that makes too many for one file.
@@ -108,9 +157,9 @@ impl Context {
     /// A path of the host as the file has it, made absolute; `~` is the home directory. `.` and
     /// `..` are resolved by their letters alone, as Compose does.
     pub(super) fn absolute(&self, path: &str) -> PathBuf {
-        let home = || self.variable("HOME").map(PathBuf::from);
+        let home = || self.variable("HOME").map(Path::new);
         let path = match path.strip_prefix('~') {
-            Some("") => home().unwrap_or_else(|| path.into()),
+            Some("") => home().unwrap_or(Path::new(path)).into(),
             Some(rest) => match (rest.strip_prefix('/'), home()) {
                 (Some(rest), Some(home)) => home.join(rest),
                 _ => path.into(),
@@ -141,18 +190,19 @@ impl Context {
                 let at = Some(node.at);
                 let lookup = |name: &str| self.variable(name);
                 let mut unset = |name: &str| self.warn_unset(at, path, name);
-                match interpolate(&scalar.text, &lookup, &mut unset) {
-                    Ok(text) => {
-                        self.interpolated.set(self.interpolated.get() + text.len());
-                        if self.interpolated.get() > MAX_INTERPOLATED {
-                            self.problem(at, path, "the file grows beyond 8 MiB when interpolated");
-                            scalar.text = String::new();
-                        } else {
-                            scalar.text = text;
+                let told = self.budget.is_spent();
+                let result = if told {
+                    Err(InterpolationError::TooMuch)
+                } else {
+                    interpolate(&scalar.text, LoneDollar::Refused, &lookup, &mut unset)
+                };
+                match result {
+                    Ok(text) if self.budget.spend(text.len()) => scalar.text = text,
+                    result => {
+                        let error = result.err().unwrap_or(InterpolationError::TooMuch);
+                        if !told {
+                            self.problem(at, path, error.to_string());
                         }
-                    }
-                    Err(error) => {
-                        self.problem(at, path, error.to_string());
                         self.broken.borrow_mut().insert(node.at);
                     }
                 }
@@ -160,6 +210,16 @@ impl Context {
             Value::Null | Value::Scalar(_) => {}
         }
     }
+}
+
+/// What [`Context::into_findings`] gives.
+pub(super) struct Found {
+    /// In the order of the file.
+    pub(super) problems: Vec<Problem>,
+    /// In the order of the file.
+    pub(super) warnings: Vec<Problem>,
+    /// Those that `env_file` names.
+    pub(super) environment_files: Vec<PathBuf>,
 }
 
 /// The path of a key below `path`.

@@ -1,92 +1,125 @@
-//! The format of `.env` and of `env_file` files (Compose specification, `env_file`).
+//! The format of `.env` and of `env_file` files, as Docker Compose 2 reads it (Compose
+//! specification, `env_file`; its parser is compose-go's `dotenv`).
 //!
-//! `NAME=value` lines, maybe with `export`; `#` comments; unquoted and double-quoted values are
-//! interpolated, single-quoted ones are literal; quoted values may span lines. The crates for this
-//! format interpolate from the process environment and nothing else, while here `.env`, the
-//! options and earlier lines count too.
+//! `NAME=value` or `NAME: value` lines, maybe with `export`; `#` comments; unquoted and
+//! double-quoted values are interpolated, single-quoted ones are literal; quoted values may span
+//! lines. The crates for this format interpolate from the process environment and nothing else,
+//! while here `.env`, the options and earlier lines count too.
 
-use super::interpolate::{InterpolationError, interpolate};
+use indexmap::IndexMap;
 
-/// A line of the file: a name, and its value unless the name stands alone.
-pub(super) type Assignment = (String, Option<String>);
+use super::interpolate::{Budget, InterpolationError, LoneDollar, Lookup, interpolate};
+
+/// What a file says: names, and their values. A name that stands alone has the value that it has
+/// outside, and without one there: none.
+pub(super) type Assignments = IndexMap<String, Option<String>>;
 
 /// Parses `text`. `lookup` knows the variables from outside, which win over those of earlier
-/// lines; `unset` is told of variables that neither has.
+/// lines; `unset` is told of variables that neither has. `budget` pays for what comes of it.
 ///
 /// The error is `LINE: what is wrong`; it never shows a value, which may be secret.
 pub(super) fn parse(
     text: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
+    lookup: &Lookup<'_>,
     unset: &mut dyn FnMut(&str),
-) -> Result<Vec<Assignment>, String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut assignments: Vec<Assignment> = Vec::new();
-    let mut rest = text;
+    budget: &Budget,
+) -> Result<Assignments, String> {
+    let mut assignments = Assignments::new();
+    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut next_line = 1;
     while !rest.is_empty() {
-        let line_number = 1 + text[..text.len() - rest.len()].matches('\n').count();
-        let at = |message: &str| format!("{line_number}: {message}");
-
-        let (line, after_line) = rest.split_once('\n').unwrap_or((rest, ""));
-        let trimmed = line.trim();
-        if trimmed.is_empty() || trimmed.starts_with('#') {
-            rest = after_line;
+        let line = next_line;
+        let statement = statement(rest).map_err(|message| format!("{line}: {message}"))?;
+        next_line += rest[..rest.len() - statement.after.len()]
+            .matches('\n')
+            .count();
+        rest = statement.after;
+        let Some((name, value)) = statement.assignment else {
             continue;
+        };
+        let value = match value {
+            None => lookup(name).map(str::to_owned),
+            Some(Raw::Literal(value)) => Some(value),
+            Some(Raw::Template(template)) => {
+                let lookup = |name: &str| {
+                    lookup(name)
+                        .or_else(|| assignments.get(name).and_then(|value| value.as_deref()))
+                };
+                let value = interpolate(&template, LoneDollar::Kept, &lookup, unset)
+                    .map_err(|error| format!("{line}: {}", without_value(error)))?;
+                Some(value)
+            }
+        };
+        if !budget.spend(name.len() + value.as_deref().map_or(0, str::len)) {
+            return Err(format!("{line}: {}", InterpolationError::TooMuch));
         }
-        let statement = trimmed
-            .strip_prefix("export ")
-            .unwrap_or(trimmed)
-            .trim_start();
-        let Some((name, _)) = statement.split_once('=') else {
-            let name = statement
-                .split_once(" #")
-                .map_or(statement, |(name, _)| name)
-                .trim_end();
-            check_name(name).map_err(|message| at(&message))?;
-            assignments.push((name.to_owned(), None));
-            rest = after_line;
-            continue;
-        };
-        let name = name.trim_end();
-        check_name(name).map_err(|message| at(&message))?;
-
-        let value = rest.split_once('=').map_or("", |(_, value)| value);
-        let value = value.trim_start_matches([' ', '\t']);
-        let (raw, literal) =
-            if let Some(quote) = value.chars().next().filter(|c| "'\"".contains(*c)) {
-                let (inner, after) =
-                    quoted(&value[1..], quote).ok_or_else(|| at("the quote isn't closed"))?;
-                let (tail, after) = after.split_once('\n').unwrap_or((after, ""));
-                let tail = tail.trim();
-                if !(tail.is_empty() || tail.starts_with('#')) {
-                    return Err(at("text after the closing quote"));
-                }
-                rest = after;
-                (inner, quote == '\'')
-            } else {
-                rest = after_line;
-                let value = value.split_once('\n').map_or(value, |(value, _)| value);
-                (strip_comment(value).to_owned(), false)
-            };
-        let value = if literal {
-            raw
+        if value.is_some() {
+            assignments.insert(name.to_owned(), value);
         } else {
-            let lookup = |name: &str| {
-                lookup(name).or_else(|| {
-                    let earlier = assignments.iter().rev().find(|(known, _)| known == name);
-                    earlier.and_then(|(_, value)| value.clone())
-                })
-            };
-            interpolate(&raw, &lookup, unset).map_err(|error| at(&without_value(error)))?
-        };
-        assignments.push((name.to_owned(), Some(value)));
+            assignments.entry(name.to_owned()).or_default();
+        }
     }
     Ok(assignments)
 }
 
-fn check_name(name: &str) -> Result<(), String> {
-    let valid = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+/// What the text begins with: an assignment, unless it is an empty line or a comment.
+struct Statement<'a> {
+    assignment: Option<(&'a str, Option<Raw>)>,
+    after: &'a str,
+}
+
+/// A value as the file has it, its quotes and escapes resolved.
+enum Raw {
+    Literal(String),
+    /// To be interpolated.
+    Template(String),
+}
+
+fn statement(text: &str) -> Result<Statement<'_>, String> {
+    let (line, after) = text.split_once('\n').unwrap_or((text, ""));
+    let trimmed = line.trim();
+    if trimmed.is_empty() || trimmed.starts_with('#') {
+        let assignment = None;
+        return Ok(Statement { assignment, after });
+    }
+    let statement = trimmed
+        .strip_prefix("export")
+        .filter(|rest| rest.starts_with(char::is_whitespace))
+        .map_or(trimmed, str::trim_start);
+    let Some((name, value)) = statement.split_once(['=', ':']) else {
+        let name = statement
+            .split_once(" #")
+            .map_or(statement, |(name, _)| name)
+            .trim_end();
+        let assignment = Some((checked(name)?, None));
+        return Ok(Statement { assignment, after });
+    };
+    let name = checked(name.trim_end())?;
+    let value = value.trim_start();
+    if let Some(quote) = value.chars().next().filter(|c| "'\"".contains(*c)) {
+        // It may go on behind the line.
+        let value = text.split_once(['=', ':']).map_or("", |(_, value)| value);
+        let inner = value.trim_start().strip_prefix(quote).unwrap_or_default();
+        let (value, tail) = quoted(inner, quote).ok_or("the quote isn't closed")?;
+        let (tail, after) = tail.split_once('\n').unwrap_or((tail, ""));
+        let tail = tail.trim();
+        if !(tail.is_empty() || tail.starts_with('#')) {
+            return Err("text after the closing quote".to_owned());
+        }
+        let assignment = Some((name, Some(value)));
+        return Ok(Statement { assignment, after });
+    }
+    // Only a blank before it makes a `#` begin a comment, and not the blanks before the value.
+    let value = value.split_once(" #").map_or(value, |(value, _)| value);
+    let value = Raw::Template(value.trim_end().to_owned());
+    let assignment = Some((name, Some(value)));
+    Ok(Statement { assignment, after })
+}
+
+fn checked(name: &str) -> Result<&str, String> {
+    let valid = |c: char| c.is_alphanumeric() || "_.-[]".contains(c);
     if !name.is_empty() && name.chars().all(valid) {
-        return Ok(());
+        return Ok(name);
     }
     Err("expected NAME=value".to_owned())
 }
@@ -95,57 +128,71 @@ fn check_name(name: &str) -> Result<(), String> {
 fn without_value(error: InterpolationError) -> String {
     match error {
         InterpolationError::Syntax(_) => {
-            "a $ that begins no variable; write $$ for one $, or put the value in single quotes"
+            "a ${ that begins no variable; write $${ for one, or put the value in single quotes"
                 .to_owned()
         }
         error => error.to_string(),
     }
 }
 
-/// The text up to the closing quote, and what follows. In double quotes, backslash escapes are
-/// resolved; `\$` becomes `$$`, which interpolation takes for one dollar sign.
-fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+/// The text up to the closing quote, and what follows. In single quotes a backslash escapes the
+/// quote alone. In double quotes it escapes what it does in C, too; `\$` becomes `$$`, which
+/// interpolation takes for one dollar sign.
+fn quoted(text: &str, quote: char) -> Option<(Raw, &str)> {
     let mut inner = String::new();
     let mut characters = text.char_indices();
     while let Some((index, character)) = characters.next() {
         if character == quote {
-            return Some((inner, &text[index + 1..]));
+            let raw = match quote {
+                '\'' => Raw::Literal(inner),
+                _ => Raw::Template(inner),
+            };
+            return Some((raw, &text[index + 1..]));
         }
-        if character != '\\' || quote == '\'' {
+        if character != '\\' {
             inner.push(character);
             continue;
         }
-        match characters.next()?.1 {
-            'n' => inner.push('\n'),
-            'r' => inner.push('\r'),
-            't' => inner.push('\t'),
-            '$' => inner.push_str("$$"),
-            escaped @ ('"' | '\\') => inner.push(escaped),
-            other => inner.extend(['\\', other]),
-        }
+        let escaped = characters.next()?.1;
+        let character = match escaped {
+            _ if escaped == quote => escaped,
+            _ if quote == '\'' => {
+                inner.extend(['\\', escaped]);
+                continue;
+            }
+            'a' => '\x07',
+            'b' => '\x08',
+            'f' => '\x0c',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\x0b',
+            '\\' => '\\',
+            '$' => {
+                inner.push_str("$$");
+                continue;
+            }
+            other => {
+                inner.extend(['\\', other]);
+                continue;
+            }
+        };
+        inner.push(character);
     }
     None
-}
-
-/// An unquoted value ends before a `#` that follows white space.
-fn strip_comment(value: &str) -> &str {
-    let comment = value.char_indices().find(|&(index, character)| {
-        character == '#' && (index == 0 || value[..index].ends_with([' ', '\t']))
-    });
-    comment.map_or(value, |(index, _)| &value[..index]).trim()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<(String, Option<String>)>, String> {
-        let lookup = |name: &str| (name == "OUTER").then(|| "outer".to_owned());
-        parse(text, &lookup, &mut |_| {})
+    fn read(text: &str) -> Result<Assignments, String> {
+        let lookup = |name: &str| (name == "OUTER").then_some("outer");
+        parse(text, &lookup, &mut |_| {}, &Budget::default())
     }
 
     fn value(text: &str) -> String {
-        read(text).unwrap().pop().unwrap().1.unwrap()
+        read(text).unwrap()["A"].clone().unwrap()
     }
 
     #[test]
@@ -156,9 +203,14 @@ mod tests {
             ("  export A = b  ", "b"),
             ("A=b # comment", "b"),
             ("A=b#no comment", "b#no comment"),
-            ("A=# comment", ""),
+            ("A=# no comment", "# no comment"),
+            ("A= #no # comment", "#no"),
+            ("A=b\t#no comment", "b\t#no comment"),
             ("A=b c\r\n", "b c"),
             ("A='b # $OUTER \\n'", "b # $OUTER \\n"),
+            (r"A='it\'s' # comment", "it's"),
+            (r"A='a\\'", r"a\\"),
+            (r#"A="a\'\a""#, "a\\'\u{7}"),
             ("A=\"b # $OUTER\\n\" # comment", "b # outer\n"),
             ("A=\"say \\\"$$5\\\" \\$x\"", "say \"$5\" $x"),
             ("A='one\ntwo'", "one\ntwo"),
@@ -166,6 +218,11 @@ mod tests {
             ("B=1\nA=$B$B", "11"),
             ("OUTER=inner\nA=$OUTER", "outer"),
             ("A=x=y", "x=y"),
+            ("A: b:c", "b:c"),
+            ("export\tA=b", "b"),
+            ("A=p$1$", "p$1$"),
+            ("A=\nB=1", ""),
+            ("OUTER=inner\nA\nA=b", "b"),
             ("A='ü'", "ü"),
             ("\u{feff}A=1", "1"),
         ];
@@ -176,10 +233,15 @@ mod tests {
 
     #[test]
     fn several_lines() {
-        let text = "# first\n\nA=\"1\n2\"\nB # alone\nC=3";
-        let expected = [("A", Some("1\n2")), ("B", None), ("C", Some("3"))];
+        let text = "# first\n\nA=\"1\n2\"\nB # alone\nC=3\nOUTER\nC";
+        let expected = [
+            ("A", Some("1\n2")),
+            ("B", None),
+            ("C", Some("3")),
+            ("OUTER", Some("outer")),
+        ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
-        assert_eq!(read(text).unwrap(), expected);
+        assert_eq!(read(text).unwrap(), Assignments::from(expected));
     }
 
     #[test]
@@ -192,8 +254,8 @@ mod tests {
             ("A=\"secret\\", "1: the quote isn't closed"),
             ("A='x' secret", "1: text after the closing quote"),
             (
-                "A=x$!secret",
-                "1: a $ that begins no variable; write $$ for one $, or put the value in single quotes",
+                "A='x\ny'\nB=x${!secret",
+                "3: a ${ that begins no variable; write $${ for one, or put the value in single quotes",
             ),
         ];
         for (text, expected) in cases {

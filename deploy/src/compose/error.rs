@@ -20,7 +20,8 @@ pub enum Error {
     Invalid {
         /// The Compose file.
         file: PathBuf,
-        /// Everything found, in the order of the file; never empty.
+        /// What was found, in the order of the file; never empty. Of a great many, some, and at
+        /// the end how many more.
         problems: Vec<Problem>,
     },
 }

@@ -1,14 +1,57 @@
 //! Replaces `$NAME` and `${NAME…}` in a value (Compose specification, "Interpolation").
 //!
 //! It works on scalars after YAML is parsed, so what a variable holds can't change the file's
-//! structure.
+//! structure. What comes of it is bounded: of one value here, of all together by a [`Budget`].
 
+use std::cell::Cell;
 use std::fmt;
 
 /// `${A:-${B:-…}}` may nest this deep.
 const MAX_NESTING: usize = 32;
 /// Of one value, in bytes; variables that refer to each other could grow without bounds.
 const MAX_LENGTH: usize = 256 << 10;
+/// What a name with its value takes beside its text, about.
+const ENTRY: usize = 16;
+
+/// How many bytes may still be made of variables and environment files while one Compose file is
+/// loaded.
+#[derive(Debug)]
+pub(super) struct Budget(Cell<usize>);
+
+impl Budget {
+    const TOTAL: usize = 8 << 20;
+
+    /// Whether another `length` bytes fit. What doesn't fit uses all of it up, and nothing fits
+    /// from then on.
+    pub(super) fn spend(&self, length: usize) -> bool {
+        let left = self.0.get().checked_sub(length + ENTRY);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
+    /// Whether something didn't fit already.
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Cell::new(Self::TOTAL))
+    }
+}
+
+/// Knows the values of variables.
+pub(super) type Lookup<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
+
+/// What a `$` is that begins no variable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LoneDollar {
+    /// A mistake: in a Compose file, which somebody wrote by hand.
+    Refused,
+    /// Itself: in environment files, which hold passwords.
+    Kept,
+}
 
 /// Why a value couldn't be interpolated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +65,8 @@ pub(super) enum InterpolationError {
     },
     TooDeep,
     TooLong,
+    /// The [`Budget`] is spent.
+    TooMuch,
 }
 
 impl fmt::Display for InterpolationError {
@@ -41,66 +86,87 @@ impl fmt::Display for InterpolationError {
             }
             Self::TooDeep => write!(f, "variables nest deeper than {MAX_NESTING} levels"),
             Self::TooLong => write!(f, "longer than {MAX_LENGTH} bytes after interpolation"),
+            Self::TooMuch => write!(
+                f,
+                "variables and environment files grow beyond {} MiB",
+                Budget::TOTAL >> 20
+            ),
         }
     }
 }
 
 /// Replaces the variables in `text` by what `lookup` knows of them. `unset` is told the name of
 /// each that isn't known and has no default; it counts as empty.
-pub(super) fn interpolate(
+pub(super) fn interpolate<'b>(
     text: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
-    unset: &mut dyn FnMut(&str),
+    lone_dollar: LoneDollar,
+    lookup: &'b Lookup<'_>,
+    unset: &'b mut dyn FnMut(&str),
 ) -> Result<String, InterpolationError> {
-    Interpolation { lookup, unset }.expand(text, 0)
+    let mut interpolation = Interpolation {
+        lone_dollar,
+        lookup,
+        unset,
+        result: String::new(),
+    };
+    interpolation.expand(text, 0)?;
+    Ok(interpolation.result)
 }
 
-struct Interpolation<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    unset: &'a mut dyn FnMut(&str),
+struct Interpolation<'b, 'a> {
+    lone_dollar: LoneDollar,
+    lookup: &'b Lookup<'a>,
+    unset: &'b mut dyn FnMut(&str),
+    result: String,
 }
 
-impl Interpolation<'_> {
-    fn expand(&mut self, text: &str, depth: usize) -> Result<String, InterpolationError> {
+impl Interpolation<'_, '_> {
+    fn expand(&mut self, text: &str, depth: usize) -> Result<(), InterpolationError> {
         if depth > MAX_NESTING {
             return Err(InterpolationError::TooDeep);
         }
-        let mut result = String::new();
         let mut rest = text;
         while let Some((before, dollar)) = rest.split_once('$') {
-            result += before;
+            self.push(before)?;
             if let Some(after) = dollar.strip_prefix('$') {
-                result.push('$');
+                self.push("$")?;
                 rest = after;
             } else if let Some(after) = dollar.strip_prefix('{') {
                 let end = closing_brace(after).ok_or_else(|| syntax(dollar))?;
                 let (body, after) = after.split_at(end);
-                result += &self.braced(body, depth)?;
+                self.braced(body, depth)?;
                 rest = after.get(1..).unwrap_or_default();
             } else {
                 let (name, after) = split_name(dollar);
-                if name.is_empty() {
+                if !name.is_empty() {
+                    self.value_or_empty(name)?;
+                } else if self.lone_dollar == LoneDollar::Kept {
+                    self.push("$")?;
+                } else {
                     return Err(syntax(dollar));
                 }
-                result += &self.value_or_empty(name);
                 rest = after;
             }
-            if result.len() > MAX_LENGTH {
-                return Err(InterpolationError::TooLong);
-            }
         }
-        result += rest;
-        Ok(result)
+        self.push(rest)
+    }
+
+    fn push(&mut self, text: &str) -> Result<(), InterpolationError> {
+        if self.result.len() + text.len() > MAX_LENGTH {
+            return Err(InterpolationError::TooLong);
+        }
+        self.result += text;
+        Ok(())
     }
 
     /// What stands between `${` and its `}`.
-    fn braced(&mut self, body: &str, depth: usize) -> Result<String, InterpolationError> {
+    fn braced(&mut self, body: &str, depth: usize) -> Result<(), InterpolationError> {
         let (name, operation) = split_name(body);
         if name.is_empty() {
             return Err(syntax(&format!("{{{body}}}")));
         }
         if operation.is_empty() {
-            return Ok(self.value_or_empty(name));
+            return self.value_or_empty(name);
         }
         // With a colon, an empty value counts as none.
         let (operation, value) = match operation.strip_prefix(':') {
@@ -114,22 +180,27 @@ impl Interpolation<'_> {
         let operator = characters.next();
         let operand = characters.as_str();
         match (operator, value) {
-            (Some('-' | '?'), Some(value)) => Ok(value),
+            (Some('-' | '?'), Some(value)) => self.push(value),
             (Some('-'), None) | (Some('+'), Some(_)) => self.expand(operand, depth + 1),
-            (Some('+'), None) => Ok(String::new()),
-            (Some('?'), None) => Err(InterpolationError::Required {
-                name: name.to_owned(),
-                message: self.expand(operand, depth + 1)?,
-            }),
+            (Some('+'), None) => Ok(()),
+            (Some('?'), None) => {
+                self.result.clear();
+                self.expand(operand, depth + 1)?;
+                Err(InterpolationError::Required {
+                    name: name.to_owned(),
+                    message: std::mem::take(&mut self.result),
+                })
+            }
             _ => Err(syntax(&format!("{{{body}}}"))),
         }
     }
 
-    fn value_or_empty(&mut self, name: &str) -> String {
-        (self.lookup)(name).unwrap_or_else(|| {
-            (self.unset)(name);
-            String::new()
-        })
+    fn value_or_empty(&mut self, name: &str) -> Result<(), InterpolationError> {
+        if let Some(value) = (self.lookup)(name) {
+            return self.push(value);
+        }
+        (self.unset)(name);
+        Ok(())
     }
 }
 
@@ -175,15 +246,19 @@ fn syntax(after_dollar: &str) -> InterpolationError {
 mod tests {
     use super::*;
 
+    fn known(name: &str) -> Option<&'static str> {
+        match name {
+            "SET" => Some("value"),
+            "EMPTY" => Some(""),
+            "DOLLAR" => Some("$SET"),
+            _ => None,
+        }
+    }
+
     fn expand(text: &str) -> (Result<String, InterpolationError>, Vec<String>) {
         let mut missing = Vec::new();
-        let lookup = |name: &str| match name {
-            "SET" => Some("value".to_owned()),
-            "EMPTY" => Some(String::new()),
-            "DOLLAR" => Some("$SET".to_owned()),
-            _ => None,
-        };
-        let result = interpolate(text, &lookup, &mut |name| missing.push(name.to_owned()));
+        let mut unset = |name: &str| missing.push(name.to_owned());
+        let result = interpolate(text, LoneDollar::Refused, &known, &mut unset);
         (result, missing)
     }
 
@@ -266,6 +341,25 @@ mod tests {
                 "{text}: {result:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_lone_dollar_may_be_kept() {
+        let kept = |text| interpolate(text, LoneDollar::Kept, &known, &mut |_| {});
+        for text in ["a$", "$1", "$!x", "$(b)", "$ {SET}"] {
+            assert_eq!(kept(text).as_deref(), Ok(text));
+        }
+        assert_eq!(kept("$$SET$SET$").as_deref(), Ok("$SETvalue$"));
+        assert!(kept("${1}").is_err());
+    }
+
+    #[test]
+    fn what_doesnt_fit_is_the_last() {
+        let budget = Budget::default();
+        assert!(budget.spend(Budget::TOTAL / 2));
+        assert!(!budget.is_spent());
+        assert!(!budget.spend(Budget::TOTAL));
+        assert!(budget.is_spent() && !budget.spend(0));
     }
 
     #[test]

@@ -20,15 +20,16 @@ mod render;
 mod source;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use indexmap::map::Entry;
 
-use context::Context;
+use context::{Context, Found};
 use cursor::Cursor;
 pub use error::{Error, Position, Problem};
+use interpolate::Budget;
 use model::NetworkKey;
 pub use model::Project;
 pub use options::LoadOptions;
@@ -71,11 +72,16 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
     let working_dir = file.parent().unwrap_or(Path::new("/")).to_path_buf();
 
     let mut root = yaml::parse(text).map_err(|problem| invalid(vec![problem]))?;
-    let (variables, warnings) =
-        variables(&options.env, &working_dir).map_err(|problem| invalid(vec![problem]))?;
-    let mut context = Context::new(working_dir.clone(), variables);
-    for warning in warnings {
-        context.warn(None, "", warning);
+    let budget = Budget::default();
+    let dot_env = working_dir.join(".env");
+    let (variables, unset) =
+        variables(&options.env, &dot_env, &budget).map_err(|problem| invalid(vec![problem]))?;
+    let mut context = Context::new(working_dir.clone(), variables, budget);
+    context.environment_file(&dot_env);
+    for name in unset {
+        let file = dot_env.display();
+        let message = format!("{file}: the variable {name} is not set and counts as empty");
+        context.warn(None, "", message);
     }
 
     let mut only_name = root.clone();
@@ -91,7 +97,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
             let name = context
                 .variable("COMPOSE_PROJECT_NAME")
                 .filter(|name| !name.is_empty())?;
-            Some(("COMPOSE_PROJECT_NAME", name))
+            Some(("COMPOSE_PROJECT_NAME", name.to_owned()))
         });
     let name = read::project_name(&cursor(&only_name, &context), given);
     context.set_project(name);
@@ -102,7 +108,11 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
     check::check(&sections, &root, &context);
 
     let name = context.project.clone();
-    let (problems, warnings) = context.into_findings();
+    let Found {
+        problems,
+        warnings,
+        environment_files,
+    } = context.into_findings();
     if !problems.is_empty() {
         return Err(invalid(problems));
     }
@@ -120,6 +130,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         secrets,
         file,
         working_dir,
+        environment_files,
         warnings,
     })
 }
@@ -133,37 +144,33 @@ fn cursor<'a>(root: &'a yaml::Node, context: &'a Context) -> Cursor<'a> {
 }
 
 /// The variables for interpolation: those of `.env` beside the file, and over them those of the
-/// process. With them, warnings about `.env`.
+/// process. With them, those that `.env` refers to and nobody sets.
 fn variables(
     process: &BTreeMap<String, String>,
-    directory: &Path,
-) -> Result<(BTreeMap<String, String>, Vec<String>), Problem> {
-    let path = directory.join(".env");
+    path: &Path,
+    budget: &Budget,
+) -> Result<(BTreeMap<String, String>, BTreeSet<String>), Problem> {
     let problem = |message| Problem {
         position: None,
         path: String::new(),
         message,
     };
-    let text = match source::read(&path) {
+    let text = match source::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(problem(format!("can't read {}: {error}", path.display()))),
     };
-    let mut warnings = Vec::new();
-    let mut unset = |name: &str| {
-        warnings.push(format!(
-            "{}: the variable {name} is not set and counts as empty",
-            path.display()
-        ));
-    };
-    let assignments = dotenv::parse(&text, &|name| process.get(name).cloned(), &mut unset)
+    let mut unset = BTreeSet::new();
+    let lookup = |name: &str| process.get(name).map(String::as_str);
+    let mut note_unset = |name: &str| _ = unset.insert(name.to_owned());
+    let assignments = dotenv::parse(&text, &lookup, &mut note_unset, budget)
         .map_err(|error| problem(format!("{}:{error}", path.display())))?;
     let assigned = assignments
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
     let mut variables: BTreeMap<String, String> = assigned.collect();
     variables.extend(process.clone());
-    Ok((variables, warnings))
+    Ok((variables, unset))
 }
 
 /// The network `default` needs no definition; it exists when a service is on it.

@@ -50,6 +50,9 @@ pub struct Project {
     /// The directory of the Compose file, absolute: what its relative paths are relative to.
     #[serde(skip)]
     pub working_dir: PathBuf,
+    /// `.env`, and the files that `env_file` names, absolute; some may not exist.
+    #[serde(skip)]
+    pub environment_files: Vec<PathBuf>,
     /// What was doubtful but no error, to be shown to the user.
     #[serde(skip)]
     pub warnings: Vec<Problem>,

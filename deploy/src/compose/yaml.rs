@@ -12,6 +12,8 @@ use super::{Position, Problem};
 
 /// Nesting beyond this is an error; Compose files need about ten levels.
 const MAX_DEPTH: usize = 64;
+/// Bytes of a key; the path to a value is made of keys, and there is one for each value.
+const MAX_KEY: usize = 1 << 10;
 /// Bytes of text plus number of nodes, after aliases are expanded ("billion laughs").
 const MAX_EXPANDED: usize = 8 << 20;
 
@@ -183,6 +185,10 @@ impl<'a> Composer<'a> {
                 Event::MappingEnd => break,
                 Event::Scalar(text, style, 0, None) => {
                     self.expand(text.len() + 1, key_at)?;
+                    if text.len() > MAX_KEY {
+                        let message = format!("a key longer than {MAX_KEY} bytes");
+                        return Err(problem(key_at, message));
+                    }
                     let merge = style == ScalarStyle::Plain && text == "<<";
                     (text.into_owned(), merge)
                 }

@@ -15,6 +15,8 @@ use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use super::context::Context;
+use super::withheld::Withheld;
+use crate::compose::Project;
 use crate::compose::model::{Build, Service};
 use crate::engine::Engine;
 use crate::error::{Error, Result, from_engine};
@@ -30,9 +32,9 @@ const LAST_LINES: usize = 30;
 const WIDTH: usize = 100;
 
 /// Over everything that goes into the build: files, Dockerfile, arguments, target, labels.
-pub async fn hash(build: &Build) -> Result<String> {
-    let spec = build.clone();
-    let context = blocking(build, move || list(&spec)?.hash()).await?;
+pub async fn hash(build: &Build, withheld: &Withheld) -> Result<String> {
+    let (spec, withheld) = (build.clone(), withheld.clone());
+    let context = blocking(build, move || list(&spec, &withheld)?.hash()).await?;
     let settings = serde_json::json!({
         "dockerfile": build.dockerfile.file_name().map(|name| name.to_string_lossy().into_owned()),
         "args": build.args,
@@ -51,14 +53,18 @@ pub async fn hash(build: &Build) -> Result<String> {
 pub async fn run(
     engine: &Engine,
     output: &Output,
+    project: &Project,
     service: &Service,
     build: &Build,
     hash: &str,
 ) -> Result<()> {
     let image = &service.image;
+    let (spec, withheld) = (build.clone(), Withheld::of(project));
+    let context = blocking(build, move || list(&spec, &withheld)).await?;
+    if let Some(note) = context.note() {
+        output.note(&note);
+    }
     let task = output.task(&format!("image {image}"), "building");
-    let spec = build.clone();
-    let context = blocking(build, move || list(&spec)).await?;
     let mut image_labels = build.labels.clone();
     image_labels.insert(labels::BUILD_HASH.to_owned(), hash.to_owned());
     let options = BuildImageOptions {
@@ -147,8 +153,8 @@ impl<'a> Said<'a> {
     }
 }
 
-fn list(build: &Build) -> std::io::Result<Context> {
-    Context::list(&build.context, &build.dockerfile)
+fn list(build: &Build, withheld: &Withheld) -> std::io::Result<Context> {
+    Context::list(&build.context, &build.dockerfile, withheld)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,18 +1,19 @@
 //! The build context: which files it holds, a hash over them, and their tar stream.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
 use walkdir::WalkDir;
 
 use super::ignore::Ignore;
-use crate::releases;
+use super::withheld::Withheld;
 
 /// Under this name a Dockerfile from outside the context is sent along.
 const FOREIGN_DOCKERFILE: &str = ".causeway.Dockerfile";
@@ -29,12 +30,14 @@ pub struct Context {
     dockerfile: String,
     /// Where the Dockerfile is, if not in the context.
     foreign_dockerfile: Option<PathBuf>,
+    /// Relative paths of what `.dockerignore` would have let in.
+    withheld: Vec<String>,
 }
 
 impl Context {
-    /// Lists `root` after `<dockerfile>.dockerignore` or else `.dockerignore`. The
-    /// Dockerfile is always part of it.
-    pub fn list(root: &Path, dockerfile: &Path) -> io::Result<Self> {
+    /// Lists `root` after `<dockerfile>.dockerignore` or else `.dockerignore`, without what is
+    /// `withheld`. The Dockerfile is always part of it.
+    pub fn list(root: &Path, dockerfile: &Path, withheld: &Withheld) -> io::Result<Self> {
         let own = with_suffix(dockerfile, ".dockerignore");
         let ignore_file = if own.exists() {
             own
@@ -48,6 +51,7 @@ impl Context {
         };
         let inside = dockerfile.strip_prefix(root).ok().and_then(Path::to_str);
         let mut paths = Vec::new();
+        let mut left_out = Vec::new();
         let mut walk = WalkDir::new(root)
             .min_depth(1)
             .sort_by_file_name()
@@ -61,20 +65,20 @@ impl Context {
                     &"its name is not UTF-8; rename it or add it to .dockerignore",
                 ));
             };
-            // Ours, and different after each release: it must not make the next build differ.
-            if path == releases::DIRECTORY {
-                if entry.file_type().is_dir() {
-                    walk.skip_current_dir();
-                }
-                continue;
+            let ignored = ignore.excludes(path) && inside != Some(path);
+            let private = withheld.has(entry.path(), &entry.metadata()?);
+            let skipped = private || ignored && !ignore.may_keep_below();
+            if skipped && entry.file_type().is_dir() {
+                walk.skip_current_dir();
             }
-            if ignore.excludes(path) && inside != Some(path) {
-                if entry.file_type().is_dir() && !ignore.may_keep_below() {
-                    walk.skip_current_dir();
-                }
-                continue;
+            if private {
+                left_out.push((path.to_owned(), ignored));
+            } else if !ignored {
+                paths.push(path.to_owned());
             }
-            paths.push(path.to_owned());
+        }
+        for (path, _) in &left_out {
+            drop_hollow(path, &mut paths);
         }
         if inside.is_some_and(|path| !paths.iter().any(|it| it == path)) {
             // In an ignored directory that was skipped as a whole.
@@ -86,6 +90,22 @@ impl Context {
             paths,
             dockerfile: inside.unwrap_or(FOREIGN_DOCKERFILE).to_owned(),
             foreign_dockerfile: inside.is_none().then(|| dockerfile.to_owned()),
+            withheld: left_out
+                .into_iter()
+                .filter_map(|(path, ignored)| (!ignored).then_some(path))
+                .collect(),
+        })
+    }
+
+    /// What to tell of what isn't sent although `.dockerignore` lets it in.
+    pub fn note(&self) -> Option<String> {
+        (!self.withheld.is_empty()).then(|| {
+            format!(
+                "not sent to the builder: {}, which hold secrets or settings; say so in {} for \
+                 `docker build` and `docker compose build`, which would send them",
+                self.withheld.join(", "),
+                self.root.join(".dockerignore").display()
+            )
         })
     }
 
@@ -109,7 +129,7 @@ impl Context {
             } else if !meta.is_file() {
                 continue; // Sockets and devices aren't sent either.
             } else {
-                let mut file = File::open(&path).map_err(|err| named(&path, &err))?;
+                let mut file = open(&path)?;
                 let mut content = Sha256::new();
                 let mut writer = HashWriter(&mut content);
                 io::copy(&mut file, &mut writer)?;
@@ -159,7 +179,7 @@ impl Context {
                 header.set_size(0);
                 tar.append_data(&mut header, format!("{name}/"), io::empty())?;
             } else if meta.is_file() {
-                let file = File::open(&path).map_err(|err| named(&path, &err))?;
+                let file = open(&path)?;
                 tar.append_data(&mut header, name, file)?;
             } // Sockets and devices have no place in an image.
         }
@@ -218,6 +238,29 @@ impl Write for HashWriter<'_> {
     }
 }
 
+/// Takes the directories of `path` out of `paths` that hold nothing else: `deploy` may make them
+/// with it, and the next build mustn't differ.
+fn drop_hollow(path: &str, paths: &mut Vec<String>) {
+    let mut path = path;
+    while let Some((directory, _)) = path.rsplit_once('/') {
+        let below = format!("{directory}/");
+        if paths.iter().any(|it| it.starts_with(&below)) {
+            return;
+        }
+        paths.retain(|it| it != directory);
+        path = directory;
+    }
+}
+
+/// Opens what was listed as a file. It may have become a link since, to anything.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
+        .map_err(|err| named(path, &err))
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -247,7 +290,7 @@ mod tests {
         write(root, "src/main.rs", "fn main() {}");
         write(root, "target/big", "x");
         let hash = || {
-            Context::list(root, &root.join("Dockerfile"))
+            Context::list(root, &root.join("Dockerfile"), &Withheld::default())
                 .and_then(|it| it.hash())
                 .expect("hash")
         };
@@ -267,8 +310,10 @@ mod tests {
         write(&root, "keep/a", "1");
         write(&root, "drop/b", "2");
         write(dir.path(), "Dockerfile.x", "FROM scratch");
-        let context = Context::list(&root, &dir.path().join("Dockerfile.x")).expect("listed");
+        let dockerfile = dir.path().join("Dockerfile.x");
+        let context = Context::list(&root, &dockerfile, &Withheld::default()).expect("listed");
         assert_eq!(context.dockerfile(), FOREIGN_DOCKERFILE);
+        assert_eq!(context.note(), None);
         let mut bytes = Vec::new();
         let mut stream = context.stream();
         while let Some(piece) = stream.recv().await {
@@ -288,5 +333,98 @@ mod tests {
             })
             .collect();
         assert_eq!(names, ["keep/", "keep/a", FOREIGN_DOCKERFILE]);
+    }
+
+    #[test]
+    fn secrets_and_settings_are_never_listed() {
+        let dir = tempfile::tempdir().expect("directory");
+        let root = dir.path();
+        let services = "
+services:
+  web:
+    image: i
+    build: .
+    env_file: [settings/web.env, {path: gone.env, required: false}]
+    secrets: [password]
+secrets:
+  password: {file: ./link/password, x-generate: password}
+  unused: {file: ./secrets/unused}
+";
+        write(root, "compose.yaml", services);
+        write(root, "Dockerfile", "FROM scratch");
+        for private in [
+            ".env",
+            ".deploy/p/releases.json",
+            "settings/web.env",
+            "gone.env",
+            "secrets/password",
+            "secrets/unused",
+            "secrets/.unused.0123456789abcdef.new",
+            "..env.Ab12Cd.new",
+        ] {
+            write(root, private, "private");
+        }
+        write(root, "secrets/README.md", "public");
+        write(root, "settings/other.env", "public");
+        std::os::unix::fs::symlink("secrets", root.join("link")).expect("link");
+        fs::hard_link(root.join(".env"), root.join("second-name")).expect("link");
+        let project = crate::compose::load(&crate::compose::LoadOptions {
+            file: root.join("compose.yaml"),
+            project_name: None,
+            env: std::collections::BTreeMap::new(),
+        });
+        let withheld = Withheld::of(&project.expect("valid"));
+        let list = || Context::list(root, &root.join("Dockerfile"), &withheld).expect("listed");
+        let public = [
+            "Dockerfile",
+            "compose.yaml",
+            "link",
+            "secrets",
+            "secrets/README.md",
+            "settings",
+            "settings/other.env",
+        ];
+        assert_eq!(list().paths, public);
+        let note = list().note().expect("a note");
+        assert!(note.contains("secrets/password, secrets/unused"), "{note}");
+        assert!(note.contains(".new, .deploy, .env, gone.env, "), "{note}");
+
+        for rules in [
+            "*\n!secrets\n!.env\n!.deploy",
+            "secrets\n!secrets/*\n*\n!**/.env",
+        ] {
+            write(root, ".dockerignore", rules);
+            let paths = list().paths;
+            assert!(!paths.iter().any(|it| it.contains(".env")), "{paths:?}");
+            assert!(!paths.iter().any(|it| it.ends_with("ed")), "{paths:?}");
+            assert!(!paths.iter().any(|it| it.contains("password")), "{paths:?}");
+        }
+        fs::remove_file(root.join(".dockerignore")).expect("removed");
+        fs::remove_file(root.join("secrets/README.md")).expect("removed");
+        let without = [
+            "Dockerfile",
+            "compose.yaml",
+            "link",
+            "settings",
+            "settings/other.env",
+        ];
+        assert_eq!(list().paths, without, "as before the secrets were made");
+        write(root, ".dockerignore", "*\n!Dockerfile");
+        assert_eq!(list().paths, ["Dockerfile"]);
+        assert_eq!(list().note(), None, "nothing was let in");
+    }
+
+    #[test]
+    fn this_repositorys_dockerignore_keeps_them_from_every_builder() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let text = fs::read_to_string(root.join(".dockerignore")).expect("there");
+        let ignore = Ignore::parse(&text).expect("valid");
+        for private in [
+            "secrets/proxy_token",
+            ".env",
+            ".deploy/causeway/releases.json",
+        ] {
+            assert!(ignore.excludes(private), "{private}");
+        }
     }
 }

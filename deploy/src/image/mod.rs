@@ -5,6 +5,7 @@ pub mod context;
 pub mod ignore;
 pub mod pull;
 pub mod tag;
+pub mod withheld;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::labels;
 use crate::releases::Pin;
+use withheld::Withheld;
 
 /// The images of a project: what the engine has, and what has to be done about it.
 #[derive(Debug, Default)]
@@ -62,6 +64,7 @@ pub struct Refresh {
 impl Images {
     /// Compares what the services need with what the engine has.
     pub async fn observe(engine: &Engine, project: &Project, refresh: Refresh) -> Result<Self> {
+        let withheld = Withheld::of(project);
         let mut images = BTreeMap::new();
         for service in project.services.values() {
             if images.contains_key(&service.image) {
@@ -70,7 +73,7 @@ impl Images {
             let found = inspect(engine, &service.image).await?;
             let content = found.as_ref().map(content);
             let need = match &service.build {
-                Some(_) => need_build(service, found.as_ref(), refresh.build).await?,
+                Some(_) => need_build(service, &withheld, found.as_ref(), refresh.build).await?,
                 None => need_pull(service, found.is_some(), refresh.pull)?,
             };
             images.insert(
@@ -208,13 +211,14 @@ fn content(image: &ImageInspect) -> String {
 
 async fn need_build(
     service: &Service,
+    withheld: &Withheld,
     found: Option<&ImageInspect>,
     always: bool,
 ) -> Result<Option<Need>> {
     let Some(build) = &service.build else {
         return Ok(None);
     };
-    let hash = build::hash(build).await?;
+    let hash = build::hash(build, withheld).await?;
     let label = found.and_then(|image| {
         image
             .config

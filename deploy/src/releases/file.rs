@@ -1,8 +1,7 @@
 //! The file that the releases are recorded in.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use serde_json::Value;
 use super::{Begun, Release, Releases, Run};
 use crate::compose::Project;
 use crate::error::{Error, Result};
+use crate::file;
 
 /// The directory of all records, beside the Compose file.
 pub const DIRECTORY: &str = ".deploy";
@@ -74,26 +74,12 @@ impl From<WithoutHistory> for Releases {
 /// The file is the old one or the new one, also when the machine loses power.
 pub(super) fn write(releases: &Releases, project: &Project) -> Result<()> {
     let path = path(project);
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let temporary = path.with_extension("json.new");
-    let write = || {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            // Environment variables are in it, which may hold what isn't for everybody.
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(&serde_json::to_vec_pretty(releases)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(|err| {
+    // Environment variables are in it, which may hold what isn't for everybody.
+    let text = serde_json::to_vec_pretty(releases).map_err(std::io::Error::from);
+    let written = text
+        .map_err(file::WriteError::from)
+        .and_then(|text| file::put(&path, &text));
+    written.map_err(|err| {
         Error::failed(
             format!("can't record the release in {}: {err}", path.display()),
             "see that the directory can be written, then run `deploy up` again",

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
+mod beside_compose;
 mod compose2;
 mod errors;
 mod resolution;

@@ -1,6 +1,8 @@
 //! Images that are built.
 
-use crate::stack::{IMAGE, Stack};
+use std::process::Command;
+
+use crate::stack::{IMAGE, Stack, docker};
 
 fn stack(test: &str) -> Stack {
     let stack = Stack::with(
@@ -14,7 +16,7 @@ fn stack(test: &str) -> Stack {
 }
 
 fn read(stack: &Stack, path: &str) -> String {
-    crate::stack::docker(&["exec", &stack.name("web-1"), "cat", path])
+    docker(&["exec", &stack.name("web-1"), "cat", path])
 }
 
 #[test]
@@ -86,4 +88,54 @@ fn a_long_step_shows_signs_of_life() {
     stack
         .ok(&["build"])
         .assert_says(&["step 2 of 4: compiling something (1"]);
+}
+
+#[test]
+fn secrets_and_settings_never_get_into_an_image() {
+    let stack = Stack::with(
+        "nosecrets",
+        "
+services:
+  web:
+    <<: *app
+    image: 'PROJECT:1'
+    build: .
+    user: '4711:4711'
+    env_file: [web.env]
+    secrets: [password]
+secrets:
+  password: {file: ./secrets/password, x-generate: password}
+",
+    );
+    stack.write("Dockerfile", &format!("FROM {IMAGE}\nCOPY . /all/\n"));
+    stack.write("site/index.html", "one");
+    stack.write(".env", "A=1\n");
+    stack.write("web.env", "B=2\n");
+    let has = |path: &str| {
+        let test = ["exec", &stack.name("web-1"), "test", "-e", path];
+        let done = Command::new("docker").args(test).output().unwrap();
+        done.status.success()
+    };
+    let private = ["secrets/password", ".env", "web.env", ".deploy"];
+    // Without a .dockerignore, and with one that asks for them.
+    for rules in [
+        None,
+        Some("*\n!site\n!secrets\n!**/*.env\n!.env\n!.deploy\n"),
+    ] {
+        if let Some(rules) = rules {
+            stack.write(".dockerignore", rules);
+        }
+        let up = stack.ok(&["up"]);
+        up.assert_says(&[
+            "note: not sent to the builder: ",
+            "secrets/password, web.env",
+        ]);
+        assert!(has("/all/site/index.html"));
+        for path in private {
+            assert!(!has(&format!("/all/{path}")), "{path}: {}", up.text);
+        }
+        stack.ok(&["up"]).assert_says(&["no changes"]);
+    }
+    stack.write(".dockerignore", "*\n!site\n");
+    assert!(!stack.ok(&["up"]).text.contains("not sent"));
 }

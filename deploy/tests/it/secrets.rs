@@ -76,3 +76,39 @@ fn a_missing_secret_that_may_not_be_generated_is_an_error() {
         .assert_says(&["secret password", "x-generate"]);
     assert!(stack.containers().is_empty());
 }
+
+/// Read by a service that doesn't say which user it is, so that everybody has to be let read it.
+#[test]
+fn none_is_generated_where_others_could_read_it() {
+    let stack = Stack::with("openkeys", &SERVICES.replace("user: '4711:4712', ", ""));
+    let directory = stack.path().join("secrets");
+    let let_in = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir(&directory).unwrap();
+    let_in(0o755);
+    let refused = stack.fails(1, &["up"]);
+    refused.assert_says(&["secret password: ", "has mode 0755", "`chmod 700 "]);
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    assert!(stack.containers().is_empty());
+
+    let_in(0o700);
+    let up = stack.ok(&["up"]);
+    up.assert_says(&["0644", "nobody but its owner and root may enter"]);
+    let password = fs::read_to_string(directory.join("password")).unwrap();
+    assert!(
+        !stack
+            .ok(&["plan"])
+            .text
+            .contains("nothing keeps other users")
+    );
+
+    // Opened since, or made by somebody else.
+    let_in(0o711);
+    let exposed = ["secret password: nothing keeps other users", "`chmod 700 "];
+    stack.ok(&["plan"]).assert_says(&exposed);
+    stack.ok(&["up"]).assert_says(&exposed);
+    stack
+        .fails(1, &["up", "--rotate-secrets", "password"])
+        .assert_says(&["has mode 0711", "`chmod 700 "]);
+    let now = fs::read_to_string(directory.join("password")).unwrap();
+    assert_eq!(now, password);
+}

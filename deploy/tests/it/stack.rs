@@ -1,9 +1,10 @@
 //! A stack of one test: a directory with a Compose file, the command run in it, and
 //! everything removed on drop, also when the test fails.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -73,7 +74,11 @@ impl Stack {
 
     pub(crate) fn write(&self, name: &str, content: &str) {
         let path = self.dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let directory = path.parent().unwrap();
+        fs::create_dir_all(directory).unwrap();
+        if name.starts_with("secrets/") {
+            fs::set_permissions(directory, Permissions::from_mode(0o700)).unwrap();
+        }
         fs::write(path, content).unwrap();
     }
 
@@ -306,7 +311,8 @@ fn remove(list: &[&str], remove: &[&str]) {
 
 /// Once for all tests, which run as processes side by side.
 fn import_image() {
-    let lock = File::create(std::env::temp_dir().join("deploy-it-image.lock")).unwrap();
+    let lock =
+        File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("deploy-it-image.lock")).unwrap();
     lock.lock().unwrap();
     let present = Command::new("docker")
         .args(["image", "inspect", IMAGE])

@@ -8,6 +8,7 @@ use super::forms::host_path;
 use crate::compose::cursor::Cursor;
 use crate::compose::dotenv;
 use crate::compose::fields::Fields;
+use crate::compose::interpolate::InterpolationError;
 use crate::compose::source;
 
 /// `env_file` in its order, then `environment` over it.
@@ -42,15 +43,27 @@ fn assign(
     name: String,
     value: Option<String>,
 ) {
-    if let Some(value) = value.or_else(|| cursor.context.variable(&name)) {
+    if let Some(value) = value {
         to.insert(name, value);
+    } else if let Some(value) = cursor.context.variable(&name) {
+        if cursor.context.budget.is_spent() {
+            return;
+        }
+        if cursor.context.budget.spend(value.len()) {
+            to.insert(name, value.to_owned());
+        } else {
+            cursor.problem(InterpolationError::TooMuch.to_string());
+        }
     } else {
         to.remove(&name);
-        let message = format!("{name} has no value here and isn't set outside; it is left out");
-        cursor
-            .context
-            .warn(Some(cursor.node.at), &cursor.path, message);
+        no_value(cursor, &name);
     }
+}
+
+fn no_value(cursor: &Cursor<'_>, name: &str) {
+    let message = format!("{name} has no value here and isn't set outside; it is left out");
+    let at = Some(cursor.node.at);
+    cursor.context.warn(at, &cursor.path, message);
 }
 
 /// One item of `env_file`: a path, or a mapping with `path` and `required`.
@@ -73,19 +86,30 @@ fn env_file(item: &Cursor<'_>, to: &mut BTreeMap<String, String>) {
     }
 }
 
+/// Variables in a file are those of the files before it, and then those outside.
 fn read(item: &Cursor<'_>, path: &Path, required: bool, to: &mut BTreeMap<String, String>) {
+    let context = item.context;
+    context.environment_file(path);
+    if context.budget.is_spent() {
+        return;
+    }
     let text = match source::read(path) {
         Ok(text) => text,
         Err(error) if !required && error.kind() == ErrorKind::NotFound => return,
         Err(error) => return item.problem(format!("can't read {}: {error}", path.display())),
     };
-    let lookup = |name: &str| item.context.variable(name);
-    let at = Some(item.node.at);
-    let mut unset = |name: &str| item.context.warn_unset(at, &item.path, name);
-    match dotenv::parse(&text, &lookup, &mut unset) {
+    let lookup = |name: &str| {
+        let earlier = to.get(name).map(String::as_str);
+        earlier.or_else(|| context.variable(name))
+    };
+    let mut unset = |name: &str| context.warn_unset(Some(item.node.at), &item.path, name);
+    match dotenv::parse(&text, &lookup, &mut unset, &context.budget) {
         Ok(assignments) => {
             for (name, value) in assignments {
-                assign(item, to, name, value);
+                match value {
+                    Some(value) => _ = to.insert(name, value),
+                    None => no_value(item, &name),
+                }
             }
         }
         Err(error) => item.problem(format!("{}:{error}", path.display())),

@@ -157,24 +157,6 @@ pub(super) fn container_path(cursor: &Cursor<'_>) -> Option<String> {
     Some(path.to_owned())
 }
 
-/// A command line: a list of words, or one string that is split as a shell would. Null leaves it
-/// to the image.
-pub(super) fn words(cursor: &Cursor<'_>) -> Option<Vec<String>> {
-    if cursor.is_null() {
-        return None;
-    }
-    if cursor.is_list() {
-        return cursor.strings();
-    }
-    let line = cursor.string()?;
-    let words = shell_words::split(line);
-    if words.is_err() {
-        // The line may contain secrets that came from variables.
-        cursor.problem("expected a command line with its quotes closed");
-    }
-    words.ok()
-}
-
 /// Letters, digits, `.`, `_` and `-`, beginning with a letter or digit: what the engine allows in
 /// names of containers, networks and volumes.
 pub(super) fn is_name(text: &str) -> bool {

@@ -11,6 +11,7 @@ mod ports;
 mod process;
 mod project;
 mod service;
+mod words;
 
 pub(super) use network::named as default_network;
 pub(super) use project::{Sections, project, project_name};

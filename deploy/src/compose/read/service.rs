@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::environment::environment;
-use super::forms::{address, container_path, duration, is_name, size, words};
+use super::forms::{address, container_path, duration, is_name, size};
 use super::network::{attachments, extra_hosts, list_of, network_mode};
 use super::process::{
     capability, image, logging, memswap_limit, restart, security_option, ulimits,
 };
+use super::words::words;
 use super::{build, deploy, health, mounts, ports};
 use crate::compose::cursor::Cursor;
 use crate::compose::model::{Attachment, NetworkKey, PullPolicy, Service, ServiceName};
