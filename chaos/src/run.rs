@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deploy::engine::Engine;
 use deploy::error::{Error, Result};
-use deploy::output::{Form, Output};
 use deploy::output::style::Tone;
+use deploy::output::{Form, Output};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 

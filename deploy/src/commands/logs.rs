@@ -16,7 +16,7 @@ use crate::state::State;
 
 /// A line of `logs --json`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Logged<'a> {
     event: &'static str,
     service: &'a str,
     container: &'a str,
@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
                 Some((time, line)) => (Some(time), line),
                 None => (None, raw),
             };
-            output.stream_event(&Line {
+            output.stream_event(&Logged {
                 event: "log",
                 service: &container.service,
                 container: &container.name,

@@ -39,7 +39,10 @@ fn docker_compose_takes_our_file_and_sees_the_same_services() {
     };
     let ours = serde_json::to_value(load(&options).unwrap()).unwrap();
     let services = ours["services"].as_object().unwrap();
-    assert_eq!(theirs["services"].as_object().unwrap().len(), services.len());
+    assert_eq!(
+        theirs["services"].as_object().unwrap().len(),
+        services.len()
+    );
     for (name, ours) in services {
         let theirs = &theirs["services"][name];
         for same in ["cap_drop", "security_opt", "read_only", "user", "restart"] {

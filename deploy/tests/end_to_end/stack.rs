@@ -126,13 +126,10 @@ impl Stack {
         command
     }
 
-    /// Docker Compose 2, which `COMPOSE2` names (scripts/compose2.sh).
+    /// Docker Compose 2, which `COMPOSE2` names (scripts/test.sh sets it).
     pub(crate) fn compose(&self, arguments: &[&str]) -> String {
-        let binary = env::var("COMPOSE2").expect("COMPOSE2: run this through `make test`");
-        run(self
-            .command(&binary)
-            .args(["-p", PROJECT])
-            .args(arguments))
+        let binary = env::var("COMPOSE2").unwrap();
+        run(self.command(&binary).args(["-p", PROJECT]).args(arguments))
     }
 
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {
