@@ -126,7 +126,7 @@ impl Stack {
         command
     }
 
-    /// Docker Compose 2, which `COMPOSE2` names (scripts/compose2.sh).
+    /// Docker Compose 2, which `COMPOSE2` names (scripts/test.sh sets it).
     pub(crate) fn compose(&self, arguments: &[&str]) -> String {
         let binary = env::var("COMPOSE2")
             .unwrap_or_else(|_| panic!("COMPOSE2 is not set: run this through `make test`"));

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::stack::{Stack, outcome};
 
 /// Every command, in an order in which each finds what it needs, and some that fail.
-const COMMANDS: [(i32, &[&str]); 18] = [
+const COMMANDS: [(i32, &[&str]); 21] = [
     (0, &["config"]),
     (0, &["plan"]),
     (0, &["build"]),
@@ -19,6 +19,9 @@ const COMMANDS: [(i32, &[&str]); 18] = [
     (0, &["up"]),
     (0, &["plan"]),
     (0, &["ps"]),
+    (0, &["releases"]),
+    (0, &["restart", "web"]),
+    (0, &["secrets", "recover"]),
     (0, &["logs"]),
     (2, &["logs", "nobody"]),
     (0, &["scale", "web=2"]),

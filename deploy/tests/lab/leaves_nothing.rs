@@ -60,7 +60,9 @@ fn a_killed_run_is_cleared_up_by_the_next() {
         docker(&["inspect", "-f", "{{.State.Running}}", &keeper]) == "false"
     });
 
-    let said = run(&mut lab.command(&["lab", "run", "none"]));
+    let next = lab.command(&["lab", "run", "none"]).output().unwrap();
+    assert!(next.status.success(), "{next:?}");
+    let said = String::from_utf8_lossy(&next.stderr);
     assert!(
         said.contains(&format!("removed what an interrupted run ({dead}) left")),
         "{said}"
