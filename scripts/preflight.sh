@@ -205,7 +205,9 @@ networks() {
 system
 tools
 checkout
+before=${#problems[@]} lacks_engine=''
 docker_engine
+[ ${#problems[@]} = "$before" ] || lacks_engine=yes
 packages
 if [ -z "$build" ]; then
   resources
@@ -217,5 +219,5 @@ fi
   echo "preflight: error: nothing was done yet; $([ ${#problems[@]} = 1 ] && echo 'this stands' || echo "these ${#problems[@]} stand") in the way:"
   printf '%s\n' "${problems[@]}"
 } >&2
-[ ${#problems[@]} = 1 ] && [ -n "$no_engine" ] && exit 3
+[ ${#problems[@]} = 1 ] && [ -n "$lacks_engine" ] && exit 3
 exit 2

@@ -119,6 +119,8 @@ def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401
             return [f"--ulimit={name}={limit['soft']}:{limit['hard']}" for name, limit in value.items()]
         case "tmpfs":
             return [f"--tmpfs={place}" for place in value]
+        case "dns":
+            return [f"--dns={server}" for server in ([value] if isinstance(value, str) else value)]
         case "user":
             return [f"--user={value}"]
         case "logging":
