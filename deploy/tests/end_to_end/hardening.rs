@@ -168,11 +168,14 @@ fn read_only_root(container: &Container, process: &Process) {
 }
 
 /// Whether what is mounted there isn't ours to say: the kernel's, the engine's (`/etc/hosts` and the
-/// like), or the database's own files.
+/// like), or a volume's, which has the options of the engine's own disk.
 fn is_exempt(path: &Path, service: &str) -> bool {
-    let database = service == "mongo" && path == Path::new("/data/db");
+    let volumes = [("mongo", "/data/db"), ("listener", "/run/listener")];
+    let volume = volumes
+        .iter()
+        .any(|(of, at)| *of == service && path == Path::new(at));
     let others = ["/proc", "/sys", "/dev", "/etc"];
-    database || others.iter().any(|it| path.starts_with(it))
+    volume || others.iter().any(|it| path.starts_with(it))
 }
 
 /// The limits as the kernel enforces them.
