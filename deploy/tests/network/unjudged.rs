@@ -41,7 +41,7 @@ fn what_could_not_be_looked_at_is_named_and_exits_4() {
 
     // A deploy has done its job, and says what it hasn't proven.
     let up = blind(&["up"]).output().unwrap();
-    let text = String::from_utf8_lossy(&up.stdout);
+    let text = String::from_utf8_lossy(&up.stderr);
     assert_eq!(up.status.code(), Some(0), "{text}");
     assert!(text.contains("note: not verified: "), "{text}");
 }
