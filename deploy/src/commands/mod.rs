@@ -25,9 +25,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::apply::Applied;
 use crate::cli::{Cli, Command, Images, Lab, Logs, Verify};
 use crate::compose::model::ServiceName;
 use crate::compose::{self, LoadOptions, Project};
+use crate::engine::Engine;
 use crate::error::{Error, Exit, Result, chain};
 use crate::image::Refresh;
 use crate::output::{Form, Output};
@@ -248,6 +250,27 @@ fn file_error(file: &Path, err: &compose::Error) -> Error {
             .with_details(problems.iter().map(place))
         }
     }
+}
+
+/// Carries out what brings a release up, and verifies it where that is wanted. What fails says how to
+/// get back to what ran before.
+async fn brought_up(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    verified: bool,
+    applying: impl Future<Output = Result<Applied>>,
+) -> Result<Applied> {
+    let outcome = async {
+        let applied = applying.await?;
+        if verified {
+            crate::verify::after_deploy(engine, output, project).await?;
+        }
+        Ok(applied)
+    };
+    outcome
+        .await
+        .map_err(|err| crate::releases::with_way_back(project, err))
 }
 
 /// Refuses services that the file doesn't have.

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::{Context, file_error};
+use super::{Context, brought_up, file_error};
 use crate::apply::{Options, apply};
 use crate::cli::Rollback;
 use crate::compose;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lock::Lock;
-use crate::releases::{self, Releases};
+use crate::releases::Releases;
 use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
@@ -39,16 +39,8 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         force: true,
         ..Options::default()
     };
-    let brought_up = async {
-        let applied = apply(&engine, output, &project, &options).await?;
-        if !args.no_verify {
-            verify::after_deploy(&engine, output, &project).await?;
-        }
-        Ok(applied)
-    };
-    let applied = brought_up
-        .await
-        .map_err(|err| releases::with_way_back(&project, err))?;
+    let applying = apply(&engine, output, &project, &options);
+    let applied = brought_up(&engine, output, &project, !args.no_verify, applying).await?;
     record.went_back(&project, release.number)?;
     let urls = verify::urls(&engine, &project);
     output.note("`deploy plan` shows what `deploy up` would change again");

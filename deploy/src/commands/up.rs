@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::{Context, refresh};
+use super::{Context, brought_up, refresh};
 use crate::apply::Options;
 use crate::cli::Up;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::lock::Lock;
-use crate::releases::{self, Releases};
+use crate::releases::Releases;
 use crate::rotation;
 use crate::verify;
 
@@ -29,16 +29,8 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         force: args.force,
         ..Options::default()
     };
-    let brought_up = async {
-        let applied = rotation::apply(&engine, output, &project, &options, &rotate).await?;
-        if !args.no_verify {
-            verify::after_deploy(&engine, output, &project).await?;
-        }
-        Ok(applied)
-    };
-    let applied = brought_up
-        .await
-        .map_err(|err| releases::with_way_back(&project, err))?;
+    let applying = rotation::apply(&engine, output, &project, &options, &rotate);
+    let applied = brought_up(&engine, output, &project, !args.no_verify, applying).await?;
     let release = Releases::read(&project)?
         .record(&engine, output, &project, &applied.images)
         .await?;

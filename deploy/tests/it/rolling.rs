@@ -22,16 +22,9 @@ fn the_new_container_is_healthy_before_the_old_one_goes() {
 
     stack.compose(&SERVICES.replace("VERSION: \"1\"", "VERSION: \"2\""));
     let up = stack.ok(&["up"]);
-    let place = |part: &str| {
-        up.text
-            .find(part)
-            .unwrap_or_else(|| panic!("{part}:\n{}", up.text))
-    };
-    assert!(
-        place(&format!("container {}: healthy", stack.name("api-2")))
-            < place(&format!("container {}: stopping", stack.name("api-1"))),
-        "{}",
-        up.text
+    up.assert_order(
+        &format!("container {}: healthy", stack.name("api-2")),
+        &format!("container {}: stopping", stack.name("api-1")),
     );
     assert_eq!(stack.containers().len(), 1);
     assert_ne!(stack.id("api-2"), old);

@@ -235,6 +235,16 @@ impl Outcome {
         self.stdout.lines().map(parse).collect()
     }
 
+    /// Both are said, and the first one before the second.
+    pub(crate) fn assert_order(&self, first: &str, second: &str) {
+        self.assert_says(&[first, second]);
+        assert!(
+            self.text.find(first) < self.text.find(second),
+            "{}",
+            self.text
+        );
+    }
+
     pub(crate) fn assert_says(&self, parts: &[&str]) {
         for part in parts {
             assert!(self.text.contains(part), "{part:?} in:\n{}", self.text);

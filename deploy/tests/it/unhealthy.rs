@@ -37,15 +37,9 @@ fn an_unhealthy_container_is_replaced_start_first() {
         .ok(&["plan"])
         .assert_says(&["recreate", "it is unhealthy; the new one first"]);
     let up = stack.ok(&["up"]);
-    let place = |part: &str| {
-        let found = up.text.find(part);
-        found.unwrap_or_else(|| panic!("{part}:\n{}", up.text))
-    };
-    assert!(
-        place(&format!("container {}: healthy", stack.name("api-2")))
-            < place(&format!("container {}: stopping", stack.name("api-1"))),
-        "{}",
-        up.text
+    up.assert_order(
+        &format!("container {}: healthy", stack.name("api-2")),
+        &format!("container {}: stopping", stack.name("api-1")),
     );
     assert_eq!(stack.containers().len(), 1);
     assert_eq!(health(&stack, "api-2"), "healthy");
