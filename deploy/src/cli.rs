@@ -71,7 +71,8 @@ pub enum Command {
     ///
     /// A service with `update_config.order: start-first` gets a new container with the settings of
     /// the old one, which stops when the new one is healthy: no request is lost. Others are stopped,
-    /// with their `stop_grace_period`, and started again with what is in them, one after the other.
+    /// with their `stop_grace_period`, and started again with what is in them, `update_config.parallelism`
+    /// at a time.
     /// Changes of the file are for `up`.
     Restart(Restart),
     /// Prove that the running stack answers and that its network is as drawn
@@ -313,6 +314,9 @@ pub struct Restart {
     /// Stop and start the same containers, also of services that are replaced start-first
     #[arg(long)]
     pub in_place: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described by its type")]
+    pub take_over: TakeOver,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,

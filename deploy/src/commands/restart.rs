@@ -10,9 +10,9 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::image::Images;
 use crate::lock::Lock;
-use crate::origin::Reach;
 use crate::output::plan::PlanView;
 use crate::plan::{Inputs, Plan};
+use crate::preflight::Preflight;
 use crate::rollout::Rollout;
 use crate::secrets::Secrets;
 use crate::state::State;
@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
         State::observe(&engine, &project.name),
         Images::present(&engine, &project)
     )?;
-    state.set_aside(&engine, &project, Reach::default());
+    state.set_aside(&engine, &project, args.take_over.into());
     let inputs = Inputs {
         project: &project,
         state: &state,
@@ -46,6 +46,15 @@ pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
     for line in view.lines(output.style()) {
         output.line(&line);
     }
+    // A container that is stopped may be the last one to have a secret whose file is gone.
+    let preflight = Preflight {
+        engine: &engine,
+        project: &project,
+        state: &state,
+        secrets: &secrets,
+        plan: &plan,
+    };
+    preflight.check().await?;
     let rollout = Rollout {
         engine: &engine,
         output,

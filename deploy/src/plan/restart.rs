@@ -15,7 +15,10 @@ impl Plan {
     /// # Errors
     /// When a service has no container, or when a new container would differ from the old one.
     pub fn restart(inputs: Inputs<'_>, services: &[ServiceName], in_place: bool) -> Result<Self> {
-        let mut plan = Self::default();
+        let mut plan = Self {
+            takes_over: inputs.state.origin.clone(),
+            ..Self::default()
+        };
         let restarted = with_guests(inputs.project, services);
         let mut changes = Vec::new();
         for name in order(inputs.project) {

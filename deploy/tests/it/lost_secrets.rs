@@ -74,6 +74,10 @@ fn a_secret_that_data_was_made_with_is_never_generated_anew() {
         assert!(!outcome.text.contains("secret token: "), "{}", outcome.text);
         assert!(!stack.path().join("secrets").exists(), "nothing was made");
     }
+    // What is stopped may be the last one to have it.
+    stack
+        .fails(1, &["restart", "db", "--in-place"])
+        .assert_says(&["secret root: ", "nothing was changed"]);
     assert_eq!(stack.containers(), before);
 
     // The data outlives the containers, and so does the answer.

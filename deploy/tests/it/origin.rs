@@ -137,6 +137,7 @@ fn a_second_clone_says_whose_stack_it_would_take_over_and_stops() {
         assert_eq!(first_line, whose[0]);
     }
     deploy_in(&clone, &stack, 1, &["scale", "web=2"]).assert_says(&[&whose[1]]);
+    deploy_in(&clone, &stack, 1, &["restart", "web"]).assert_says(&[&whose[1]]);
     deploy_in(&clone, &stack, 1, &["down"]).assert_says(&[&whose[1]]);
     assert_eq!(stack.containers(), before);
 
