@@ -252,18 +252,18 @@ fn file_error(file: &Path, err: &compose::Error) -> Error {
     }
 }
 
-/// Carries out what brings a release up, and verifies it where that is wanted. What fails says how to
-/// get back to what ran before.
-async fn brought_up(
+/// What has been brought up is verified, where that is wanted. What failed says how to get back to what
+/// ran before.
+async fn verified(
     engine: &Engine,
     output: &Output,
     project: &Project,
-    verified: bool,
-    applying: impl Future<Output = Result<Applied>>,
+    wanted: bool,
+    applied: Result<Applied>,
 ) -> Result<Applied> {
     let outcome = async {
-        let applied = applying.await?;
-        if verified {
+        let applied = applied?;
+        if wanted {
             crate::verify::after_deploy(engine, output, project).await?;
         }
         Ok(applied)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Context, brought_up, file_error};
+use super::{Context, file_error, verified};
 use crate::apply::{Options, apply};
 use crate::cli::Rollback;
 use crate::compose;
@@ -39,8 +39,8 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         force: true,
         ..Options::default()
     };
-    let applying = apply(&engine, output, &project, &options);
-    let applied = brought_up(&engine, output, &project, !args.no_verify, applying).await?;
+    let applied = apply(&engine, output, &project, &options).await;
+    let applied = verified(&engine, output, &project, !args.no_verify, applied).await?;
     record.went_back(&project, release.number)?;
     let urls = verify::urls(&engine, &project);
     output.note("`deploy plan` shows what `deploy up` would change again");

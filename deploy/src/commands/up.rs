@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Context, brought_up, refresh};
+use super::{Context, refresh, verified};
 use crate::apply::Options;
 use crate::cli::Up;
 use crate::engine::Engine;
@@ -29,8 +29,8 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         force: args.force,
         ..Options::default()
     };
-    let applying = rotation::apply(&engine, output, &project, &options, &rotate);
-    let applied = brought_up(&engine, output, &project, !args.no_verify, applying).await?;
+    let applied = rotation::apply(&engine, output, &project, &options, &rotate).await;
+    let applied = verified(&engine, output, &project, !args.no_verify, applied).await?;
     let release = Releases::read(&project)?
         .record(&engine, output, &project, &applied.images)
         .await?;
