@@ -1,11 +1,11 @@
 //! What Docker Compose 2 makes of `.env`, `env_file` and command lines, and that it is the same
-//! here. What is expected is written down; where `COMPOSE2` names its binary, Compose is asked too.
+//! here. What is expected is written down, and Compose is asked, too.
 
-use std::env;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::compose2;
 use crate::support::{Fixture, service};
 
 /// Values in an environment file. `OUTER` is set outside.
@@ -82,10 +82,9 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("sh -c 'a && b | c > d'", &["sh", "-c", "a && b | c > d"]),
 ];
 
-/// What Compose makes of the fixture; `None` where it isn't there.
-fn compose2(fixture: &Fixture) -> Option<Value> {
-    let binary = env::var_os("COMPOSE2").filter(|it| !it.is_empty())?;
-    let output = Command::new(binary)
+/// What Compose makes of the fixture.
+fn by_compose(fixture: &Fixture) -> Value {
+    let output = Command::new(compose2::binary())
         .args([
             "-p",
             "p",
@@ -105,7 +104,7 @@ fn compose2(fixture: &Fixture) -> Option<Value> {
     assert!(output.status.success(), "{said}");
     // It prints what can be read again.
     let text = String::from_utf8(output.stdout).unwrap().replace("$$", "$");
-    Some(serde_json::from_str(&text).unwrap())
+    serde_json::from_str(&text).unwrap()
 }
 
 /// Services `s0`, `s1`, … with these keys.
@@ -118,11 +117,10 @@ fn services(keys: impl IntoIterator<Item = String>) -> Fixture {
 /// That the services have these values at a pointer, here and with Compose.
 fn assert_services(fixture: &Fixture, pointer: &str, expected: &[(String, Value)]) {
     let both = [
-        ("here", Some(fixture.json())),
-        ("Docker Compose", compose2(fixture)),
+        ("here", fixture.json()),
+        ("Docker Compose", by_compose(fixture)),
     ];
     for (whose, project) in both {
-        let Some(project) = project else { continue };
         for (index, (case, expected)) in expected.iter().enumerate() {
             let found = project.pointer(&format!("/services/s{index}/{pointer}"));
             assert_eq!(found, Some(expected), "{whose}: {case}");

@@ -3,25 +3,32 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use deploy::compose::{LoadOptions, load};
 use serde_json::Value;
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 /// The binary that `COMPOSE2` names, or else what scripts/compose2.sh finds.
-fn compose2(root: &Path) -> PathBuf {
-    let found = Command::new(root.join("scripts/compose2.sh"))
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&found.stderr);
-    assert!(found.status.success(), "{errors}");
-    String::from_utf8(found.stdout).unwrap().trim().into()
+pub(crate) fn binary() -> &'static Path {
+    static FOUND: LazyLock<PathBuf> = LazyLock::new(|| {
+        let found = Command::new(root().join("scripts/compose2.sh"))
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&found.stderr);
+        assert!(found.status.success(), "{errors}");
+        String::from_utf8(found.stdout).unwrap().trim().into()
+    });
+    &FOUND
 }
 
 #[test]
 fn docker_compose_takes_our_file_and_sees_the_same_services() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let file = root.join("compose.yaml");
-    let output = Command::new(compose2(root))
+    let file = root().join("compose.yaml");
+    let output = Command::new(binary())
         .env_clear()
         .args(["--env-file", "/dev/null", "--file"])
         .arg(&file)

@@ -259,7 +259,8 @@ pub(crate) fn foreign_label(stack: &Stack) -> String {
 
 /// Runs Docker Compose on the stack's file, which must succeed.
 pub(crate) fn compose(stack: &Stack, arguments: &[&str]) -> String {
-    let program = std::env::var("COMPOSE2").unwrap_or_else(|_| "docker-compose".to_owned());
+    let program =
+        std::env::var("COMPOSE2").expect("COMPOSE2 is set: scripts/compose2.sh prints one");
     let output = Command::new(program)
         .args(["-p", &stack.project, "-f", "compose.yaml"])
         .args(arguments)
