@@ -48,16 +48,21 @@ apt() {
     --option Dir::State::Status=/dev/null --option Dir::Cache="$scratch/apt" --option Acquire::Languages=none \
     --option Acquire::Retries=3 --option APT::Sandbox::User=root "$@"
 }
-{
-  apt update
-  packages=("$@")
+# Bash heeds no `set -e` where a status is asked for.
+fetch() {
+  local packages=("$@") found package
+  apt update || return
   if [ -n "$libraries" ]; then
-    mapfile -t -O $# packages < <(apt install --yes --no-install-recommends --print-uris "$@" \
-      | sed -n "s/^'[^ ]* \(lib[^_]*\)_.*/\1/p")
+    found=$(apt install --yes --no-install-recommends --print-uris "$@" \
+      | sed -n "s/^'[^ ]* \(lib[^_]*\)_.*/\1/p") || return
+    mapfile -t -O $# packages <<<"$found"
   fi
-  (cd "$scratch/apt/archives" && apt download "${packages[@]}")
-  for package in "$scratch"/apt/archives/*.deb; do dpkg-deb --extract "$package" "$scratch/root"; done
-} >"$folder.log" 2>&1 || {
+  (cd "$scratch/apt/archives" && apt download "${packages[@]}") || return
+  for package in "$scratch"/apt/archives/*.deb; do
+    dpkg-deb --extract "$package" "$scratch/root" || return
+  done
+}
+fetch "$@" >"$folder.log" 2>&1 || {
   tail -n 5 "$folder.log"
   rm -rf "$scratch"
   fail "$* of Debian $release can't be fetched from ${mirror:-http://deb.debian.org/debian}: apt's last lines are above, all of them in $folder.log"

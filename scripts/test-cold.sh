@@ -19,9 +19,9 @@ outside() {
 # On a machine of its own, whose disk holds the bare system.
 inside() {
   local root=$ISOLATED/root release=$1 order=$2 mirror sysroot
-  # Where this machine's apt finds Debian, if it does; mmdebstrap knows Debian's own.
-  # shellcheck disable=SC2016 # apt's variable
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -E '/debian/?$' | head -n 1 || true)
+  # mmdebstrap knows Debian's own.
+  # shellcheck source=/dev/null
+  mirror=$(scripts/debian-mirror.sh debian "$(. /etc/os-release && echo "${VERSION_CODENAME:-none}")")
   echo "bare $release"
   mmdebstrap --quiet --variant=minbase --include=ca-certificates,git,make "$release" "$root" ${mirror:+"$mirror"}
   # What this machine trusts (a company's own CA, for one).
