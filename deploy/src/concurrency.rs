@@ -14,7 +14,7 @@ static SLOTS: Semaphore = Semaphore::const_new(LIMIT);
 ///
 /// A piece must not call this or [`try_all`]: it would wait for a slot while it holds one.
 pub async fn all<F: Future>(work: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    join_all(work.into_iter().map(in_turn)).await
+    join_all(work.into_iter().map(one)).await
 }
 
 /// Like [`all`], but the first error ends it: what has begun is broken off.
@@ -25,10 +25,12 @@ pub async fn try_all<T, E, F>(work: impl IntoIterator<Item = F>) -> Result<Vec<T
 where
     F: Future<Output = Result<T, E>>,
 {
-    try_join_all(work.into_iter().map(in_turn)).await
+    try_join_all(work.into_iter().map(one)).await
 }
 
-async fn in_turn<F: Future>(piece: F) -> F::Output {
+/// Does one piece, as soon as fewer than [`LIMIT`] run. What only waits for something to happen in a
+/// container doesn't belong in it: what it waits for may need a slot.
+pub async fn one<F: Future>(piece: F) -> F::Output {
     // Nobody closes the semaphore, so that this is a slot.
     let _slot = SLOTS.acquire().await;
     piece.await

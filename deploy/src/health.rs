@@ -169,14 +169,6 @@ fn verdict(
     }
 }
 
-/// Whether it runs and its health check passes.
-pub fn is_healthy(inspected: &ContainerInspectResponse) -> bool {
-    let state = inspected.state.as_ref();
-    let health = state.and_then(|state| state.health.as_ref()?.status);
-    state.is_some_and(|state| state.running == Some(true))
-        && health == Some(HealthStatusEnum::HEALTHY)
-}
-
 /// The health check in force: the image's, overridden by the file's.
 fn healthcheck(inspected: &ContainerInspectResponse) -> Option<&HealthConfig> {
     let check = inspected.config.as_ref()?.healthcheck.as_ref()?;

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::query_parameters::CreateContainerOptions;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::watch;
 
 use crate::compose::Project;
@@ -158,10 +158,9 @@ impl Rollout<'_> {
         // Each batch is ready before the next one starts: many that start at once take the machine
         // down, and of a version that doesn't work only so many are started.
         for batch in present.chunks(concurrency::LIMIT) {
-            concurrency::try_all(batch.iter().map(|action| async move {
-                let launched = self
-                    .launch(name, service, action, others_serve, board)
-                    .await?;
+            try_join_all(batch.iter().map(|action| async move {
+                let launch = self.launch(name, service, action, others_serve, board);
+                let launched = concurrency::one(launch).await?;
                 let Some(launched) = launched else {
                     return Ok(());
                 };

@@ -4,13 +4,13 @@
 //! until all are replaced: should a later one fail, it is started again as it was.
 //! Stop-first there is nothing left to go back to; `deploy rollback` makes it anew.
 
-use bollard::errors::Error as EngineError;
+use futures_util::future::join_all;
 
 use super::{Board, Rollout};
 use crate::compose::model::{FailureAction, Service, ServiceName, UpdateOrder};
 use crate::concurrency;
 use crate::container;
-use crate::error::{EngineContext, Error, Result};
+use crate::error::{Error, Result};
 use crate::health::{self, Gate};
 use crate::plan::{Cause, ContainerAction, ServicePlan, Step};
 use crate::remove;
@@ -58,7 +58,7 @@ impl Rollout<'_> {
                 .map(|pair| self.replace(plan.order, name, service, pair, board));
             let mut failed = Vec::new();
             let mut failure = None;
-            for (pair, result) in batch.iter().zip(concurrency::all(replacements).await) {
+            for (pair, result) in batch.iter().zip(join_all(replacements).await) {
                 match result {
                     Ok(true) => replaced.push(pair),
                     Ok(false) => {}
@@ -141,7 +141,8 @@ impl Rollout<'_> {
         }
         let going = if order == UpdateOrder::StopFirst {
             let task = self.output.task(&old_subject, "replacing");
-            remove::container(self.engine, &pair.old, &pair.old_name, &task).await?;
+            let removal = remove::container(self.engine, &pair.old, &pair.old_name, &task);
+            concurrency::one(removal).await?;
             Some(pair.old.as_str())
         } else {
             None
@@ -151,10 +152,8 @@ impl Rollout<'_> {
             step: Step::Create,
         };
         let others_serve = self.others_serve(name, going);
-        if let Some(launched) = self
-            .launch(name, service, &new, others_serve, board)
-            .await?
-        {
+        let launch = self.launch(name, service, &new, others_serve, board);
+        if let Some(launched) = concurrency::one(launch).await? {
             let id = launched.id.clone();
             board.joinable(name, &id);
             self.ready(name, service, launched).await?;
@@ -162,7 +161,7 @@ impl Rollout<'_> {
         }
         if order == UpdateOrder::StartFirst {
             let task = self.output.task(&old_subject, "replaced");
-            remove::stop(self.engine, &pair.old, &pair.old_name, &task).await?;
+            concurrency::one(remove::stop(self.engine, &pair.old, &pair.old_name, &task)).await?;
             task.done("stopped");
         }
         Ok(true)
@@ -173,20 +172,8 @@ impl Rollout<'_> {
         if pair.cause != Some(Cause::Unhealthy) {
             return Ok(false);
         }
-        match self
-            .engine
-            .docker()
-            .inspect_container(&pair.old, None)
-            .await
-        {
-            Err(EngineError::DockerResponseServerError {
-                status_code: 404, ..
-            }) => Ok(false),
-            found => {
-                let found = found.doing(|| format!("inspect container {}", pair.old_name))?;
-                Ok(health::is_healthy(&found))
-            }
-        }
+        let found = Container::inspect(self.engine, &pair.old).await?;
+        Ok(found.is_some_and(|it| it.is_healthy()))
     }
 
     /// `monitor`: what is ready may still turn out not to be. Clients that look names up
@@ -298,7 +285,7 @@ impl Rollout<'_> {
 /// How many of `count` containers are replaced or restarted at a time.
 pub(super) fn batch_size(service: &Service, count: usize) -> usize {
     match service.deploy.update_config.parallelism {
-        0 => count.max(1),
+        0 => count.clamp(1, concurrency::LIMIT),
         n => usize::try_from(n).unwrap_or(usize::MAX),
     }
 }

@@ -1,5 +1,7 @@
 //! Stops containers and starts the same ones again, in batches as `update_config` has them.
 
+use futures_util::future::join_all;
+
 use super::replace::batch_size;
 use super::{Board, Launched, Rollout};
 use crate::compose::model::{Service, ServiceName};
@@ -34,7 +36,7 @@ impl Rollout<'_> {
                 let container = container::name(self.project, &plan.service, service, *number);
                 self.restart(&plan.service, service, id, container, cause, board)
             });
-            for result in concurrency::all(restarts).await {
+            for result in join_all(restarts).await {
                 result?;
             }
         }
@@ -52,9 +54,12 @@ impl Rollout<'_> {
     ) -> Result<()> {
         let subject = format!("container {container}");
         let task = self.output.task(&subject, &format!("restarting ({cause})"));
-        remove::stop(self.engine, id, &container, &task).await?;
-        task.state("starting");
-        self.start(id, &container).await?;
+        let over = async {
+            remove::stop(self.engine, id, &container, &task).await?;
+            task.state("starting");
+            self.start(id, &container).await
+        };
+        concurrency::one(over).await?;
         board.joinable(name, id);
         let launched = Launched {
             id: id.to_owned(),

@@ -87,7 +87,7 @@ pub enum Health {
 
 impl Container {
     /// `None` where it is gone since it was listed.
-    pub(super) async fn inspect(engine: &Engine, id: &str) -> Result<Option<Self>> {
+    pub(crate) async fn inspect(engine: &Engine, id: &str) -> Result<Option<Self>> {
         Ok(inspect(engine, id).await?.map(Self::from_inspect))
     }
 
@@ -104,6 +104,11 @@ impl Container {
         let owner = labels.map(|labels| Owner::of_container(labels, &inherited));
         let ours = owner.is_some_and(|it| it.is_deploy(project));
         Ok(ours.then(|| Self::from_inspect(inspected)))
+    }
+
+    /// Whether it runs and its health check passes.
+    pub fn is_healthy(&self) -> bool {
+        self.status == Status::Running && self.health == Some(Health::Healthy)
     }
 
     fn from_inspect(inspected: ContainerInspectResponse) -> Self {

@@ -1,5 +1,7 @@
 //! Replicas and `scale`.
 
+use deploy::concurrency;
+
 use crate::stack::{Stack, docker};
 
 const SERVICES: &str = "
@@ -142,4 +144,32 @@ fn the_next_batch_waits_until_the_last_one_is_healthy() {
     stack.ok(&["up"]);
     stack.ok(&["scale", "api=20"]);
     assert_eq!(names(&stack).len(), 20);
+}
+
+#[test]
+fn what_is_waited_for_can_start_however_many_wait() {
+    let waiting: Vec<String> = (0..concurrency::LIMIT)
+        .map(|number| format!("  waits-{number}: *waits"))
+        .collect();
+    let waiting = waiting.join("\n");
+    let stack = Stack::with(
+        "waits",
+        &format!(
+            "
+x-waits: &waits
+  <<: *app
+  volumes: ['shared:/shared:ro']
+  healthcheck: {{test: [CMD, test, -e, /shared/ok], interval: 100ms, timeout: 5s, start_period: 30s}}
+services:
+{waiting}
+  last:
+    <<: *app
+    command: [sh, -c, 'echo > /shared/ok; exec sleep 1000']
+    volumes: ['shared:/shared']
+volumes: {{shared: }}
+"
+        ),
+    );
+    stack.ok(&["up"]);
+    assert_eq!(names(&stack).len(), concurrency::LIMIT + 1);
 }
