@@ -18,7 +18,7 @@ use crate::image::{Images, Refresh};
 use crate::origin::Reach;
 use crate::output::Output;
 use crate::output::plan::PlanView;
-use crate::plan::{Inputs, Plan};
+use crate::plan::{Inputs, Plan, Step};
 use crate::preflight;
 use crate::prepare;
 use crate::releases::{Begun, Release, Releases};
@@ -72,6 +72,20 @@ pub struct Planned {
 }
 
 impl Observed {
+    /// Only where containers are added: what runs has been let in, or forced.
+    async fn check_memory(
+        &self,
+        engine: &Engine,
+        project: &Project,
+        options: &Options,
+    ) -> Result<()> {
+        let mut actions = self.plan.services.iter().flat_map(|it| &it.containers);
+        if !actions.any(|it| matches!(it.step, Step::Create)) {
+            return Ok(());
+        }
+        capacity::check_memory(engine, project, &self.state, options.only.as_deref()).await
+    }
+
     async fn preflight(&self, engine: &Engine, project: &Project) -> Result<()> {
         let preflight = preflight::Preflight {
             engine,
@@ -90,7 +104,7 @@ impl Observed {
 /// When there is no plan: the engine doesn't answer, or an image can't be had.
 pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Planned> {
     let mut now = observe(engine, project, options, options.refresh).await?;
-    let room = capacity::check_memory(engine, project, &now.state, options.only.as_deref()).await;
+    let room = now.check_memory(engine, project, options).await;
     now.plan.notes.extend(room.err().map(|err| err.message));
     let preflight = now.preflight(engine, project).await;
     Ok(Planned {
@@ -108,7 +122,7 @@ pub async fn apply(
 ) -> Result<Applied> {
     let first = observe(engine, project, options, options.refresh).await?;
     if !options.force {
-        capacity::check_memory(engine, project, &first.state, options.only.as_deref()).await?;
+        first.check_memory(engine, project, options).await?;
     }
     let view = PlanView::new(project, &first.plan);
     output.event(&json!({"event": "plan", "plan": view}));

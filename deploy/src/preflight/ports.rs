@@ -59,6 +59,14 @@ fn obstacle(preflight: Preflight<'_>, service: &str, port: &Port) -> Option<Stri
             port.protocol
         ));
     }
+    let elsewhere = &state.elsewhere.containers;
+    if let Some(holder) = elsewhere.iter().find(|it| it.published.contains(&key)) {
+        return Some(format!(
+            "port {published}/{} (service {service}) is published by container {}, which another \
+             Compose file brought up (--remove-orphans removes it). Stop it or publish another port",
+            port.protocol, holder.name
+        ));
+    }
     (engine.is_local() && in_use(port, published)).then(|| {
         format!(
             "port {published}/{} (service {service}) is in use by a process on this machine \
