@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use crate::compose::Project;
 use crate::engine::Engine;
 use crate::owner::{Kind, Owner};
-use crate::plan::Plan;
 use crate::state::{Container, Elsewhere, State};
 
 /// How far beyond the file at hand the user lets `deploy` go.
@@ -80,9 +79,9 @@ fn is_gone(file: &Path) -> bool {
     fs::metadata(file).is_err_and(|err| err.kind() == ErrorKind::NotFound)
 }
 
-/// What keeps `plan` from being carried out because the stack is somebody else's.
-pub fn conflicts(project: &Project, state: &State, plan: &Plan) -> Vec<String> {
-    let taken_over = plan.takes_over.as_ref();
+/// What forbids a change of the stack because it is somebody else's: `taken_over` is where the one that
+/// would be changed comes from.
+pub fn conflicts(project: &Project, state: &State, taken_over: Option<&Origin>) -> Vec<String> {
     let refusal = taken_over.and_then(|origin| origin.refusal(project));
     refusal
         .into_iter()

@@ -10,7 +10,7 @@ use crate::compose::Project;
 use crate::container;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
-use crate::origin;
+use crate::origin::{self, Origin};
 use crate::owner::Kind;
 use crate::plan::{self, NetworkAction, Plan, Step};
 use crate::secrets::{self, Lost, Secrets};
@@ -45,9 +45,7 @@ impl Preflight<'_> {
             plan,
             ..
         } = self;
-        let mut conflicts = origin::conflicts(project, state, plan);
-        let lost = secrets::lost(project, state, self.secrets);
-        conflicts.extend(lost.map(|lost| lost_secret(project, state, &lost)));
+        let mut conflicts = standing(project, state, self.secrets, plan.takes_over.as_ref());
         names(project, state, plan, &mut conflicts);
         volumes(project, state, &mut conflicts);
         ports::check(self, &mut conflicts);
@@ -66,6 +64,20 @@ impl Preflight<'_> {
         )
         .with_details(conflicts))
     }
+}
+
+/// What forbids touching the containers that are there, whatever the file says of them: they are
+/// somebody else's, or the last ones to have a secret whose file is gone.
+pub fn standing(
+    project: &Project,
+    state: &State,
+    secrets: &Secrets,
+    taken_over: Option<&Origin>,
+) -> Vec<String> {
+    let lost = secrets::lost(project, state, secrets);
+    let mut conflicts = origin::conflicts(project, state, taken_over);
+    conflicts.extend(lost.map(|lost| lost_secret(project, state, &lost)));
+    conflicts
 }
 
 /// The three ways out of a lost secret.
@@ -128,7 +140,16 @@ fn names(project: &Project, state: &State, plan: &Plan, conflicts: &mut Vec<Stri
         };
         for action in &service_plan.containers {
             let name = container::name(project, &service_plan.service, service, action.number);
-            if let (Step::Create, Some(owner)) = (&action.step, foreign.containers.get(&name)) {
+            if !matches!(action.step, Step::Create) {
+                continue;
+            }
+            if state.elsewhere.containers.iter().any(|it| it.name == name) {
+                conflicts.push(format!(
+                    "container name {name} is taken by one that another Compose file brought up \
+                     (--remove-orphans removes it)"
+                ));
+            }
+            if let Some(owner) = foreign.containers.get(&name) {
                 // One that is part of a stack was told of with that.
                 if !owner.is_compose(&project.name) {
                     conflicts.push(format!(

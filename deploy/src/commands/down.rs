@@ -128,12 +128,7 @@ fn volumes<'a>(project: &Project, state: &'a State) -> (Vec<&'a str>, Vec<&'a st
 
 /// Refuses to take away what isn't this file's to take, before anything goes.
 fn check(project: &Project, state: &State) -> Result<()> {
-    let taken_over = state.origin.as_ref();
-    let refusal = taken_over.and_then(|origin| origin.refusal(project));
-    let obstacles: Vec<String> = refusal
-        .into_iter()
-        .chain(origin::run_by_compose(project, state))
-        .collect();
+    let obstacles = origin::conflicts(project, state, state.origin.as_ref());
     if obstacles.is_empty() {
         return Ok(());
     }

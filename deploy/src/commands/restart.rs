@@ -7,12 +7,12 @@ use super::{Context, known_services};
 use crate::cli::Restart;
 use crate::compose::model::ServiceName;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::Images;
 use crate::lock::Lock;
 use crate::output::plan::PlanView;
 use crate::plan::{Inputs, Plan};
-use crate::preflight::Preflight;
+use crate::preflight;
 use crate::rollout::Rollout;
 use crate::secrets::Secrets;
 use crate::state::State;
@@ -32,6 +32,17 @@ pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
         Images::present(&engine, &project)
     )?;
     state.set_aside(&engine, &project, args.take_over.into());
+    let obstacles = preflight::standing(&project, &state, &secrets, state.origin.as_ref());
+    if !obstacles.is_empty() {
+        return Err(Error::failed(
+            format!(
+                "project {} can't be restarted from here; nothing was changed",
+                project.name
+            ),
+            "settle each of these, then run `deploy restart` again",
+        )
+        .with_details(obstacles));
+    }
     let inputs = Inputs {
         project: &project,
         state: &state,
@@ -46,15 +57,6 @@ pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
     for line in view.lines(output.style()) {
         output.line(&line);
     }
-    // A container that is stopped may be the last one to have a secret whose file is gone.
-    let preflight = Preflight {
-        engine: &engine,
-        project: &project,
-        state: &state,
-        secrets: &secrets,
-        plan: &plan,
-    };
-    preflight.check().await?;
     let rollout = Rollout {
         engine: &engine,
         output,

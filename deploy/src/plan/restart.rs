@@ -15,10 +15,7 @@ impl Plan {
     /// # Errors
     /// When a service has no container, or when a new container would differ from the old one.
     pub fn restart(inputs: Inputs<'_>, services: &[ServiceName], in_place: bool) -> Result<Self> {
-        let mut plan = Self {
-            takes_over: inputs.state.origin.clone(),
-            ..Self::default()
-        };
+        let mut plan = Self::default();
         let restarted = with_guests(inputs.project, services);
         let mut changes = Vec::new();
         for name in order(inputs.project) {
@@ -41,6 +38,8 @@ impl Plan {
                     let differing = Self::default().staleness(inputs, &name, service, container);
                     let line = |change| format!("{}: {change}", container.name);
                     changes.extend(differing.iter().map(line));
+                    // The new one is of this file.
+                    plan.takes_over.clone_from(&inputs.state.origin);
                     Step::Renew { id, cause }
                 } else {
                     Step::Restart { id, cause }
