@@ -282,7 +282,8 @@ impl<'c> Exchange<'c> {
         let mut interim = 0;
         while interim <= MAX_INTERIM {
             let head_len = self.await_head(connection).await?;
-            self.report.upstream_time = started.elapsed();
+            let answered = Instant::now();
+            self.report.upstream_time = answered - started;
             let persistence = if self.may_keep() {
                 Persistence::Keep
             } else {
@@ -329,7 +330,7 @@ impl<'c> Exchange<'c> {
                 }
             }
             let first_byte = &self.worker.metrics.upstream_first_byte;
-            first_byte.observe(sending.elapsed());
+            first_byte.observe(answered - sending);
             return Ok(ResponseHead {
                 download,
                 facts,

@@ -164,12 +164,13 @@ async fn note(worker: &Arc<Worker>, accepted: io::Result<(TcpStream, SocketAddr)
     }
 }
 
-/// Takes in what the kernel has let in already: closing the socket would reset it.
+/// Takes in what the kernel has let in already: closing the socket would reset it. A task that has had
+/// its share is told that nobody waits, so this one has no share.
 async fn take_in_all(worker: &Arc<Worker>, listener: &TcpListener) {
-    while let Some((stream, peer)) = poll_fn(|cx| match listener.poll_accept(cx) {
+    while let Some((stream, peer)) = unconstrained(poll_fn(|cx| match listener.poll_accept(cx) {
         Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
         _ => Poll::Ready(None),
-    })
+    }))
     .await
     {
         admit(worker, stream, peer);

@@ -107,6 +107,26 @@ fn nothing_new_is_begun() {
 }
 
 #[test]
+fn all_that_the_kernel_has_let_in_are_served() {
+    let backend = Backend::answering(|_| ok("served"));
+    let mut proxy = TestProxy::builder(backend.address())
+        .set("WORKERS", "1")
+        .start();
+    proxy.signal(Signal::SIGSTOP);
+    // More than a task of the runtime may take in at one time.
+    let mut clients: Vec<RawClient> = (0..400).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    proxy.signal(Signal::SIGTERM);
+    proxy.signal(Signal::SIGCONT);
+    for client in &mut clients {
+        assert_eq!(client.response("GET").unwrap().status, 200);
+    }
+    assert_eq!(proxy.wait().code(), Some(0));
+}
+
+#[test]
 fn with_nothing_in_flight_the_end_comes_at_once() {
     let backend = Backend::answering(|_| ok("served"));
     let mut proxy = TestProxy::builder(backend.address())
