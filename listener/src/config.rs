@@ -58,7 +58,7 @@ pub struct Settings {
 
 impl Settings {
     /// Reads them from `environment`. Variables that don't start with [`PREFIX`] are ignored,
-    /// whatever they hold.
+    /// whatever they hold; an empty one counts as unset.
     pub fn load(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Error> {
@@ -74,6 +74,7 @@ impl Settings {
                 continue;
             };
             match values.get_mut(name) {
+                Some(_) if value.trim().is_empty() => {}
                 Some(known) => value.trim().clone_into(known),
                 None if describes_a_service(name, &value) => {
                     passed_over.push(variable.into_owned());

@@ -252,6 +252,21 @@ fn errors_name_the_key_the_value_and_what_is_allowed() {
     }
 }
 
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("listen.sock");
+    let mut process = command(free_address(), &socket)
+        .env("LISTENER_COUNT", "")
+        .spawn()
+        .unwrap();
+    until("the listener is healthy", || {
+        healthcheck(&socket).status.success()
+    });
+    kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+    assert!(process.wait().unwrap().success());
+}
+
 /// Kubernetes and Docker's links put such variables beside a service that is called `listener`.
 #[test]
 fn variables_that_describe_services_are_passed_over_and_named() {
