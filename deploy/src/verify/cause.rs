@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::beyond::INHIBIT;
+use super::beyond::{GATEWAY_MODE6, INHIBIT, closes_gateway};
 use super::expect::{By, End, attachments};
 use super::judge::Link;
 use super::observe::{Observation, resolution};
@@ -239,17 +239,13 @@ impl Evidence<'_> {
                 return format!("network {} isn't internal", network.name);
             }
         }
-        if self.is_by_name() {
+        if self.leads_to(End::Outside) && self.is_by_name() {
             return format!(
                 "the engine's name server asks others for {}, although the file names none",
                 source.container
             );
         }
-        let v6 = |link: &&&Link| match &link.by {
-            By::Tcp { host, .. } | By::Ping { host } => host.parse::<Ipv6Addr>().is_ok(),
-            By::Name { .. } => false,
-        };
-        if self.links.iter().all(|link| v6(&link)) {
+        if self.is_v6() {
             return "the engine keeps bridges apart for IPv4 only: before Docker 27 it does so for IPv6 \
                     with `\"experimental\": true, \"ip6tables\": true` in /etc/docker/daemon.json"
                 .to_owned();
@@ -263,6 +259,14 @@ impl Evidence<'_> {
         self.links.iter().any(|link| link.ends.1 == end)
     }
 
+    /// Whether all of it is about IPv6.
+    fn is_v6(&self) -> bool {
+        self.links.iter().all(|link| match &link.by {
+            By::Tcp { host, .. } | By::Ping { host } => host.parse::<Ipv6Addr>().is_ok(),
+            By::Name { .. } => false,
+        })
+    }
+
     fn is_by_name(&self) -> bool {
         let mut by = self.links.iter().map(|link| &link.by);
         by.any(|by| matches!(by, By::Name { .. }))
@@ -274,10 +278,22 @@ impl Evidence<'_> {
             return "no evidence".to_owned();
         };
         if self.leads_to(End::Host) {
+            let (option, value) = if self.is_v6() {
+                (GATEWAY_MODE6, "isolated")
+            } else {
+                (INHIBIT, "true")
+            };
+            let closed = |name: &str| {
+                let mut networks = self.project.networks.values();
+                networks.any(|it| it.name == name && closes_gateway(&it.driver_opts, !self.is_v6()))
+            };
             let networks = source.endpoints.iter().map(|it| it.network.as_str());
             return format!(
-                "`driver_opts: {{{INHIBIT}: \"true\"}}` of {} takes the gateway away",
-                networks.collect::<Vec<_>>().join(" and ")
+                "`driver_opts: {{{option}: \"{value}\"}}` of {} takes the gateway away",
+                networks
+                    .filter(|name| !closed(name))
+                    .collect::<Vec<_>>()
+                    .join(" and ")
             );
         }
         format!(

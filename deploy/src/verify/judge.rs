@@ -103,9 +103,11 @@ pub fn findings(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Fi
         } else {
             ("closed", evidence.why_open())
         };
-        let subject = format!("{ends}: expected {expected}");
-        let sentence = format!("{subject}, saw {}; likely cause: {cause}", saw.join(", "));
-        Finding { subject, sentence }
+        let sentence = format!(
+            "{ends}: expected {expected}, saw {}; likely cause: {cause}",
+            saw.join(", ")
+        );
+        finding(&ends, &links, sentence)
     };
     each.map(|(ends, links)| sentence(ends, links)).collect()
 }
@@ -113,18 +115,18 @@ pub fn findings(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Fi
 /// What is open and not closed by the file, and what would close it; in a sentence for each two ends.
 pub fn remaining(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Finding> {
     let each = by_ends(links, Verdict::Remains).into_iter();
-    let sentence = |subject: String, links: Vec<&Link>| {
+    let sentence = |ends: String, links: Vec<&Link>| {
         let evidence = Evidence {
             project,
             seen,
             links: &links,
         };
         let sentence = format!(
-            "{subject}: {}, and the file doesn't close it: {}",
+            "{ends}: {}, and the file doesn't close it: {}",
             seen_of(&links),
             evidence.how_to_close()
         );
-        Finding { subject, sentence }
+        finding(&ends, &links, sentence)
     };
     each.map(|(ends, links)| sentence(ends, links)).collect()
 }
@@ -132,11 +134,21 @@ pub fn remaining(project: &Project, seen: &Observation, links: &[Link]) -> Vec<F
 /// What couldn't be judged, in a sentence for each two ends.
 pub fn unjudged(links: &[Link]) -> Vec<Finding> {
     let each = by_ends(links, Verdict::Unjudged).into_iter();
-    let sentence = |subject: String, links: Vec<&Link>| {
-        let sentence = format!("{subject}: {}", seen_of(&links));
-        Finding { subject, sentence }
+    let sentence = |ends: String, links: Vec<&Link>| {
+        let sentence = format!("{ends}: {}", seen_of(&links));
+        finding(&ends, &links, sentence)
     };
     each.map(|(ends, links)| sentence(ends, links)).collect()
+}
+
+/// Of two ends there is one thing to be said of what should be open, and one of what should be closed,
+/// whatever the verdict.
+fn finding(ends: &str, links: &[&Link], sentence: String) -> Finding {
+    let open = links.first().is_some_and(|link| link.open);
+    Finding {
+        subject: format!("{ends} ({})", if open { "open" } else { "closed" }),
+        sentence,
+    }
 }
 
 /// The links with this verdict by their two ends, which are written as `proxy → mongo`, and by whether

@@ -25,6 +25,12 @@ enum Matter {
     Unjudged,
 }
 
+/// What is the matter, and how much was proven; `None` where the stack couldn't be looked at.
+struct Look {
+    state: State,
+    tally: Option<String>,
+}
+
 /// What has been told and not ended.
 struct Known {
     matter: Matter,
@@ -47,9 +53,10 @@ pub async fn watch(
     let mut known: BTreeMap<String, Known> = BTreeMap::new();
     let mut changed = true;
     loop {
-        let (state, tally) = look(engine, project).await?;
+        let Look { state, tally } = look(engine, project).await?;
         known.retain(|subject, known| {
-            let lasts = state.contains_key(subject);
+            // What nobody could look at hasn't ended.
+            let lasts = tally.is_none() || state.contains_key(subject);
             if !lasts {
                 teller.ended(&known.sentence, known.since.elapsed());
                 changed = true;
@@ -68,7 +75,7 @@ pub async fn watch(
                 known.insert(subject, begun);
             }
         }
-        if known.is_empty() && changed {
+        if let Some(tally) = tally.filter(|_| known.is_empty() && changed) {
             teller.verified(&tally);
         }
         changed = false;
@@ -76,15 +83,18 @@ pub async fn watch(
     }
 }
 
-/// What is the matter now, and how much was proven. That the stack can't be looked at, since it isn't
+/// What is the matter now. That the stack can't be looked at, since it isn't
 /// there for one, is the matter too.
-async fn look(engine: &Engine, project: &Project) -> Result<(State, String)> {
+async fn look(engine: &Engine, project: &Project) -> Result<Look> {
     match verify(engine, project).await {
-        Ok(verification) => Ok((state(&verification), verification.tally())),
+        Ok(verification) => Ok(Look {
+            state: state(&verification),
+            tally: Some(verification.tally()),
+        }),
         Err(error) if error.exit == Exit::Failed => {
             let Error { message, .. } = error;
             let state = State::from([(message.clone(), (Matter::Finding, message))]);
-            Ok((state, String::new()))
+            Ok(Look { state, tally: None })
         }
         Err(error) => Err(error),
     }
