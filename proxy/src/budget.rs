@@ -28,7 +28,8 @@ and 128 are kept for the process. The start-up log and /metrics say the numbers.
 
 /// Client connections where nothing else is asked for and the machine grants as many.
 const USUAL_CONNECTIONS: usize = 20_000;
-/// Descriptors that are not a client's or its backend's: listeners, logs, DNS, metrics.
+/// Descriptors that are not a client's or its backend's: 64 for those who ask for metrics or health, 32
+/// for clients that are turned away, and the rest for listeners, event loops, logs and DNS.
 const RESERVED_FILES: u64 = 128;
 /// The fewest descriptors to start with: what is reserved, and a client with its backend for each
 /// of a few workers.

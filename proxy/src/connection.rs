@@ -44,8 +44,9 @@ use crate::{
 /// How long a client may be silent that is only read from so that it gets to read its response (nginx:
 /// `lingering_timeout`).
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
-/// Most clients that are told at a time that there are too many; the others are just closed.
-const MAX_TURNED_AWAY: usize = 128;
+/// Most clients, of all workers, that are told at a time that there are too many; the others are just
+/// closed. They are among the files that the budget keeps for the process.
+const MAX_TURNED_AWAY: usize = 32;
 
 /// How long a connection that waits for a request is kept when draining begins: its client may have
 /// sent one already, and closing would lose it.
@@ -343,9 +344,10 @@ fn millis(duration: Duration) -> f64 {
 /// Tells a client that there are too many, without taking a place.
 pub async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
     worker.metrics.turned_away.fetch_add(1, Relaxed);
-    // It is there as long as this is: counted by its references.
+    // It is there as long as this is: counted by its references, one of them the worker's own.
     let told = Arc::clone(&worker.turned_away);
-    if Arc::strong_count(&told) > MAX_TURNED_AWAY {
+    let share = (MAX_TURNED_AWAY / worker.settings.workers).max(1);
+    if Arc::strong_count(&told) > share + 1 {
         return;
     }
     let answer = async {
