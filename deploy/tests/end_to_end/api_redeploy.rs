@@ -8,9 +8,8 @@ use crate::stack::Stack;
 pub(crate) fn no_request_fails_while_the_api_is_replaced_and_scaled(stack: &Stack) {
     let before = by_service(stack);
     let load = Load::start(stack, "api-redeploy");
-    let user = "API_MONGO_USERNAME: causeway-api";
-    let with_limit = format!("{user}\n      API_MAX_BODY: 2MiB");
-    stack.edit("compose.yaml", user, &with_limit);
+    let setting = "API_MAX_BODY: ${API_MAX_BODY:-${CAUSEWAY_MAX_BODY:-}}";
+    stack.edit("compose.yaml", setting, "API_MAX_BODY: 2MiB");
     stack.deploy(&["up"]);
     load.go_on();
     let one = by_service(stack);
