@@ -65,7 +65,7 @@ SHORT = {
     "deploy down [--volumes]": Try("deploy down --volumes", says="causeway is down", after="deploy up"),
     "deploy ps": Try(says="causeway-mongo-1"),
     "deploy logs [-f] [SERVICE…]": Try("deploy logs mongo", says="causeway-mongo-1"),
-    "deploy restart SERVICE…": Try("deploy restart api", says="restarted: api"),
+    "deploy restart SERVICE…": Try("deploy restart listener", says="restarted: listener"),
     "deploy scale SERVICE=N": Try("deploy scale api=2", says="causeway-api-2"),
     "deploy verify [--watch]": Try("deploy verify", says="verified: "),
     "deploy inspect [--format table|json|mermaid|svg]": Try("deploy inspect --format json", says='"public-net-1"'),

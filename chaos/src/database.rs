@@ -1,8 +1,8 @@
 //! Reading back what the API stored, straight from MongoDB: neither the proxy nor the API has a
 //! part in the check.
 
-use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deploy::error::{Error, Result};
@@ -14,6 +14,7 @@ use mongodb::{Client, Collection};
 
 use crate::audit::Document;
 use crate::load::request::TOKEN;
+use crate::passage::Passage;
 use crate::seed::Dice;
 
 const DATABASE: &str = "myDatabase";
@@ -28,15 +29,15 @@ const NOISE: usize = 8 << 20;
 #[derive(Debug, Clone)]
 pub struct Database {
     client: Client,
+    _passage: Arc<Passage>,
 }
 
 impl Database {
-    /// For the server at `address`. It is read by address because names of containers mean nothing
-    /// on the engine's host; a container that is started again may have another one.
+    /// For the server that is process `pid`; a container that is started again is another one.
     ///
     /// # Errors
-    /// When the password can't be read.
-    pub async fn at(address: IpAddr, password_file: &Path) -> Result<Self> {
+    /// When the password can't be read, or the process's network namespace can't be entered.
+    pub async fn of(pid: i32, password_file: &Path) -> Result<Self> {
         let password = tokio::fs::read_to_string(password_file)
             .await
             .map_err(|error| {
@@ -54,10 +55,16 @@ impl Database {
             .password(password.trim_end().to_owned())
             .source("admin".to_owned())
             .build();
+        let passage = Passage::to(pid, PORT).await.map_err(|error| {
+            Error::failed(
+                format!("can't enter the network of the database's process {pid}: {error}"),
+                "run the suite as root, on the engine's host",
+            )
+        })?;
         let options = ClientOptions::builder()
             .hosts(vec![ServerAddress::Tcp {
-                host: address.to_string(),
-                port: Some(PORT),
+                host: passage.address.ip().to_string(),
+                port: Some(passage.address.port()),
             }])
             .credential(credential)
             .direct_connection(true)
@@ -66,7 +73,10 @@ impl Database {
             .app_name("causeway-chaos".to_owned())
             .build();
         let client = Client::with_options(options).map_err(|error| broken("connect", &error))?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            _passage: Arc::new(passage),
+        })
     }
 
     /// The documents whose token is `prefix` and a number; `prefix` is plain text for a regular

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod load;
 mod machine;
 pub mod memory;
+mod passage;
 pub mod recovery;
 pub mod report;
 pub mod round;

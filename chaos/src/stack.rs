@@ -168,10 +168,11 @@ impl Stack {
         }
     }
 
-    /// The database, at its address of this moment.
+    /// The database, as the process that it is at this moment.
     pub async fn database(&self) -> Result<Database> {
-        let address = self.address(Service::Mongo, PRIVATE).await?;
-        Database::at(address, &self.mongo_password_file).await
+        let container = self.victim(Service::Mongo, 0).await?;
+        let pid = self.pid(&container).await?;
+        Database::of(pid, &self.mongo_password_file).await
     }
 
     /// The address of the service's container on a network.
