@@ -3,21 +3,24 @@
 
 use std::ffi::OsStr;
 
+use deploy::engine::Engine;
 use deploy::error::{Error, Result};
 use rustix::process::geteuid;
 use tokio::process::Command;
 
-use crate::stack::Stack;
-
-/// Whether this process is root on the engine's host; otherwise why that matters.
-pub(crate) fn is_engines(stack: &Stack) -> std::result::Result<(), String> {
-    if !stack.engine().is_local() {
-        return Err("it needs the engine's host, and this engine is elsewhere".to_owned());
+/// Makes sure that this process is root on the engine's host.
+///
+/// # Errors
+/// When it isn't.
+pub(crate) fn is_engines(engine: &Engine) -> Result<()> {
+    if engine.is_local() && geteuid().is_root() {
+        return Ok(());
     }
-    if !geteuid().is_root() {
-        return Err("it needs root".to_owned());
-    }
-    Ok(())
+    Err(Error::failed(
+        "the suite enters the database's network and kills processes behind the engine's back, which \
+         takes root on the engine's host",
+        "run it there as root",
+    ))
 }
 
 /// Runs a command to its end; its output is what it wrote.

@@ -170,6 +170,7 @@ async fn suite(options: Options, rounds: Rounds, output: &Output) -> Result<bool
     let interrupt = CancellationToken::new();
     listen_for_signals(&interrupt)?;
     let engine = Engine::connect().await?;
+    host::is_engines(&engine)?;
     let machine = Machine::look(&engine).await?;
     let name = options.project.clone().unwrap_or_else(|| OWN.to_owned());
     let stack = Stack::new(engine, name, options.mongo_password_file.clone());

@@ -15,7 +15,6 @@ use std::fmt;
 use async_trait::async_trait;
 use deploy::error::Result;
 
-use crate::host;
 use crate::load::Load;
 use crate::stack::{PRIVATE, PUBLIC, Service, Stack};
 pub(crate) use pause::Pause;
@@ -273,14 +272,6 @@ pub async fn injection(
             "the stack has no service {:?}",
             service.name()
         )));
-    }
-    // One that starts the engine's or the kernel's own tools on the engine's host.
-    let needs_host = matches!(
-        entry.kind,
-        Kind::Kill(_) | Kind::KillInFlight | Kind::VolumeFull | Kind::DnsSilent | Kind::DnsLate
-    );
-    if needs_host && let Err(reason) = host::is_engines(stack) {
-        return Ok(Err(reason));
     }
     if entry.kind == Kind::EngineRestart && !surroundings.own_engine {
         return Ok(Err(

@@ -131,8 +131,8 @@ fn repeat(report: &Report) -> String {
          The same seed gives the same order, timings, victims and requests; what the machine makes \
          of them differs a little from run to run. `--only FAULT,…` takes some of the faults, \
          `--list` lists them, `--project NAME` tests a stack that is running. The suite needs root on \
-         the engine's host for killing processes behind the engine's back, for DNS and for the full \
-         volume; without, it says what it skips. It restarts the engine only if it had to start it.\n\n\
+         the engine's host: it enters the database's network, which that host can't reach, and kills \
+         processes behind the engine's back. It restarts the engine only if it had to start it.\n\n\
          This run: {machine}\n",
         report.seed, report.seconds, report.rate,
     )
