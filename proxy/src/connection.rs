@@ -35,6 +35,7 @@ use crate::{
         head::{Side, skip_empty_lines},
     },
     ledger::{Account, Turn},
+    open_connections::Counted,
     relay::{READ_SIZE, poll_read_more},
     request_id::RequestId,
     watchdog::{Expired, Watchdog},
@@ -53,8 +54,13 @@ const MAX_TURNED_AWAY: usize = 32;
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side closes.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, account: Account) {
-    let counted = worker.connections.count();
+pub async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    worker: Arc<Worker>,
+    account: Account,
+    counted: Counted,
+) {
     worker.metrics.accepted.fetch_add(1, Relaxed);
     let ip = peer.ip().to_canonical();
     let mut connection = Connection {

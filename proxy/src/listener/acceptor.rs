@@ -5,11 +5,9 @@
 //! listen on one address share one descriptor, and every worker is woken for every connection.
 
 use std::{
-    future::poll_fn,
     io,
     net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
@@ -18,6 +16,7 @@ use pingora_core::{
     server::{ListenFds, ShutdownWatch},
     services::Service,
 };
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc::UnboundedReceiver,
@@ -80,7 +79,7 @@ impl Acceptor {
                 () = &mut draining => {}
             }
         }
-        take_in_all(&self.worker, &listener).await;
+        take_in_all(&self.worker, &listener);
         Ok(())
     }
 
@@ -94,7 +93,7 @@ impl Acceptor {
                     let set = AcceptSet::start(&self.worker, set);
                     let replaced = std::mem::replace(&mut current, set);
                     for listener in replaced.stop().await {
-                        take_in_all(&self.worker, &listener).await;
+                        take_in_all(&self.worker, &listener);
                     }
                 }
                 () = &mut draining => {}
@@ -164,23 +163,34 @@ async fn note(worker: &Arc<Worker>, accepted: io::Result<(TcpStream, SocketAddr)
     }
 }
 
-/// Takes in what the kernel has let in already: closing the socket would reset it. A task that has had
-/// its share is told that nobody waits, so this one has no share.
-async fn take_in_all(worker: &Arc<Worker>, listener: &TcpListener) {
-    while let Some((stream, peer)) = unconstrained(poll_fn(|cx| match listener.poll_accept(cx) {
-        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
-        _ => Poll::Ready(None),
-    }))
-    .await
-    {
-        admit(worker, stream, peer);
+/// Takes in what the kernel has let in already: closing the socket would reset it. It is the kernel
+/// that is asked, since the runtime may not have heard of all of them yet.
+fn take_in_all(worker: &Arc<Worker>, listener: &TcpListener) {
+    let socket = SockRef::from(listener);
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => {
+                let adopted = stream
+                    .set_nonblocking(true)
+                    .and_then(|()| TcpStream::from_std(stream.into()));
+                if let (Ok(stream), Some(peer)) = (adopted, peer.as_socket()) {
+                    admit(worker, stream, peer);
+                }
+            }
+            Err(error) if is_about_the_connection(&error) => {}
+            Err(_) => return,
+        }
     }
 }
 
 fn admit(worker: &Arc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let worker = Arc::clone(worker);
     match worker.ledger.open(peer.ip()) {
-        Some(account) => tokio::spawn(connection::serve(stream, peer, worker, account)),
+        // Counted at once: a drain must not end before the task has run for the first time.
+        Some(account) => {
+            let counted = worker.connections.count();
+            tokio::spawn(connection::serve(stream, peer, worker, account, counted))
+        }
         None => tokio::spawn(connection::turn_away(stream, worker)),
     };
 }
