@@ -35,7 +35,6 @@ use crate::{
         head::{Side, skip_empty_lines},
     },
     ledger::{Account, Turn},
-    open_connections::Counted,
     relay::{READ_SIZE, poll_read_more},
     request_id::RequestId,
     watchdog::{Expired, Watchdog},
@@ -53,14 +52,10 @@ const MAX_TURNED_AWAY: usize = 32;
 /// sent one already, and closing would lose it.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// Serves a client until either side closes.
-pub async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    worker: Arc<Worker>,
-    account: Account,
-    counted: Counted,
-) {
+/// Serves a client until either side closes. It is counted from the first time that it runs: until then
+/// one that makes room for it may be there as well.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, account: Account) {
+    let counted = worker.connections.count();
     worker.metrics.accepted.fetch_add(1, Relaxed);
     let ip = peer.ip().to_canonical();
     let mut connection = Connection {

@@ -186,11 +186,7 @@ fn take_in_all(worker: &Arc<Worker>, listener: &TcpListener) {
 fn admit(worker: &Arc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let worker = Arc::clone(worker);
     match worker.ledger.open(peer.ip()) {
-        // Counted at once: a drain must not end before the task has run for the first time.
-        Some(account) => {
-            let counted = worker.connections.count();
-            tokio::spawn(connection::serve(stream, peer, worker, account, counted))
-        }
+        Some(account) => tokio::spawn(connection::serve(stream, peer, worker, account)),
         None => tokio::spawn(connection::turn_away(stream, worker)),
     };
 }
@@ -222,6 +218,9 @@ impl Service for Acceptor {
         if let Err(error) = self.run(sockets).await {
             error!(%error, worker = self.name, "worker can't accept connections");
         }
+        // The tasks of those that were accepted last run before this one goes on, and are counted then:
+        // the drain must not end without them.
+        yield_now().await;
         self.worker.drain.listener_closed();
     }
 
