@@ -8,11 +8,13 @@ use proxy::http1::head::Side;
 use proxy::http1::{BodyLength, HeadScanner, Method, Reframe, Version};
 use proxy::request_id::RequestId;
 
-use crate::{WORDS, driver, lines, values};
+use testkit::{fuzz, table::words};
+
+use crate::{WORDS, lines, values};
 
 #[test]
 fn response_head() {
-    driver::run("response_head", WORDS, 20_000, check);
+    fuzz::run("response_head", &words(WORDS), 20_000, check);
 }
 
 fn check(input: &[u8]) -> String {
