@@ -98,7 +98,7 @@ sbom: ## Write what each binary is made of, as CycloneDX: target/sbom
 	@scripts/sbom.sh
 
 images: engine ## Pull the base images, or assemble them where no registry answers
-	@images/ensure.sh
+	@containers/base/ensure.sh
 
 clean: ## Remove what was built: target/, images, build stages (not the stack, its data or secrets)
 	@scripts/clean.sh

@@ -39,7 +39,7 @@ fi
 
 scripts/steps.sh "packages" scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
 scripts/steps.sh \
-  "engine and base images" bash -c 'scripts/engine.sh && images/ensure.sh' ::: \
+  "engine and base images" bash -c 'scripts/engine.sh && containers/base/ensure.sh' ::: \
   "deploy command" scripts/tool.sh deploy
 
 if [ -n "$compile" ]; then

@@ -33,7 +33,7 @@ class Sources:
     root: Path
     """The repository."""
     base: str | None
-    """Debian image to build peers on; None for the one that images/ensure.sh assembled, else the official one."""
+    """Debian image to build peers on; None for the one that containers/base/ensure.sh assembled, else the official one."""
     oha: Path
     """The load generator's binary."""
 

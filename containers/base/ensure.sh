@@ -3,13 +3,13 @@
 # container registry answers, otherwise ones that assemble.sh makes. Which of those are in use is
 # written to .env, where compose.yaml (through `deploy` and `docker compose` alike) finds them.
 #
-#   images/ensure.sh [rust|mongo]…   pull, or assemble what is missing; both, unless named
-#   images/ensure.sh --clean         remove the assembled images and forget them
+#   containers/base/ensure.sh [rust|mongo]…   pull, or assemble what is missing; both, unless named
+#   containers/base/ensure.sh --clean         remove the assembled images and forget them
 #
 # Calls may run side by side.
 set -Eeuo pipefail
-cd "$(dirname "$0")/.."
-self=images/${0##*/}
+cd "$(dirname "$0")/../.."
+self=containers/base/${0##*/}
 
 declare -A official=([rust]=rust:1.95.0-trixie [mongo]=mongo:7.0.28)
 declare -A assembled=([rust]=causeway/base-rust:local [mongo]=causeway/base-mongo:local)
@@ -97,7 +97,7 @@ ensure() {
       return
       ;;
   esac
-  have "$ours" || run images/assemble.sh "$1" "$ours"
+  have "$ours" || run containers/base/assemble.sh "$1" "$ours"
   set_env "$name" "$ours"
 }
 
