@@ -63,7 +63,7 @@ class Database:
                     *service.arguments,
                     *passwords.mounts("mongo_root_password", "mongo_api_password"),
                     "--volume=/data/db",
-                    f"--volume={root / 'mongo/initdb.d'}:/docker-entrypoint-initdb.d:ro",
+                    f"--volume={root / 'containers/mongo/initdb.d'}:/docker-entrypoint-initdb.d:ro",
                 ],
             )
         )
