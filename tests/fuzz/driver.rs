@@ -15,14 +15,14 @@ const LONGEST: usize = 4096;
 /// Most inputs that are kept for mutation beside the corpus.
 const MOST_KEPT: usize = 2000;
 
-/// Feeds `check` with everything in `fuzz/corpus/TARGET`, then with `runs` mutations of it, or as
+/// Feeds `check` with everything in `tests/fuzz/corpus/TARGET`, then with `runs` mutations of it, or as
 /// many as `FUZZ_SECONDS` has room for.
 ///
 /// `check` panics where a property doesn't hold, and otherwise names the outcome: the kind of error,
 /// the shape of the result. `dictionary` has what random bytes would hardly ever hit upon.
 pub(crate) fn run(target: &str, dictionary: &[&[u8]], runs: u64, check: impl Fn(&[u8]) -> String) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fuzz/corpus")
+        .join("../tests/fuzz/corpus")
         .join(target);
     let mut files: Vec<_> = fs::read_dir(&corpus)
         .unwrap_or_else(|error| panic!("{}: {error}", corpus.display()))
@@ -78,7 +78,7 @@ fn guarded(target: &str, input: &[u8], check: impl Fn(&[u8]) -> String) -> Strin
             file.display(),
             input.escape_ascii()
         );
-        println!("{target}: once it is understood, add it to fuzz/corpus/{target}");
+        println!("{target}: once it is understood, add it to tests/fuzz/corpus/{target}");
         resume_unwind(panic)
     })
 }
