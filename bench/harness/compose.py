@@ -22,6 +22,8 @@ ELSEWHERE = {
     "image", "build", "pull_policy", "networks", "ports", "secrets", "volumes", "environment", "command",
     # … and measures containers that nothing restarts, checks or stops meanwhile.
     "restart", "healthcheck", "depends_on", "stop_grace_period",
+    # Nothing else runs on the machine, and peers have the same weight.
+    "cpu_shares",
 }  # fmt: skip
 DEPLOY_ELSEWHERE = {"replicas", "update_config"}
 VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?:(:?[-?])([^}]*))?\}|(\w+))")
