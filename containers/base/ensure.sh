@@ -11,7 +11,6 @@ set -Eeuo pipefail
 cd "$(dirname "$0")/../.."
 self=containers/base/${0##*/}
 
-declare -A official=([rust]=rust:1.95.0-trixie [mongo]=mongo:7.0.28)
 declare -A assembled=([rust]=causeway/base-rust:local [mongo]=causeway/base-mongo:local)
 declare -A variable=([rust]=CAUSEWAY_RUST_IMAGE [mongo]=CAUSEWAY_MONGO_IMAGE)
 pull_timeout=${PULL_TIMEOUT:-600}
@@ -36,7 +35,7 @@ stop() {
 trap 'stop 130' INT
 trap 'stop 143' TERM HUP
 
-setting() { scripts/setting.sh "$1"; }
+setting() { scripts/setting.sh --set "$1"; }
 
 # set_env NAME [VALUE]: sets it in .env, or removes it; every other line, the file's mode and its
 # owner stay, those of an emptied file too. One writer at a time, and readers see the old file or
@@ -80,7 +79,8 @@ pull() {
 }
 
 ensure() {
-  local theirs=${official[$1]} ours=${assembled[$1]} name=${variable[$1]} chosen
+  local theirs ours=${assembled[$1]} name=${variable[$1]} chosen
+  theirs=$(scripts/setting.sh --default "$name")
   chosen=$(setting "$name")
   case "$chosen" in
     "$ours") ;;
@@ -118,7 +118,7 @@ if [ "${1:-}" = --clean ]; then
   exit
 fi
 for what in "$@"; do
-  [ -n "${official[$what]:-}" ] || fail "unknown image '$what': rust or mongo"
+  [ -n "${assembled[$what]:-}" ] || fail "unknown image '$what': rust or mongo"
 done
 docker version >/dev/null 2>&1 || fail "no Docker engine answers: run scripts/engine.sh"
 
