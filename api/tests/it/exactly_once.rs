@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::Duration;
 
-use api::coalescer::Store as _;
-use api::configuration::Settings;
-use api::metrics::MongoMetrics;
-use api::store::MongoStore;
+use api::observe::metrics::MongoMetrics;
+use api::settings::Settings;
+use api::write::coalescer::Store as _;
+use api::write::store::MongoStore;
 use futures_util::future::join_all;
 use mongodb::IndexModel;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Document, doc, rawdoc};
+use mongodb::bson::{doc, rawdoc};
 use tempfile::NamedTempFile;
+use testkit::process::assert_refused;
 
 use crate::support::{
     Mongo, Process, Response, TestApp, eventually, get, requests_in, send, shared_mongo_uri,

@@ -4,7 +4,6 @@
 use mongodb::bson::doc;
 use testkit::table::rows;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::support::{
     Connection, Process, TestApp, requests_in, shared_mongo_uri, spawn_app, spawn_app_with,

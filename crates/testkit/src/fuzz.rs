@@ -18,7 +18,7 @@ const LONGEST: usize = 4096;
 /// Most inputs that are kept for mutation beside the corpus.
 const MOST_KEPT: usize = 2000;
 
-/// Feeds `check` with everything in `fuzz/corpus/TARGET`, then with `runs` mutations of it, or as
+/// Feeds `check` with everything in `tests/fuzz/corpus/TARGET`, then with `runs` mutations of it, or as
 /// many as `FUZZ_SECONDS` has room for.
 ///
 /// `check` panics where a property doesn't hold, and otherwise names the outcome: the kind of error,
@@ -30,7 +30,7 @@ pub fn run(
     runs: u64,
     check: impl Fn(&[u8]) -> String,
 ) {
-    let corpus = repository().join("fuzz/corpus").join(target);
+    let corpus = repository().join("tests/fuzz/corpus").join(target);
     let mut files: Vec<_> = fs::read_dir(&corpus)
         .unwrap_or_else(|error| panic!("{}: {error}", corpus.display()))
         .map(|entry| entry.unwrap().path())
@@ -84,7 +84,7 @@ fn guarded(target: &str, input: &[u8], check: impl Fn(&[u8]) -> String) -> Strin
             file.display(),
             input.escape_ascii()
         );
-        println!("{target}: once it is understood, add it to fuzz/corpus/{target}");
+        println!("{target}: once it is understood, add it to tests/fuzz/corpus/{target}");
         resume_unwind(panic)
     })
 }

@@ -29,7 +29,7 @@ impl Blackhole {
             queued.push(socket);
         }
         let full = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err();
-        wait_until("the queue to be full", || full());
+        wait_until("the queue to be full", full);
         Self {
             address,
             _listener: listener,
