@@ -12,6 +12,8 @@ cd "$(dirname "$0")/.."
 unset MAKEFLAGS MFLAGS
 # What lets a second build of the same crate be quick makes the first one slower.
 if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi
+# A snapshot that differs is a failure, not a new one.
+export INSTA_UPDATE=no
 CAUSEWAY_PROBE_BINARY=$(realpath -m "${CARGO_TARGET_DIR:-target}/deploy")
 export CAUSEWAY_PROBE_BINARY
 

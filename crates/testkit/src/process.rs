@@ -93,3 +93,11 @@ pub fn assert_refused(output: &Output, code: i32, parts: &[&str]) {
         assert!(said.contains(part), "{part:?} isn't in {said:?}");
     }
 }
+
+/// What the program says to `--help`, which is no mistake.
+#[track_caller]
+pub fn help_of(program: &str) -> String {
+    let output = output_of(Command::new(program).arg("--help"));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
