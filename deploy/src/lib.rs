@@ -8,7 +8,7 @@ pub mod apply;
 pub mod capacity;
 pub mod cli;
 mod commands;
-pub mod compose;
+pub use compose_file as compose;
 pub mod concurrency;
 pub mod container;
 pub mod diff;

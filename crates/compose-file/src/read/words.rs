@@ -3,7 +3,7 @@
 //! comment. No shell runs, so that what only a shell understands is refused: Compose drops it,
 //! with everything behind it.
 
-use crate::compose::cursor::Cursor;
+use crate::cursor::Cursor;
 
 /// A command line: a list of words, or one string that is split. Null leaves it to the image.
 pub(super) fn words(cursor: &Cursor<'_>) -> Option<Vec<String>> {

@@ -10,8 +10,8 @@ use super::process::{
 };
 use super::words::words;
 use super::{build, deploy, health, mounts, ports};
-use crate::compose::cursor::Cursor;
-use crate::compose::model::{Attachment, NetworkKey, PullPolicy, Service, ServiceName};
+use crate::cursor::Cursor;
+use crate::model::{Attachment, NetworkKey, PullPolicy, Service, ServiceName};
 
 /// Keys of Compose that aren't supported, and what to do instead.
 const HINTS: &[(&str, &str)] = &[

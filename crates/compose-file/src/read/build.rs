@@ -2,9 +2,9 @@
 
 use super::environment::arguments;
 use super::forms::host_path;
-use crate::compose::context::normalize;
-use crate::compose::cursor::Cursor;
-use crate::compose::model::Build;
+use crate::context::normalize;
+use crate::cursor::Cursor;
+use crate::model::Build;
 
 /// Keys of Compose that aren't supported. The engine's classic builder knows nothing of `BuildKit`.
 const HINTS: &[(&str, &str)] = &[

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::forms::duration;
-use crate::compose::cursor::Cursor;
-use crate::compose::model::{Condition, Dependency, HealthTest, Healthcheck, ServiceName};
+use crate::cursor::Cursor;
+use crate::model::{Condition, Dependency, HealthTest, Healthcheck, ServiceName};
 
 const CONDITIONS: &[(&str, Condition)] = &[
     ("service_started", Condition::ServiceStarted),

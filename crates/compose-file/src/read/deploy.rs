@@ -3,9 +3,9 @@
 use std::fmt::Display;
 
 use super::forms::{cpus, duration, size};
-use crate::compose::cursor::Cursor;
-use crate::compose::fields::Fields;
-use crate::compose::model::{
+use crate::cursor::Cursor;
+use crate::fields::Fields;
+use crate::model::{
     Deploy, FailureAction, Limits, Reservations, Resources, UpdateConfig, UpdateOrder,
 };
 

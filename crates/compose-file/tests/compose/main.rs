@@ -1,4 +1,4 @@
-//! The Compose-file reader, driven through `compose::load` with real files.
+//! The Compose-file reader, driven through `compose_file::load` with real files.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 

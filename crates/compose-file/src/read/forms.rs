@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::compose::cursor::Cursor;
-use crate::compose::model::{Cidr, Cpus, FileMode};
-use crate::compose::yaml::{Kind, Scalar, Value};
+use crate::cursor::Cursor;
+use crate::model::{Cidr, Cpus, FileMode};
+use crate::yaml::{Kind, Scalar, Value};
 
 /// `1h30m`, `1.5s`, `200ms` (Compose specification, "Specifying durations").
 pub(super) fn duration(cursor: &Cursor<'_>) -> Option<Duration> {
@@ -142,7 +142,7 @@ pub(super) fn address<T: std::str::FromStr>(cursor: &Cursor<'_>, family: &str) -
     cursor.parse(format!("an {family} address"), |text| text.parse().ok())
 }
 
-/// A path of the host; see [`Context::absolute`](crate::compose::context::Context::absolute).
+/// A path of the host; see [`Context::absolute`](crate::context::Context::absolute).
 pub(super) fn host_path(cursor: &Cursor<'_>) -> Option<PathBuf> {
     Some(cursor.context.absolute(cursor.filled()?))
 }

@@ -7,10 +7,10 @@ use indexmap::IndexMap;
 
 use super::forms::{host_path, is_name};
 use super::{network, service};
-use crate::compose::context::Context;
-use crate::compose::cursor::Cursor;
-use crate::compose::fields::Fields;
-use crate::compose::model::{
+use crate::context::Context;
+use crate::cursor::Cursor;
+use crate::fields::Fields;
+use crate::model::{
     Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
     Volume, VolumeKey,
 };
@@ -24,20 +24,17 @@ const HINTS: &[(&str, &str)] = &[
 
 /// What the top level of a file says.
 #[derive(Default)]
-pub(in crate::compose) struct Sections {
-    pub(in crate::compose) services: IndexMap<ServiceName, Service>,
-    pub(in crate::compose) networks: IndexMap<NetworkKey, Network>,
-    pub(in crate::compose) volumes: IndexMap<VolumeKey, Volume>,
-    pub(in crate::compose) secrets: IndexMap<SecretName, Secret>,
+pub(crate) struct Sections {
+    pub(crate) services: IndexMap<ServiceName, Service>,
+    pub(crate) networks: IndexMap<NetworkKey, Network>,
+    pub(crate) volumes: IndexMap<VolumeKey, Volume>,
+    pub(crate) secrets: IndexMap<SecretName, Secret>,
 }
 
 /// The project's name. It is read first since default names contain it. As in Compose: `given`
 /// comes from outside the file and wins, with what to call its source; then `name:`; then the
 /// name of the file's directory.
-pub(in crate::compose) fn project_name(
-    root: &Cursor<'_>,
-    given: Option<(&str, String)>,
-) -> ProjectName {
+pub(crate) fn project_name(root: &Cursor<'_>, given: Option<(&str, String)>) -> ProjectName {
     const EXPECTED: &str = "lower-case letters, digits, - and _, beginning with a letter or digit";
     let in_file = root
         .has("name")
@@ -89,7 +86,7 @@ fn is_project_name(name: &str) -> bool {
 }
 
 /// Everything else. `root.context` knows the project's name by now.
-pub(in crate::compose) fn project(root: &Cursor<'_>) -> Sections {
+pub(crate) fn project(root: &Cursor<'_>) -> Sections {
     let Some(fields) = root.fields() else {
         return Sections::default();
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use deploy::compose::{Error, LoadOptions, Problem, Project, load};
+use compose_file::{Error, LoadOptions, Problem, Project, load};
 use serde_json::Value;
 use tempfile::TempDir;
 

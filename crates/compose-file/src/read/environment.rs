@@ -5,11 +5,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::forms::host_path;
-use crate::compose::cursor::Cursor;
-use crate::compose::dotenv;
-use crate::compose::fields::Fields;
-use crate::compose::interpolate::InterpolationError;
-use crate::compose::source;
+use crate::cursor::Cursor;
+use crate::dotenv;
+use crate::fields::Fields;
+use crate::interpolate::InterpolationError;
+use crate::source;
 
 /// `env_file` in its order, then `environment` over it.
 pub(super) fn environment(service: &Fields<'_>) -> BTreeMap<String, String> {

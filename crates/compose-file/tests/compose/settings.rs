@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use deploy::compose::{LoadOptions, load};
+use compose_file::{LoadOptions, load};
 
 /// The repository's folder.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// The rows of README's table of a prefix: each variable, and whether it is marked as set by

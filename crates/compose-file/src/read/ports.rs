@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::forms::address;
-use crate::compose::cursor::Cursor;
-use crate::compose::model::{ExposedPort, Port, Protocol};
+use crate::cursor::Cursor;
+use crate::model::{ExposedPort, Port, Protocol};
 
 const EXPECTED: &str =
     "[HOST_IP:][HOST_PORT:]PORT[/tcp|udp|sctp], as in 8080:80 or 127.0.0.1:8080:80/tcp";

@@ -1,8 +1,5 @@
 //! Input that nobody means well by: never a panic, never without bounds.
 
-use std::process::Command;
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use crate::support::{Fixture, service};
@@ -52,86 +49,17 @@ fn sizes_are_bounded() {
     assert!(message(service_text(&format!("ports: [{ports}]"))).contains("more than 10,000 ports"));
 }
 
-/// What `deploy config` says of the fixture with 512 MiB of address space: it ends, and with 2.
-fn refused_within_memory(fixture: &Fixture) -> String {
-    let began = Instant::now();
-    let done = Command::new("sh")
-        .args(["-c", "ulimit -v 524288; exec \"$0\" config"])
-        .arg(env!("CARGO_BIN_EXE_deploy"))
-        .current_dir(fixture.directory.path())
-        .env_clear()
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(2), "{said}");
-    assert!(
-        began.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        began.elapsed()
-    );
-    assert!(said.len() < 64 << 10, "{} bytes", said.len());
-    said
-}
-
-fn many(count: usize, line: impl Fn(usize) -> String) -> String {
-    (0..count).map(line).collect()
-}
-
-/// Each made gigabytes of less than a megabyte.
 #[test]
-fn what_comes_of_variables_is_bounded() {
-    let long = "x".repeat(250_000);
-    let growing = [
-        service("").file(
-            ".env",
-            &format!("A={long}\n{}", many(17_000, |n| format!("B{n}=$A\n"))),
-        ),
-        service("env_file: e").file(
-            "e",
-            &format!("A={long}\n{}", many(17_000, |n| format!("B{n}=$A\n"))),
-        ),
-        Fixture::new(format!(
-            "services:\n{}",
-            many(20_000, |n| format!("  s{n}: {{image: i, env_file: e}}\n"))
-        ))
-        .file("e", &format!("A='{long}{long}{long}'\n")),
-        Fixture::new(format!(
-            "services:\n{}",
-            many(20_000, |n| format!(
-                "  s{n}: {{image: i, environment: [A]}}\n"
-            ))
-        ))
-        .file(".env", &format!("A={long}\n")),
-        Fixture::new(format!(
-            "services: {{s: {{image: i, command: [{}]}}}}",
-            "$A, ".repeat(200_000)
-        ))
-        .file(".env", &format!("A={long}\n")),
-    ];
-    for fixture in growing {
-        let said = refused_within_memory(&fixture);
-        assert!(said.contains("grow beyond 8 MiB"), "{said}");
-    }
-    // What is looked at and not used costs nothing.
+fn what_is_looked_at_and_not_used_costs_nothing() {
     let unused = "${A:+}".repeat(150_000);
+    let long = "x".repeat(250_000);
     let fixture = service(&format!("hostname: \"h{unused}\"")).file(".env", &format!("A={long}\n"));
     assert_eq!(fixture.json()["services"]["s"]["hostname"], "h");
 }
 
 #[test]
-fn what_is_told_is_bounded() {
-    let unknown = service(&many(40_000, |n| format!("unknown{n}: 1\n")));
-    let said = refused_within_memory(&unknown);
-    assert!(said.contains("services.s.unknown0"), "{said}");
-    assert!(said.contains("and 39950 more like these"), "{said}");
-    assert!(said.lines().count() < 60, "{said}");
-
-    let unset = service("hostname: $").file(".env", &many(90_000, |n| format!("A{n}=$B{n}\n")));
-    assert!(refused_within_memory(&unset).lines().count() < 60);
-
+fn a_warning_is_bounded() {
     let long = "k".repeat(400_000);
-    let key = format!("services: {{s: {{image: i, {long}: {{}}}}}}");
-    assert!(refused_within_memory(&Fixture::new(key)).contains("a key longer than"));
     let name = service("env_file: e").file("e", &format!("{long}\n"));
     assert!(name.load().unwrap().warnings[0].message.len() < 2_000);
 }

@@ -364,7 +364,7 @@ secrets:
 #[test]
 fn rendering_loads_to_the_same() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compose/valid");
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../compose.yaml");
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../../compose.yaml");
     let files = std::fs::read_dir(corpus)
         .unwrap()
         .map(|entry| entry.unwrap().path());

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::forms::parse_size;
-use crate::compose::cursor::Cursor;
-use crate::compose::model::{Logging, RestartPolicy, Ulimit};
+use crate::cursor::Cursor;
+use crate::model::{Logging, RestartPolicy, Ulimit};
 
 /// The reference of an image. The engine checks the finer points.
 pub(super) fn image(cursor: &Cursor<'_>) -> Option<String> {

@@ -14,7 +14,7 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
-        pub struct $name(pub(in crate::compose) String);
+        pub struct $name(pub(crate) String);
 
         impl $name {
             /// The name as text.
@@ -75,7 +75,7 @@ name! {
 
 /// A share of CPU time, in billionths of one CPU; written as `0.5` or `2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cpus(pub(in crate::compose) i64);
+pub struct Cpus(pub(crate) i64);
 
 impl Cpus {
     /// Billionths of a CPU, the unit of the Engine API's `NanoCpus`.
@@ -104,7 +104,7 @@ impl Serialize for Cpus {
 
 /// The permission bits of a file, written in octal (`0440`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileMode(pub(in crate::compose) u32);
+pub struct FileMode(pub(crate) u32);
 
 impl FileMode {
     /// The bits, at most `0o7777`.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::forms::{address, cidr, is_name};
 use super::project::{check_external, external_and_name};
-use crate::compose::cursor::Cursor;
-use crate::compose::fields::Fields;
-use crate::compose::model::{
+use crate::cursor::Cursor;
+use crate::fields::Fields;
+use crate::model::{
     Attachment, ExtraHost, Ipam, IpamPool, Network, NetworkKey, NetworkMode, ServiceName,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn network(key: &str, cursor: &Cursor<'_>) -> Option<Network> {
 }
 
 /// A network of the project with the engine's defaults.
-pub(in crate::compose) fn named(name: String) -> Network {
+pub(crate) fn named(name: String) -> Network {
     Network {
         name,
         external: false,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::forms::{container_path, file_mode, host_path, is_name, parse_mode, parse_size, size};
-use crate::compose::cursor::Cursor;
-use crate::compose::model::{
+use crate::cursor::Cursor;
+use crate::model::{
     BindOptions, Mount, SecretMount, SecretName, TmpfsOptions, VolumeKey, VolumeOptions,
 };
 
