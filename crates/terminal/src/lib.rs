@@ -1,12 +1,12 @@
-//! What the user sees: bars and spinners on a terminal, plain lines elsewhere, JSON for machines.
-//! Nothing else in the crate writes to standard output.
+//! How the command-line tools speak: bars and spinners on a terminal, plain lines elsewhere, JSON for
+//! machines, and errors that say what to do next. Nothing else of theirs writes to standard output.
 //!
 //! Standard output is the answer, notes go to standard error, whatever the form. With `--json` each
 //! command's standard output is one document or one JSON value a line ([`Form`]), also where it fails:
 //! the error is the last line then, or the document. Where the document was printed already, the error
 //! goes to standard error.
 
-pub mod plan;
+pub mod error;
 mod progress;
 mod pulse;
 pub mod style;
@@ -20,11 +20,10 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 use serde_json::json;
 
+use error::Error;
 pub use progress::{Layers, Task};
 use pulse::Pulse;
 use style::{Style, Tone};
-
-use crate::error::Error;
 
 /// What standard output holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
