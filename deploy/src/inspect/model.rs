@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::exec::Within;
 use crate::probe::report::{Interface, Listener, Resolver, Route};
 use crate::state::Status;
 
@@ -133,6 +134,15 @@ pub struct Sandbox {
     /// Ports that the container was created to publish. The engine forwards none of them while all
     /// its networks are internal, and all of them from the moment that it is attached to another.
     pub requested: Vec<Published>,
+}
+
+impl<'a> From<&'a Sandbox> for Within<'a> {
+    fn from(sandbox: &'a Sandbox) -> Self {
+        Self {
+            id: &sandbox.id,
+            name: &sandbox.container,
+        }
+    }
 }
 
 impl Sandbox {

@@ -12,12 +12,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, openat, renameat, statat, unlinkat};
 
+/// The directory of `deploy`'s own records, beside the Compose file.
+pub const RECORDS: &str = ".deploy";
+
 /// Who may read a file.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Access {
-    pub(crate) mode: u32,
+pub struct Access {
+    /// Its permission bits.
+    pub mode: u32,
     /// User and group; `None`: whoever `deploy` runs as.
-    pub(crate) owner: Option<(u32, u32)>,
+    pub owner: Option<(u32, u32)>,
 }
 
 impl Access {
@@ -32,7 +36,8 @@ impl Access {
 
 /// Why a file wasn't written.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WriteError {
+pub enum WriteError {
+    /// What the system said.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// Others could read or replace it there.
@@ -41,14 +46,17 @@ pub(crate) enum WriteError {
         directory.display()
     )]
     Exposed {
+        /// Where it would have been made.
         directory: PathBuf,
+        /// Its permission bits.
         mode: u32,
+        /// What others could do to the file.
         what: &'static str,
     },
 }
 
 /// Makes a file that isn't there, and its directory.
-pub(crate) fn create(file: &Path, content: &[u8], access: Access) -> Result<(), WriteError> {
+pub fn create(file: &Path, content: &[u8], access: Access) -> Result<(), WriteError> {
     let (parent, name) = split(file)?;
     let directory = Directory::make(parent)?;
     directory.check(access)?;
@@ -62,7 +70,7 @@ pub(crate) fn create(file: &Path, content: &[u8], access: Access) -> Result<(), 
 
 /// Gives a file this content, which nobody else may read, whether or not it is there. Makes its
 /// directory.
-pub(crate) fn put(file: &Path, content: &[u8]) -> Result<(), WriteError> {
+pub fn put(file: &Path, content: &[u8]) -> Result<(), WriteError> {
     let (parent, name) = split(file)?;
     let directory = Directory::make(parent)?;
     let access = Access {
@@ -76,7 +84,7 @@ pub(crate) fn put(file: &Path, content: &[u8]) -> Result<(), WriteError> {
 }
 
 /// Gives a file another content, and leaves its owner and mode.
-pub(crate) fn replace(file: &Path, content: &[u8]) -> Result<(), WriteError> {
+pub fn replace(file: &Path, content: &[u8]) -> Result<(), WriteError> {
     // What a symbolic link leads to is replaced, not the link.
     let file = fs::canonicalize(file)?;
     let (parent, name) = split(&file)?;
@@ -97,7 +105,7 @@ pub(crate) fn replace(file: &Path, content: &[u8]) -> Result<(), WriteError> {
 }
 
 /// Why the file isn't safe where it is: others may read it, and get to it.
-pub(crate) fn exposure(file: &Path) -> Option<WriteError> {
+pub fn exposure(file: &Path) -> Option<WriteError> {
     let found = fs::metadata(file).ok()?;
     let access = Access {
         mode: found.mode(),
@@ -108,7 +116,7 @@ pub(crate) fn exposure(file: &Path) -> Option<WriteError> {
 }
 
 /// Whether `path` is what a run that was killed left of writing `file`.
-pub(crate) fn is_left_of(path: &Path, file: &Path) -> bool {
+pub fn is_left_of(path: &Path, file: &Path) -> bool {
     let suffix = || {
         let name = path.file_name()?.as_encoded_bytes().strip_prefix(b".")?;
         name.strip_prefix(file.file_name()?.as_encoded_bytes())
@@ -119,6 +127,11 @@ pub(crate) fn is_left_of(path: &Path, file: &Path) -> bool {
 
 /// How the names of temporary files end.
 const TEMPORARY: &str = ".new";
+
+/// What tells a temporary file from that of another run.
+fn suffix() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
 
 fn split(file: &Path) -> io::Result<(&Path, &OsStr)> {
     let both = file.parent().zip(file.file_name());
@@ -171,7 +184,7 @@ impl<'a> Directory<'a> {
     ) -> Result<(), WriteError> {
         let mut temporary = OsString::from(".");
         temporary.push(name);
-        temporary.push(format!(".{}{TEMPORARY}", crate::secrets::salt()));
+        temporary.push(format!(".{}{TEMPORARY}", suffix()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(&self.handle, &temporary, flags | OFlags::CLOEXEC, mode);

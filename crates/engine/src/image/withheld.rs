@@ -6,9 +6,9 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::compose::Project;
+use compose_file::Project;
+
 use crate::file;
-use crate::releases;
 
 /// The files and directories of a project that never enter a build context.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +22,7 @@ impl Withheld {
     /// Those of `project`, used or not.
     pub fn of(project: &Project) -> Self {
         let mut paths = project.environment_files.clone();
-        paths.push(project.working_dir.join(releases::DIRECTORY));
+        paths.push(project.working_dir.join(file::RECORDS));
         paths.extend(project.secrets.values().map(|secret| secret.file.clone()));
         let found = paths.iter().filter_map(|it| fs::metadata(it).ok());
         Self {

@@ -368,7 +368,7 @@ secrets:
         write(root, "settings/other.env", "public");
         std::os::unix::fs::symlink("secrets", root.join("link")).expect("link");
         fs::hard_link(root.join(".env"), root.join("second-name")).expect("link");
-        let project = crate::compose::load(&crate::compose::LoadOptions {
+        let project = compose_file::load(&compose_file::LoadOptions {
             file: root.join("compose.yaml"),
             project_name: None,
             env: std::collections::BTreeMap::new(),
@@ -416,7 +416,7 @@ secrets:
 
     #[test]
     fn this_repositorys_dockerignore_keeps_them_from_every_builder() {
-        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let text = fs::read_to_string(root.join(".dockerignore")).expect("there");
         let ignore = Ignore::parse(&text).expect("valid");
         for private in [

@@ -11,17 +11,17 @@ use std::time::Duration;
 use bollard::body_try_stream;
 use bollard::errors::Error as EngineError;
 use bollard::query_parameters::BuildImageOptions;
+use compose_file::Project;
+use compose_file::model::{Build, Service};
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
+use terminal::{Output, text};
 
 use super::context::Context;
 use super::withheld::Withheld;
-use crate::compose::Project;
-use crate::compose::model::{Build, Service};
-use crate::engine::Engine;
+use crate::Engine;
 use crate::error::{Error, Result, from_engine};
 use crate::labels;
-use crate::output::{Output, text};
 
 /// A build step (a compile) may print nothing for this long.
 const SILENCE: Duration = Duration::from_secs(2 * 60 * 60);

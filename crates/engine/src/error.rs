@@ -15,7 +15,7 @@ impl<T> EngineContext<T> for std::result::Result<T, bollard::errors::Error> {
 }
 
 /// What the engine refused or how it failed, while `doing` was tried.
-pub(crate) fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
+pub fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
     use bollard::errors::Error as Engine;
     match err {
         Engine::DockerResponseServerError {

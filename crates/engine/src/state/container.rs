@@ -10,9 +10,10 @@ use bollard::models::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{file, image_labels, recorded};
-use crate::engine::Engine;
+use super::recorded;
+use crate::Engine;
 use crate::error::{EngineContext, Result};
+use crate::image;
 use crate::labels;
 use crate::owner::{Labels, Owner};
 
@@ -97,7 +98,7 @@ impl Container {
             return Ok(None);
         };
         let inherited = match &inspected.image {
-            Some(id) => image_labels(engine, id).await?,
+            Some(id) => image::labels_of(engine, id).await?,
             None => Labels::new(),
         };
         let labels = inspected.config.as_ref().and_then(|it| it.labels.as_ref());
@@ -167,9 +168,9 @@ impl Container {
             created: inspected
                 .created
                 .and_then(|at| humantime::parse_rfc3339(&at).ok()),
-            file: file(&labels),
+            file: recorded::file(&labels),
             started_at: state.started_at.filter(|at| !at.starts_with("0001")),
-            config: recorded(&labels),
+            config: recorded::settings(&labels),
             endpoints: settings
                 .networks
                 .unwrap_or_default()

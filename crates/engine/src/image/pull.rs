@@ -7,10 +7,10 @@ use bollard::errors::Error as EngineError;
 use bollard::query_parameters::CreateImageOptions;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use futures_util::StreamExt;
+use terminal::{Layers, Output, text};
 
-use crate::engine::Engine;
+use crate::Engine;
 use crate::error::{Error, Result};
-use crate::output::{Layers, Output, text};
 
 /// The engine says nothing until the registry answers; behind a silent firewall it never does.
 const SILENCE: Duration = Duration::from_secs(90);

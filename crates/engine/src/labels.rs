@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
-use crate::compose::Project;
-use crate::spec;
+use compose_file::Project;
 
 /// The project that owns a container, network or volume.
 pub const PROJECT: &str = "dev.causeway.project";
@@ -59,7 +59,7 @@ pub fn all<const N: usize>(
         (PROJECT, project.name.to_string()),
         (RESOURCE, resource.to_owned()),
         (CONFIG, settings.to_string()),
-        (CONFIG_HASH, spec::hash(settings)),
+        (CONFIG_HASH, hash(settings)),
         (FILE, project.file.display().to_string()),
         (COMPOSE_PROJECT, project.name.to_string()),
         (COMPOSE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
@@ -71,4 +71,10 @@ pub fn all<const N: usize>(
             .map(|(key, value)| (key.to_owned(), value)),
     );
     labels
+}
+
+/// Hash of canonical settings, [`CONFIG_HASH`].
+pub fn hash(settings: &Value) -> String {
+    // serde_json's maps are sorted, so equal settings have one text.
+    hex::encode(Sha256::digest(settings.to_string()))
 }

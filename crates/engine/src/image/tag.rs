@@ -3,7 +3,7 @@
 use bollard::errors::Error as EngineError;
 use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 
-use crate::engine::Engine;
+use crate::Engine;
 use crate::error::{EngineContext, Result};
 
 /// Gives `image` a second tag in its repository. Returns the full name.

@@ -3,6 +3,7 @@
 
 mod container;
 mod foreign;
+mod recorded;
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
@@ -12,13 +13,13 @@ use bollard::models::{ContainerSummary, Volume};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
 };
+use compose_file::Project;
 use serde_json::{Value, json};
 
 pub use self::container::{Container, Health, Status};
 pub use self::foreign::{Foreign, Published};
-use crate::compose::Project;
+use crate::Engine;
 use crate::concurrency;
-use crate::engine::Engine;
 use crate::error::{EngineContext, Result};
 use crate::image;
 use crate::labels;
@@ -136,7 +137,7 @@ impl State {
     /// no `down` sees it, unless `reach` says otherwise. What is left and came from another
     /// file is the stack that [`State::origin`] names.
     pub fn set_aside(&mut self, engine: &Engine, project: &Project, reach: Reach) {
-        self.origin = origin::of_stack(engine, project, self, reach);
+        self.origin = origin::of_stack(engine, project, &self.containers, reach);
         if reach.remove_orphans {
             return;
         }
@@ -198,7 +199,7 @@ pub async fn with_owners(
         .collect();
     let found = ids
         .into_iter()
-        .map(|id| async move { Ok((id.clone(), image_labels(engine, id).await?)) });
+        .map(|id| async move { Ok((id.clone(), image::labels_of(engine, id).await?)) });
     let images: HashMap<String, Labels> = concurrency::try_all(found).await?.into_iter().collect();
     let none = Labels::new();
     let owner = |summary: &ContainerSummary| {
@@ -213,19 +214,12 @@ pub async fn with_owners(
     Ok(pairs.collect())
 }
 
-/// None where the image is gone.
-async fn image_labels(engine: &Engine, id: &str) -> Result<Labels> {
-    let image = image::inspect(engine, id).await?;
-    let labels = image.and_then(|it| it.config).and_then(|it| it.labels);
-    Ok(labels.unwrap_or_default())
-}
-
 impl Resource {
     fn of_deploy(name: String, labels: &Labels) -> Self {
         Self {
             name,
-            config: recorded(labels),
-            file: file(labels),
+            config: recorded::settings(labels),
+            file: recorded::file(labels),
             by_compose: false,
         }
     }
@@ -247,16 +241,4 @@ impl Resource {
             by_compose: true,
         }
     }
-}
-
-/// The Compose file that an object was made from.
-fn file(labels: &Labels) -> Option<PathBuf> {
-    let file = labels
-        .get(labels::FILE)
-        .or(labels.get(labels::COMPOSE_FILES))?;
-    Some(PathBuf::from(file))
-}
-
-fn recorded(labels: &Labels) -> Option<Value> {
-    serde_json::from_str(labels.get(labels::CONFIG)?).ok()
 }

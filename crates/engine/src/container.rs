@@ -10,15 +10,14 @@ use bollard::models::{
     NetworkConnectRequest, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use serde_json::Value;
-
-use crate::compose::Project;
-use crate::compose::model::{
+use compose_file::Project;
+use compose_file::model::{
     Attachment, Cpus, HealthTest, Healthcheck, Mount, NetworkMode, Port, RestartPolicy as Restart,
     Service,
 };
+use serde_json::Value;
+
 use crate::labels;
-use crate::spec;
 
 /// Everything it takes to create one container.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ pub fn name(project: &Project, service_name: &str, service: &Service, number: u3
 }
 
 /// Renders container `number` of a service. `settings` is what its labels record
-/// (see [`spec::container`]); `joined` is the container whose network namespace it
+/// (the canonical settings); `joined` is the container whose network namespace it
 /// shares, for `network_mode: service:…`.
 pub fn blueprint(
     project: &Project,
@@ -140,7 +139,7 @@ fn container_labels(
             (labels::COMPOSE_SERVICE, service_name.to_owned()),
             (labels::COMPOSE_NUMBER, number),
             (labels::COMPOSE_ONEOFF, "False".to_owned()),
-            (labels::COMPOSE_HASH, spec::hash(settings)),
+            (labels::COMPOSE_HASH, labels::hash(settings)),
             (
                 labels::COMPOSE_WORKING_DIR,
                 project.working_dir.display().to_string(),

@@ -12,9 +12,8 @@ use bollard::models::ExecConfig;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
-use crate::engine::Engine;
+use crate::Engine;
 use crate::error::{EngineContext, Error, Result};
-use crate::inspect::model::Sandbox;
 use crate::state::Container;
 
 /// Generous: where MongoDB is emulated and the machine busy, its shell alone takes
@@ -35,8 +34,10 @@ pub struct Ended {
 /// A running container that a command is to run in.
 #[derive(Debug, Clone, Copy)]
 pub struct Within<'a> {
-    id: &'a str,
-    name: &'a str,
+    /// The engine's id.
+    pub id: &'a str,
+    /// For people.
+    pub name: &'a str,
 }
 
 impl<'a> From<&'a Container> for Within<'a> {
@@ -44,15 +45,6 @@ impl<'a> From<&'a Container> for Within<'a> {
         Self {
             id: &container.id,
             name: &container.name,
-        }
-    }
-}
-
-impl<'a> From<&'a Sandbox> for Within<'a> {
-    fn from(sandbox: &'a Sandbox) -> Self {
-        Self {
-            id: &sandbox.id,
-            name: &sandbox.container,
         }
     }
 }

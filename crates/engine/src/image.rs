@@ -10,14 +10,15 @@ pub mod withheld;
 use std::collections::BTreeMap;
 
 use bollard::models::ImageInspect;
+use compose_file::Project;
+use compose_file::model::{PullPolicy, Service};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::compose::Project;
-use crate::compose::model::{PullPolicy, Service};
-use crate::engine::Engine;
+use crate::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::labels;
-use crate::releases::Pin;
+use crate::owner::Labels;
 use withheld::Withheld;
 
 /// The images of a project: what the engine has, and what has to be done about it.
@@ -50,6 +51,16 @@ pub enum Need {
         /// For the user.
         reason: &'static str,
     },
+}
+
+/// An image as it was when a release was brought up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// A name that stays with it when the Compose file's name moves on.
+    pub tag: String,
+    /// What a container gets from it, see [`ImageState::content`].
+    pub content: String,
 }
 
 /// Which images are made anew although they are there.
@@ -144,8 +155,7 @@ impl Images {
         self.0.get(image).cloned().unwrap_or_default()
     }
 
-    /// For tests of what is computed from images.
-    #[cfg(test)]
+    /// As if the engine had these.
     pub fn with(entries: impl IntoIterator<Item = (&'static str, ImageState)>) -> Self {
         Self(
             entries
@@ -165,6 +175,13 @@ pub async fn inspect(engine: &Engine, image: &str) -> Result<Option<ImageInspect
         }) => Ok(None),
         Err(err) => Err(err).doing(|| format!("inspect image {image}")),
     }
+}
+
+/// The labels that an image brings; none where it is gone.
+pub async fn labels_of(engine: &Engine, id: &str) -> Result<Labels> {
+    let image = inspect(engine, id).await?;
+    let labels = image.and_then(|it| it.config).and_then(|it| it.labels);
+    Ok(labels.unwrap_or_default())
 }
 
 /// A digest of what a container would get from the image: file system layers and

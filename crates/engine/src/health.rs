@@ -8,10 +8,10 @@ use bollard::models::{
 };
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
+use terminal::{Task, text};
 
-use crate::engine::Engine;
+use crate::Engine;
 use crate::error::{EngineContext, Error, Result};
-use crate::output::{Task, text};
 
 /// How often the engine is asked.
 const INTERVAL: Duration = Duration::from_millis(150);
