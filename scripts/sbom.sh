@@ -22,7 +22,7 @@ if ! cargo cyclonedx --version >/dev/null 2>&1; then
 fi
 
 # It writes beside each crate's manifest, whatever it is told.
-trap 'rm -f ./*/*_bin.cdx.json' EXIT
+trap 'rm -f ./*/*_bin.cdx.json ./crates/*/*_bin.cdx.json' EXIT
 mkdir -p "$out"
 
 # describe BINARY PACKAGE…: BINARY's document, as it is built together with the PACKAGEs.

@@ -10,24 +10,22 @@ pub mod cli;
 mod commands;
 pub use compose_file as compose;
 pub mod diff;
-pub mod inspect;
-pub mod lab;
 pub mod lock;
 pub mod origin;
 pub mod output;
 pub mod plan;
 pub mod preflight;
 pub mod prepare;
-pub mod probe;
 pub mod releases;
 pub mod remove;
 pub mod rollout;
 pub mod rotation;
 pub mod secrets;
 pub mod spec;
-pub mod verify;
 
 pub use ::engine;
 pub use engine::{concurrency, container, error, exec, file, health, image, labels, owner, state};
+
+pub use netcheck::{inspect, probe, verify};
 
 pub use commands::{refuse, run};

@@ -4,6 +4,7 @@
 //! code, so one type carries the sentence, the evidence and the advice.
 
 use std::fmt;
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -22,6 +23,12 @@ pub enum Exit {
     NoEngine = 3,
     /// Nothing is wrong that could be seen, and not all could be seen.
     Unproven = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }
 
 /// A failure: one sentence, what was seen, and what to do next.

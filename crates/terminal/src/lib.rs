@@ -6,6 +6,7 @@
 //! the error is the last line then, or the document. Where the document was printed already, the error
 //! goes to standard error.
 
+mod ending;
 pub mod error;
 mod progress;
 mod pulse;
@@ -20,6 +21,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 use serde_json::json;
 
+pub use ending::{Ending, interrupted};
 use error::Error;
 pub use progress::{Layers, Task};
 use pulse::Pulse;

@@ -88,7 +88,7 @@ pub enum Health {
 
 impl Container {
     /// `None` where it is gone since it was listed.
-    pub(crate) async fn inspect(engine: &Engine, id: &str) -> Result<Option<Self>> {
+    pub async fn inspect(engine: &Engine, id: &str) -> Result<Option<Self>> {
         Ok(inspect(engine, id).await?.map(Self::from_inspect))
     }
 
