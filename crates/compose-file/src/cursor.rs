@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::context::{Context, join};
-use super::fields::Fields;
 use super::yaml::{Entry, Kind, Node, Scalar, Value};
 
 /// A node and how one got there. Methods that return `None` have reported why.
@@ -218,15 +217,6 @@ impl<'a> Cursor<'a> {
             path: join(&self.path, &entry.key),
             context: self.context,
         }
-    }
-
-    /// The mapping with keys that the caller knows. [`Fields::finish`] reports the others.
-    pub(super) fn fields(&self) -> Option<Fields<'a>> {
-        let Value::Map(entries) = &self.node.value else {
-            self.expected("a mapping");
-            return None;
-        };
-        Some(Fields::new(self.clone(), entries))
     }
 
     /// A mapping of names to values, or a list of `NAME=value`. A name alone, or one whose value

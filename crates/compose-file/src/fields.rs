@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::context::join;
 use super::cursor::{Cursor, alternatives};
-use super::yaml::Entry;
+use super::yaml::{Entry, Value};
 
 /// A mapping with known keys.
 pub(super) struct Fields<'a> {
@@ -14,13 +14,17 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The mapping at `here`, with its entries.
-    pub(super) fn new(here: Cursor<'a>, entries: &'a [Entry]) -> Self {
-        Self {
-            here,
+    /// The mapping at `here`; that it is another thing is a problem.
+    pub(super) fn of(here: &Cursor<'a>) -> Option<Self> {
+        let Value::Map(entries) = &here.node.value else {
+            here.expected("a mapping");
+            return None;
+        };
+        Some(Self {
+            here: here.clone(),
             entries,
             asked: RefCell::default(),
-        }
+        })
     }
 
     /// The value of `key`, which may be null.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use compose_file::Project;
 
 use crate::Engine;
-use crate::state::Container;
+use crate::state::container::Container;
 
 /// How far beyond the file at hand the user lets `deploy` go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What is really there: this project's containers, networks and volumes as the
 //! engine reports them, and everybody else's, so that nothing of theirs is touched.
 
-mod container;
+pub(crate) mod container;
 mod foreign;
 mod recorded;
 

@@ -9,9 +9,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings,
-    HostConfig, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
-    NetworkDisconnectRequest, NetworkInspect, NetworkingConfig, PortBinding,
+    ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, Ipam,
+    IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    NetworkInspect, NetworkingConfig, PortBinding,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
@@ -23,8 +23,6 @@ use netcheck::probe::{Report, Request};
 use terminal::text;
 use tokio::time::timeout;
 
-use super::lesson::Lesson;
-use super::lessons;
 use super::run::{READY, Run};
 use super::swarm;
 
@@ -99,14 +97,12 @@ pub(super) struct NetworkSetup {
 }
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(run: &'a Run, lesson: &Lesson) -> Self {
-        let place = lessons::ALL
-            .iter()
-            .position(|other| other.name == lesson.name);
+    /// For the lesson of this name, the `number`th.
+    pub(super) fn new(run: &'a Run, lesson: &'static str, number: usize) -> Self {
         Self {
             run,
-            lesson: lesson.name,
-            number: place.unwrap_or_default() + 1,
+            lesson,
+            number,
         }
     }
 
@@ -354,31 +350,5 @@ impl<'a> Bench<'a> {
     /// What the engine's host sees and reaches, outside of any container's sandbox.
     pub(super) async fn host(&self, request: Request) -> Result<Report> {
         self.run.look(self.run.keeper(), &request).await
-    }
-}
-
-/// A container of the run: this program in its own image, idle, with few rights.
-pub(super) fn guest_body(
-    image: &str,
-    entrypoint: Vec<String>,
-    arguments: &[String],
-    labels: HashMap<String, String>,
-) -> ContainerCreateBody {
-    ContainerCreateBody {
-        image: Some(image.to_owned()),
-        entrypoint: Some(entrypoint),
-        cmd: Some(arguments.to_vec()),
-        labels: Some(labels),
-        host_config: Some(HostConfig {
-            readonly_rootfs: Some(true),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            // For the probe's ICMP, and for port 53 of the DNS lesson.
-            cap_add: Some(vec!["NET_RAW".to_owned(), "NET_BIND_SERVICE".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges=true".to_owned()]),
-            memory: Some(64 * 1024 * 1024),
-            pids_limit: Some(64),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListImagesOptionsBuilder,
     StartContainerOptions,
@@ -29,7 +29,6 @@ use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::bench::guest_body;
 use super::{labels, sweep};
 
 /// First word of the line that a guest prints once it serves.
@@ -253,6 +252,32 @@ impl Run {
             }
         }
         Ok(output)
+    }
+}
+
+/// A container of the run: this program in its own image, idle, with few rights.
+fn guest_body(
+    image: &str,
+    entrypoint: Vec<String>,
+    arguments: &[String],
+    labels: HashMap<String, String>,
+) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        entrypoint: Some(entrypoint),
+        cmd: Some(arguments.to_vec()),
+        labels: Some(labels),
+        host_config: Some(HostConfig {
+            readonly_rootfs: Some(true),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            // For the probe's ICMP, and for port 53 of the DNS lesson.
+            cap_add: Some(vec!["NET_RAW".to_owned(), "NET_BIND_SERVICE".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges=true".to_owned()]),
+            memory: Some(64 * 1024 * 1024),
+            pids_limit: Some(64),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
     }
 }
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bench::Bench;
 use super::lesson::{Lesson, Step};
+use super::lessons;
 use super::needs::Facts;
 use super::report::{LessonReport, Report};
 use super::run::Run;
@@ -68,9 +69,11 @@ async fn teach(run: &Run, lesson: &Lesson, facts: &Facts, allow_swarm: bool) -> 
     let started = Instant::now();
     let mut steps: Vec<Step> = Vec::new();
     let skipped = facts.reason_to_skip(lesson.needs, allow_swarm);
+    let place = lessons::ALL.iter().position(|it| it.name == lesson.name);
+    let number = place.unwrap_or_default() + 1;
     let error = match skipped {
         Some(_) => None,
-        None => (lesson.teach)(&Bench::new(run, lesson), &mut steps)
+        None => (lesson.teach)(&Bench::new(run, lesson.name, number), &mut steps)
             .await
             .err(),
     };

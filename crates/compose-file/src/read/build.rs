@@ -4,6 +4,7 @@ use super::environment::arguments;
 use super::forms::host_path;
 use crate::context::normalize;
 use crate::cursor::Cursor;
+use crate::fields::Fields;
 use crate::model::Build;
 
 /// Keys of Compose that aren't supported. The engine's classic builder knows nothing of `BuildKit`.
@@ -36,7 +37,7 @@ pub(super) fn build(cursor: &Cursor<'_>) -> Option<Build> {
             labels,
         });
     }
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let context = match fields.get("context") {
         Some(context) => directory(&context),
         None => Some(cursor.context.directory.clone()),

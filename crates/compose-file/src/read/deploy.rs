@@ -25,15 +25,15 @@ const HINTS: &[(&str, &str)] = &[
 /// `deploy` with `scale`, `cpus`, `mem_limit`, `mem_reservation` and `pids_limit` folded in.
 /// `service` are the fields of the whole service.
 pub(super) fn deploy(service: &Fields<'_>) -> Deploy {
-    let section = service.get("deploy").and_then(|cursor| cursor.fields());
+    let section = service.get("deploy").and_then(|cursor| Fields::of(&cursor));
     let section = section.as_ref();
     let field = |key| section.and_then(|fields| fields.get(key));
 
-    let resources = field("resources").and_then(|cursor| cursor.fields());
+    let resources = field("resources").and_then(|cursor| Fields::of(&cursor));
     let part = |key| {
         resources
             .as_ref()
-            .and_then(|fields| fields.get(key)?.fields())
+            .and_then(|fields| Fields::of(&fields.get(key)?))
     };
     let (limits, reservations) = (part("limits"), part("reservations"));
     let limit = |key| limits.as_ref().and_then(|fields| fields.get(key));
@@ -124,7 +124,7 @@ fn pids(cursor: &Cursor<'_>) -> Option<i64> {
 }
 
 fn update_config(cursor: &Cursor<'_>) -> Option<UpdateConfig> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let default = UpdateConfig::default();
     let time = |key| fields.get(key).and_then(|c| duration(&c));
     let orders = [

@@ -74,7 +74,9 @@ fn env_file(item: &Cursor<'_>, to: &mut BTreeMap<String, String>) {
         }
         return;
     }
-    let Some(fields) = item.fields() else { return };
+    let Some(fields) = Fields::of(item) else {
+        return;
+    };
     let path = fields.required("path").and_then(|c| host_path(&c));
     let required = fields
         .get("required")

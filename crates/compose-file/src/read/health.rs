@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::forms::duration;
 use crate::cursor::Cursor;
+use crate::fields::Fields;
 use crate::model::{Condition, Dependency, HealthTest, Healthcheck, ServiceName};
 
 const CONDITIONS: &[(&str, Condition)] = &[
@@ -17,7 +18,7 @@ const CONDITIONS: &[(&str, Condition)] = &[
 
 /// `healthcheck`.
 pub(super) fn healthcheck(cursor: &Cursor<'_>) -> Option<Healthcheck> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let time = |key| fields.get(key).and_then(|c| duration(&c));
     let disable = fields
         .get("disable")
@@ -95,7 +96,7 @@ pub(super) fn depends_on(cursor: &Cursor<'_>) -> BTreeMap<ServiceName, Dependenc
         return dependencies;
     }
     for (name, service) in cursor.entries().unwrap_or_default() {
-        let Some(fields) = service.fields() else {
+        let Some(fields) = Fields::of(&service) else {
             continue;
         };
         let condition = fields

@@ -3,6 +3,7 @@
 mod build;
 mod deploy;
 mod environment;
+mod external;
 mod forms;
 mod health;
 mod mounts;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::forms::{container_path, file_mode, host_path, is_name, parse_mode, parse_size, size};
 use crate::cursor::Cursor;
+use crate::fields::Fields;
 use crate::model::{
     BindOptions, Mount, SecretMount, SecretName, TmpfsOptions, VolumeKey, VolumeOptions,
 };
@@ -95,7 +96,7 @@ enum Type {
 }
 
 fn long(item: &Cursor<'_>) -> Option<Mount> {
-    let fields = item.fields()?;
+    let fields = Fields::of(item)?;
     let types = [
         ("bind", Type::Bind),
         ("volume", Type::Volume),
@@ -160,21 +161,21 @@ fn long(item: &Cursor<'_>) -> Option<Mount> {
 }
 
 fn bind_options(cursor: &Cursor<'_>) -> Option<bool> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let create_host_path = fields.get("create_host_path").and_then(|c| c.boolean());
     fields.finish(&[]);
     create_host_path
 }
 
 fn volume_options(cursor: &Cursor<'_>) -> Option<bool> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let nocopy = fields.get("nocopy").and_then(|c| c.boolean());
     fields.finish(&[]);
     nocopy
 }
 
 fn tmpfs_options(cursor: &Cursor<'_>) -> Option<TmpfsOptions> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let options = TmpfsOptions {
         size: fields.get("size").and_then(|c| size(&c)),
         mode: fields.get("mode").and_then(|c| file_mode(&c)),
@@ -263,7 +264,7 @@ fn secret(item: &Cursor<'_>) -> Option<SecretMount> {
             mode: None,
         });
     }
-    let fields = item.fields()?;
+    let fields = Fields::of(item)?;
     let source = fields.required("source").and_then(|c| c.filled());
     let target = fields.get("target").and_then(|c| c.filled());
     let uid = fields.get("uid").and_then(|c| c.unsigned(0));

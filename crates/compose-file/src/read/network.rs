@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::external::{check_external, external_and_name};
 use super::forms::{address, cidr, is_name};
-use super::project::{check_external, external_and_name};
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
@@ -15,7 +15,7 @@ pub(super) fn network(key: &str, cursor: &Cursor<'_>) -> Option<Network> {
     if cursor.is_null() {
         return Some(named(format!("{}_{key}", cursor.context.project)));
     }
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let flag = |key| fields.get(key).and_then(|c| c.boolean()).unwrap_or(false);
     let (external, name) = external_and_name(key, &fields);
     let network = Network {
@@ -59,7 +59,7 @@ pub(crate) fn named(name: String) -> Network {
 }
 
 fn ipam(cursor: &Cursor<'_>) -> Option<Ipam> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let driver = fields
         .get("driver")
         .and_then(|c| c.filled())
@@ -70,7 +70,7 @@ fn ipam(cursor: &Cursor<'_>) -> Option<Ipam> {
         .unwrap_or_default();
     fields.finish(&[]);
     let config = pools.iter().filter_map(|pool| {
-        let fields = pool.fields()?;
+        let fields = Fields::of(pool)?;
         let subnet = fields.required("subnet").and_then(|c| cidr(&c));
         let ip_range = fields.get("ip_range").and_then(|c| cidr(&c));
         let gateway = fields.get("gateway").and_then(|c| address(&c, "IP"));
@@ -116,7 +116,7 @@ pub(super) fn attachments(cursor: &Cursor<'_>) -> BTreeMap<NetworkKey, Attachmen
 }
 
 fn attachment(cursor: &Cursor<'_>) -> Option<Attachment> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let attachment = Attachment {
         aliases: fields
             .get("aliases")

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::forms::address;
 use crate::cursor::Cursor;
+use crate::fields::Fields;
 use crate::model::{ExposedPort, Port, Protocol};
 
 const EXPECTED: &str =
@@ -141,7 +142,7 @@ fn parse_short(text: &str) -> Option<Spec> {
 }
 
 fn long(item: &Cursor<'_>) -> Option<Spec> {
-    let fields = item.fields()?;
+    let fields = Fields::of(item)?;
     let target = fields
         .required("target")
         .and_then(|c| c.parse("a port", port));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::forms::parse_size;
 use crate::cursor::Cursor;
+use crate::fields::Fields;
 use crate::model::{Logging, RestartPolicy, Ulimit};
 
 /// The reference of an image. The engine checks the finer points.
@@ -80,7 +81,7 @@ fn ulimit(cursor: &Cursor<'_>) -> Option<Ulimit> {
             hard: both,
         });
     }
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let soft = fields.required("soft").and_then(|c| c.integer(RANGE));
     let hard = fields.required("hard").and_then(|c| c.integer(RANGE));
     fields.finish(&[]);
@@ -94,7 +95,7 @@ fn ulimit(cursor: &Cursor<'_>) -> Option<Ulimit> {
 }
 
 pub(super) fn logging(cursor: &Cursor<'_>) -> Option<Logging> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let logging = Logging {
         driver: fields
             .get("driver")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
+use super::external::{check_external, external_and_name};
 use super::forms::{host_path, is_name};
 use super::{network, service};
 use crate::context::Context;
@@ -38,7 +39,7 @@ pub(crate) fn project_name(root: &Cursor<'_>, given: Option<(&str, String)>) -> 
     const EXPECTED: &str = "lower-case letters, digits, - and _, beginning with a letter or digit";
     let in_file = root
         .has("name")
-        .then(|| root.fields()?.get("name"))
+        .then(|| Fields::of(root)?.get("name"))
         .flatten()
         .and_then(|cursor| {
             let name = cursor.string()?;
@@ -87,7 +88,7 @@ fn is_project_name(name: &str) -> bool {
 
 /// Everything else. `root.context` knows the project's name by now.
 pub(crate) fn project(root: &Cursor<'_>) -> Sections {
-    let Some(fields) = root.fields() else {
+    let Some(fields) = Fields::of(root) else {
         return Sections::default();
     };
     // Read by `project_name`; and obsolete.
@@ -128,41 +129,6 @@ fn section<K: std::hash::Hash + Eq, T>(
     read.collect()
 }
 
-/// `external`, and the name on the engine: `name`, or for what is the project's own
-/// `<project>_<key>`.
-pub(super) fn external_and_name(key: &str, fields: &Fields<'_>) -> (bool, String) {
-    let external = fields
-        .get("external")
-        .and_then(|cursor| cursor.boolean())
-        .unwrap_or(false);
-    let name = fields.get("name").and_then(|cursor| {
-        let name = cursor.string()?;
-        if !is_name(name) {
-            cursor.expected(
-                "a name of letters, digits, ., _ and -, beginning with a letter or digit",
-            );
-        }
-        Some(name.to_owned())
-    });
-    let default = || {
-        if external {
-            key.to_owned()
-        } else {
-            format!("{}_{key}", fields.here.context.project)
-        }
-    };
-    (external, name.unwrap_or_else(default))
-}
-
-/// Reports settings of something that isn't the project's to set.
-pub(super) fn check_external(fields: &Fields<'_>, external: bool) {
-    for (key, cursor) in fields.here.entries().unwrap_or_default() {
-        if external && !matches!(key, "external" | "name") && !key.starts_with("x-") {
-            cursor.problem(format!("{key} can't be set together with external: true"));
-        }
-    }
-}
-
 fn volume(key: &str, cursor: &Cursor<'_>) -> Option<Volume> {
     if cursor.is_null() {
         return Some(Volume {
@@ -173,7 +139,7 @@ fn volume(key: &str, cursor: &Cursor<'_>) -> Option<Volume> {
             labels: BTreeMap::new(),
         });
     }
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let (external, name) = external_and_name(key, &fields);
     let volume = Volume {
         name,
@@ -197,7 +163,7 @@ fn volume(key: &str, cursor: &Cursor<'_>) -> Option<Volume> {
 }
 
 fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let file = fields.required("file");
     let generate = fields
         .get("x-generate")
@@ -226,7 +192,7 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
 }
 
 fn rotate(cursor: &Cursor<'_>) -> Option<Rotate> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let service = fields.required("service").and_then(|c| c.filled());
     let command = fields.required("command").and_then(|c| {
         let words = c.strings()?;

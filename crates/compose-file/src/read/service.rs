@@ -11,6 +11,7 @@ use super::process::{
 use super::words::words;
 use super::{build, deploy, health, mounts, ports};
 use crate::cursor::Cursor;
+use crate::fields::Fields;
 use crate::model::{Attachment, NetworkKey, PullPolicy, Service, ServiceName};
 
 /// Keys of Compose that aren't supported, and what to do instead.
@@ -35,7 +36,7 @@ const HINTS: &[(&str, &str)] = &[
 
 /// An entry of `services`.
 pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
-    let fields = cursor.fields()?;
+    let fields = Fields::of(cursor)?;
     let string = |key| fields.get(key).and_then(|c| c.filled()).map(str::to_owned);
     let strings = |key| {
         fields
