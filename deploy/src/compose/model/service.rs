@@ -151,6 +151,23 @@ impl Service {
         };
         self.depends_on.keys().chain(owner)
     }
+
+    /// What all containers of the service write to.
+    pub fn shared_places(&self) -> impl Iterator<Item = &Mount> {
+        self.volumes.iter().filter(|mount| {
+            matches!(
+                mount,
+                Mount::Bind {
+                    read_only: false,
+                    ..
+                } | Mount::Volume {
+                    source: Some(_),
+                    read_only: false,
+                    ..
+                }
+            )
+        })
+    }
 }
 
 /// `build`.
