@@ -88,7 +88,7 @@ check: ## Format, lints, documents and unit tests: the loop for a change; no eng
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@$(TIED) scripts/test.sh
 
-test-engine: ## Run deploy's tests on another Docker engine, Debian trixie's (26.1)
+test-engine: ## Run deploy's tests on another Docker engine, Debian trixie's
 	@$(TIED) scripts/test.sh --engine $(ENGINE)
 
 test-cold: ## Both README commands on a bare Debian with only Rust, git and make (COLD=trixie), with their times
