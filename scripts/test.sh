@@ -27,11 +27,11 @@ start() {
 }
 
 quick() {
-  step "format and lints"
+  step "format and documents"
   cargo fmt --all --check
-  scripts/steps.sh lints cargo clippy --locked --workspace --all-targets -- -D warnings
-  step documents
   scripts/check-docs.py
+  step lints
+  scripts/steps.sh lints cargo clippy --locked --workspace --all-targets -- -D warnings
 }
 
 check() {

@@ -10,8 +10,8 @@ use prometheus_client::registry::Registry;
 use service::metrics::{Exposition, expose};
 use tokio::sync::Mutex;
 
-use crate::coalescer::StoreError;
-use crate::store::MongoStore;
+use crate::write::coalescer::StoreError;
+use crate::write::store::MongoStore;
 
 /// For how long an answer of `/readyz` stands for the next ones, so that asking often is cheap.
 const FRESH: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::budget::Budget;
-use crate::coalescer::{Acknowledged, Fate, WriteError};
+use crate::write::coalescer::{Acknowledged, Fate, WriteError};
 
 /// Every metric of the process; clones share their values.
 #[derive(Clone, Debug, Default)]

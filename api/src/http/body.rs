@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::Stream as _;
 use tokio::time::{Instant, sleep_until};
 
-use crate::connections::{Account, Full, Phase};
+use crate::http::connections::{Account, Full, Phase};
 
 /// How long any body may take to arrive.
 const GRACE: Duration = Duration::from_secs(20);
@@ -74,7 +74,7 @@ pub async fn read(
     if length.is_some_and(|length| length > limit as u64) {
         return Err(BodyError::TooLarge(limit));
     }
-    // Every connection has one: `crate::server` sees to it.
+    // Every connection has one: `crate::http::server` sees to it.
     let account = request
         .conn_data::<Arc<Account>>()
         .ok_or(BodyError::NoRoom)?;
@@ -171,7 +171,7 @@ async fn collect(
 }
 
 /// Keeps what wasn't read of a body until its answer is sent. The server then closes the connection
-/// (`crate::stream`); without it, it would read an endless body to the end.
+/// (`crate::http::stream`); without it, it would read an endless body to the end.
 pub fn hold_unread(response: HttpResponse, payload: Payload) -> HttpResponse {
     response.map_body(|_, body| {
         BoxBody::new(Holding {

@@ -22,8 +22,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::budget::SPARE;
-use crate::connections::{Account, Connections, Phase};
-use crate::stream::{SHORT_LINGER, Stream, finished, linger, say};
+use crate::http::connections::{Account, Connections, Phase};
+use crate::http::stream::{SHORT_LINGER, Stream, finished, linger, say};
 
 /// How many connections without a place each worker sees off at a time; further ones are closed.
 const REFUSALS: usize = SPARE / 2;

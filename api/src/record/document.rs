@@ -29,8 +29,8 @@ use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::{CStr, RawDocumentBuf, cstr};
 
-use crate::proxy_token;
-use crate::request_url::request_url;
+use crate::record::proxy_token;
+use crate::record::request_url::request_url;
 
 /// The largest document that MongoDB stores (`maxBsonObjectSize`).
 const LARGEST_DOCUMENT: usize = 16 * 1024 * 1024;

@@ -18,7 +18,7 @@ use config::{Config, Environment, File, FileFormat};
 use service::environment::describes_a_service;
 
 use crate::budget;
-use crate::mongo_uri::MongoUri;
+use crate::write::mongo_uri::MongoUri;
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "API";

@@ -16,7 +16,7 @@
 //! - After the last answer the client is told so (FIN), and what it goes on sending is read until it
 //!   has finished, for at most [`LINGER`] and never longer than [`LINGER_IDLE`] without a byte:
 //!   otherwise the kernel would reset the connection, and many a client lose its answer.
-//! - An evicted connection ([`crate::connections`]) is answered, if it is in the middle of a head, and
+//! - An evicted connection ([`crate::http::connections`]) is answered, if it is in the middle of a head, and
 //!   closed.
 
 use std::io;
@@ -33,7 +33,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::connections::{Account, Phase};
+use crate::http::connections::{Account, Phase};
 
 /// Longest time for a head to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

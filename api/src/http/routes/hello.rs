@@ -5,7 +5,7 @@ use actix_web::http::header::ALLOW;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Recorder, ok, unavailable};
-use crate::metrics::Route;
+use crate::observe::metrics::Route;
 
 /// The methods that Flask gives a route by default.
 const METHODS: &str = "GET, HEAD, OPTIONS";

@@ -12,11 +12,11 @@ use actix_web::http::Method;
 use actix_web::http::header::{ContentType, HeaderName, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::body::hold_unread;
-use crate::coalescer::Coalescer;
-use crate::metrics::{Metrics, RequestLabels, Route};
-use crate::proxy_token::ProxyTokens;
-use crate::store::MongoStore;
+use crate::http::body::hold_unread;
+use crate::observe::metrics::{Metrics, RequestLabels, Route};
+use crate::record::proxy_token::ProxyTokens;
+use crate::write::coalescer::Coalescer;
+use crate::write::store::MongoStore;
 
 /// What every handler may use; one for all workers.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Which `_id` a request is recorded under: the proxy's `X-Request-Id`, else one of our own.
 //!
 //! The proxy keeps a request's id when it has to repeat the request. With the id as `_id` MongoDB
-//! itself stores such a request once, however often it comes: see [`crate::coalescer`].
+//! itself stores such a request once, however often it comes: see [`crate::write::coalescer`].
 
 use actix_web::http::header::HeaderMap;
 use mongodb::bson::oid::ObjectId;

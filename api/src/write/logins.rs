@@ -16,10 +16,10 @@ use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, WriteCo
 use mongodb::{Client, Collection, Database};
 
 use crate::budget::WRITES;
-use crate::configuration::MongoSettings;
-use crate::metrics::MongoMetrics;
-use crate::mongo_uri::MongoUri;
-use crate::outage::{Outage, is_refusal};
+use crate::observe::metrics::MongoMetrics;
+use crate::settings::MongoSettings;
+use crate::write::mongo_uri::MongoUri;
+use crate::write::outage::{Outage, is_refusal};
 
 /// How often the driver looks at each server unless the URI says otherwise. The driver's own 10 s
 /// would be how long recovery from an outage may go unnoticed.
@@ -123,7 +123,7 @@ impl Logins {
     ///
     /// Never drop this half way: while it waits for a connection, the driver (3.9) keeps its place in
     /// the queue of those who wait, and passes over one such place at a time, every half a second
-    /// where nothing else happens. [`crate::store`] has each operation run to its end.
+    /// where nothing else happens. [`crate::write::store`] has each operation run to its end.
     pub async fn run<'a, T, F>(&'a self, operation: impl Fn(&'a Login) -> F) -> Result<T>
     where
         F: IntoFuture<Output = Result<T>>,

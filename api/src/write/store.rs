@@ -22,13 +22,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::budget::WRITES;
-use crate::coalescer::{Rejection, Store, StoreError};
-use crate::configuration::{ConfigError, MongoSettings};
-use crate::logins::Logins;
-use crate::metrics::MongoMetrics;
-use crate::mongo_uri::MongoUri;
-use crate::outage::Outage;
+use crate::observe::metrics::MongoMetrics;
 use crate::secret_file;
+use crate::settings::{ConfigError, MongoSettings};
+use crate::write::coalescer::{Rejection, Store, StoreError};
+use crate::write::logins::Logins;
+use crate::write::mongo_uri::MongoUri;
+use crate::write::outage::Outage;
 
 /// MongoDB's code for a value that a unique index has already. The index is only told in the
 /// message, whose rest may hold a client's text: so it is compared from its beginning.

@@ -4,7 +4,7 @@ use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Recorder, home};
-use crate::metrics::Route;
+use crate::observe::metrics::Route;
 
 /// Answers a request that no route is for.
 pub(super) async fn fallback(

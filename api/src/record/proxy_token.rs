@@ -10,8 +10,8 @@ use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::configuration::ConfigError;
 use crate::secret_file;
+use crate::settings::ConfigError;
 
 /// The field that carries the token. It isn't part of what is recorded, whoever sent it.
 pub const FIELD: &str = "x-proxy-token";

@@ -8,7 +8,7 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::event::EventHandler;
 use mongodb::event::sdam::SdamEvent;
 
-use crate::metrics::MongoMetrics;
+use crate::observe::metrics::MongoMetrics;
 
 /// Whether there is a server that takes writes, and if not, since when.
 #[derive(Clone, Debug)]

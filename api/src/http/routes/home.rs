@@ -7,11 +7,11 @@ use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 
 use super::{Recorder, ok, unavailable};
-use crate::body::{self, BodyError};
-use crate::coalescer::{Acknowledged, WriteError};
-use crate::document::Received;
-use crate::document_id::DocumentId;
-use crate::metrics::Route;
+use crate::http::body::{self, BodyError};
+use crate::observe::metrics::Route;
+use crate::record::document::Received;
+use crate::record::document_id::DocumentId;
+use crate::write::coalescer::{Acknowledged, WriteError};
 
 /// What Flask's application answers while MongoDB is away.
 const UNAVAILABLE: &str = "Mongo is not available";

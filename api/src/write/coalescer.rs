@@ -32,8 +32,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::budget::{BATCH_DOCUMENTS, Budget};
-use crate::document_id::DocumentId;
-use crate::metrics::WriteMetrics;
+use crate::observe::metrics::WriteMetrics;
+use crate::record::document_id::DocumentId;
 
 /// Where batches go.
 pub trait Store: Send + Sync + 'static {

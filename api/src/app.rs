@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use actix_web::web;
 
-use crate::admin::{self, Admin};
 use crate::budget::{ADMIN_CONNECTIONS, Budget, BudgetError};
-use crate::coalescer::{Coalescer, Limits};
-use crate::configuration::{ConfigError, Settings};
-use crate::connections::{self, Connections};
-use crate::metrics::Metrics;
-use crate::proxy_token::ProxyTokens;
-use crate::routes::{self, Recorder};
-use crate::server::Port;
-use crate::store::{MongoStore, SetupError};
+use crate::http::connections::{self, Connections};
+use crate::http::routes::{self, Recorder};
+use crate::http::server::Port;
+use crate::observe::admin::{self, Admin};
+use crate::observe::metrics::Metrics;
+use crate::record::proxy_token::ProxyTokens;
+use crate::settings::{ConfigError, Settings};
+use crate::write::coalescer::{Coalescer, Limits};
+use crate::write::store::{MongoStore, SetupError};
 
 /// Why the API can't start.
 #[derive(Debug, thiserror::Error)]

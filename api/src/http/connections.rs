@@ -20,7 +20,7 @@ use futures_util::task::AtomicWaker;
 
 use self::order::Order;
 use crate::budget::SMALL_BODY;
-use crate::metrics::{Evicted, PlaceMetrics};
+use crate::observe::metrics::{Evicted, PlaceMetrics};
 
 /// Whoever has made progress within this time keeps what it has.
 const PROTECTED: Duration = Duration::from_millis(500);
