@@ -4,15 +4,15 @@ use std::{io::Write, mem::MaybeUninit};
 
 use httparse::Header;
 
-use super::{ConnectionOptions, push_field, push_number, request::push_via};
-use crate::{
-    headers::request::RequestFacts,
-    http1::{
-        BodyLength, Field, Method, Reframe, SyntaxError, Version, field,
-        framing::FramingFields,
-        head::{MAX_RESPONSE_FIELDS, ResponseFields, StatusLine, parse_response},
-    },
+use super::{
+    ConnectionOptions, push_field, push_number,
+    request::{RequestFacts, push_via},
     request_id::RequestId,
+};
+use crate::http1::{
+    BodyLength, Field, Method, Reframe, SyntaxError, Version, field,
+    framing::FramingFields,
+    head::{MAX_RESPONSE_FIELDS, ResponseFields, StatusLine, parse_response},
 };
 
 /// What the rest of an exchange needs to know of a response.

@@ -20,7 +20,7 @@ use tracing::{
 };
 use tracing_subscriber::layer::{Context, Filter, Layer};
 
-use crate::log_sink::LogSink;
+use super::log_sink::LogSink;
 
 /// The target of access events.
 pub const TARGET: &str = "access";

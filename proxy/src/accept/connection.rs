@@ -23,22 +23,27 @@ use tokio_util::io::poll_read_buf;
 use tracing::info;
 
 use crate::{
-    access_log,
-    error_page::{Failure, TOO_MANY_CONNECTIONS},
-    exchange::{Client, Exchange, Next, Pinned, Report},
-    headers::{
-        Span,
-        request::{self, Origin, RequestFacts},
+    exchange::{
+        Client, Exchange, Next, Pinned,
+        error_page::{Failure, TOO_MANY_CONNECTIONS},
+        relay::{READ_SIZE, poll_read_more},
+        report::Report,
+        watchdog::{Expired, Watchdog},
     },
     http1::{
         HeadScanner,
         head::{Side, skip_empty_lines},
     },
-    ledger::{Account, Turn},
-    relay::{READ_SIZE, poll_read_more},
-    request_id::RequestId,
-    watchdog::{Expired, Watchdog},
-    worker::{Buffers, Worker},
+    observe::access_log,
+    rewrite::{
+        Span,
+        request::{self, Origin, RequestFacts},
+        request_id::RequestId,
+    },
+    worker::{
+        Buffers, Worker,
+        ledger::{Account, Turn},
+    },
 };
 
 /// How long a client may be silent that is only read from so that it gets to read its response (nginx:

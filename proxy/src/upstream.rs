@@ -6,11 +6,13 @@
 //! atomics: a request takes no lock that another worker wants.
 
 pub mod balancer;
+pub mod connection;
 mod line;
-mod name;
-mod name_service;
+pub mod name;
+pub mod name_service;
 pub mod pool;
 pub mod probe;
+pub mod resolutions;
 pub mod resolver;
 pub mod slots;
 
@@ -27,10 +29,10 @@ use tokio::net::TcpStream;
 use tracing::{info, warn};
 
 use crate::config::Settings;
-pub use name::{Host, UpstreamName};
-pub use name_service::AddressFamily;
+use name::{Host, UpstreamName};
+use name_service::AddressFamily;
 use pool::IdleConnections;
-use resolver::Resolutions;
+use resolutions::Resolutions;
 use slots::Slots;
 
 /// One address behind the upstream's name.

@@ -14,12 +14,12 @@ use std::{
 use tokio::{io::AsyncWrite, net::TcpStream};
 use tokio_util::io::poll_read_buf;
 
+use super::pace::Pace;
 use crate::{
     http1::{
         BodyLength, ChunkedDecoder, Reframe, SyntaxError,
         chunked::{write_data, write_end},
     },
-    pace::Pace,
     worker::Buffers,
 };
 

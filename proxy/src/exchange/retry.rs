@@ -20,15 +20,16 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use crate::{
+use super::{
     error_page::Failure,
-    exchange::{Report, UpstreamConnection},
-    http1::Method,
-    ledger::Turn,
     relay::Upload,
-    upstream::{Backend, balancer::Lease, slots::Slot},
+    report::Report,
     watchdog::{Expired, Watchdog},
-    worker::Worker,
+};
+use crate::{
+    http1::Method,
+    upstream::{Backend, balancer::Lease, connection::UpstreamConnection, slots::Slot},
+    worker::{Worker, ledger::Turn},
 };
 
 /// Most new connections that may break under one request: the first one's, and the repetition's.

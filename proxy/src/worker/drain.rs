@@ -34,7 +34,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::open_connections::Connections;
+use super::open_connections::Connections;
 
 /// Whether the process is stopping, and who has to know.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::{
 
 use tokio::{io::AsyncWrite, net::TcpStream, time::Instant};
 
-use crate::{ledger::Turn, relay::poll_read_more, watchdog::Watchdog};
+use super::{relay::poll_read_more, watchdog::Watchdog};
+use crate::worker::ledger::Turn;
 
 /// How many bytes went through.
 #[derive(Debug, Clone, Copy)]

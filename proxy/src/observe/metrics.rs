@@ -1,9 +1,5 @@
-//! What is counted, and how it is shown to Prometheus.
-//!
-//! Each worker counts in memory of its own; the numbers are added up when somebody asks. Label
-//! values are array indices until then, so that counting a request is a few relaxed additions.
-
-mod histogram;
+//! What is counted, and how it is shown to Prometheus: the numbers of all workers, added up when
+//! somebody asks.
 
 use std::{
     fmt,
@@ -11,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use prometheus_client::{
@@ -21,79 +16,25 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::log_sink::LogSink;
 use crate::{
-    budget::Budget,
     http1::Method,
-    ledger::Evictions,
-    log_sink::LogSink,
-    open_connections::Connections,
-    upstream::{AddressFamily, Backend, Upstream, resolver::Outcome},
+    upstream::{Backend, Upstream, name_service::AddressFamily, resolutions::Outcome},
+    worker::{
+        Worker,
+        budget::Budget,
+        counters::{STATUSES, WorkerMetrics},
+        histogram::{Histogram, Total},
+        ledger::Evictions,
+        open_connections::Connections,
+    },
 };
-pub use histogram::Histogram;
-use histogram::Total;
-
-/// Statuses 100 to 599.
-const STATUSES: usize = 500;
-
-/// The counters of one worker.
-#[derive(Debug)]
-pub struct WorkerMetrics {
-    /// By method, then status.
-    requests: Box<[AtomicU64]>,
-    /// Time from a request's head to the end of its response.
-    latency: Histogram,
-    /// Time that connecting to a backend took, where it succeeded.
-    pub upstream_connect: Histogram,
-    /// Time from the beginning of sending a request to a backend to the head of its response.
-    pub upstream_first_byte: Histogram,
-    /// Bytes received from clients.
-    pub bytes_in: AtomicU64,
-    /// Bytes sent to clients.
-    pub bytes_out: AtomicU64,
-    /// Attempts beyond the first.
-    pub retries: AtomicU64,
-    /// Connections accepted.
-    pub accepted: AtomicU64,
-    /// Connections turned away because there were too many.
-    pub turned_away: AtomicU64,
-}
-
-impl Default for WorkerMetrics {
-    fn default() -> Self {
-        Self {
-            requests: (0..Method::ALL.len() * STATUSES)
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-            latency: Histogram::default(),
-            upstream_connect: Histogram::default(),
-            upstream_first_byte: Histogram::default(),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
-            accepted: AtomicU64::new(0),
-            turned_away: AtomicU64::new(0),
-        }
-    }
-}
-
-impl WorkerMetrics {
-    /// Counts one request that is over.
-    pub fn request(&self, method: Method, status: u16, took: Duration, bytes: (u64, u64)) {
-        let index = method as usize * STATUSES + usize::from(status.clamp(100, 599) - 100);
-        if let Some(counter) = self.requests.get(index) {
-            counter.fetch_add(1, Relaxed);
-        }
-        self.latency.observe(took);
-        self.bytes_in.fetch_add(bytes.0, Relaxed);
-        self.bytes_out.fetch_add(bytes.1, Relaxed);
-    }
-}
 
 /// Everything that is shown.
 #[derive(Debug)]
 pub struct Metrics {
     /// The workers' counters.
-    pub workers: Vec<Arc<crate::worker::Worker>>,
+    pub workers: Vec<Arc<Worker>>,
     /// The backends.
     pub upstream: Arc<Upstream>,
     /// The client connections.

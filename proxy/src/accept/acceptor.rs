@@ -25,7 +25,8 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use crate::{connection, worker::Worker};
+use super::connection;
+use crate::worker::Worker;
 
 /// Pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -8,7 +8,7 @@
 //!
 //! The last quarter is for what nobody counts: the allocator's slack, and the moment between the
 //! decision that a connection has to go and its end. Each worker has its share and keeps to it
-//! ([`crate::ledger`]), so that the sum holds without workers asking each other.
+//! ([`crate::worker::ledger`]), so that the sum holds without workers asking each other.
 
 use std::io;
 

@@ -4,7 +4,7 @@
 //! Setting a timer for every wait would touch the runtime's timer wheel several times a request.
 //! The watchdog instead moves a deadline that is only a number; the timer itself is moved when
 //! it has to ring earlier, or has rung too early. It also tells when the connection has to make room
-//! for others ([`crate::ledger`]).
+//! for others ([`crate::worker::ledger`]).
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::ledger::{Account, Turn};
+use crate::worker::ledger::{Account, Turn};
 
 /// Why a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Watchdog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Ledger;
+    use crate::worker::ledger::Ledger;
 
     #[tokio::test(start_paused = true)]
     async fn the_last_deadline_counts() {

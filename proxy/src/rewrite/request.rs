@@ -5,19 +5,20 @@ use std::{io::Write, net::IpAddr};
 use httparse::Header;
 
 use super::{
-    ConnectionOptions, Span, VIA_NAME, push_field, push_number,
+    ConnectionOptions, Span, VIA_NAME,
+    error_format::Format,
+    push_field, push_number,
+    request_id::RequestId,
     target::{Target, is_host},
+    trusted_proxies::TrustedProxies,
 };
 use crate::{
-    error_page::Format,
     http1::{
         BodyLength, Field, Method, SyntaxError, Version, field,
         framing::FramingFields,
         head::{MAX_FIELDS, parse_request},
     },
-    request_id::RequestId,
-    trusted_proxies::TrustedProxies,
-    upstream::UpstreamName,
+    upstream::name::UpstreamName,
     upstream_token::UpstreamToken,
 };
 

@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use crate::{
-    headers::VIA_NAME,
-    http1::{SyntaxError, field},
-    request_id::RequestId,
+    http1::SyntaxError,
+    rewrite::{VIA_NAME, error_format::Format, request_id::RequestId},
 };
 
 /// Why a request got no answer from the upstream, or only half of one.
@@ -88,48 +87,7 @@ const fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// The media type of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// `text/plain`
-    Text,
-    /// `text/html`
-    Html,
-    /// `application/json`
-    Json,
-}
-
 impl Format {
-    /// The one that an `Accept` field prefers (RFC 9110 §12.5.1); text where it's all the same.
-    pub fn preferred(accept: &[u8]) -> Self {
-        let mut best = (0.0, Self::Text);
-        for range in field::list(accept) {
-            let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-            let format = match parts
-                .next()
-                .unwrap_or_default()
-                .to_ascii_lowercase()
-                .as_slice()
-            {
-                b"application/json" => Self::Json,
-                b"text/html" => Self::Html,
-                b"text/plain" => Self::Text,
-                _ => continue,
-            };
-            let quality = parts
-                .find_map(|part| {
-                    part.strip_prefix(b"q=")
-                        .or_else(|| part.strip_prefix(b"Q="))
-                })
-                .and_then(|text| str::from_utf8(text).ok()?.parse::<f32>().ok())
-                .unwrap_or(1.0);
-            if quality > best.0 {
-                best = (quality, format);
-            }
-        }
-        best.1
-    }
-
     const fn media_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; charset=utf-8",
@@ -238,21 +196,6 @@ mod tests {
 
     fn body_of(response: &[u8]) -> &[u8] {
         memmem::find(response, b"\r\n\r\n").map_or(&[][..], |end| &response[end + 4..])
-    }
-
-    #[test]
-    fn the_form_follows_accept() {
-        for (accept, format) in [
-            ("*/*", Format::Text),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", Format::Html),
-            ("application/json", Format::Json),
-            ("text/html;q=0.5, Application/JSON", Format::Json),
-            ("application/json;q=0.5, text/html", Format::Html),
-            ("application/json;q=0", Format::Text),
-            ("application/json;q=x,,;", Format::Json),
-        ] {
-            assert_eq!(Format::preferred(accept.as_bytes()), format, "{accept}");
-        }
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! received bytes: no map of headers in between. What later steps need is left in a few plain
 //! facts and spans.
 
+pub mod error_format;
 pub mod request;
+pub mod request_id;
 pub mod response;
 mod target;
+pub mod trusted_proxies;
 
 use httparse::Header;
 

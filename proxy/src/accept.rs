@@ -6,17 +6,18 @@
 //! what waits in that of another's is for the next process.
 
 mod acceptor;
-mod handover;
+pub mod connection;
 
 use std::{io, path::Path};
 
 use service::sockets::listen;
 use tokio::sync::mpsc::unbounded_channel;
 
+use crate::{
+    config::Settings,
+    listener::handover::{Accepting, Handover},
+};
 pub use acceptor::{Acceptor, Sockets};
-pub use handover::{Accepting, Handover};
-
-use crate::config::Settings;
 
 /// Where each worker's sockets come from, and what fetches them where it isn't this process.
 pub fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, Option<Handover>)> {
