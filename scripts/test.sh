@@ -38,7 +38,7 @@ check() {
   start
   quick
   step "unit tests"
-  cargo nextest run --locked --workspace --lib --bins
+  cargo nextest run --locked --workspace --lib --bins --status-level fail
   step "done"
 }
 
