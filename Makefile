@@ -70,11 +70,11 @@ endif
 load: ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY); 2xx counts
 	@scripts/load.sh
 
-bench: engine images $(OHA) $(BENCH_VENV)/ready ## Measure the stack beside its peers: docs/benchmarks (BENCH, see bench/README.md)
-	@$(BENCH_VENV)/bin/python bench/run.py run --oha $(OHA) --out $(if $(BENCH),$(CARGO_TARGET_DIR)/bench/some,docs/benchmarks) $(BENCH)
+bench: engine images tool $(OHA) $(BENCH_VENV)/ready ## Measure the stack beside its peers: docs/benchmarks (BENCH, see bench/README.md)
+	@$(BENCH_VENV)/bin/python bench/run.py run --oha $(OHA) --deploy $(DEPLOY) --out $(if $(BENCH),$(CARGO_TARGET_DIR)/bench/some,docs/benchmarks) $(BENCH)
 
-bench-quick: engine images $(OHA) $(BENCH_VENV)/ready ## The same in under three minutes, roughly: target/bench/quick
-	@$(BENCH_VENV)/bin/python bench/run.py run --quick --oha $(OHA) --out $(CARGO_TARGET_DIR)/bench/quick $(BENCH)
+bench-quick: engine images tool $(OHA) $(BENCH_VENV)/ready ## The same in under three minutes, roughly: target/bench/quick
+	@$(BENCH_VENV)/bin/python bench/run.py run --quick --oha $(OHA) --deploy $(DEPLOY) --out $(CARGO_TARGET_DIR)/bench/quick $(BENCH)
 
 chaos: ## Break a stack of its own, fault by fault, under load: docs/chaos.md (CHAOS, or CHAOS=--list)
 	@$(TIED) scripts/chaos.sh $(CHAOS)
@@ -98,7 +98,7 @@ sbom: ## Write what each binary is made of, as CycloneDX: target/sbom
 	@scripts/sbom.sh
 
 images: engine ## Pull the base images, or assemble them where no registry answers
-	@images/ensure.sh
+	@containers/base/ensure.sh
 
 clean: ## Remove what was built: target/, images, build stages (not the stack, its data or secrets)
 	@scripts/clean.sh

@@ -19,7 +19,7 @@ shopt -s lastpipe
 outside() {
   docker info >/dev/null 2>&1 || trap 'scripts/engine.sh stop' EXIT
   scripts/engine.sh
-  images/ensure.sh
+  containers/base/ensure.sh
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
 
   local image

@@ -176,6 +176,7 @@ fn host_config(project: &Project, service: &Service, network_mode: Option<String
         memory: limits.memory.map(signed),
         memory_swap: service.memswap_limit,
         memory_reservation: reservations.memory.map(signed),
+        cpu_shares: service.cpu_shares,
         pids_limit: limits.pids,
         shm_size: service.shm_size.map(signed),
         readonly_rootfs: Some(service.read_only),
