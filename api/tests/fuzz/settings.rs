@@ -1,6 +1,6 @@
 //! The API's settings, from any file and environment.
 
-use api::settings::{KEYS, Settings};
+use api::settings::{Settings, TABLE};
 
 use crate::any_settings;
 
@@ -9,8 +9,8 @@ fn api_settings() {
     any_settings::run(
         "api_settings",
         "API_",
-        KEYS.iter().map(|key| (key.name, key.default)),
+        TABLE.keys.iter().map(|key| (key.name, key.default)),
         &[b"mongodb+srv://", b"?w=0", b"%"],
-        |file, environment| Settings::from_sources(Some(file), Some(environment)).map(drop),
+        |file, environment| Settings::load(Some(file), environment).map(drop),
     );
 }

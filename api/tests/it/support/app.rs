@@ -56,7 +56,7 @@ pub(crate) async fn spawn_app_with(mongo_uri: &str, settings: &[(&str, &str)]) -
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
     );
-    let settings = Settings::from_sources(None, Some(environment)).unwrap();
+    let settings = Settings::load(None, environment).unwrap();
     let client = Client::with_uri_str(mongo_uri).await.unwrap();
     let collection = client
         .database(&settings.mongo.database)
