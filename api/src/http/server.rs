@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use actix_http::{HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, map_config};
-use actix_web::App;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{
-    AppConfig, Server, Service as _, ServiceFactory as _, fn_factory, fn_service,
+    AppConfig, Server, Service as _, ServiceFactory as _, ServiceRequest, ServiceResponse,
+    fn_factory, fn_service,
 };
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, Uri};
 use actix_web::web::{Bytes, ServiceConfig};
+use actix_web::{App, HttpRequest};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -29,15 +30,15 @@ use crate::http::stream::{SHORT_LINGER, Stream, finished, linger, say};
 const REFUSALS: usize = SPARE / 2;
 
 /// How a port is served.
-pub struct Port<Routes> {
+pub(crate) struct Port<Routes> {
     /// Who has a place.
-    pub connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     /// Threads.
-    pub workers: usize,
+    pub(crate) workers: usize,
     /// How long requests in flight may take when the server stops.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
     /// Adds the routes to an application, of which each worker has one.
-    pub routes: Routes,
+    pub(crate) routes: Routes,
 }
 
 impl<Routes> Port<Routes>
@@ -45,7 +46,7 @@ where
     Routes: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     /// Serves HTTP/1.1 on `listener`, which is closed when the server stops.
-    pub fn serve(self, listener: TcpListener) -> io::Result<Server> {
+    pub(crate) fn serve(self, listener: TcpListener) -> io::Result<Server> {
         let Self {
             connections,
             workers,
@@ -69,7 +70,8 @@ where
                         let working = account.map(Working::begin);
                         let response = service.call(request);
                         async move {
-                            let response = response.await?;
+                            let (request, response) = response.await?.into_parts();
+                            let response = ServiceResponse::new(let_go(request), response);
                             Ok(response.map_body(|_, body| Answer {
                                 body,
                                 _working: working,
@@ -119,6 +121,16 @@ where
         };
         Ok(builder.listen("api", listener, factory)?.run())
     }
+}
+
+/// Empties the head of a request that has been answered: actix keeps 128 of them for each worker, and
+/// with the fields of each the connection's read buffer, long after the connection is gone.
+fn let_go(request: HttpRequest) -> HttpRequest {
+    let mut request = ServiceRequest::from_request(request);
+    let head = request.head_mut();
+    head.headers.clear();
+    head.uri = Uri::default();
+    request.into_parts().0
 }
 
 /// No place: told so, if not too many are being told already.

@@ -1,6 +1,6 @@
 //! The API's settings, from any file and environment.
 
-use api::settings::{KEYS, Settings};
+use api::settings::{Settings, TABLE};
 use testkit::fuzz::settings;
 
 #[test]
@@ -8,8 +8,8 @@ fn api_settings() {
     settings::run(
         "api_settings",
         "API_",
-        KEYS.iter().map(|key| (key.name, key.default)),
+        TABLE.keys.iter().map(|key| (key.name, key.default)),
         "mongodb+srv:// ?w=0 %",
-        |file, environment| Settings::from_sources(Some(file), Some(environment)).map(drop),
+        |file, environment| Settings::load(Some(file), environment).map(drop),
     );
 }

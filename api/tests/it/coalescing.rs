@@ -7,9 +7,8 @@ use std::time::Duration;
 use api::budget::Budget;
 use api::observe::metrics::WriteMetrics;
 use api::record::document_id::DocumentId;
-use api::write::coalescer::{
-    Acknowledged, Coalescer, Fate, Limits, Rejection, Store, StoreError, WriteError,
-};
+use api::write::coalescer::{Coalescer, Limits, Rejection, Store, StoreError};
+use api::write::fate::{Acknowledged, Fate, WriteError};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::rawdoc;

@@ -98,7 +98,7 @@ async fn attempts_in_one_batch_are_stored_once() {
         ("API_MONGO_URI".to_owned(), uri.clone()),
         ("API_DATABASE".to_owned(), database.clone()),
     ]);
-    let settings = Settings::from_sources(None, Some(environment)).unwrap();
+    let settings = Settings::load(None, environment).unwrap();
     let store = MongoStore::new(
         &settings.mongo,
         settings.write_timeout,

@@ -59,7 +59,7 @@ pub(crate) async fn spawn_app_with(mongo_uri: &str, settings: &[(&str, &str)]) -
     ]);
     let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     environment.extend(settings.iter().map(own));
-    let settings = Settings::from_sources(None, Some(environment)).unwrap();
+    let settings = Settings::load(None, environment).unwrap();
     assert_eq!(settings.mongo.collection, "requests");
     let collection = requests_in(mongo_uri, &settings.mongo.database).await;
     let application = Application::build(settings).await.unwrap();
