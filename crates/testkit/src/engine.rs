@@ -92,7 +92,12 @@ pub fn import_busybox(image: &str, applets: &[&str], files: &[(&str, &str)], cha
 pub fn import(image: &str, root: &Path, changes: &[&str]) {
     let archive = tempfile::NamedTempFile::new().unwrap();
     let mut tar = Command::new("tar");
-    run(tar.arg("-C").arg(root).arg("-cf").arg(archive.path()).arg("."));
+    run(tar
+        .arg("-C")
+        .arg(root)
+        .arg("-cf")
+        .arg(archive.path())
+        .arg("."));
     let label = format!("LABEL {LABEL}");
     let changes = changes.iter().chain([&label.as_str()]);
     let changes: Vec<_> = changes.flat_map(|change| ["--change", change]).collect();

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use bollard::models::ContainerSummary;
 
-use compose_file::model::exclude_each_other;
 use crate::owner::Owner;
+use compose_file::model::exclude_each_other;
 
 /// What belongs to others.
 #[derive(Debug, Default)]
