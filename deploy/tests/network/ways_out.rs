@@ -26,6 +26,7 @@ fn tried<'a>(document: &'a Value, to: &str, by: &str) -> Vec<&'a Value> {
         .collect()
 }
 
+/// Needs root: it gives a bridge an address.
 #[test]
 fn a_file_that_closes_them_is_held_to_it() {
     let stack = Stack::of(&closed());
