@@ -8,8 +8,8 @@
 # engine outside (which keeps them as causeway-test/…, so that the next time is quick), and the
 # database's. What `make deploy` inside then finds is up to date.
 #
-# CAUSEWAY_TEST_ENGINE names another engine than this machine's: that of a Debian release, `trixie`
-# (26.1) or `sid`. With CAUSEWAY_TEST_USER=member, what cargo runs (tests) isn't root but an ordinary
+# CAUSEWAY_TEST_ENGINE names another engine than this machine's: that of a Debian release, `trixie` or
+# `sid`. With CAUSEWAY_TEST_USER=member, what cargo runs (tests) isn't root but an ordinary
 # user who may use the engine, as members of the group `docker` are.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
@@ -81,10 +81,10 @@ print(services["proxy"]["build"]["args"]["RUST_IMAGE"], services["mongo"]["image
 inside() {
   local image setting user
   case "${CAUSEWAY_TEST_ENGINE:-}" in
-    '') ;;
+    '' | own) ;;
     trixie | sid) lay_over "$CAUSEWAY_TEST_ENGINE" ;;
     *)
-      echo "own-engine: error: CAUSEWAY_TEST_ENGINE=$CAUSEWAY_TEST_ENGINE: expected trixie or sid, or nothing for this machine's engine" >&2
+      echo "own-engine: error: CAUSEWAY_TEST_ENGINE=$CAUSEWAY_TEST_ENGINE: expected trixie, sid, or own for this machine's engine" >&2
       exit 1 ;;
   esac
   case "${CAUSEWAY_TEST_USER:-}" in
