@@ -8,11 +8,13 @@ use proxy::rewrite::request::{Origin, RequestFacts, rewrite};
 use proxy::rewrite::request_id::RequestId;
 use proxy::rewrite::trusted_proxies::TrustedProxies;
 
-use crate::{WORDS, driver, lines, values};
+use testkit::{fuzz, table::words};
+
+use crate::{WORDS, lines, values};
 
 #[test]
 fn request_head() {
-    driver::run("request_head", WORDS, 20_000, check);
+    fuzz::run("request_head", &words(WORDS), 20_000, check);
 }
 
 fn rewritten(head: &[u8], trusted: bool) -> Result<(Vec<u8>, RequestFacts<'_>), SyntaxError> {
