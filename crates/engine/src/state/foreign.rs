@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bollard::models::ContainerSummary;
+use compose_file::model::exclude_each_other;
 
 use crate::owner::Owner;
-use compose_file::model::exclude_each_other;
 
 /// What belongs to others.
 #[derive(Debug, Default)]
