@@ -99,7 +99,9 @@ engine() {
 # The tests whose comment says so, and why.
 needing_root() {
   git ls-files -z '*/tests/*.rs' | xargs -0 awk -v OFS='\t' '
-    FNR == 1 { module = FILENAME; gsub(/.*\/|\.rs$/, "", module); reason = "" }
+    FNR == 1 {
+      module = FILENAME; gsub(/.*\/tests\/[^\/]*\/|\.rs$/, "", module); gsub(/\//, "::", module); reason = ""
+    }
     sub(/^\/\/\/ Needs root: /, "") { reason = $0 }
     reason && sub(/^(async )?fn /, "") { sub(/\(.*/, ""); print module "::" $0, reason; reason = "" }'
 }
