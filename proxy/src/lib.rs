@@ -16,17 +16,12 @@
 //! The library is public for the binary's sake, not as an interface for others.
 
 pub mod accept;
-pub mod admin;
+pub mod app;
 pub mod cli;
-pub mod config;
 pub mod exchange;
-pub mod healthcheck;
 pub mod http1;
-pub mod listener;
 pub mod observe;
 pub mod rewrite;
-pub mod startup;
-pub mod telemetry;
+pub mod settings;
 pub mod upstream;
-pub mod upstream_token;
 pub mod worker;

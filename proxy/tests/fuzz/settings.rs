@@ -1,6 +1,6 @@
 //! The proxy's settings, from any file and environment.
 
-use proxy::config::{KEYS, Settings};
+use proxy::settings::{Settings, TABLE};
 
 use crate::any_settings;
 
@@ -9,7 +9,7 @@ fn proxy_settings() {
     any_settings::run(
         "proxy_settings",
         "PROXY_",
-        KEYS.iter().map(|key| (key.name, key.default)),
+        TABLE.keys.iter().map(|key| (key.name, key.default)),
         &[b"::/0", b"99999999999999999999"],
         |file, environment| {
             let environment = environment.into_iter();

@@ -7,8 +7,7 @@ use std::{
     collections::HashSet,
     ffi::OsStr,
     fs,
-    io::{IoSliceMut, Read, Write},
-    mem::MaybeUninit,
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::{ffi::OsStrExt, fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
@@ -17,10 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
-    process::{Pid, Signal, kill_process},
-};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_listener");
@@ -104,23 +100,7 @@ fn receive(path: &Path) -> (UnixStream, Vec<TcpListener>) {
 
 /// Waits for the next set of sockets.
 fn next_sockets(connection: &UnixStream) -> Vec<TcpListener> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut carrier = [0];
-    let message = recvmsg(
-        connection,
-        &mut [IoSliceMut::new(&mut carrier)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    );
-    assert_eq!(message.unwrap().bytes, 1);
-    let mut sockets = Vec::new();
-    for part in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
-            sockets.extend(descriptors.map(TcpListener::from));
-        }
-    }
-    sockets
+    handover::receive(connection).unwrap()
 }
 
 /// Accepts one of `clients` from whichever socket has one.
