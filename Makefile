@@ -30,7 +30,7 @@ ENGINE      ?= trixie
 # Where no PROJECT is given, `deploy` finds the name as Compose does.
 NAMED       := $(PROJECT:%=-p %)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test test-engine test-cold fuzz deny sbom images engine tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos check test test-engine test-cold fuzz deny sbom images engine tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,10 +82,13 @@ chaos: ## Break a stack of its own, fault by fault, under load: docs/chaos.md (C
 fuzz: ## Fuzz parsers, settings, documents and the Compose reader, FUZZ_SECONDS=40 each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
+check: ## Format, lints, documents and unit tests: the loop for a change; no engine, seconds when warm
+	@scripts/test.sh --check
+
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@$(TIED) scripts/test.sh
 
-test-engine: ## Run deploy's tests on another Docker engine, Debian trixie's (26.1)
+test-engine: ## Run deploy's tests on another Docker engine, Debian trixie's
 	@$(TIED) scripts/test.sh --engine $(ENGINE)
 
 test-cold: ## Both README commands on a bare Debian with only Rust, git and make (COLD=trixie), with their times

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lab::Lab;
 
 use crate::origin;
 
@@ -109,6 +110,9 @@ pub struct Plan {
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub images: Images,
+    /// As `up --force`
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub reach: Reach,
@@ -185,7 +189,8 @@ pub struct Up {
     /// Replace every container, also those about which nothing has changed
     #[arg(long)]
     pub force_recreate: bool,
-    /// Run as many containers as the file says even if their memory limits don't fit the machine
+    /// Run as many containers as the file says even if their memory limits don't fit the machine, or
+    /// several write to one place
     #[arg(long)]
     pub force: bool,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
@@ -291,7 +296,7 @@ pub struct Scale {
     /// `deploy.replicas`
     #[arg(required = true, value_name = "SERVICE=N", value_parser = service_count)]
     pub counts: Vec<(String, u32)>,
-    /// Run so many even if their memory limits don't fit the machine
+    /// Run so many even if their memory limits don't fit the machine, or several write to one place
     #[arg(long)]
     pub force: bool,
     /// How long a container may take to become ready
@@ -323,33 +328,6 @@ pub struct Restart {
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,
-}
-
-/// `deploy lab`.
-#[derive(Debug, Subcommand)]
-pub enum Lab {
-    /// List the lessons
-    List,
-    /// Run lessons: commands to type, evidence, answers that are checked
-    Run(LabRun),
-    /// Be a container of a lesson
-    #[cfg(target_os = "linux")]
-    #[command(hide = true)]
-    Guest(crate::lab::guest::GuestOptions),
-}
-
-/// `deploy lab run`.
-#[derive(Debug, Args)]
-pub struct LabRun {
-    /// Only these lessons (`deploy lab list`) [default: all]
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Also write everything to this file, as Markdown
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Let the overlay lesson put the engine into a swarm of its own, and take it out again
-    #[arg(long)]
-    pub allow_swarm: bool,
 }
 
 /// `deploy verify`.

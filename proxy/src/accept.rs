@@ -6,7 +6,7 @@
 //! what waits in that of another's is for the next process.
 
 mod acceptor;
-pub mod connection;
+pub(crate) mod connection;
 mod holder;
 
 use std::{io, path::Path};
@@ -14,13 +14,13 @@ use std::{io, path::Path};
 use service::sockets::listen;
 use tokio::sync::mpsc::unbounded_channel;
 
-pub use acceptor::{Acceptor, Sockets};
-pub use holder::{Accepting, Holder};
+pub(crate) use acceptor::{Acceptor, Sockets};
+pub(crate) use holder::{Accepting, Holder};
 
 use crate::settings::Settings;
 
 /// Where each worker's sockets come from, and what fetches them where it isn't this process.
-pub fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, Option<Holder>)> {
+pub(crate) fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, Option<Holder>)> {
     let Some(path) = &settings.listen_from else {
         let own = (0..settings.workers)
             .map(|_| listen(settings.listen, true).map(|socket| Sockets::Own(socket.into())));

@@ -29,7 +29,7 @@ use crate::{
 
 /// Why the proxy can't start.
 #[derive(Debug, Error)]
-pub enum StartupError {
+pub(crate) enum StartupError {
     /// An address can't be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -48,7 +48,7 @@ pub enum StartupError {
 }
 
 /// A proxy that has its sockets and everything else it needs.
-pub struct Application {
+pub(crate) struct Application {
     server: Server,
     stop: DrainOnSignal,
 }
@@ -56,7 +56,7 @@ pub struct Application {
 impl Application {
     /// Looks the upstream up, binds the sockets and assembles the parts. Nothing is served yet;
     /// connections wait, and so does a signal.
-    pub fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
+    pub(crate) fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
         let mut signals = StopSignals::install().map_err(StartupError::Signals)?;
         RequestId::init()?;
         let budget = Budget::of_this_machine(&settings)?;
@@ -141,7 +141,7 @@ impl Application {
     }
 
     /// Runs until a signal has ended it.
-    pub fn run_until_stopped(self) {
+    pub(crate) fn run_until_stopped(self) {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(self.stop),
         });

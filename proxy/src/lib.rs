@@ -15,13 +15,13 @@
 //!
 //! The library is public for the binary's sake, not as an interface for others.
 
-pub mod accept;
-pub mod app;
+mod accept;
+mod app;
 pub mod cli;
-pub mod exchange;
+mod exchange;
 pub mod http1;
-pub mod observe;
+mod observe;
 pub mod rewrite;
 pub mod settings;
 pub mod upstream;
-pub mod worker;
+mod worker;

@@ -1,7 +1,7 @@
 //! What is told of the work: the log and the access log, the metrics and the admin endpoints.
 
-pub mod access_log;
-pub mod admin;
-pub mod log_sink;
-pub mod logging;
-pub mod metrics;
+pub(crate) mod access_log;
+pub(crate) mod admin;
+pub(crate) mod log_sink;
+pub(crate) mod logging;
+pub(crate) mod metrics;

@@ -1,16 +1,15 @@
 //! The API's settings, from any file and environment.
 
 use api::settings::{Settings, TABLE};
-
-use crate::any_settings;
+use testkit::fuzz::settings;
 
 #[test]
 fn api_settings() {
-    any_settings::run(
+    settings::run(
         "api_settings",
         "API_",
         TABLE.keys.iter().map(|key| (key.name, key.default)),
-        &[b"mongodb+srv://", b"?w=0", b"%"],
+        "mongodb+srv:// ?w=0 %",
         |file, environment| Settings::load(Some(file), environment).map(drop),
     );
 }

@@ -29,11 +29,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(3);
 
 /// Whether connections are accepted, and if not, why; shared.
 #[derive(Debug, Clone)]
-pub struct Accepting(Arc<RwLock<Result<(), String>>>);
+pub(crate) struct Accepting(Arc<RwLock<Result<(), String>>>);
 
 impl Accepting {
     /// For sockets of this process.
-    pub fn always() -> Self {
+    pub(crate) fn always() -> Self {
         Self(Arc::new(RwLock::new(Ok(()))))
     }
 
@@ -41,7 +41,7 @@ impl Accepting {
     ///
     /// # Errors
     /// What keeps the sockets away, for people.
-    pub fn now(&self) -> Result<(), String> {
+    pub(crate) fn now(&self) -> Result<(), String> {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -55,7 +55,7 @@ impl Accepting {
 
 /// The process that holds the sockets, as this one sees it: gives each worker its share of them.
 #[derive(Debug)]
-pub struct Holder {
+pub(crate) struct Holder {
     path: PathBuf,
     workers: Vec<UnboundedSender<Vec<TcpListener>>>,
     accepting: Accepting,
@@ -63,7 +63,7 @@ pub struct Holder {
 
 impl Holder {
     /// Will ask at `path`, and tell `workers`.
-    pub fn new(path: PathBuf, workers: Vec<UnboundedSender<Vec<TcpListener>>>) -> Self {
+    pub(crate) fn new(path: PathBuf, workers: Vec<UnboundedSender<Vec<TcpListener>>>) -> Self {
         Self {
             accepting: Accepting(Arc::new(RwLock::new(Err(format!(
                 "{} wasn't asked yet",
@@ -75,12 +75,12 @@ impl Holder {
     }
 
     /// Whether there are sockets.
-    pub fn accepting(&self) -> Accepting {
+    pub(crate) fn accepting(&self) -> Accepting {
         self.accepting.clone()
     }
 
     /// Keeps the workers in sockets until dropped.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         let path = self.path.display();
         let mut failures = 0_u32;
         loop {

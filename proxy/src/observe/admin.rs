@@ -19,27 +19,27 @@ use crate::{
 };
 
 /// The service that runs what isn't about requests: admin, probes; on one thread.
-pub struct Control {
+pub(crate) struct Control {
     /// Where the admin endpoints are served; taken when the service starts.
-    pub listener: Option<TcpListener>,
+    pub(crate) listener: Option<TcpListener>,
     /// Who holds the listening sockets, where it isn't this process.
-    pub holder: Option<Holder>,
+    pub(crate) holder: Option<Holder>,
     /// What they tell.
-    pub state: Arc<State>,
+    pub(crate) state: Arc<State>,
     /// The settings.
-    pub settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
 }
 
 /// What the endpoints tell.
-pub struct State {
+pub(crate) struct State {
     /// The backends.
-    pub upstream: Arc<Upstream>,
+    pub(crate) upstream: Arc<Upstream>,
     /// Whether the process is stopping.
-    pub drain: Arc<Drain>,
+    pub(crate) drain: Arc<Drain>,
     /// Whether there are sockets to accept on.
-    pub accepting: Accepting,
+    pub(crate) accepting: Accepting,
     /// The metrics.
-    pub registry: Registry,
+    pub(crate) registry: Registry,
 }
 
 #[async_trait]

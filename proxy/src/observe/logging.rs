@@ -12,7 +12,7 @@ use crate::observe::{
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum LoggingError {
+pub(crate) enum LoggingError {
     /// `RUST_LOG` doesn't parse.
     #[error(transparent)]
     Filter(#[from] SettingsError),
@@ -25,7 +25,7 @@ pub enum LoggingError {
 }
 
 /// Sets up logging for the process. `RUST_LOG` filters everything but the access log.
-pub fn start(access_log: bool) -> Result<Guard, LoggingError> {
+pub(crate) fn start(access_log: bool) -> Result<Guard, LoggingError> {
     let guard = log_sink::start()?;
     // What there is to say about the framework's life cycle we say ourselves.
     let filter = logging::filter("pingora_core")?;

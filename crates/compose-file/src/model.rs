@@ -1,0 +1,189 @@
+//! The typed, resolved project. Nothing in here refers to the file's syntax any more: durations
+//! are durations, sizes bytes, ports single numbers, paths absolute, defaults filled in.
+//!
+//! Everything serialises deterministically (maps are sorted, except that top-level sections keep
+//! the file's order) and into valid Compose syntax, so the same form serves as the input of
+//! configuration hashes and as the output of [`Project::to_yaml`].
+
+mod health;
+mod mount;
+mod network;
+mod rollout;
+mod service;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+pub use health::*;
+pub use mount::*;
+pub use network::*;
+pub use rollout::*;
+pub use service::*;
+pub use values::*;
+
+use super::{Position, Problem};
+
+/// A whole Compose file, resolved.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Project {
+    /// Prefix of everything that is created for the project.
+    pub name: ProjectName,
+    /// In the file's order.
+    pub services: IndexMap<ServiceName, Service>,
+    /// Networks that the file defines, and `default` where a service uses it.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub networks: IndexMap<NetworkKey, Network>,
+    /// Named volumes.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub volumes: IndexMap<VolumeKey, Volume>,
+    /// Secrets, each a file on this host.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub secrets: IndexMap<SecretName, Secret>,
+    /// The Compose file, absolute.
+    #[serde(skip)]
+    pub file: PathBuf,
+    /// The directory of the Compose file, absolute: what its relative paths are relative to.
+    #[serde(skip)]
+    pub working_dir: PathBuf,
+    /// `.env`, and the files that `env_file` names, absolute; some may not exist.
+    #[serde(skip)]
+    pub environment_files: Vec<PathBuf>,
+    /// Where the file has several containers of a service write to one place.
+    #[serde(skip)]
+    pub shared_places: BTreeMap<ServiceName, Position>,
+    /// What was doubtful but no error, to be shown to the user.
+    #[serde(skip)]
+    pub warnings: Vec<Problem>,
+}
+
+/// An entry of the top-level `networks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the specification"
+)]
+pub struct Network {
+    /// The name on the engine: `name:`, or `<project>_<key>`.
+    pub name: String,
+    /// Exists already and is managed by somebody else; then nothing below is set.
+    #[serde(skip_serializing_if = "is_false")]
+    pub external: bool,
+    /// `None` leaves the choice to the engine (`bridge`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// Options for the driver.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_opts: BTreeMap<String, String>,
+    /// Without a route to the outside.
+    #[serde(skip_serializing_if = "is_false")]
+    pub internal: bool,
+    /// Containers from outside the project may join.
+    #[serde(skip_serializing_if = "is_false")]
+    pub attachable: bool,
+    /// Give containers IPv6 addresses too.
+    #[serde(skip_serializing_if = "is_false")]
+    pub enable_ipv6: bool,
+    /// Address management; `None` leaves it to the engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipam: Option<Ipam>,
+    /// The file's labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `ipam` of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Ipam {
+    /// `None` is the engine's default driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// Address pools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<IpamPool>,
+}
+
+/// One address pool of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IpamPool {
+    /// In CIDR notation.
+    pub subnet: Cidr,
+    /// The part of the subnet that containers get addresses from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_range: Option<Cidr>,
+    /// The router's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+}
+
+/// An entry of the top-level `volumes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Volume {
+    /// The name on the engine: `name:`, or `<project>_<key>`.
+    pub name: String,
+    /// Exists already and is managed by somebody else; then nothing below is set.
+    #[serde(skip_serializing_if = "is_false")]
+    pub external: bool,
+    /// `None` leaves the choice to the engine (`local`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// Options for the driver.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_opts: BTreeMap<String, String>,
+    /// The file's labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An entry of the top-level `secrets`: a file on this host. Its content is never part of the
+/// model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Secret {
+    /// Absolute. Whether it exists isn't checked on loading.
+    pub file: PathBuf,
+    /// What to write into the file if it doesn't exist (`x-generate`, an extension that other
+    /// readers of Compose files skip).
+    #[serde(rename = "x-generate", skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
+    /// Who has to be told of a new value; `None`: its readers see it in the file (`x-rotate`, an
+    /// extension like `x-generate`, and only beside it).
+    #[serde(rename = "x-rotate", skip_serializing_if = "Option::is_none")]
+    pub rotate: Option<Rotate>,
+}
+
+impl Secret {
+    /// Whether this service learns a new value from a command, and not from the file.
+    pub fn is_told_to(&self, service: &str) -> bool {
+        let told = self.rotate.as_ref();
+        told.is_some_and(|rotate| rotate.service.as_str() == service)
+    }
+}
+
+/// How to make a secret that doesn't exist yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Generate {
+    /// Random letters and digits.
+    Password,
+}
+
+/// How a service that keeps a secret's value in its own data is told of a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rotate {
+    /// It mounts the secret.
+    pub service: ServiceName,
+    /// Run in its containers, with the values on standard input.
+    pub command: Vec<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
