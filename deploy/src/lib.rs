@@ -1,8 +1,8 @@
 //! Brings a Compose stack up on a Docker engine and proves its network.
 //!
 //! The way of an `up`: [`compose`] reads the file, [`state`] the engine; [`plan`]
-//! compares them; [`preflight`] looks for what stands in the way; [`prepare`] and
-//! [`rollout`] do it; [`verify`] looks whether it works.
+//! compares them; [`preflight`] looks for what stands in the way; `execute` does it;
+//! [`verify`] looks whether it works.
 
 pub mod apply;
 pub mod capacity;
@@ -15,6 +15,7 @@ pub mod diff;
 pub mod engine;
 pub mod error;
 pub mod exec;
+mod execute;
 mod file;
 pub mod health;
 pub mod image;
@@ -27,11 +28,8 @@ pub mod output;
 pub mod owner;
 pub mod plan;
 pub mod preflight;
-pub mod prepare;
 pub mod probe;
 pub mod releases;
-pub mod remove;
-pub mod rollout;
 pub mod rotation;
 pub mod secrets;
 pub mod spec;

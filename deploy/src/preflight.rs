@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::origin::{self, Origin};
 use crate::owner::Kind;
-use crate::plan::{self, NetworkAction, Plan, Step};
+use crate::plan::{self, Changes, NetworkAction, Step};
 use crate::secrets::{self, Lost, Secrets};
 use crate::spec;
 use crate::state::{State, Status};
@@ -29,7 +29,7 @@ pub struct Preflight<'a> {
     /// The secrets that exist.
     pub secrets: &'a Secrets,
     /// What is to be done.
-    pub plan: &'a Plan,
+    pub changes: &'a Changes,
 }
 
 impl Preflight<'_> {
@@ -42,16 +42,16 @@ impl Preflight<'_> {
             engine,
             project,
             state,
-            plan,
+            changes,
             ..
         } = self;
-        let mut conflicts = standing(project, state, self.secrets, plan.takes_over.as_ref());
-        names(project, state, plan, &mut conflicts);
+        let mut conflicts = standing(project, state, self.secrets, changes.takes_over.as_ref());
+        names(project, state, changes, &mut conflicts);
         volumes(project, state, &mut conflicts);
         ports::check(self, &mut conflicts);
         sight::check(engine, project, &mut conflicts).await?;
         subnets::check(self, &mut conflicts).await?;
-        networks_to_go(engine, project, state, plan, &mut conflicts).await?;
+        networks_to_go(engine, project, state, changes, &mut conflicts).await?;
         if conflicts.is_empty() {
             return Ok(());
         }
@@ -113,10 +113,10 @@ async fn networks_to_go(
     engine: &Engine,
     project: &Project,
     state: &State,
-    plan: &Plan,
+    changes: &Changes,
     conflicts: &mut Vec<String>,
 ) -> Result<()> {
-    for action in &plan.networks {
+    for action in &changes.networks {
         let name = match action {
             NetworkAction::Recreate { key, .. } => project
                 .networks
@@ -132,9 +132,9 @@ async fn networks_to_go(
     Ok(())
 }
 
-fn names(project: &Project, state: &State, plan: &Plan, conflicts: &mut Vec<String>) {
+fn names(project: &Project, state: &State, changes: &Changes, conflicts: &mut Vec<String>) {
     let foreign = &state.foreign;
-    for service_plan in &plan.services {
+    for service_plan in &changes.services {
         let Some(service) = project.services.get(&service_plan.service) else {
             continue;
         };
@@ -233,11 +233,7 @@ async fn guests(
 }
 
 /// Names of the containers on a network that aren't the project's.
-pub async fn foreign_endpoints(
-    engine: &Engine,
-    state: &State,
-    network: &str,
-) -> Result<Vec<String>> {
+async fn foreign_endpoints(engine: &Engine, state: &State, network: &str) -> Result<Vec<String>> {
     let found = engine
         .docker()
         .inspect_network(network, None)

@@ -8,8 +8,10 @@ use crate::compose::model::{Port, Protocol};
 use crate::plan::ContainerAction;
 
 pub(super) fn check(preflight: Preflight<'_>, conflicts: &mut Vec<String>) {
-    let Preflight { project, plan, .. } = preflight;
-    for service_plan in &plan.services {
+    let Preflight {
+        project, changes, ..
+    } = preflight;
+    for service_plan in &changes.services {
         let Some(service) = project.services.get(&service_plan.service) else {
             continue;
         };
