@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::capacity;
 use crate::compose::Project;
 use crate::compose::model::ServiceName;
 use crate::engine::Engine;
@@ -17,7 +16,7 @@ use crate::image::{Images, Refresh};
 use crate::origin::Reach;
 use crate::output::Output;
 use crate::output::plan::PlanView;
-use crate::plan::{Changes, Inputs, Plan, Step};
+use crate::plan::{Changes, Inputs, Plan};
 use crate::preflight;
 use crate::releases::{Begun, Release, Releases};
 use crate::secrets::{self, Secrets};
@@ -34,7 +33,8 @@ pub struct Options {
     pub only: Option<Vec<ServiceName>>,
     /// Containers are replaced even if nothing about them has changed.
     pub force_recreate: bool,
-    /// More containers than the machine's memory has room for.
+    /// More containers than can be answered for: than the machine's memory has room for, or several
+    /// that write to one place.
     pub force: bool,
     /// A rollback to this release: its images, instead of what their names lead to now.
     pub release: Option<Release>,
@@ -69,28 +69,15 @@ pub struct Planned {
 }
 
 impl Observed {
-    /// Only where containers are added: what runs has been let in, or forced.
-    async fn check_memory(
-        &self,
-        engine: &Engine,
-        project: &Project,
-        options: &Options,
-    ) -> Result<()> {
-        let services = self.plan.changes.services.iter();
-        let mut actions = services.flat_map(|it| &it.containers);
-        if !actions.any(|it| matches!(it.step, Step::Create)) {
-            return Ok(());
-        }
-        capacity::check_memory(engine, project, &self.state, options.only.as_deref()).await
-    }
-
-    async fn preflight(&self, engine: &Engine, project: &Project) -> Result<()> {
+    async fn preflight(&self, engine: &Engine, project: &Project, options: &Options) -> Result<()> {
         let preflight = preflight::Preflight {
             engine,
             project,
             state: &self.state,
             secrets: &self.secrets,
             changes: &self.plan.changes,
+            only: options.only.as_deref(),
+            force: options.force,
         };
         preflight.check().await
     }
@@ -102,10 +89,8 @@ impl Observed {
 /// When there is no plan: the engine doesn't answer, or an image can't be had.
 pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Planned> {
     let now = observe(engine, project, options).await?;
-    let room = now.check_memory(engine, project, options).await;
-    let preflight = now.preflight(engine, project).await;
-    let mut changes = now.plan.changes;
-    changes.notes.extend(room.err().map(|err| err.message));
+    let preflight = now.preflight(engine, project, options).await;
+    let changes = now.plan.changes;
     Ok(Planned { changes, preflight })
 }
 
@@ -117,11 +102,8 @@ pub async fn apply(
     options: &Options,
 ) -> Result<Applied> {
     let mut now = observe(engine, project, options).await?;
-    if !options.force {
-        now.check_memory(engine, project, options).await?;
-    }
     show(output, project, &now.plan);
-    now.preflight(engine, project).await?;
+    now.preflight(engine, project, options).await?;
 
     let changed = !now.plan.changes.is_empty();
     if changed && options.only.is_none() {

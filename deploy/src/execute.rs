@@ -23,7 +23,7 @@ use crate::image::{self, Images};
 use crate::output::{Output, Task};
 use crate::plan::{Act, Graph, Need, NodeId, Operation, Plan, Target, TransactionId};
 use crate::secrets;
-use crate::state::Container;
+use crate::state::{Container, Health, Status};
 use walk::{Outcome, Walk};
 
 /// Carries plans out.
@@ -39,7 +39,7 @@ pub(crate) struct Executor<'a> {
 /// Something that has come to its end.
 enum Event {
     Operation(NodeId, Result<Outcome>),
-    Undoing(TransactionId, Result<()>),
+    Undoing(TransactionId, Result<Vec<String>>),
 }
 
 impl<'a> Executor<'a> {
@@ -79,14 +79,13 @@ impl<'a> Executor<'a> {
                     Event::Operation(id, result.map_err(explained))
                 }));
             }
-            for (service, dependency) in walk.take_left() {
-                self.output.note(&format!(
-                    "{service}: left as it is, because {dependency} failed"
-                ));
+            for note in walk.take_notes() {
+                self.output.note(&note);
             }
             while let Some((transaction, operations)) = walk.undo() {
+                let restored = walk.restored(transaction);
                 running.push(Box::pin(async move {
-                    Event::Undoing(transaction, self.undo(&operations).await)
+                    Event::Undoing(transaction, self.undo(&operations, restored).await)
                 }));
             }
             match running.next().await {
@@ -108,13 +107,37 @@ impl<'a> Executor<'a> {
         walk.finish()
     }
 
-    async fn undo(&self, operations: &[Operation]) -> Result<()> {
+    /// Takes a transaction back. Returns which old containers don't serve although they did their
+    /// work when it began, with what they are instead.
+    async fn undo(
+        &self,
+        operations: &[Operation],
+        (restored, ailing): (Vec<&Target>, bool),
+    ) -> Result<Vec<String>> {
         for (index, operation) in operations.iter().enumerate() {
             let next = operations.get(index + 1).and_then(Operation::subject);
             let goes_on = next.is_some() && next == operation.subject();
             self.carry_out(operation, goes_on).await?;
         }
-        Ok(())
+        let mut down = Vec::new();
+        for container in restored.into_iter().filter(|_| !ailing) {
+            let found = match container.id.get() {
+                Some(id) => Container::inspect(self.engine, id).await?,
+                None => None,
+            };
+            let what = match found {
+                None => "gone".to_owned(),
+                Some(it) if it.status != Status::Running => {
+                    let code = it.exit_code.map(|code| format!(" with status {code}"));
+                    let status = format!("{:?}", it.status).to_lowercase();
+                    format!("{status}{}", code.unwrap_or_default())
+                }
+                Some(it) if it.health == Some(Health::Unhealthy) => "unhealthy".to_owned(),
+                Some(_) => continue,
+            };
+            down.push(format!("{} ({what})", container.name));
+        }
+        Ok(down)
     }
 
     /// Does one operation. `goes_on`: its line of progress stays, for the next one.

@@ -60,6 +60,12 @@ pub(crate) fn create(file: &Path, content: &[u8], access: Access) -> Result<(), 
     })
 }
 
+/// Why [`create`] would refuse to make a file in the directory that there is.
+pub(crate) fn unfit(file: &Path, access: Access) -> Option<WriteError> {
+    let directory = Directory::open(file.parent()?).ok()?;
+    directory.check(access).err()
+}
+
 /// Gives a file this content, which nobody else may read, whether or not it is there. Makes its
 /// directory.
 pub(crate) fn put(file: &Path, content: &[u8]) -> Result<(), WriteError> {
@@ -103,8 +109,7 @@ pub(crate) fn exposure(file: &Path) -> Option<WriteError> {
         mode: found.mode(),
         owner: Some((found.uid(), found.gid())),
     };
-    let directory = Directory::open(file.parent()?).ok()?;
-    directory.check(access).err()
+    unfit(file, access)
 }
 
 /// Whether `path` is what a run that was killed left of writing `file`.

@@ -17,11 +17,14 @@ use crate::output::Output;
 use crate::plan::{Creation, Value};
 use crate::secrets::{self, Secrets};
 use crate::spec;
+use crate::state::{Container, Status};
 
 /// Longer than any grace period in use; the engine answers when the container has ended.
 const STOP: Duration = Duration::from_secs(60 * 60);
-/// A removal that the engine has begun is done after this long, or never.
-const REMOVAL: Duration = Duration::from_secs(30);
+/// A removal or creation that the engine has begun is done after this long, or never.
+const BEGUN: Duration = Duration::from_secs(30);
+/// How often it is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Creates a container on its networks; its id.
 pub(super) async fn create(
@@ -55,17 +58,13 @@ pub(super) async fn create(
         }
         _ => None,
     };
-    let settings = spec::container(
-        project,
-        name,
-        service,
-        creation.content.as_ref().and_then(Value::get),
-        &Secrets::read(project)?,
-        &secrets::salt(),
-    );
+    let (secrets, salt) = (Secrets::read(project)?, secrets::salt());
+    let content = creation.content.as_ref().and_then(Value::get);
+    let settings = spec::container(project, name, service, content, &secrets, &salt);
     let number = creation.number;
     let mut blueprint = container::blueprint(project, name, service, number, &settings, joined);
     withhold(project, &mut blueprint, &creation.nameless);
+    blueprint.bear(&secrets.fingerprints(project, name, service, &salt));
     let Blueprint {
         name,
         mut body,
@@ -77,10 +76,20 @@ pub(super) async fn create(
         ..CreateContainerOptions::default()
     };
     let docker = engine.docker();
-    let created = docker
-        .create_container(Some(options), body)
-        .await
-        .doing(|| format!("create container {name}"))?;
+    let deadline = Instant::now() + BEGUN;
+    let created = loop {
+        match docker
+            .create_container(Some(options.clone()), body.clone())
+            .await
+        {
+            Err(EngineError::DockerResponseServerError {
+                status_code: 409, ..
+            }) if Instant::now() < deadline && leftover(engine, project, &name).await? => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            result => break result.doing(|| format!("create container {name}"))?,
+        }
+    };
     for warning in created.warnings {
         output.note(&format!("container {name}: {warning}"));
     }
@@ -92,6 +101,19 @@ pub(super) async fn create(
             .doing(|| format!("connect container {name} to network {network}"))?;
     }
     Ok(created.id)
+}
+
+/// Whether a name is taken by what the engine made for a `deploy` that was killed meanwhile, or is
+/// still making. It is removed.
+async fn leftover(engine: &Engine, project: &Project, name: &str) -> Result<bool> {
+    match Container::find(engine, &project.name, name).await? {
+        Some(found) if found.status == Status::Created => {
+            remove(engine, &found.id, name).await?;
+            Ok(true)
+        }
+        Some(_) => Ok(false),
+        None => Ok(!Container::exists(engine, name).await?),
+    }
 }
 
 /// Takes the names on these networks out of a blueprint.
@@ -182,7 +204,7 @@ pub(super) async fn remove(engine: &Engine, id: &str, name: &str) -> Result<()> 
         .v(true)
         .force(true)
         .build();
-    let deadline = Instant::now() + REMOVAL;
+    let deadline = Instant::now() + BEGUN;
     loop {
         let docker = engine.docker();
         match docker.remove_container(id, Some(options.clone())).await {
@@ -190,7 +212,7 @@ pub(super) async fn remove(engine: &Engine, id: &str, name: &str) -> Result<()> 
             Err(EngineError::DockerResponseServerError {
                 status_code: 409, ..
             }) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(PAUSE).await;
             }
             result => return unless_gone(result).doing(|| format!("remove container {name}")),
         }

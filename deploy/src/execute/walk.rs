@@ -1,8 +1,7 @@
 //! Whose turn it is: a walk over a plan's graph. It knows nothing of engines.
 
-use crate::compose::model::ServiceName;
 use crate::error::{Error, Result};
-use crate::plan::{Graph, Need, NodeId, Operation, TransactionId};
+use crate::plan::{Graph, Need, NodeId, Operation, Target, TransactionId};
 
 /// What an operation comes to.
 #[derive(Debug, PartialEq)]
@@ -43,8 +42,8 @@ pub(super) struct Walk<'a> {
     begun: Vec<NodeId>,
     undone: Vec<TransactionId>,
     failures: Vec<(NodeId, Error)>,
-    /// Services that are left as they are, and because of whose failure.
-    left: Vec<(ServiceName, ServiceName)>,
+    /// Notes on services that aren't begun.
+    notes: Vec<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -55,7 +54,7 @@ impl<'a> Walk<'a> {
             begun: Vec::new(),
             undone: Vec::new(),
             failures: Vec::new(),
-            left: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -72,7 +71,7 @@ impl<'a> Walk<'a> {
                     begun.push((id, node.operation.filled(&|it| self.value(it))));
                     self.begun.push(id);
                 }
-                Status::Cancelled => self.left.extend(self.left_out(id)),
+                Status::Cancelled => self.notes.extend(self.left_out(id)),
                 _ => {}
             }
             self.statuses[id.index()] = status;
@@ -105,10 +104,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Which service isn't begun because of which other one.
-    fn left_out(&self, node: NodeId) -> Option<(ServiceName, ServiceName)> {
+    /// That a service isn't begun because another one failed.
+    fn left_out(&self, node: NodeId) -> Option<String> {
         let node = self.graph.node(node);
-        let Operation::Begin(service) = &node.operation else {
+        let Operation::Begin { service, runs } = &node.operation else {
             return None;
         };
         let failed = |need: &&Need| {
@@ -116,7 +115,13 @@ impl<'a> Walk<'a> {
             matches!(status, Status::Failed | Status::Cancelled)
         };
         let cause = node.needs.iter().find(failed)?.node();
-        Some((service.clone(), self.graph.node(cause).service.clone()?))
+        let dependency = self.graph.node(cause).service.as_ref()?;
+        let left = if *runs {
+            "left as it is"
+        } else {
+            "not brought up"
+        };
+        Some(format!("{service}: {left}, because {dependency} failed"))
     }
 
     /// Takes note of what became of an operation.
@@ -130,9 +135,9 @@ impl<'a> Walk<'a> {
         };
     }
 
-    /// The services that turned out to be left as they are, and because of whose failure.
-    pub(super) fn take_left(&mut self) -> Vec<(ServiceName, ServiceName)> {
-        std::mem::take(&mut self.left)
+    /// What the user should know by now.
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// A transaction that has failed and is over: what was begun of it is taken back, the last one
@@ -148,7 +153,7 @@ impl<'a> Walk<'a> {
                 node.transaction != Some(*transaction) || self.statuses[id.index()].is_over()
             })
         };
-        let mut transactions = self.graph.transactions().map(|(id, _)| id);
+        let mut transactions = self.graph.transactions();
         let transaction =
             transactions.find(|it| !self.undone.contains(it) && failed(it) && over(it))?;
         self.undone.push(transaction);
@@ -159,33 +164,36 @@ impl<'a> Walk<'a> {
         Some((transaction, operations.collect()))
     }
 
-    /// Takes note of what became of the taking back.
-    pub(super) fn undone(&mut self, transaction: TransactionId, result: Result<()>) {
-        let begun = &self.begun;
+    /// The old containers of a transaction that has failed, and whether they failed before.
+    pub(super) fn restored(&self, transaction: TransactionId) -> (Vec<&'a Target>, bool) {
+        let transaction = self.graph.transaction(transaction);
+        let restored = transaction.restores.iter();
+        let restored = restored.filter(|(node, _)| self.begun.contains(node));
+        (
+            restored.map(|(_, container)| container).collect(),
+            transaction.ailing,
+        )
+    }
+
+    /// Takes note of what became of the taking back: the old containers that don't serve after it,
+    /// and what they are instead.
+    pub(super) fn undone(&mut self, id: TransactionId, result: Result<Vec<String>>) {
+        let (restored, ailing) = self.restored(id);
         let graph = self.graph;
-        let cause = self
-            .failures
-            .iter_mut()
-            .find(|(node, _)| graph.node(*node).transaction == Some(transaction));
-        let (Some((node, cause)), Some((_, undone))) = (
-            cause,
-            graph.transactions().find(|(id, _)| *id == transaction),
-        ) else {
-            return;
-        };
+        let mut failures = self.failures.iter_mut();
+        let failed = failures.find(|(node, _)| graph.node(*node).transaction == Some(id));
+        let Some((node, cause)) = failed else { return };
         match result {
-            Ok(()) => {
-                let serving = undone
-                    .restores
-                    .iter()
-                    .filter(|(node, _)| begun.contains(node));
-                let serving: Vec<&str> = serving.map(|(_, name)| name.as_str()).collect();
-                cause.message = format!(
-                    "{}; rolled back: {} as before",
-                    cause.message,
-                    serving.join(", ")
-                );
-                undone.advice.clone_into(&mut cause.next);
+            Ok(down) => {
+                let serving: Vec<&str> = restored.iter().map(|it| &*it.name).collect();
+                let serving = serving.join(", ");
+                cause.message = format!("{}; rolled back: {serving} as before", cause.message);
+                let correct = "correct the cause and run `deploy up` again";
+                cause.next = match &down[..] {
+                    [] if ailing => format!("{correct}, which tries it once more"),
+                    [] => format!("{correct}; the old version serves meanwhile"),
+                    down => format!("{} doesn't serve: {correct}", down.join(", ")),
+                };
             }
             Err(err) => {
                 let service = graph.node(*node).service.as_deref().unwrap_or_default();
@@ -284,10 +292,11 @@ mod tests {
     #[test]
     fn a_transaction_is_taken_back_once_nothing_of_it_is_under_way() {
         let mut graph = Builder::default();
-        graph.transaction = Some(graph.begin_transaction("try again"));
+        graph.transaction = Some(graph.begin_transaction(true));
         let nodes = ["a", "b", "c"].map(|name| {
             let node = graph.add(pull(name), []);
-            graph.undo(node, [discard(name)], Some(&format!("old {name}")));
+            let old = Target::known(&format!("old {name}"), "id");
+            graph.undo(node, [discard(name)], Some(&old));
             node
         });
         graph.then(nodes[2], pull("never"));
@@ -304,12 +313,12 @@ mod tests {
         let (transaction, operations) = walk.undo().expect("it has failed");
         assert_eq!(operations, ["c", "b", "a"].map(discard));
         assert!(walk.undo().is_none(), "once");
-        walk.undone(transaction, Ok(()));
+        walk.undone(transaction, Ok(Vec::new()));
         let failed = walk.finish().expect_err("a failure");
         assert_eq!(
             failed.message,
             "it broke; rolled back: old a, old b, old c as before"
         );
-        assert_eq!(failed.next, "try again");
+        assert!(failed.next.ends_with("which tries it once more"));
     }
 }

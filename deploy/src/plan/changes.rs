@@ -116,7 +116,6 @@ impl Changes {
             plan.notes.extend(origin::kept(&state.elsewhere));
         }
         plan.notes.extend(ineffective(project));
-        plan.notes.extend(capacity::shared_places(project));
         plan.notes
             .extend(inputs.secrets.rotation_under_way(project));
         let going = plan.networks_to_go(project);
@@ -144,11 +143,20 @@ impl Changes {
             let planned = service::plan(inputs, &plan.services, &going, &name, service);
             plan.services.push(planned);
         }
+        let steady = plan.services.iter().filter(|it| !it.adds_containers());
+        let sharing = capacity::sharing(project, steady.map(|it| &it.service));
+        plan.notes.extend(sharing);
         if plan.changes_what_is_there() {
             plan.takes_over.clone_from(&state.origin);
             plan.notes.extend(origin::made_by_compose(project, state));
         }
         plan
+    }
+
+    /// The services of which there will be more containers than there are.
+    pub fn growing(&self) -> impl Iterator<Item = &ServiceName> {
+        let growing = self.services.iter().filter(|it| it.adds_containers());
+        growing.map(|it| &it.service)
     }
 
     /// Whether containers or networks that exist are changed, or joined by new ones.

@@ -45,10 +45,10 @@ pub enum Need {
 /// Nodes that are undone when one of them fails, all that were begun, the last one first.
 #[derive(Debug, PartialEq)]
 pub struct Transaction {
-    /// For the user, once it was undone.
-    pub advice: &'static str,
+    /// The old containers don't work either.
+    pub ailing: bool,
     /// Which containers serve again when which nodes are undone.
-    pub restores: Vec<(NodeId, String)>,
+    pub restores: Vec<(NodeId, Target)>,
 }
 
 impl Need {
@@ -73,9 +73,13 @@ impl Graph {
     }
 
     /// What is undone together.
-    pub fn transactions(&self) -> impl Iterator<Item = (TransactionId, &Transaction)> {
-        let transactions = self.transactions.iter().enumerate();
-        transactions.map(|(index, it)| (TransactionId(index), it))
+    pub fn transactions(&self) -> impl Iterator<Item = TransactionId> + use<> {
+        (0..self.transactions.len()).map(TransactionId)
+    }
+
+    /// One of its transactions.
+    pub fn transaction(&self, id: TransactionId) -> &Transaction {
+        &self.transactions[id.0]
     }
 }
 
@@ -125,9 +129,9 @@ impl Builder {
         NodeId(self.graph.nodes.len() - 1)
     }
 
-    pub(crate) fn begin_transaction(&mut self, advice: &'static str) -> TransactionId {
+    pub(crate) fn begin_transaction(&mut self, ailing: bool) -> TransactionId {
         self.graph.transactions.push(Transaction {
-            advice,
+            ailing,
             restores: Vec::new(),
         });
         TransactionId(self.graph.transactions.len() - 1)
@@ -138,13 +142,13 @@ impl Builder {
         &mut self,
         node: NodeId,
         undo: [Operation; N],
-        restores: Option<&str>,
+        restores: Option<&Target>,
     ) {
         let Some(transaction) = self.graph.nodes[node.0].transaction else {
             return;
         };
         self.graph.nodes[node.0].undo = undo.into();
-        let restores = restores.map(|name| (node, name.to_owned()));
+        let restores = restores.map(|container| (node, container.clone()));
         self.graph.transactions[transaction.0]
             .restores
             .extend(restores);

@@ -79,8 +79,8 @@ pub enum Operation {
     CreateVolume { key: String, name: String },
     /// Removes a volume and what is in it.
     RemoveVolume { name: String },
-    /// Everything that the service waits for is there. Does nothing.
-    Begin(ServiceName),
+    /// Everything that the service waits for is there. Does nothing; `runs`: something of it runs.
+    Begin { service: ServiceName, runs: bool },
     /// All containers that had to be replaced are. Does nothing.
     Replaced(ServiceName),
     /// Creates a container. Comes to its id.
@@ -202,7 +202,7 @@ impl Operation {
             ),
             Self::GenerateSecret { .. }
             | Self::Build { .. }
-            | Self::Begin(_)
+            | Self::Begin { .. }
             | Self::Replaced(_)
             | Self::Compare { .. }
             | Self::Delay { .. } => false,
@@ -227,7 +227,7 @@ impl fmt::Display for Operation {
             Self::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
             Self::CreateVolume { name, .. } => write!(f, "create volume {name}"),
             Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
-            Self::Begin(service) => write!(f, "begin {service}"),
+            Self::Begin { service, .. } => write!(f, "begin {service}"),
             Self::Replaced(service) => write!(f, "{service} replaced"),
             Self::Create(creation) => {
                 write!(f, "create {}", creation.name)?;

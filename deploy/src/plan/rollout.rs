@@ -23,12 +23,6 @@ use crate::container;
 use crate::health::Goal;
 use crate::state::Status;
 
-/// After the old containers were brought back.
-const CORRECT: &str =
-    "correct the cause and run `deploy up` again; the old version serves meanwhile";
-/// After one was brought back that doesn't work either.
-const TRY_AGAIN: &str = "correct the cause and run `deploy up` again, which tries it once more";
-
 /// Adds the operations of all `services`, dependencies first.
 pub(super) fn roll_out(
     graph: &mut Builder,
@@ -53,7 +47,12 @@ pub(super) fn roll_out(
                 Awaited::ServiceHealthy | Awaited::ServiceCompletedSuccessfully => &stages.ready,
             }));
         }
-        let begin = graph.add(Operation::Begin(name.clone()), needs);
+        let mut there = inputs.state.of_service(name);
+        let begin = Operation::Begin {
+            service: name.clone(),
+            runs: there.any(|it| it.status == Status::Running),
+        };
+        let begin = graph.add(begin, needs);
         let joins = match &service.network_mode {
             Some(NetworkMode::Service(host)) => stages.get(host).map_or_else(
                 || {
@@ -271,7 +270,7 @@ impl<'a> Rollout<'a> {
         let start_first = self.plan.order == UpdateOrder::StartFirst;
         let failure_action = self.service.deploy.update_config.failure_action;
         let goes_back = start_first && failure_action == FailureAction::Rollback;
-        let together = goes_back.then(|| self.graph.begin_transaction(CORRECT));
+        let together = goes_back.then(|| self.graph.begin_transaction(false));
         let mut ends = Vec::with_capacity(pairs.len());
         let mut before: Vec<Need> = Vec::new();
         for (index, batch) in pairs.chunks(self.batch_size(pairs.len())).enumerate() {
@@ -280,7 +279,7 @@ impl<'a> Rollout<'a> {
             for pair in batch {
                 // Nobody wants back what doesn't work, once its replacement does.
                 self.graph.transaction = match together {
-                    Some(_) if pair.is_ailing() => Some(self.graph.begin_transaction(TRY_AGAIN)),
+                    Some(_) if pair.is_ailing() => Some(self.graph.begin_transaction(true)),
                     together => together,
                 };
                 let (end, given) = self.given(pair.action, |it| it.replace(pair, needs.clone()));
@@ -354,7 +353,7 @@ impl<'a> Rollout<'a> {
         }
         let going = if stop_first { old.id.get() } else { None };
         let joins = self.others_serve(going);
-        let launched = self.create(number, pair.new, joins, Some(&old.name), needs);
+        let launched = self.create(number, pair.new, joins, Some(old), needs);
         let mut end = self.ready(&launched, true);
         if !stop_first {
             let why = "replaced".to_owned();
@@ -418,7 +417,7 @@ impl<'a> Rollout<'a> {
         slot: u32,
         number: u32,
         others_serve: bool,
-        restores: Option<&str>,
+        restores: Option<&Target>,
         needs: impl IntoIterator<Item = Need>,
     ) -> Launched {
         let image = self.inputs.images.get(&self.service.image);

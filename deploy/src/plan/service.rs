@@ -65,6 +65,14 @@ pub enum Step {
     Remove { id: String, reason: &'static str },
 }
 
+impl ServicePlan {
+    /// Whether there will be a container that there isn't now.
+    pub(super) fn adds_containers(&self) -> bool {
+        let mut containers = self.containers.iter();
+        containers.any(|it| matches!(it.step, Step::Create))
+    }
+}
+
 impl ContainerAction {
     /// What is done whatever happens.
     pub(super) fn new(number: u32, step: Step) -> Self {

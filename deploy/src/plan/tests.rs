@@ -78,6 +78,7 @@ impl Scene {
             (self.project.networks[key].name.clone(), names)
         });
         Container {
+            secrets: BTreeMap::new(),
             id: format!("{name}-{number}"),
             name: format!("test-{name}-{number}"),
             service: name.to_string(),
@@ -126,7 +127,7 @@ impl Scene {
         let nodes = plan.graph.nodes().map(|(_, node)| node);
         let of_service = nodes.filter(|it| it.service.as_deref() == Some(service));
         let done = of_service.map(|it| &it.operation).filter(|it| {
-            let idle = matches!(it, Operation::Begin(_) | Operation::Replaced(_));
+            let idle = matches!(it, Operation::Begin { .. } | Operation::Replaced(_));
             let kept = matches!(it, Operation::To(_, Act::Await { fresh: false, .. }));
             !idle && !kept
         });

@@ -43,6 +43,8 @@ pub struct Container {
     pub file: Option<PathBuf>,
     /// The settings it was created from; `None` when the label can't be read.
     pub config: Option<Value>,
+    /// Fingerprints of the values of the generated secrets that it was made with.
+    pub secrets: BTreeMap<String, Vec<String>>,
     /// Endpoints: network name → names it answers to there.
     pub endpoints: BTreeMap<String, Vec<String>>,
     /// `HostConfig.NetworkMode`, e.g. `container:<id>`.
@@ -89,6 +91,11 @@ impl Container {
     /// `None` where it is gone since it was listed.
     pub(crate) async fn inspect(engine: &Engine, id: &str) -> Result<Option<Self>> {
         Ok(inspect(engine, id).await?.map(Self::from_inspect))
+    }
+
+    /// Whether the name is taken.
+    pub async fn exists(engine: &Engine, name: &str) -> Result<bool> {
+        Ok(inspect(engine, name).await?.is_some())
     }
 
     /// The project's container of this name; `None`: there is none, or it is somebody else's.
@@ -170,6 +177,10 @@ impl Container {
             file: file(&labels),
             started_at: state.started_at.filter(|at| !at.starts_with("0001")),
             config: recorded(&labels),
+            secrets: labels
+                .get(labels::SECRETS)
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default(),
             endpoints: settings
                 .networks
                 .unwrap_or_default()
