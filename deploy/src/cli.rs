@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lab::Lab;
 
 use crate::origin;
 
@@ -327,33 +328,6 @@ pub struct Restart {
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub wait: Wait,
-}
-
-/// `deploy lab`.
-#[derive(Debug, Subcommand)]
-pub enum Lab {
-    /// List the lessons
-    List,
-    /// Run lessons: commands to type, evidence, answers that are checked
-    Run(LabRun),
-    /// Be a container of a lesson
-    #[cfg(target_os = "linux")]
-    #[command(hide = true)]
-    Guest(crate::lab::guest::GuestOptions),
-}
-
-/// `deploy lab run`.
-#[derive(Debug, Args)]
-pub struct LabRun {
-    /// Only these lessons (`deploy lab list`) [default: all]
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Also write everything to this file, as Markdown
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Let the overlay lesson put the engine into a swarm of its own, and take it out again
-    #[arg(long)]
-    pub allow_swarm: bool,
 }
 
 /// `deploy verify`.

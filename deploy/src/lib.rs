@@ -8,32 +8,22 @@ pub mod apply;
 pub mod capacity;
 pub mod cli;
 mod commands;
-pub mod compose;
-pub mod concurrency;
-pub mod container;
+pub use compose_file as compose;
 pub mod diff;
-pub mod engine;
-pub mod error;
-pub mod exec;
 mod execute;
-mod file;
-pub mod health;
-pub mod image;
-pub mod inspect;
-pub mod lab;
-pub mod labels;
 pub mod lock;
 pub mod origin;
 pub mod output;
-pub mod owner;
 pub mod plan;
 pub mod preflight;
-pub mod probe;
 pub mod releases;
 pub mod rotation;
 pub mod secrets;
 pub mod spec;
-pub mod state;
-pub mod verify;
+
+pub use ::engine;
+pub use engine::{concurrency, container, error, exec, file, health, image, labels, owner, state};
+
+pub use netcheck::{inspect, probe, verify};
 
 pub use commands::{refuse, run};

@@ -1,92 +1,37 @@
-//! Which Compose file brought a running stack up, and whether another may go on with it.
-//!
-//! Two files can bear one project's name: a second clone of a repository, or two files that
-//! share a project on purpose. What only one of them has stays when the other is brought up.
-//! Where both have a service, its containers are those of the file that made the newest of
-//! them; the other takes the stack over only if it is told to, or if that file is gone, so
-//! that the checkout was moved.
+//! Whether this file may go on with a stack that another one, or Docker Compose, brought up, and what
+//! the user is told of it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use engine::origin::same;
+pub use engine::origin::{Origin, Reach};
 
 use crate::compose::Project;
-use crate::engine::Engine;
 use crate::owner::{Kind, Owner};
 use crate::state::{Container, Elsewhere, State};
-
-/// How far beyond the file at hand the user lets `deploy` go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reach {
-    /// Remove what other files brought into the project.
-    pub remove_orphans: bool,
-    /// Go on with a stack that another file brought up.
-    pub take_over: bool,
-}
-
-/// Another Compose file that the stack's services were brought up from last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// Absolute.
-    pub file: PathBuf,
-    /// Asked for, or the file is gone.
-    pub may_take_over: bool,
-}
-
-impl Origin {
-    /// What is in the way of changing the stack from `project`'s file, if anything is.
-    pub fn refusal(&self, project: &Project) -> Option<String> {
-        (!self.may_take_over).then(|| {
-            format!(
-                "project {} was brought up from {}, and this is {}. Go on there; or give this one a \
-                 name of its own (-p); or take the stack over, with --take-over",
-                project.name,
-                self.file.display(),
-                project.file.display()
-            )
-        })
-    }
-}
-
-/// The file that the stack was brought up from, if it isn't `project`'s.
-pub fn of_stack(engine: &Engine, project: &Project, state: &State, reach: Reach) -> Option<Origin> {
-    let containers = state.containers.iter();
-    let newest = containers
-        .filter(|it| project.services.contains_key(it.service.as_str()))
-        .max_by_key(|it| it.created)?;
-    let file = newest.file.clone()?;
-    if same(&file, &project.file) {
-        return None;
-    }
-    // Whether a path of another machine exists here says nothing.
-    let moved = engine.is_local() && is_gone(&file);
-    Some(Origin {
-        file,
-        may_take_over: reach.take_over || moved,
-    })
-}
-
-/// Whether two paths lead to one file, or were to.
-pub fn same(a: &Path, b: &Path) -> bool {
-    let identity = |path: &Path| fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
-    a == b || identity(a).is_some_and(|it| identity(b) == Some(it))
-}
-
-/// A file that can't be looked at may be there.
-fn is_gone(file: &Path) -> bool {
-    fs::metadata(file).is_err_and(|err| err.kind() == ErrorKind::NotFound)
-}
 
 /// What forbids a change of the stack because it is somebody else's: `taken_over` is where the one that
 /// would be changed comes from.
 pub fn conflicts(project: &Project, state: &State, taken_over: Option<&Origin>) -> Vec<String> {
-    let refusal = taken_over.and_then(|origin| origin.refusal(project));
+    let refusal = taken_over.and_then(|origin| refusal(project, origin));
     refusal
         .into_iter()
         .chain(run_by_compose(project, state))
         .collect()
+}
+
+/// What is in the way of changing the stack from `project`'s file, if anything is.
+fn refusal(project: &Project, origin: &Origin) -> Option<String> {
+    (!origin.may_take_over).then(|| {
+        format!(
+            "project {} was brought up from {}, and this is {}. Go on there; or give this one a \
+             name of its own (-p); or take the stack over, with --take-over",
+            project.name,
+            origin.file.display(),
+            project.file.display()
+        )
+    })
 }
 
 /// A stack of this name that Docker Compose runs: two tools would undo each other's work.

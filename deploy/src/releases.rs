@@ -12,11 +12,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::file::DIRECTORY;
 use crate::compose::Project;
 use crate::engine::Engine;
 use crate::error::{Error, Exit, Result};
-use crate::image::{self, Images};
+use crate::image::{self, Images, Pin};
 use crate::output::Output;
 
 /// So many releases can be gone back to, the one that runs included.
@@ -72,16 +71,6 @@ pub struct Release {
     pub compose: String,
     /// By the name that the Compose file has.
     pub images: BTreeMap<String, Pin>,
-}
-
-/// An image as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pin {
-    /// A name that stays with it when the Compose file's name moves on.
-    pub tag: String,
-    /// What a container gets from it (see [`image::ImageState::content`]).
-    pub content: String,
 }
 
 impl Releases {

@@ -2,8 +2,8 @@
 //! that matters to each, in a canonical form whose hash decides whether one that is
 //! there may stay.
 
+pub use engine::labels::hash;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::compose::Project;
 use crate::compose::model::{Mount, Network, Service, Volume};
@@ -127,10 +127,4 @@ pub fn volume_on_engine(volume: &Volume) -> Value {
         settings["driver"] = "local".into();
     }
     settings
-}
-
-/// Hash of canonical settings.
-pub fn hash(settings: &Value) -> String {
-    // serde_json's maps are sorted, so equal settings have one text.
-    hex::encode(Sha256::digest(settings.to_string()))
 }

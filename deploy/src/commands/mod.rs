@@ -4,10 +4,8 @@ mod build;
 mod config;
 mod down;
 mod inspect;
-mod lab;
 mod logs;
 mod plan;
-mod probe;
 mod ps;
 mod releases;
 mod restart;
@@ -18,21 +16,22 @@ mod up;
 mod verify;
 
 use std::env;
-use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use tokio::signal::unix::{SignalKind, signal};
+use lab::Lab;
+use terminal::interrupted;
 
 use crate::apply::Applied;
-use crate::cli::{Cli, Command, Images, Lab, Logs, Verify};
-use crate::compose::model::ServiceName;
+use crate::cli::{Cli, Command, Images, Logs, Verify};
+use crate::compose::model::{SecretName, ServiceName};
 use crate::compose::{self, LoadOptions, Project};
 use crate::engine::Engine;
-use crate::error::{Error, Exit, Result, chain};
+use crate::error::{Error, Result, chain};
 use crate::image::Refresh;
 use crate::output::{Form, Output};
+use crate::secrets::Secrets;
 
 /// What every verb is given.
 struct Context {
@@ -56,7 +55,7 @@ impl Context {
 /// Runs the command line to its end.
 pub fn run(cli: Cli) -> ExitCode {
     if let Command::Probe(args) = &cli.command {
-        return probe::run(args);
+        return crate::probe::answer::run(&args.request);
     }
     let output = Output::new(form(&cli), cli.no_color);
     let mut options = LoadOptions::from_process(cli.file);
@@ -80,7 +79,7 @@ pub fn run(cli: Cli) -> ExitCode {
         let command = match cli.command {
             // Has to clean up when it is interrupted, so it listens for signals itself.
             Command::Lab(command) => {
-                return lab::run(&context, command)
+                return lab::run(&context.output, command)
                     .await
                     .map(|()| ExitCode::SUCCESS);
             }
@@ -105,12 +104,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             context.output.failure(&error);
-            ExitCode::from(match error.exit {
-                Exit::Failed => 1,
-                Exit::Usage => 2,
-                Exit::NoEngine => 3,
-                Exit::Unproven => 4,
-            })
+            error.exit.into()
         }
     }
 }
@@ -173,53 +167,12 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
     }
 }
 
-/// What ends a process from outside.
-#[derive(Clone, Copy)]
-enum Ending {
-    CtrlC,
-    Sigterm,
-}
-
-impl Ending {
-    /// The exit status by which a shell knows it: 128 and the signal's number.
-    fn status(self) -> u8 {
-        match self {
-            Self::CtrlC => 130,
-            Self::Sigterm => 143,
-        }
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::CtrlC => "Ctrl-C",
-            Self::Sigterm => "SIGTERM",
-        })
-    }
-}
-
 /// Whether the command goes on until it is ended from outside, which is no failure then.
 fn is_endless(command: &Command) -> bool {
     matches!(
         command,
         Command::Verify(Verify { watch: Some(_) }) | Command::Logs(Logs { follow: true, .. })
     )
-}
-
-/// Waits for Ctrl-C or SIGTERM; what was under way stops where it is.
-async fn interrupted() -> Ending {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        // Without handlers the signals end the process by themselves.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Ending::CtrlC,
-        _ = terminate.recv() => Ending::Sigterm,
-    }
 }
 
 fn refresh(images: Images) -> Refresh {
@@ -264,13 +217,23 @@ async fn verified(
     let outcome = async {
         let applied = applied?;
         if wanted {
-            crate::verify::after_deploy(engine, output, project).await?;
+            crate::verify::after_deploy(engine, output, project, &secret_values(project)).await?;
         }
         Ok(applied)
     };
     outcome
         .await
         .map_err(|err| crate::releases::with_way_back(project, err))
+}
+
+/// How `verify` gets at the values of a secret.
+fn secret_values(project: &Project) -> impl Fn(&SecretName) -> Vec<String> {
+    |name| {
+        let secrets = Secrets::read(project).unwrap_or_default();
+        let secret = project.secrets.get(name);
+        let values = secret.map(|secret| secrets.values(name, secret));
+        values.into_iter().flatten().map(str::to_owned).collect()
+    }
 }
 
 /// Refuses services that the file doesn't have.

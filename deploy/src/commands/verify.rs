@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Context;
+use super::{Context, secret_values};
 use crate::cli::Verify;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -11,11 +11,12 @@ use crate::verify;
 pub(super) async fn run(context: &Context, args: Verify) -> Result<()> {
     let project = context.project()?;
     let engine = Engine::connect().await?;
+    let secrets = secret_values(&project);
     match args.watch {
-        None => verify::run(&engine, &context.output, &project).await,
+        None => verify::run(&engine, &context.output, &project, &secrets).await,
         Some(seconds) => {
             let pause = Duration::from_secs(seconds.into());
-            verify::watch(&engine, &context.output, &project, pause).await
+            verify::watch(&engine, &context.output, &project, &secrets, pause).await
         }
     }
 }

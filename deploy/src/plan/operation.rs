@@ -217,6 +217,15 @@ impl fmt::Display for NodeId {
     }
 }
 
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(value) => f.write_str(value),
+            Self::Unknown(node) => write!(f, "what {node} comes to"),
+        }
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -234,7 +243,11 @@ impl fmt::Display for Operation {
                 for key in &creation.nameless {
                     write!(f, " (no names on {key})")?;
                 }
-                Ok(())
+                let joins: Vec<String> = creation.joins.iter().map(ToString::to_string).collect();
+                if joins.is_empty() {
+                    return Ok(());
+                }
+                write!(f, " (joins {})", joins.join(" or "))
             }
             Self::To(container, act) => {
                 let name = &container.name;

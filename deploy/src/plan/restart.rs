@@ -12,12 +12,7 @@ use crate::compose::model::{NetworkMode, Service, ServiceName, UpdateOrder};
 use crate::error::{Error, Result};
 
 impl Changes {
-    /// Restarts every container of `services`, and of those that live in their network namespaces.
-    /// Where a service is replaced start-first, a new container takes the place of each, unless
-    /// `in_place`, or data in an anonymous volume would go with the old one.
-    ///
-    /// # Errors
-    /// When a service has no container, or when a new container would differ from the old one.
+    /// See [`Plan::restart`](crate::plan::Plan::restart).
     pub(super) fn restart(
         inputs: Inputs<'_>,
         services: &[ServiceName],

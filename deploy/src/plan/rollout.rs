@@ -84,8 +84,7 @@ pub(super) fn roll_out(
 struct Stages {
     started: Vec<NodeId>,
     ready: Vec<NodeId>,
-    /// A container for those that share its network namespace: which one it will be, the most
-    /// likely first.
+    /// A container for those that share its network namespace: the first of these that comes to be.
     host: Vec<Value>,
 }
 
@@ -149,10 +148,14 @@ impl<'a> Rollout<'a> {
             std::mem::take(&mut self.started)
         };
         let mut containers = std::mem::take(&mut self.containers).into_values();
+        let mut host = containers.next().unwrap_or_default();
+        // A new one that comes to be is what is left.
+        host.sort_by_key(|it| it.get().is_some());
+        host.dedup();
         Stages {
             started,
             ready,
-            host: containers.next().unwrap_or_default(),
+            host,
         }
     }
 

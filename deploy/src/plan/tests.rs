@@ -430,7 +430,7 @@ services:
             13 await test-guest-1 up, after 11, unless 12
             14 stop test-guest-1, after 13, if 12
             15 remove test-guest-1, after 14, if 12
-            16 create test-guest-1, after 15, if 12
+            16 create test-guest-1 (joins what 7 comes to or host-1), after 15, if 12
             17 start test-guest-1, after 16, if 12
             18 await test-guest-1 up, after 17, if 12
             19 guest replaced

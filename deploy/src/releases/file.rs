@@ -12,9 +12,6 @@ use crate::compose::Project;
 use crate::error::{Error, Result};
 use crate::file;
 
-/// The directory of all records, beside the Compose file.
-pub const DIRECTORY: &str = ".deploy";
-
 /// What the file held before there was a history: the releases by number, and which of them
 /// was brought up last.
 #[derive(Deserialize)]
@@ -98,7 +95,7 @@ pub(super) fn remove(project: &Project) -> Result<()> {
 fn path(project: &Project) -> PathBuf {
     project
         .working_dir
-        .join(DIRECTORY)
+        .join(file::RECORDS)
         .join(project.name.as_str())
         .join("releases.json")
 }

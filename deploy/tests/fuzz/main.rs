@@ -12,7 +12,7 @@ mod driver;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deploy::compose::{Error, LoadOptions, Project, load};
+use compose_file::{Error, LoadOptions, Project, load};
 
 const WORDS: &[&[u8]] = &[
     b"\n",

@@ -6,6 +6,7 @@
 
 mod build;
 mod command_line;
+mod compose_file;
 mod conflicts;
 mod converge;
 mod down;

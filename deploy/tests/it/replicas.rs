@@ -1,6 +1,6 @@
 //! Replicas and `scale`.
 
-use deploy::concurrency;
+use engine::concurrency;
 
 use crate::stack::{Stack, docker};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use deploy::compose::{self, LoadOptions, Project};
+use compose_file::{LoadOptions, Project};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -12,7 +12,7 @@ fn project() -> Project {
     let mut options = LoadOptions::from_process(repository().join("compose.yaml"));
     // The documents show the defaults.
     options.env.retain(|name, _| !name.starts_with("CAUSEWAY_"));
-    compose::load(&options).unwrap()
+    compose_file::load(&options).unwrap()
 }
 
 /// What a reader of either must find: networks, services with their aliases and ports.

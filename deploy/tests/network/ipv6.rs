@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use deploy::probe::Request;
-use deploy::probe::image::Image;
-use deploy::probe::request::Resource;
-use deploy::probe::run::{Place, one};
+use netcheck::probe::Request;
+use netcheck::probe::image::Image;
+use netcheck::probe::request::Resource;
+use netcheck::probe::run::{Place, one};
 
 use crate::stack::{SHAPE, Stack};
 use crate::support::{engine, probe_binary};

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use deploy::probe::image::Image;
-use deploy::probe::report::{Answer, Reach};
-use deploy::probe::request::{Resource, Target};
-use deploy::probe::run::{Place, many, one};
-use deploy::probe::{Report, Request};
+use netcheck::probe::image::Image;
+use netcheck::probe::report::{Answer, Reach};
+use netcheck::probe::request::{Resource, Target};
+use netcheck::probe::run::{Place, many, one};
+use netcheck::probe::{Report, Request};
 
 use crate::support::{Things, docker, engine, probe_binary, wait_until};
 

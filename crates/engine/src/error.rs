@@ -1,0 +1,64 @@
+//! What the engine refuses, said so that the reader knows what to do next.
+
+pub use terminal::error::{Error, Exit, Result, chain};
+
+/// Turns an engine's refusal into an [`Error`] that says what was being done.
+pub trait EngineContext<T> {
+    /// `doing` completes the sentence "could not …".
+    fn doing(self, doing: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T> EngineContext<T> for std::result::Result<T, bollard::errors::Error> {
+    fn doing(self, doing: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|err| from_engine(&doing(), &err))
+    }
+}
+
+/// What the engine refused or how it failed, while `doing` was tried.
+pub fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
+    use bollard::errors::Error as Engine;
+    match err {
+        Engine::DockerResponseServerError {
+            status_code,
+            message,
+        } => {
+            let next = match status_code {
+                400 => "correct the setting the engine names in the Compose file and run again",
+                _ if message.contains("rlimit") => {
+                    "lower `ulimits` of the service: the engine itself may not have that many"
+                }
+                _ if message.contains("address pool") => {
+                    "give the network a subnet of its own (`ipam: {config: [{subnet: …}]}`), one of each \
+                     family that it is to have, or the engine more pools (`default-address-pools` in \
+                     /etc/docker/daemon.json)"
+                }
+                404 => "something was removed meanwhile: run `deploy up` again",
+                409 => "something else is changing the same objects: run `deploy up` again",
+                _ => "read the engine's message above; its log (`journalctl -u docker`) says more",
+            };
+            Error::failed(format!("could not {doing}: {}", message.trim()), next)
+        }
+        Engine::DockerStreamError { error } => Error::failed(
+            format!("could not {doing}: {}", error.trim()),
+            "read the engine's message above and run `deploy up` again",
+        ),
+        Engine::RequestTimeoutError => Error::failed(
+            format!("could not {doing}: the engine did not answer in time"),
+            "see whether the engine is overloaded (`docker info`), then run `deploy up` again",
+        ),
+        Engine::HyperLegacyError { .. }
+        | Engine::IOError { .. }
+        | Engine::SocketNotFoundError(_)
+        | Engine::HyperResponseError { .. } => Error::no_engine(
+            format!(
+                "could not {doing}: the connection to the engine broke: {}",
+                chain(err)
+            ),
+            "see that the engine runs (`docker info`), then run `deploy up` again",
+        ),
+        other => Error::failed(
+            format!("could not {doing}: {}", chain(other)),
+            "run `deploy up` again; if it stays, report it with this message",
+        ),
+    }
+}

@@ -1,0 +1,181 @@
+//! Runs a command in a running container, with something for it to read, or to be read from it.
+//!
+//! What it reads goes over standard input alone: the engine shows the arguments and the
+//! environment of a command to everybody who may ask it.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::ExecConfig;
+use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
+
+use crate::Engine;
+use crate::error::{EngineContext, Error, Result};
+use crate::state::Container;
+
+/// Generous: where MongoDB is emulated and the machine busy, its shell alone takes
+/// half a minute to start.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// How often the engine is asked whether a command has ended.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: i64,
+    /// What it wrote to standard output and standard error.
+    pub said: String,
+}
+
+/// A running container that a command is to run in.
+#[derive(Debug, Clone, Copy)]
+pub struct Within<'a> {
+    /// The engine's id.
+    pub id: &'a str,
+    /// For people.
+    pub name: &'a str,
+}
+
+impl<'a> From<&'a Container> for Within<'a> {
+    fn from(container: &'a Container) -> Self {
+        Self {
+            id: &container.id,
+            name: &container.name,
+        }
+    }
+}
+
+/// Runs `command` in `container`, writes `input` to it, and waits for its end.
+///
+/// # Errors
+/// When the engine can't, or the command doesn't end in time. That it fails is no error here.
+pub async fn run(
+    engine: &Engine,
+    container: impl Into<Within<'_>>,
+    command: &[String],
+    input: &[u8],
+) -> Result<Ended> {
+    let (status, pieces) = ended(engine, container.into(), command, input).await?;
+    let said: Vec<u8> = pieces.into_iter().flat_map(LogOutput::into_bytes).collect();
+    Ok(Ended {
+        status,
+        said: String::from_utf8_lossy(&said).into_owned(),
+    })
+}
+
+/// What `command` writes to standard output in `container`. It isn't part of any error.
+///
+/// # Errors
+/// When the engine can't, or the command doesn't end in time, or fails.
+pub async fn read(engine: &Engine, container: &Container, command: &[String]) -> Result<Vec<u8>> {
+    let (status, pieces) = ended(engine, container.into(), command, b"").await?;
+    let (mut read, mut said) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        match piece {
+            LogOutput::StdErr { message } => said.extend_from_slice(&message),
+            piece => read.extend_from_slice(&piece.into_bytes()),
+        }
+    }
+    let reason = match status {
+        0 => return Ok(read),
+        126 | 127 => "its image has no such program".to_owned(),
+        status => format!("status {status}: {}", String::from_utf8_lossy(&said).trim()),
+    };
+    Err(Error::failed(
+        format!("could not {}: {reason}", doing(container.into(), command)),
+        "see what the container does (`deploy logs`), then run again",
+    ))
+}
+
+fn doing(container: Within<'_>, command: &[String]) -> String {
+    let program = command.first().map_or("nothing", String::as_str);
+    format!("run {program} in {}", container.name)
+}
+
+/// Runs a command to its end: its status, and what it wrote, in order.
+async fn ended(
+    engine: &Engine,
+    container: Within<'_>,
+    command: &[String],
+    input: &[u8],
+) -> Result<(i64, Vec<LogOutput>)> {
+    let doing = || doing(container, command);
+    tokio::time::timeout(TIMEOUT, attached(engine, container, command, input, doing))
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::failed(
+                format!(
+                    "could not {}: no end within {} s",
+                    doing(),
+                    TIMEOUT.as_secs()
+                ),
+                "see what the container does (`deploy logs`), then run again",
+            ))
+        })
+}
+
+async fn attached(
+    engine: &Engine,
+    container: Within<'_>,
+    command: &[String],
+    input: &[u8],
+    doing: impl Fn() -> String,
+) -> Result<(i64, Vec<LogOutput>)> {
+    let config = ExecConfig {
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(command.to_vec()),
+        ..ExecConfig::default()
+    };
+    let docker = engine.docker();
+    let exec = docker
+        .create_exec(container.id, config)
+        .await
+        .doing(&doing)?;
+    let started = docker
+        .start_exec(&exec.id, None::<StartExecOptions>)
+        .await
+        .doing(&doing)?;
+    let StartExecResults::Attached {
+        mut output,
+        input: mut writer,
+    } = started
+    else {
+        return Err(Error::failed(
+            format!("could not {}: the engine detached it", doing()),
+            "run again",
+        ));
+    };
+    let written = async {
+        writer.write_all(input).await?;
+        writer.shutdown().await
+    };
+    match written.await {
+        // It ended without reading; its status says what that means.
+        Err(err)
+            if matches!(
+                err.kind(),
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+            ) => {}
+        result => result
+            .map_err(|err| Error::failed(format!("could not {}: {err}", doing()), "run again"))?,
+    }
+    let mut said = Vec::new();
+    while let Some(chunk) = output.next().await {
+        said.push(chunk.doing(&doing)?);
+    }
+    // The engine may learn of the end a moment after the streams are closed.
+    let status = loop {
+        let ended = docker.inspect_exec(&exec.id).await.doing(&doing)?;
+        if let Some(status) = ended.exit_code {
+            break status;
+        }
+        tokio::time::sleep(INTERVAL).await;
+    };
+    Ok((status, said))
+}

@@ -1,0 +1,17 @@
+//! The Docker engine: what is on it, whose it is, and how images, containers and commands get there.
+//! Nothing else speaks to it.
+
+pub mod concurrency;
+mod connection;
+pub mod container;
+pub mod error;
+pub mod exec;
+pub mod file;
+pub mod health;
+pub mod image;
+pub mod labels;
+pub mod origin;
+pub mod owner;
+pub mod state;
+
+pub use connection::{Engine, reached_at};

@@ -1,0 +1,276 @@
+//! Removes what a run made: at its end, and in place of a run that was killed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bollard::Docker;
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, Network};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveImageOptions,
+};
+use engine::error::{EngineContext, Error, Result};
+use tokio::time::{Instant, sleep};
+
+use super::{labels, swarm};
+
+/// The engine lets go of a network a moment after its last container is gone.
+const REMOVED_WITHIN: Duration = Duration::from_secs(20);
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+/// A keeper that was created this long ago and never started has no run any more.
+const STARTED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a run that was killed has left.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Leftover {
+    pub(super) run: String,
+    pub(super) containers: usize,
+    pub(super) networks: usize,
+    pub(super) swarm: bool,
+    /// The image that it brought along.
+    pub(super) image: Option<String>,
+}
+
+/// Finds runs of which something is left and whose keeper doesn't live.
+pub(super) async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>> {
+    let containers = containers(docker, labels::RUN).await?;
+    let networks = networks(docker, labels::RUN).await?;
+    let swarm = swarm::made_by(docker).await?;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok(dead_runs(&containers, &networks, swarm, now))
+}
+
+fn dead_runs(
+    containers: &[ContainerSummary],
+    networks: &[Network],
+    swarm: Option<String>,
+    now: Duration,
+) -> Vec<Leftover> {
+    let mut runs: BTreeMap<String, Leftover> = BTreeMap::new();
+    let mut of = |run: &str, note: &dyn Fn(&mut Leftover)| {
+        let leftover = runs.entry(run.to_owned()).or_default();
+        run.clone_into(&mut leftover.run);
+        note(leftover);
+    };
+    let mut alive = Vec::new();
+    for container in containers {
+        let Some(run) = label(container.labels.as_ref(), labels::RUN) else {
+            continue;
+        };
+        if is_living_keeper(container, now) {
+            alive.push(run.to_owned());
+        }
+        let image = label(container.labels.as_ref(), labels::IMAGE);
+        of(run, &|leftover| {
+            leftover.containers += 1;
+            if let Some(image) = image {
+                leftover.image = Some(image.to_owned());
+            }
+        });
+    }
+    for network in networks {
+        if let Some(run) = label(network.labels.as_ref(), labels::RUN) {
+            of(run, &|leftover| leftover.networks += 1);
+        }
+    }
+    if let Some(run) = swarm {
+        of(&run, &|leftover| leftover.swarm = true);
+    }
+    runs.into_values()
+        .filter(|leftover| !alive.contains(&leftover.run))
+        .collect()
+}
+
+fn is_living_keeper(container: &ContainerSummary, now: Duration) -> bool {
+    if label(container.labels.as_ref(), labels::ROLE) != Some(labels::KEEPER) {
+        return false;
+    }
+    match container.state {
+        Some(ContainerSummaryStateEnum::RUNNING) => true,
+        Some(ContainerSummaryStateEnum::CREATED) => {
+            let created = container
+                .created
+                .and_then(|at| u64::try_from(at).ok())
+                .unwrap_or(0);
+            now.saturating_sub(Duration::from_secs(created)) < STARTED_WITHIN
+        }
+        _ => false,
+    }
+}
+
+fn label<'a>(labels: Option<&'a HashMap<String, String>>, name: &str) -> Option<&'a str> {
+    labels?.get(name).map(String::as_str)
+}
+
+/// Removes everything that bears the run's label. The keeper goes last: while it
+/// is there, and only then, what is left can be told from a run that works.
+///
+/// # Errors
+/// Something is still there after a while; it is named, with the engine's reason.
+pub(super) async fn remove(docker: &Docker, run: &str) -> Result<()> {
+    let deadline = Instant::now() + REMOVED_WITHIN;
+    let filter = format!("{}={run}", labels::RUN);
+    loop {
+        let mut reasons = Vec::new();
+        let (keepers, others): (Vec<_>, Vec<_>) = containers(docker, &filter)
+            .await?
+            .into_iter()
+            .partition(|container| {
+                label(container.labels.as_ref(), labels::ROLE) == Some(labels::KEEPER)
+            });
+        let removals = others
+            .iter()
+            .map(|container| remove_container(docker, container));
+        reasons.extend(
+            futures_util::future::join_all(removals)
+                .await
+                .into_iter()
+                .flatten(),
+        );
+        for network in networks(docker, &filter).await? {
+            reasons.extend(remove_network(docker, &network).await);
+        }
+        if reasons.is_empty() {
+            swarm::leave_if_made_by(docker, run).await?;
+            for keeper in &keepers {
+                reasons.extend(remove_container(docker, keeper).await);
+            }
+        }
+        if reasons.is_empty() && others.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(Error::failed(
+                "not everything that the lab made could be removed",
+                format!(
+                    "look for it with `docker ps -a --filter label={filter}` and `docker \
+                         network ls --filter label={filter}`; the next `deploy lab run` tries again"
+                ),
+            )
+            .with_details(reasons));
+        }
+        sleep(TRY_AGAIN).await;
+    }
+}
+
+/// Removes an image that a run brought along. Where another process uses it by
+/// now, it stays with that one.
+pub(super) async fn remove_image(docker: &Docker, image: &str) {
+    _ = docker
+        .remove_image(image, None::<RemoveImageOptions>, None)
+        .await;
+}
+
+async fn containers(docker: &Docker, label: &str) -> Result<Vec<ContainerSummary>> {
+    let filters = HashMap::from([("label", vec![label])]);
+    let options = ListContainersOptionsBuilder::default()
+        .all(true)
+        .filters(&filters)
+        .build();
+    docker
+        .list_containers(Some(options))
+        .await
+        .doing(|| "list the lab's containers".into())
+}
+
+async fn networks(docker: &Docker, label: &str) -> Result<Vec<Network>> {
+    let filters = HashMap::from([("label", vec![label])]);
+    let options = ListNetworksOptionsBuilder::default()
+        .filters(&filters)
+        .build();
+    docker
+        .list_networks(Some(options))
+        .await
+        .doing(|| "list the lab's networks".into())
+}
+
+/// Why it is still there, if it is.
+async fn remove_container(docker: &Docker, container: &ContainerSummary) -> Option<String> {
+    let id = container.id.as_deref()?;
+    let options = RemoveContainerOptionsBuilder::default()
+        .force(true)
+        .v(true)
+        .build();
+    let error = docker.remove_container(id, Some(options)).await.err()?;
+    still_there(&error).then(|| format!("container {id}: {error}"))
+}
+
+async fn remove_network(docker: &Docker, network: &Network) -> Option<String> {
+    let id = network.id.as_deref()?;
+    let name = network.name.as_deref().unwrap_or(id);
+    let error = docker.remove_network(id).await.err()?;
+    still_there(&error).then(|| format!("network {name}: {error}"))
+}
+
+fn still_there(error: &bollard::errors::Error) -> bool {
+    !matches!(
+        error,
+        bollard::errors::Error::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(run: &str, role: &str, state: ContainerSummaryStateEnum) -> ContainerSummary {
+        let labels = [
+            (labels::RUN.to_owned(), run.to_owned()),
+            (labels::ROLE.to_owned(), role.to_owned()),
+        ];
+        ContainerSummary {
+            labels: Some(labels.into()),
+            state: Some(state),
+            created: Some(1_000),
+            ..ContainerSummary::default()
+        }
+    }
+
+    fn runs(containers: &[ContainerSummary], now: u64) -> Vec<String> {
+        dead_runs(containers, &[], None, Duration::from_secs(now))
+            .into_iter()
+            .map(|leftover| leftover.run)
+            .collect()
+    }
+
+    #[test]
+    fn a_run_is_dead_without_a_running_keeper() {
+        use ContainerSummaryStateEnum::{CREATED, EXITED, RUNNING};
+        let lesson = container("a", "dns", RUNNING);
+        assert_eq!(runs(std::slice::from_ref(&lesson), 1_001), ["a"]);
+        let with = |keeper| [lesson.clone(), container("a", labels::KEEPER, keeper)];
+        assert_eq!(runs(&with(RUNNING), 9_999), [""; 0]);
+        assert_eq!(runs(&with(EXITED), 1_001), ["a"]);
+        assert_eq!(
+            runs(&with(CREATED), 1_001),
+            [""; 0],
+            "it may be about to start"
+        );
+        assert_eq!(runs(&with(CREATED), 1_060), ["a"]);
+    }
+
+    #[test]
+    fn a_network_or_a_swarm_alone_is_a_leftover_too() {
+        let network = Network {
+            labels: Some([(labels::RUN.to_owned(), "b".to_owned())].into()),
+            ..Network::default()
+        };
+        let found = dead_runs(&[], &[network], Some("c".to_owned()), Duration::ZERO);
+        let b = Leftover {
+            run: "b".into(),
+            networks: 1,
+            ..Leftover::default()
+        };
+        let c = Leftover {
+            run: "c".into(),
+            swarm: true,
+            ..Leftover::default()
+        };
+        assert_eq!(found, [b, c]);
+    }
+}

@@ -1,0 +1,340 @@
+//! Proves that the running stack's network is as the file draws it, and that a request travels the
+//! whole way.
+//!
+//! [`expect`] derives from the file what must be possible and what must not, `beyond` the ways out
+//! among it; [`observe`] asks a probe in every sandbox and one on the host; [`judge`] compares the two,
+//! and `cause` looks for the likely cause of each difference; [`facts`] compares what the engine and the
+//! kernel say of networks and resolvers, `ports` what is published; `journey` sends a marked request;
+//! `matrix` shows it all; `watch` goes on looking and tells what changes.
+
+mod beyond;
+mod cause;
+mod database;
+pub mod expect;
+pub mod facts;
+mod journey;
+pub mod judge;
+mod matrix;
+pub mod observe;
+mod ports;
+mod request;
+mod watch;
+
+use std::time::Instant;
+
+use compose_file::Project;
+use compose_file::model::{Port, Protocol, SecretName, ServiceName};
+use engine::Engine;
+use engine::error::{Error, Exit, Result};
+use serde::{Serialize, Serializer};
+use terminal::Output;
+
+use crate::inspect::Topology;
+use crate::inspect::model::Sandbox;
+use crate::probe::image::Image;
+use crate::probe::request::Target;
+use judge::{Link, Verdict};
+use observe::Observation;
+pub use watch::watch;
+
+/// For each single question; an answer on one machine takes far less.
+const TIMEOUT_MS: u64 = 1_000;
+/// For the second look: a busy machine is no broken network.
+const PATIENT_TIMEOUT_MS: u64 = 3_000;
+
+/// The values of a secret that may be in force, the newest first: none where its file can't be read,
+/// which not everybody may who may ask the engine.
+pub type SecretValues<'a> = dyn Fn(&SecretName) -> Vec<String> + 'a;
+
+/// One thing that was looked at beside the links between containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Where it was looked from.
+    pub from: String,
+    /// What was looked at.
+    pub to: String,
+    /// By which means: `http`, `document`, `gateway`, `resolver`, ….
+    pub by: &'static str,
+    /// What the file implies.
+    pub expected: String,
+    /// What was seen.
+    pub observed: String,
+    /// Whether they agree.
+    pub verdict: Verdict,
+    /// If not: the likely cause, for the sentence.
+    pub cause: String,
+}
+
+impl Check {
+    /// In one sentence what isn't as expected, or why nobody can tell.
+    fn finding(&self) -> Finding {
+        let Self {
+            from,
+            to,
+            by,
+            expected,
+            observed,
+            cause,
+            ..
+        } = self;
+        let subject = format!("{from} → {to} ({by})");
+        let mut sentence = match self.verdict {
+            Verdict::Unjudged => format!("{subject}: {observed}"),
+            _ => format!("{subject}: expected {expected}, saw {observed}"),
+        };
+        if !cause.is_empty() {
+            sentence.push_str("; likely cause: ");
+            sentence.push_str(cause);
+        }
+        Finding { subject, sentence }
+    }
+}
+
+/// Something that isn't as the file draws it, or that couldn't be judged; as JSON, its sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about: the same as long as it lasts.
+    subject: String,
+    sentence: String,
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.sentence)
+    }
+}
+
+/// Everything that was found out; the document of `verify --json`.
+#[derive(Debug, Serialize)]
+pub struct Verification {
+    /// `verify`, so that it can be told from other lines of `up --json`.
+    pub event: &'static str,
+    /// The project's name.
+    pub project: String,
+    /// Whether everything is proven to be as the file draws it.
+    pub ok: bool,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Every name, port and ping that was tried between two ends.
+    pub links: Vec<Link>,
+    /// Everything else.
+    pub checks: Vec<Check>,
+    /// The failures, a sentence each.
+    pub findings: Vec<Finding>,
+    /// What couldn't be judged, a sentence each.
+    pub unjudged: Vec<Finding>,
+    /// What is open though `internal` might be taken to close it, and the file could: a sentence each.
+    pub remaining: Vec<Finding>,
+    /// What else is to be known of the look itself.
+    pub notes: Vec<String>,
+    #[serde(skip)]
+    sources: Vec<String>,
+    #[serde(skip)]
+    targets: Vec<String>,
+}
+
+impl Verification {
+    /// How many expectations have this verdict.
+    fn count(&self, verdict: Verdict) -> usize {
+        let links = self.links.iter().filter(|link| link.verdict == verdict);
+        let checks = self.checks.iter().filter(|check| check.verdict == verdict);
+        links.count() + checks.count()
+    }
+
+    /// `97 expectations hold`, and how many couldn't be judged.
+    fn tally(&self) -> String {
+        let hold = self.count(Verdict::Pass);
+        match self.count(Verdict::Unjudged) {
+            0 => format!("{hold} expectations hold"),
+            unjudged => format!("{hold} expectations hold, {unjudged} could not be judged"),
+        }
+    }
+
+    /// The whole drawing is proven, or else what isn't, as an error.
+    fn proven(&self) -> Result<()> {
+        let sentences =
+            |of: &[Finding]| -> Vec<String> { of.iter().map(|it| it.sentence.clone()).collect() };
+        let unjudged = sentences(&self.unjudged)
+            .into_iter()
+            .map(|sentence| format!("not judged: {sentence}"));
+        if !self.findings.is_empty() {
+            return Err(Error::failed(
+                format!(
+                    "verification failed: {} finding(s); {}",
+                    self.findings.len(),
+                    self.tally()
+                ),
+                "see to the likely causes (`deploy inspect`, `deploy ps`, `deploy logs`), then `deploy up`; \
+                 `deploy verify` looks again",
+            )
+            .with_details(sentences(&self.findings).into_iter().chain(unjudged)));
+        }
+        if self.unjudged.is_empty() {
+            return Ok(());
+        }
+        Err(Error::unproven(
+            format!(
+                "nothing is wrong that could be seen, and not all could: {}",
+                self.tally()
+            ),
+            "see to what stands in the way of the look; `deploy verify` looks again",
+        )
+        .with_details(unjudged))
+    }
+}
+
+/// Checks the running stack and shows what was found.
+///
+/// # Errors
+/// [`Exit::Failed`] if anything isn't as drawn,
+/// [`Exit::Unproven`] if not everything could be judged.
+pub async fn run(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    secrets: &SecretValues<'_>,
+) -> Result<()> {
+    let task = output.silent_task("verify");
+    task.detail("looking");
+    let verification = verify(engine, project, secrets).await?;
+    drop(task);
+    if output.is_json() {
+        output.event(&verification);
+    } else {
+        matrix::show(output, &verification);
+    }
+    verification.proven()
+}
+
+/// The end of a deploy: as [`run`], but what couldn't be judged is no failure of the deploy and only
+/// told.
+///
+/// # Errors
+/// If anything isn't as drawn.
+pub async fn after_deploy(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    secrets: &SecretValues<'_>,
+) -> Result<()> {
+    match run(engine, output, project, secrets).await {
+        Err(unproven) if unproven.exit == Exit::Unproven => {
+            for detail in &unproven.details {
+                output.note(detail);
+            }
+            output.note(&format!("not verified: {unproven}"));
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Looks at everything.
+pub async fn verify(
+    engine: &Engine,
+    project: &Project,
+    secrets: &SecretValues<'_>,
+) -> Result<Verification> {
+    let begun = Instant::now();
+    let survey = observe::survey(engine, project).await?;
+    let (topology, image) = &survey;
+    let (seen, journey) = tokio::join!(
+        observe_patiently(engine, project, survey.clone()),
+        journey::checks(engine, project, secrets, topology, image),
+    );
+    let seen = seen?;
+    let topology = &seen.topology;
+    let links = judge::links(&seen);
+    let mut checks = facts::checks(project, &seen);
+    checks.extend(journey.checks);
+    let of_checks = |verdict| {
+        let checks = checks.iter().filter(move |it| it.verdict == verdict);
+        checks.map(Check::finding)
+    };
+    // Causes first: a container that is down explains the links that are.
+    let mut findings: Vec<Finding> = of_checks(Verdict::Fail).collect();
+    findings.extend(judge::findings(project, &seen, &links));
+    let mut unjudged: Vec<Finding> = of_checks(Verdict::Unjudged).collect();
+    unjudged.extend(judge::unjudged(&links));
+    let mut notes = topology.notes.clone();
+    notes.extend(journey.notes);
+    let label = |sandbox: &Sandbox| sandbox.label(topology);
+    let up = topology.sandboxes.iter().filter(|sandbox| sandbox.is_up());
+    let to_host = links.iter().any(|link| link.to == judge::HOST);
+    Ok(Verification {
+        event: "verify",
+        project: project.name.to_string(),
+        ok: findings.is_empty() && unjudged.is_empty(),
+        elapsed_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        sources: std::iter::once(judge::HOST.to_owned())
+            .chain(up.map(label))
+            .collect(),
+        targets: topology
+            .sandboxes
+            .iter()
+            .map(label)
+            .chain(to_host.then(|| judge::HOST.to_owned()))
+            .chain(std::iter::once(judge::OUTSIDE.to_owned()))
+            .collect(),
+        remaining: judge::remaining(project, &seen, &links),
+        links,
+        checks,
+        findings,
+        unjudged,
+        notes,
+    })
+}
+
+/// Looks a second time, with more patience, where something may have been passing. What isn't as
+/// drawn both times is a failure.
+async fn observe_patiently(
+    engine: &Engine,
+    project: &Project,
+    survey: (Topology, Image),
+) -> Result<Observation> {
+    let seen = observe::observe(engine, project, survey, TIMEOUT_MS).await;
+    if !judge::links(&seen).iter().any(Link::deserves_a_second_look) {
+        return Ok(seen);
+    }
+    let survey = observe::survey(engine, project).await?;
+    Ok(observe::observe(engine, project, survey, PATIENT_TIMEOUT_MS).await)
+}
+
+/// TCP ports published under a fixed number, with where to try them.
+fn published<'a>(
+    engine: &'a Engine,
+    project: &'a Project,
+) -> impl Iterator<Item = (&'a ServiceName, &'a Port, Target)> {
+    project
+        .services
+        .iter()
+        .filter(|(_, service)| service.deploy.replicas > 0)
+        .flat_map(move |(name, service)| {
+            service.ports.iter().filter_map(move |port| {
+                let published = port.published.filter(|_| port.protocol == Protocol::Tcp)?;
+                let target = Target {
+                    host: engine.published_host(port.host_ip),
+                    port: published,
+                };
+                Some((name, port, target))
+            })
+        })
+}
+
+/// Published ports as URLs.
+pub fn urls(engine: &Engine, project: &Project) -> Vec<String> {
+    published(engine, project)
+        .map(|(_, port, target)| {
+            if speaks_http(port) {
+                format!("http://{target}/")
+            } else {
+                format!("tcp://{target}")
+            }
+        })
+        .collect()
+}
+
+/// By convention: nothing in a Compose file says what a port speaks.
+fn speaks_http(port: &Port) -> bool {
+    matches!(port.target, 80 | 8080)
+}

@@ -1,0 +1,383 @@
+//! What the Compose file implies: for every source and every target, which names resolve, which
+//! ports open, which pings are answered, and which of all that must not be possible.
+//!
+//! Pure: nothing is asked here. Addresses come from the engine, everything else from the file, so
+//! that a container that was attached elsewhere afterwards shows as a difference.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use compose_file::Project;
+use compose_file::model::{Attachment, Network, NetworkMode, Protocol, RestartPolicy, Service};
+use serde::Serialize;
+
+use super::beyond::{Beyond, GATEWAY_MODE, GATEWAY_MODE6, closes_gateway};
+use crate::inspect::Topology;
+use crate::inspect::model::Sandbox;
+use crate::probe::report::Route;
+
+/// The bridge driver's switch for traffic between a network's own containers.
+const ICC: &str = "com.docker.network.bridge.enable_icc";
+
+/// One end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum End {
+    /// The engine's host.
+    Host,
+    /// A container, by its position in [`Topology::sandboxes`].
+    Sandbox(usize),
+    /// What lies behind the host: its default gateway and name servers.
+    Outside,
+}
+
+/// How a target is tried.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(tag = "by", rename_all = "lowercase")]
+pub enum By {
+    /// The name resolves to the target; for what is outside, a name server there answers.
+    Name {
+        /// The service's name or an alias, or one of the outside.
+        name: String,
+    },
+    /// A TCP port takes a connection.
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// An ICMP echo request is answered.
+    Ping {
+        /// The address.
+        host: String,
+    },
+}
+
+/// One thing that the file implies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// Where it is tried from.
+    pub from: End,
+    /// What is tried.
+    pub to: End,
+    /// How.
+    pub by: By,
+    /// Whether it must be possible, or must not.
+    pub open: bool,
+    /// What it rests on.
+    pub basis: Basis,
+}
+
+/// What an expectation rests on, which decides how an answer is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The file decides it.
+    File,
+    /// The file doesn't declare the port, so it may be one that this service doesn't use: a refusal
+    /// proves the way as well.
+    Undeclared,
+    /// The file leaves it to the engine: where it is open, that is no failure, it remains.
+    Engine,
+    /// Neither the source nor the host has a route to the target. Nothing is asked: what answers at
+    /// that address is somebody out there.
+    NoRoute,
+}
+
+impl Expectation {
+    /// What the file decides.
+    pub(super) fn new((from, to): (End, End), by: By, open: bool) -> Self {
+        Self {
+            from,
+            to,
+            by,
+            open,
+            basis: Basis::File,
+        }
+    }
+}
+
+/// Everything that the file implies for the containers that are there, and for their ways to what is
+/// `beyond` them.
+pub fn links(project: &Project, topology: &Topology, beyond: &Beyond) -> Vec<Expectation> {
+    let mut links = Vec::new();
+    let stack = Stack { project, topology };
+    for (to, target) in topology.sandboxes.iter().enumerate() {
+        if is_done(project, target) {
+            continue;
+        }
+        stack.host_to(to, target, &mut links);
+        for (from, source) in topology.sandboxes.iter().enumerate() {
+            if from != to && source.is_up() {
+                stack.between((from, source), (to, target), &mut links);
+            }
+        }
+    }
+    for (from, source) in topology.sandboxes.iter().enumerate() {
+        if let Some(open) = stack.has_way_out(source).filter(|_| source.is_up()) {
+            links.extend(beyond.links(project, topology, (from, source), open));
+        }
+    }
+    links
+}
+
+/// The networks that the file attaches a service to, with the service's names there. None for a
+/// service with a network mode.
+pub fn attachments<'a>(
+    project: &'a Project,
+    service: &str,
+) -> Option<Vec<(&'a Network, &'a Attachment)>> {
+    let service = project
+        .services
+        .get(service)
+        .filter(|it| it.network_mode.is_none())?;
+    let networks = service.networks.iter();
+    Some(
+        networks
+            .filter_map(|(key, it)| Some((project.networks.get(key)?, it)))
+            .collect(),
+    )
+}
+
+/// Whether the container ran to its end as it should: nobody starts it again, nobody reaches it.
+pub fn is_done(project: &Project, sandbox: &Sandbox) -> bool {
+    let ends = project
+        .services
+        .get(sandbox.service.as_str())
+        .is_some_and(|service| {
+            matches!(
+                service.restart,
+                RestartPolicy::No | RestartPolicy::OnFailure { .. }
+            )
+        });
+    ends && sandbox.exit_code == Some(0)
+}
+
+struct Stack<'a> {
+    project: &'a Project,
+    topology: &'a Topology,
+}
+
+impl Stack<'_> {
+    /// The host owns the bridges, so it reaches every container on them, internal ones included, unless
+    /// a bridge has no address there.
+    fn host_to(&self, to: usize, target: &Sandbox, links: &mut Vec<Expectation>) {
+        let Some(service) = self.project.services.get(target.service.as_str()) else {
+            return;
+        };
+        for (network, address) in addresses(target) {
+            let key = if address.is_ipv4() {
+                GATEWAY_MODE
+            } else {
+                GATEWAY_MODE6
+            };
+            let reaches = self.topology.network(network).is_some_and(|network| {
+                let mode = network.options.get(key).map_or("nat", String::as_str);
+                network.driver == "bridge"
+                    && matches!(mode, "nat" | "routed")
+                    && !closes_gateway(&network.options, address.is_ipv4())
+            });
+            if reaches {
+                add(
+                    links,
+                    (End::Host, End::Sandbox(to)),
+                    address,
+                    &ports(service, target),
+                    true,
+                );
+            }
+        }
+    }
+
+    fn between(
+        &self,
+        (from, source): (usize, &Sandbox),
+        (to, target): (usize, &Sandbox),
+        links: &mut Vec<Expectation>,
+    ) {
+        let ends = (End::Sandbox(from), End::Sandbox(to));
+        let (Some(ours), Some(theirs)) = (
+            attachments(self.project, &source.service),
+            attachments(self.project, &target.service),
+        ) else {
+            // A shared or missing sandbox: what it reaches is what its owner reaches.
+            return;
+        };
+        let Some(service) = self.project.services.get(target.service.as_str()) else {
+            return;
+        };
+        let ports = ports(service, target);
+
+        let shared: Vec<&(&Network, &Attachment)> = theirs
+            .iter()
+            .filter(|(network, _)| ours.iter().any(|(own, _)| own.name == network.name))
+            .collect();
+        let mut names: BTreeSet<&str> = BTreeSet::from([target.service.as_str()]);
+        names.extend(
+            theirs
+                .iter()
+                .flat_map(|(_, it)| &it.aliases)
+                .map(String::as_str),
+        );
+        for name in names {
+            let known = |(_, attachment): &&&(&Network, &Attachment)| {
+                name == target.service || attachment.aliases.iter().any(|alias| alias == name)
+            };
+            let open = shared.iter().any(|shared| known(&shared));
+            let by = By::Name {
+                name: name.to_owned(),
+            };
+            links.push(Expectation::new(ends, by, open));
+        }
+
+        // By the name that the file gives on purpose, where it gives one.
+        if let Some((_, attachment)) = shared.first().filter(|(network, _)| icc(network)) {
+            let name = attachment
+                .aliases
+                .first()
+                .map_or(target.service.as_str(), String::as_str);
+            for (port, basis) in &ports {
+                let by = By::Tcp {
+                    host: name.to_owned(),
+                    port: *port,
+                };
+                links.push(Expectation {
+                    basis: *basis,
+                    ..Expectation::new(ends, by, true)
+                });
+            }
+        }
+        for (on_network, address) in addresses(target) {
+            let on = shared
+                .iter()
+                .find(|(network, _)| network.name == on_network);
+            match on {
+                Some((network, _)) => add(links, ends, address, &ports, icc(network)),
+                // Shared by another network, this address is behind it: the engine's business.
+                None if !shared.is_empty() && self.is_given(target, on_network) => {}
+                None if self.isolates(source) && self.isolates(target) => {
+                    let listening = target.open_ports().into_iter();
+                    let listening = listening.map(|port| (port, Basis::Undeclared));
+                    let mut ports = ports.clone();
+                    ports.extend(listening.filter(|(port, _)| !target.exposes(*port)));
+                    let mut closed = Vec::new();
+                    add(&mut closed, ends, address, &ports, false);
+                    if !self.is_routed(source, address) {
+                        for link in &mut closed {
+                            link.basis = Basis::NoRoute;
+                        }
+                    }
+                    links.extend(closed);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Whether the file attaches the container's service to the network of this name.
+    fn is_given(&self, sandbox: &Sandbox, network: &str) -> bool {
+        attachments(self.project, &sandbox.service)
+            .is_some_and(|given| given.iter().any(|(given, _)| given.name == network))
+    }
+
+    /// Whether the source or the host knows the way to the address; who wasn't looked at may.
+    fn is_routed(&self, source: &Sandbox, address: IpAddr) -> bool {
+        [&source.routes, &self.topology.host.routes]
+            .into_iter()
+            .any(|routes| {
+                let to = |route: &Route| {
+                    route.destination.prefix_len() > 0 && route.destination.contains(&address)
+                };
+                routes.is_empty() || routes.iter().any(to)
+            })
+    }
+
+    /// Only bridges are kept apart by the engine; what others reach is up to the outside.
+    fn isolates(&self, sandbox: &Sandbox) -> bool {
+        sandbox.endpoints.iter().all(|endpoint| {
+            let network = self.topology.network(&endpoint.network);
+            network.is_some_and(|network| network.driver == "bridge")
+        })
+    }
+
+    /// Whether the file gives the container a way out; none where that isn't the engine's to say.
+    fn has_way_out(&self, sandbox: &Sandbox) -> Option<bool> {
+        let service = self.project.services.get(sandbox.service.as_str())?;
+        match &service.network_mode {
+            Some(NetworkMode::None) => Some(false),
+            Some(NetworkMode::Bridge) => Some(true),
+            Some(NetworkMode::Host | NetworkMode::Service(_)) => None,
+            None => {
+                let given = attachments(self.project, &sandbox.service)?;
+                let bridges = self.isolates(sandbox);
+                bridges.then(|| given.iter().any(|(network, _)| !network.internal))
+            }
+        }
+    }
+}
+
+/// The container's addresses of both families, each with its network's name.
+fn addresses(sandbox: &Sandbox) -> impl Iterator<Item = (&str, IpAddr)> {
+    let endpoints = sandbox.endpoints.iter();
+    endpoints.flat_map(|it| it.addresses().map(|address| (it.network.as_str(), address)))
+}
+
+/// TCP ports and ping of one address.
+fn add(
+    links: &mut Vec<Expectation>,
+    ends: (End, End),
+    address: IpAddr,
+    ports: &[(u16, Basis)],
+    open: bool,
+) {
+    let host = address.to_string();
+    for (port, basis) in ports {
+        let by = By::Tcp {
+            host: host.clone(),
+            port: *port,
+        };
+        links.push(Expectation {
+            basis: *basis,
+            ..Expectation::new(ends, by, open)
+        });
+    }
+    links.push(Expectation::new(ends, By::Ping { host }, open));
+}
+
+/// The TCP ports of a container, and who declares them.
+fn ports(service: &Service, sandbox: &Sandbox) -> Vec<(u16, Basis)> {
+    let published = service
+        .ports
+        .iter()
+        .filter(|port| port.protocol == Protocol::Tcp);
+    let exposed = service
+        .expose
+        .iter()
+        .filter(|port| port.protocol == Protocol::Tcp);
+    let declared: BTreeSet<u16> = published
+        .map(|port| port.target)
+        .chain(exposed.map(|port| port.port))
+        .collect();
+    let image = sandbox
+        .exposed
+        .iter()
+        .filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
+    let all: BTreeSet<u16> = declared.iter().copied().chain(image).collect();
+    let basis = |port: &u16| {
+        if declared.contains(port) {
+            Basis::File
+        } else {
+            Basis::Undeclared
+        }
+    };
+    all.into_iter().map(|port| (port, basis(&port))).collect()
+}
+
+fn icc(network: &Network) -> bool {
+    network
+        .driver_opts
+        .get(ICC)
+        .is_none_or(|value| value != "false")
+}
+
+#[cfg(test)]
+mod tests;

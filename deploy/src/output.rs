@@ -1,0 +1,5 @@
+//! What the user sees.
+
+pub mod plan;
+
+pub use terminal::{Form, Layers, Output, Task, style, table, text};
