@@ -30,7 +30,7 @@ ENGINE      ?= trixie
 # Where no PROJECT is given, `deploy` finds the name as Compose does.
 NAMED       := $(PROJECT:%=-p %)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos test test-engine test-cold fuzz deny sbom images engine tool clean
+.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos check test test-engine test-cold fuzz deny sbom images engine tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,11 +70,11 @@ endif
 load: ## Load the published port with oha (CONNECTIONS, DURATION, METHOD, BODY); 2xx counts
 	@scripts/load.sh
 
-bench: engine images $(OHA) $(BENCH_VENV)/ready ## Measure the stack beside its peers: docs/benchmarks (BENCH, see bench/README.md)
-	@$(BENCH_VENV)/bin/python bench/run.py run --oha $(OHA) --out $(if $(BENCH),$(CARGO_TARGET_DIR)/bench/some,docs/benchmarks) $(BENCH)
+bench: engine images tool $(OHA) $(BENCH_VENV)/ready ## Measure the stack beside its peers: docs/benchmarks (BENCH, see bench/README.md)
+	@$(BENCH_VENV)/bin/python bench/run.py run --oha $(OHA) --deploy $(DEPLOY) --out $(if $(BENCH),$(CARGO_TARGET_DIR)/bench/some,docs/benchmarks) $(BENCH)
 
-bench-quick: engine images $(OHA) $(BENCH_VENV)/ready ## The same in under three minutes, roughly: target/bench/quick
-	@$(BENCH_VENV)/bin/python bench/run.py run --quick --oha $(OHA) --out $(CARGO_TARGET_DIR)/bench/quick $(BENCH)
+bench-quick: engine images tool $(OHA) $(BENCH_VENV)/ready ## The same in under three minutes, roughly: target/bench/quick
+	@$(BENCH_VENV)/bin/python bench/run.py run --quick --oha $(OHA) --deploy $(DEPLOY) --out $(CARGO_TARGET_DIR)/bench/quick $(BENCH)
 
 chaos: ## Break a stack of its own, fault by fault, under load: docs/chaos.md (CHAOS, or CHAOS=--list)
 	@$(TIED) scripts/chaos.sh $(CHAOS)
@@ -82,10 +82,13 @@ chaos: ## Break a stack of its own, fault by fault, under load: docs/chaos.md (C
 fuzz: ## Fuzz parsers, settings, documents and the Compose reader, FUZZ_SECONDS=40 each
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
+check: ## Format, lints, documents and unit tests: the loop for a change; no engine, seconds when warm
+	@scripts/test.sh --check
+
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@$(TIED) scripts/test.sh
 
-test-engine: ## Run deploy's tests on another Docker engine, Debian trixie's (26.1)
+test-engine: ## Run deploy's tests on another Docker engine, Debian trixie's
 	@$(TIED) scripts/test.sh --engine $(ENGINE)
 
 test-cold: ## Both README commands on a bare Debian with only Rust, git and make (COLD=trixie), with their times
@@ -98,7 +101,7 @@ sbom: ## Write what each binary is made of, as CycloneDX: target/sbom
 	@scripts/sbom.sh
 
 images: engine ## Pull the base images, or assemble them where no registry answers
-	@images/ensure.sh
+	@containers/base/ensure.sh
 
 clean: ## Remove what was built: target/, images, build stages (not the stack, its data or secrets)
 	@scripts/clean.sh

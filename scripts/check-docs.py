@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Checks the links of every Markdown file: what they point to is there.
+"""Checks every Markdown file.
+
+What its links point to is there. The base images that it names are compose.yaml's, which goes for the
+Dockerfiles too. Paths in backquotes exist, in the guides to the sources.
 
 A link to a Rust file whose text is a name in backquotes claims that the file holds a test of that
 name, or a part of one: a function that a test in a file beside it calls. That is checked too, so that
@@ -13,6 +16,9 @@ import sys
 
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 NAME = re.compile(r"`(\w+)`")
+PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:md|py|rs|sh|toml|yaml))`")
+IMAGE = re.compile(r"\b(rust|mongo):\d[\w.-]*")
+GUIDES = ("ARCHITECTURE.md", "CONTRIBUTING.md")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -36,10 +42,19 @@ def anchor(heading: str) -> str:
     return kept.replace(" ", "-")
 
 
+def other_images(file: pathlib.Path, ours: set[str]) -> list[str]:
+    """The base images in one file that aren't compose.yaml's."""
+    named = {image[0] for image in IMAGE.finditer(file.read_text(encoding="utf-8"))}
+    return [f"{file}: {image} is not what compose.yaml names" for image in sorted(named - ours)]
+
+
 def problems(document: pathlib.Path) -> list[str]:
-    """What is wrong with the links of one file."""
+    """What is wrong with the links and paths of one file."""
     text = document.read_text(encoding="utf-8")
     found = []
+    if document.name in GUIDES:
+        paths = [path for path in PATH.findall(text) if not path.startswith("target/")]
+        found += [f"{document}: {path} does not exist" for path in paths if not pathlib.Path(path).exists()]
     for link in LINK.finditer(text):
         label, target = link.groups()
         if re.match(r"[a-z]+:", target):
@@ -67,8 +82,12 @@ def main() -> int:
         check=True, capture_output=True, text=True,
     ).stdout
     documents = [pathlib.Path(name) for name in sorted(set(listed.split("\0"))) if name]
-    found = [problem for document in documents if document.exists() for problem in problems(document)]
-    print("\n".join(found) or f"links of {len(documents)} documents hold")
+    documents = [document for document in documents if document.exists()]
+    found = [problem for document in documents for problem in problems(document)]
+    ours = {image[0] for image in IMAGE.finditer(pathlib.Path("compose.yaml").read_text(encoding="utf-8"))}
+    dockerfiles = [path for folder in (".", "containers") for path in pathlib.Path(folder).glob("Dockerfile.*")]
+    found += [problem for file in (*documents, *dockerfiles) for problem in other_images(file, ours)]
+    print("\n".join(found) or f"{len(documents)} documents hold")
     return 1 if found else 0
 
 

@@ -28,8 +28,8 @@ images() {
 
 if docker info >/dev/null 2>&1; then
   images
-  images/ensure.sh --clean
-  project=$(scripts/setting.sh COMPOSE_PROJECT_NAME causeway)
+  containers/base/ensure.sh --clean
+  project=$(scripts/setting.sh COMPOSE_PROJECT_NAME)
   containers=$(docker ps --all --filter "label=com.docker.compose.project=$project" --format '{{.Names}}' | paste -sd ' ')
   volumes=$(docker volume ls --filter "label=com.docker.compose.project=$project" --format '{{.Name}}' | paste -sd ' ')
   [ -z "$containers" ] || left+=("containers $containers: the stack runs (\`make down\`)")

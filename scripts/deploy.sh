@@ -17,8 +17,8 @@ cores=$(nproc)
 compiled() { echo $(($1 * 2 / (cores > 6 ? 6 : cores))); }
 engine_seconds=10 bases_seconds=20 tool_seconds=$(compiled 140) images_seconds=$(compiled 300) start_seconds=30
 
-# have SETTING DEFAULT: whether the engine has the image that is called so.
-have() { docker image inspect "$(scripts/setting.sh "$1" "$2")" >/dev/null 2>&1; }
+# have SETTING: whether the engine has the image that is called so.
+have() { docker image inspect "$(scripts/setting.sh "$1")" >/dev/null 2>&1; }
 about() { if [ "$1" -lt 90 ]; then echo "about $1 seconds"; else echo "about $((($1 + 30) / 60)) minutes"; fi; }
 
 scripts/preflight.sh ${project:+"$project"}
@@ -26,11 +26,9 @@ scripts/preflight.sh ${project:+"$project"}
 missing='' seconds=$start_seconds compile=''
 need() { missing+=${missing:+, }$1 seconds=$((seconds + $2)); }
 docker info >/dev/null 2>&1 || need "a Docker engine" $engine_seconds
-have CAUSEWAY_RUST_IMAGE rust:1.95.0-trixie && have CAUSEWAY_MONGO_IMAGE mongo:7.0.28 \
-  || need "base images" $bases_seconds
+have CAUSEWAY_RUST_IMAGE && have CAUSEWAY_MONGO_IMAGE || need "base images" $bases_seconds
 [ -x "$target/deploy" ] || need "the deploy command (compiled)" "$tool_seconds"
-have CAUSEWAY_LISTENER_IMAGE causeway/listener:latest && have CAUSEWAY_PROXY_IMAGE causeway/proxy:latest \
-  && have CAUSEWAY_API_IMAGE causeway/api:latest \
+have CAUSEWAY_LISTENER_IMAGE && have CAUSEWAY_PROXY_IMAGE && have CAUSEWAY_API_IMAGE \
   || { compile=yes; need "images of listener, proxy and api (compiled)" "$images_seconds"; }
 if [ -n "$missing" ]; then
   echo "to get, once on this machine: $missing"
@@ -39,7 +37,7 @@ fi
 
 scripts/steps.sh "packages" scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
 scripts/steps.sh \
-  "engine and base images" bash -c 'scripts/engine.sh && images/ensure.sh' ::: \
+  "engine and base images" bash -c 'scripts/engine.sh && containers/base/ensure.sh' ::: \
   "deploy command" scripts/tool.sh deploy
 
 if [ -n "$compile" ]; then

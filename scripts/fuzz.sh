@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make fuzz`: mutates the corpora in fuzz/corpus for FUZZ_SECONDS each, one target after another.
+# `make fuzz`: mutates the corpora in tests/fuzz/corpus for FUZZ_SECONDS each, one target after another.
 # An input that fails is kept in the target directory, and the run says where.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."

@@ -28,11 +28,11 @@ fail() {
 if [ -n "${PORT:-}" ]; then
   port_name=PORT port=$PORT
 else
-  port_name=CAUSEWAY_PORT port=$(scripts/setting.sh CAUSEWAY_PORT 8080)
+  port_name=CAUSEWAY_PORT port=$(scripts/setting.sh CAUSEWAY_PORT)
 fi
 [[ $port =~ ^[1-9][0-9]{0,4}$ && $port -le 65535 ]] \
   || fail 2 "$port_name=$port: expected a port from 1 to 65535, such as 8080"
-bind=$(scripts/setting.sh CAUSEWAY_BIND 0.0.0.0)
+bind=$(scripts/setting.sh CAUSEWAY_BIND)
 case "$bind" in
   0.0.0.0) address=127.0.0.1 ;;
   :: | '[::]' | ::1 | '[::1]') address=::1 ;;

@@ -8,7 +8,7 @@
 # engine outside (which keeps them as causeway-test/…, so that the next time is quick), and the
 # database's. What `make deploy` inside then finds is up to date.
 #
-# CAUSEWAY_TEST_ENGINE names another engine than this machine's: `trixie`, Debian trixie's Docker (26.1).
+# CAUSEWAY_TEST_ENGINE names another engine than this machine's: `trixie`, Debian trixie's.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -19,7 +19,7 @@ shopt -s lastpipe
 outside() {
   docker info >/dev/null 2>&1 || trap 'scripts/engine.sh stop' EXIT
   scripts/engine.sh
-  images/ensure.sh
+  containers/base/ensure.sh
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
 
   local image

@@ -9,8 +9,7 @@
 # engine answers and this user can't install one.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
-# As Compose finds it: the last is what compose.yaml says.
-build='' project=$(scripts/setting.sh COMPOSE_PROJECT_NAME causeway)
+build='' project=$(scripts/setting.sh COMPOSE_PROJECT_NAME)
 case "${1:-}" in --build) build=yes ;; ?*) project=$1 ;; esac
 target=${CARGO_TARGET_DIR:-target}
 problems=() no_engine=''
@@ -24,7 +23,7 @@ problem() {
 }
 
 root() { [ "$(id -u)" = 0 ]; }
-has_image() { engine image inspect "$(scripts/setting.sh "$1" "$2")" >/dev/null; }
+has_image() { engine image inspect "$(scripts/setting.sh "$1")" >/dev/null; }
 engine() { command -v docker >/dev/null && timeout 20 docker "$@" 2>/dev/null; }
 
 system() {
@@ -68,8 +67,8 @@ packages() {
   local missing wanted=(cc=gcc /usr/include/stdio.h=libc6-dev)
   root && command -v apt-get >/dev/null && return
   # For base images that have to be assembled; the look-up tells a registry from a silent firewall.
-  if [ -z "$no_engine" ] && ! has_image CAUSEWAY_RUST_IMAGE rust:1.95.0-trixie \
-    && ! timeout 15 docker manifest inspect rust:1.95.0-trixie >/dev/null 2>&1; then
+  if [ -z "$no_engine" ] && ! has_image CAUSEWAY_RUST_IMAGE \
+    && ! timeout 15 docker manifest inspect "$(scripts/setting.sh --default CAUSEWAY_RUST_IMAGE)" >/dev/null 2>&1; then
     wanted+=(mmdebstrap=mmdebstrap newuidmap=uidmap python3=python3
       /usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring)
   fi
@@ -137,8 +136,8 @@ engine_is_here() { case "${DOCKER_HOST:-unix:}" in unix:*) ;; *) return 1 ;; esa
 
 port() {
   local port bind holder
-  port=$(scripts/setting.sh CAUSEWAY_PORT 8080)
-  bind=$(scripts/setting.sh CAUSEWAY_BIND 0.0.0.0)
+  port=$(scripts/setting.sh CAUSEWAY_PORT)
+  bind=$(scripts/setting.sh CAUSEWAY_BIND)
   if ! [[ "$port" =~ ^[0-9]{1,5}$ ]] || [ "$port" -lt 1 ] || [ "$port" -gt 65535 ]; then
     problem "CAUSEWAY_PORT is '$port'; a number from 1 to 65535 is expected"
     return

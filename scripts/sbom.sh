@@ -22,13 +22,16 @@ if ! cargo cyclonedx --version >/dev/null 2>&1; then
 fi
 
 # It writes beside each crate's manifest, whatever it is told.
-trap 'rm -f ./*/*_bin.cdx.json ./crates/*/*_bin.cdx.json' EXIT
+trap 'rm -f ./*/*_bin.cdx.json crates/*/*_bin.cdx.json' EXIT
 mkdir -p "$out"
 
-# describe BINARY PACKAGE…: BINARY's document, as it is built together with the PACKAGEs.
+# describe FOLDER PACKAGE…: the document of the binary in FOLDER, as it is built together with the PACKAGEs.
 describe() {
-  local binary=$1 packages=("${@/#/--package=}") document=$out/$1.cdx.json resolved absent
-  cargo cyclonedx --quiet --manifest-path "$binary/Cargo.toml" --format json --spec-version 1.5 \
+  local folder=$1 binary=${1##*/} document resolved absent
+  shift
+  local packages=("--package=$binary" "${@/#/--package=}")
+  document=$out/$binary.cdx.json
+  cargo cyclonedx --quiet --manifest-path "$folder/Cargo.toml" --format json --spec-version 1.5 \
     --describe binaries --target "$triple" --no-build-deps
   resolved=$(cargo tree --quiet --locked "${packages[@]}" --edges normal --target "$triple" \
     --no-dedupe --prefix depth --format '{p}' \
@@ -41,7 +44,7 @@ describe() {
     | .components |= map(select("\(.name) \(.version)" | IN($kept[])))
     | ([.metadata.component["bom-ref"]] + [.components[]["bom-ref"]]) as $refs
     | .dependencies |= [.[] | select(.ref | IN($refs[])) | .dependsOn |= ((. // []) | map(select(IN($refs[]))))]
-  ' "$binary/${binary}_bin.cdx.json" >"$document"
+  ' "$folder/${binary}_bin.cdx.json" >"$document"
 
   absent=$(comm -13 <(jq -r '.components[] | "\(.name) \(.version)"' "$document" | sort -u) <(echo "$resolved"))
   if [ -n "$absent" ]; then
@@ -54,5 +57,5 @@ describe() {
 # As the Dockerfiles build them: proxy and api together, with the features that either asks for.
 describe proxy api
 describe api proxy
-describe listener
+describe crates/listener
 describe deploy

@@ -5,6 +5,7 @@
 # is quick.
 #
 #   scripts/test.sh                    everything, on this machine's engine
+#   scripts/test.sh --check            what needs no engine and little time: format, lints, documents, unit tests
 #   scripts/test.sh --engine trixie    `deploy`'s tests alone, on another one (scripts/own-engine.sh)
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
@@ -17,30 +18,45 @@ export CAUSEWAY_PROBE_BINARY
 
 step() { printf '\n\033[1m== %s\033[0m (%ds)\n' "$*" "$(($(date +%s) - TEST_STARTED))"; }
 
+start() {
+  TEST_STARTED=$(date +%s)
+  export TEST_STARTED
+  step packages
+  scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev cmake=cmake pkg-config=pkg-config python3=python3 git=git "$@"
+  PATH=$PATH:$(scripts/cargo-tool.sh nextest)
+}
+
+quick() {
+  step "format and documents"
+  cargo fmt --all --check
+  scripts/check-docs.py
+  step lints
+  scripts/steps.sh lints cargo clippy --locked --workspace --all-targets -- -D warnings
+}
+
+check() {
+  start
+  quick
+  step "unit tests"
+  cargo nextest run --locked --workspace --lib --bins --status-level fail
+  step "done"
+}
+
 begin() {
   scripts/preflight.sh --build
   # Whether the tests can have a machine of their own is found out now rather than in ten minutes.
   scripts/isolated.sh true
-  TEST_STARTED=$(date +%s)
-  export TEST_STARTED
-  step packages
-  scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev cmake=cmake pkg-config=pkg-config \
-    python3=python3 busybox=busybox-static docker-registry=docker-registry podman=podman \
-    git=git curl=curl ip=iproute2 iptables=iptables nsenter=util-linux strip=binutils
+  start busybox=busybox-static docker-registry=docker-registry podman=podman curl=curl ip=iproute2 \
+    iptables=iptables nsenter=util-linux strip=binutils
   python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages.sh /nonexistent=python3-venv
-  PATH=$PATH:$(scripts/cargo-tool.sh nextest)
   COMPOSE2=$(scripts/compose2.sh)
   export COMPOSE2
 }
 
 outside() {
   begin
-  step "format and lints"
-  cargo fmt --all --check
-  scripts/steps.sh lints cargo clippy --locked --workspace --all-targets -- -D warnings
-
-  step "documents and dependencies"
-  scripts/check-docs.py
+  quick
+  step dependencies
   scripts/deny.sh
   "$COMPOSE2" config --quiet
 
@@ -101,6 +117,7 @@ inside() {
 
 case "${1:-}" in
   --inside) inside ;;
+  --check) check ;;
   --engine) engine "${2:?which one: trixie}" ;;
   *) outside ;;
 esac

@@ -1,8 +1,8 @@
 //! How much of everything the API takes: connections, heads, bodies, queued and unfinished writes.
 //!
 //! All of it is derived here, from the memory that the control group grants and the files that may
-//! be open, so that the sum stays below both whatever clients do. [`crate::connections`] keeps to
-//! what concerns clients, [`crate::coalescer`] to what concerns writes.
+//! be open, so that the sum stays below both whatever clients do. [`crate::http::connections`] keeps to
+//! what concerns clients, [`crate::write::coalescer`] to what concerns writes.
 //!
 //! | part | share of what may be used | what it pays for |
 //! |---|---|---|
@@ -13,7 +13,7 @@
 //! | queue | 12 % | documents that wait to be written |
 //! | writes | 25 % | batches with MongoDB, and the driver's copies of them |
 
-use crate::document;
+use crate::record::document;
 
 /// What may be used of the memory that is granted, in percent. The rest is for what can't be
 /// counted: fragments, and the kernel's buffers.

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use api::configuration::{self, ConfigError, Settings};
-use api::healthcheck::{self, Question};
-use api::startup::Application;
-use api::telemetry;
+use api::app::Application;
+use api::observe::healthcheck::{self, Question};
+use api::observe::telemetry;
+use api::settings::{self, ConfigError, Settings};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,7 +18,7 @@ const USAGE: u8 = 2;
 
 /// Records HTTP requests in MongoDB.
 #[derive(Parser)]
-#[command(version, after_help = configuration::help())]
+#[command(version, after_help = settings::help())]
 struct Cli {
     /// TOML file with settings; the environment comes before it.
     #[arg(long, value_name = "FILE", global = true)]

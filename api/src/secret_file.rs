@@ -4,7 +4,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::configuration::ConfigError;
+use crate::settings::ConfigError;
 
 /// Reads the secret in `file`, which the setting `key` names.
 pub fn read(key: &str, file: &Path) -> Result<SecretString, ConfigError> {

@@ -17,8 +17,6 @@ from .errors import BenchError
 from .load import Generator, Load
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .compose import Service
     from .peers import Gunicorn, Part, Peer
 
@@ -31,8 +29,6 @@ class Setting:
     """What is the same for everyone."""
 
     engine: Engine
-    root: Path
-    """The repository."""
     services: dict[str, Service]
     cpus: float
     """CPUs that each container may use, the load generator's aside."""
@@ -140,7 +136,7 @@ class StackBed(Bed):
         self._private = engine.network("private", internal=True)
         self._public = {peer.key: engine.network(f"public-{peer.key}") for peer in self.members}
         self._networks = [self._private, *self._public.values()]
-        self.database = Database(engine, self._private, setting.services["mongo"], self._passwords, setting.root)
+        self.database = Database(engine, self._private, setting.services["mongo"], self._passwords)
         self._start_generator(list(self._public.values()))
         for peer in self.members:
             self.start_peer(peer.key, setting.gunicorn)

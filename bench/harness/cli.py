@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--base", metavar="IMAGE", help="Debian image that peers are built on")
     run.add_argument("--oha", type=Path, required=True, metavar="FILE", help="the load generator")
+    run.add_argument("--deploy", type=Path, required=True, metavar="FILE", help="what reads compose.yaml")
     run.add_argument("--no-build", action="store_true", help="use the images that are there")
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results go")
     run.set_defaults(do=run_command)
@@ -103,7 +104,7 @@ def run_command(given: argparse.Namespace) -> int:
         "Ctrl-C stops and cleans up",
         flush=True,
     )
-    services = compose.load(ROOT)
+    services = compose.load(ROOT, given.deploy.resolve())
     with _only_one():
         if left := engine.sweep(engine.LABEL):
             print(f"bench: removed {left} containers and networks that an earlier run left")
@@ -113,11 +114,11 @@ def run_command(given: argparse.Namespace) -> int:
         for warning in warnings:
             print(f"bench: warning: {warning}", flush=True)
         if not given.no_build:
-            images.Sources(ROOT, given.base, given.oha).ensure()
+            images.Sources(ROOT, given.base, given.oha, services).ensure()
         started, begun = datetime.datetime.now(datetime.UTC), time.monotonic()
         with Engine(run) as own:
             gunicorn = sweep.default(os.cpu_count() or 1)
-            setting = Setting(own, ROOT, services, given.cpus, gunicorn, _peers(given))
+            setting = Setting(own, services, given.cpus, gunicorn, _peers(given))
             results = Results(
                 started=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 minutes=0,

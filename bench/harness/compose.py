@@ -7,8 +7,8 @@ there goes unmeasured.
 
 from __future__ import annotations
 
-import os
-import re
+import json
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 ELSEWHERE = {
     # The harness has its own networks, ports, names, secrets and builds …
-    "image", "build", "pull_policy", "networks", "ports", "secrets", "volumes", "environment", "command",
+    "image", "build", "pull_policy", "networks", "ports", "secrets", "environment", "command",
     # … and measures containers that nothing restarts, checks or stops meanwhile.
     "restart", "healthcheck", "depends_on", "stop_grace_period",
+    # Nothing else runs on the machine, and peers have the same weight.
+    "cpu_shares",
 }  # fmt: skip
 DEPLOY_ELSEWHERE = {"replicas", "update_config"}
-VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?:(:?[-?])([^}]*))?\}|(\w+))")
 
 
 @dataclass(frozen=True)
@@ -32,55 +33,19 @@ class Service:
     """A service of compose.yaml, without what depends on where it runs."""
 
     image: str
+    build_args: dict[str, str]
     command: list[str]
     environment: dict[str, str]
     arguments: list[str]
-    """`docker run` arguments for limits, user, hardening and logging."""
+    """`docker run` arguments for limits, user, hardening, logging and the repository's own files."""
 
 
-def load(root: Path) -> dict[str, Service]:
-    """Read compose.yaml in `root`; variables come from the environment, then from .env there."""
-    import yaml  # noqa: PLC0415  not part of the standard library, which is all that tests have
-
-    settings = {**dotenv(root), **os.environ}
-    try:
-        document = yaml.safe_load((root / "compose.yaml").read_text())
-    except yaml.YAMLError as error:
-        raise BenchError(f"compose.yaml isn't YAML: {error}") from None
-    services = interpolate(document["services"], settings)
-    return {name: service(name, keys) for name, keys in services.items()}
-
-
-def dotenv(root: Path) -> dict[str, str]:
-    """Read `NAME=value` lines of .env in `root`, if it is there."""
-    path = root / ".env"
-    lines = path.read_text().splitlines() if path.exists() else []
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, value in pairs}
-
-
-def interpolate(node: Any, settings: dict[str, str]) -> Any:  # noqa: ANN401  any YAML
-    """Replace variables in every string, by the Compose specification's rules for interpolation."""
-    if isinstance(node, dict):
-        return {key: interpolate(value, settings) for key, value in node.items()}
-    if isinstance(node, list):
-        return [interpolate(value, settings) for value in node]
-    if not isinstance(node, str):
-        return node
-
-    def value(match: re.Match[str]) -> str:
-        dollar, braced, operator, default, bare = match.groups()
-        if dollar:
-            return "$"
-        name = braced or bare
-        found = settings.get(name)
-        if operator and (found is None or (operator.startswith(":") and not found)):
-            if operator.endswith("?"):
-                raise BenchError(f"compose.yaml needs the variable {name}: {default}")
-            return default
-        return found or ""
-
-    return VARIABLE.sub(value, node)
+def load(root: Path, deploy: Path) -> dict[str, Service]:
+    """Ask `deploy` what compose.yaml in `root` says, with every variable resolved."""
+    done = subprocess.run([deploy, "--json", "config"], cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"`deploy config` ended with {done.returncode}: {done.stderr.strip()}")
+    return {name: service(name, keys) for name, keys in json.loads(done.stdout)["services"].items()}
 
 
 def service(name: str, keys: dict[str, Any]) -> Service:
@@ -97,13 +62,14 @@ def service(name: str, keys: dict[str, Any]) -> Service:
             arguments += _arguments(name, key, value)
     return Service(
         image=keys["image"],
-        command=[str(part) for part in keys.get("command", [])],
-        environment={key: str(value) for key, value in keys.get("environment", {}).items()},
+        build_args=keys.get("build", {}).get("args", {}),
+        command=keys.get("command", []),
+        environment=keys.get("environment", {}),
         arguments=arguments,
     )
 
 
-def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401, C901, PLR0911  a key, a line
+def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401, C901, PLR0911, PLR0912  a key, a line
     match key:
         case "read_only":
             return ["--read-only"] if value else []
@@ -120,7 +86,11 @@ def _arguments(service: str, key: str, value: Any) -> list[str]:  # noqa: ANN401
         case "tmpfs":
             return [f"--tmpfs={place}" for place in value]
         case "dns":
-            return [f"--dns={server}" for server in ([value] if isinstance(value, str) else value)]
+            return [f"--dns={server}" for server in value]
+        case "volumes":
+            # The files of this repository; named volumes are the harness's own.
+            binds = [mount for mount in value if mount["type"] == "bind"]
+            return [f"--volume={mount['source']}:{mount['target']}:ro" for mount in binds]
         case "user":
             return [f"--user={value}"]
         case "logging":

@@ -50,7 +50,7 @@ class Passwords:
 class Database:
     """A running mongod."""
 
-    def __init__(self, engine: Engine, network: str, service: Service, passwords: Passwords, root: Path) -> None:
+    def __init__(self, engine: Engine, network: str, service: Service, passwords: Passwords) -> None:
         """Start it, and wait until it answers with authentication on."""
         self.container: Container = engine.start(
             ContainerSpec(
@@ -63,7 +63,6 @@ class Database:
                     *service.arguments,
                     *passwords.mounts("mongo_root_password", "mongo_api_password"),
                     "--volume=/data/db",
-                    f"--volume={root / 'mongo/initdb.d'}:/docker-entrypoint-initdb.d:ro",
                 ],
             )
         )

@@ -9,15 +9,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import compose, engine
+from . import engine
 from .errors import BenchError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .compose import Service
+
 OFFICIAL_BASE = "debian:trixie-slim"
 LOCAL_BASE = "causeway/base-rust:local"
-OFFICIAL_RUST = "rust:1.95.0-trixie"
 PEERS = ("backend", "nginx", "haproxy", "caddy", "python")
 
 
@@ -33,9 +34,10 @@ class Sources:
     root: Path
     """The repository."""
     base: str | None
-    """Debian image to build peers on; None for the one that images/ensure.sh assembled, else the official one."""
+    """Debian image to build peers on; None for the assembled one where it is there, else the official one."""
     oha: Path
     """The load generator's binary."""
+    services: dict[str, Service]
 
     def ensure(self) -> None:
         """Build what isn't built, or changed; the engine's layer cache makes the rest quick."""
@@ -45,10 +47,9 @@ class Sources:
         for name in PEERS:
             engine.build(self.root / "bench/peers" / name, None, tag(name), {"BASE": base})
         self._load_generator(base)
-        rust = compose.dotenv(self.root).get("CAUSEWAY_RUST_IMAGE", OFFICIAL_RUST)
         for name in ("proxy", "api"):
             dockerfile = str(self.root / f"Dockerfile.{name}")
-            engine.build(self.root, dockerfile, tag(name), {"RUST_IMAGE": rust})
+            engine.build(self.root, dockerfile, tag(name), self.services[name].build_args)
         print(f"bench: images ready in {time.monotonic() - begun:.0f} s", flush=True)
 
     def _load_generator(self, base: str) -> None:

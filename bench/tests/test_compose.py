@@ -1,35 +1,9 @@
-import json
 import os
-import subprocess
 import unittest
 from pathlib import Path
 
-from harness.compose import interpolate, service
+from harness.compose import load, service
 from harness.errors import BenchError
-
-
-class Interpolation(unittest.TestCase):
-    def test_values_defaults_and_dollars(self):
-        settings = {"A": "1", "EMPTY": ""}
-        for text, expected in {
-            "${A}": "1",
-            "$A/x": "1/x",
-            "${A:-2}": "1",
-            "${EMPTY:-2}": "2",
-            "${EMPTY-2}": "",
-            "${NONE:-a:b}": "a:b",
-            "${NONE}": "",
-            "$$HOME": "$HOME",
-        }.items():
-            with self.subTest(text=text):
-                self.assertEqual(interpolate(text, settings), expected)
-
-    def test_inside_lists_and_maps(self):
-        self.assertEqual(interpolate({"a": ["${A}", 1, None]}, {"A": "x"}), {"a": ["x", 1, None]})
-
-    def test_a_variable_that_has_to_be_there(self):
-        with self.assertRaisesRegex(BenchError, "NAME.*say it"):
-            interpolate("${NAME:?say it}", {})
 
 
 class Services(unittest.TestCase):
@@ -42,8 +16,13 @@ class Services(unittest.TestCase):
                 "cap_drop": ["ALL"],
                 "user": "999:999",
                 "ulimits": {"nofile": {"soft": 10, "hard": 20}},
-                "environment": {"A": 1},
-                "command": ["run", 2],
+                "environment": {"A": "1"},
+                "command": ["run", "2"],
+                "build": {"args": {"RUST_IMAGE": "rust"}},
+                "volumes": [
+                    {"type": "volume", "source": "data", "target": "/data"},
+                    {"type": "bind", "source": "/here/init.d", "target": "/init.d"},
+                ],
                 "logging": {"driver": "json-file", "options": {"max-size": "10m"}},
                 "deploy": {"replicas": 1, "resources": {"limits": {"memory": "256M"}}},
                 "healthcheck": {"test": ["CMD", "true"]},
@@ -54,10 +33,12 @@ class Services(unittest.TestCase):
             found.arguments,
             [
                 "--read-only", "--cap-drop=ALL", "--user=999:999", "--ulimit=nofile=10:20",
+                "--volume=/here/init.d:/init.d:ro",
                 "--log-driver=json-file", "--log-opt=max-size=10m", "--memory=256M",
             ],
         )  # fmt: skip
         self.assertEqual((found.environment, found.command), ({"A": "1"}, ["run", "2"]))
+        self.assertEqual(found.build_args, {"RUST_IMAGE": "rust"})
 
     def test_an_unknown_key_is_an_error_that_names_it(self):
         with self.assertRaisesRegex(BenchError, "services.api.privileged"):
@@ -68,11 +49,7 @@ class Services(unittest.TestCase):
             service("api", {"image": "x", "deploy": {"mode": "global"}})
 
     def test_every_key_of_the_real_file_is_known(self):
-        # As `deploy` reads it: YAML isn't in the standard library.
         root = Path(__file__).parents[2]
-        deploy = os.environ.get("CAUSEWAY_PROBE_BINARY", root / "target/deploy")
-        printed = subprocess.run([deploy, "--json", "config"], cwd=root, check=True, capture_output=True)
-        services = json.loads(printed.stdout)["services"]
-        arguments = {name: service(name, keys).arguments for name, keys in services.items()}
-        self.assertIn("--read-only", arguments["proxy"])
-        self.assertIn("--init", arguments["mongo"])
+        services = load(root, Path(os.environ.get("CAUSEWAY_PROBE_BINARY", root / "target/deploy")))
+        self.assertIn("--read-only", services["proxy"].arguments)
+        self.assertIn("--init", services["mongo"].arguments)

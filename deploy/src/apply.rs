@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::capacity;
 use crate::compose::Project;
 use crate::compose::model::ServiceName;
 use crate::engine::Engine;
@@ -18,7 +17,7 @@ use crate::image::{Images, Refresh};
 use crate::origin::Reach;
 use crate::output::Output;
 use crate::output::plan::PlanView;
-use crate::plan::{Inputs, Plan, Step};
+use crate::plan::{Inputs, Plan};
 use crate::preflight;
 use crate::prepare;
 use crate::releases::{Begun, Release, Releases};
@@ -37,7 +36,8 @@ pub struct Options {
     pub only: Option<Vec<ServiceName>>,
     /// Containers are replaced even if nothing about them has changed.
     pub force_recreate: bool,
-    /// More containers than the machine's memory has room for.
+    /// More containers than can be answered for: than the machine's memory has room for, or several
+    /// that write to one place.
     pub force: bool,
     /// A rollback to this release: its images, instead of what their names lead to now.
     pub release: Option<Release>,
@@ -72,27 +72,15 @@ pub struct Planned {
 }
 
 impl Observed {
-    /// Only where containers are added: what runs has been let in, or forced.
-    async fn check_memory(
-        &self,
-        engine: &Engine,
-        project: &Project,
-        options: &Options,
-    ) -> Result<()> {
-        let mut actions = self.plan.services.iter().flat_map(|it| &it.containers);
-        if !actions.any(|it| matches!(it.step, Step::Create)) {
-            return Ok(());
-        }
-        capacity::check_memory(engine, project, &self.state, options.only.as_deref()).await
-    }
-
-    async fn preflight(&self, engine: &Engine, project: &Project) -> Result<()> {
+    async fn preflight(&self, engine: &Engine, project: &Project, options: &Options) -> Result<()> {
         let preflight = preflight::Preflight {
             engine,
             project,
             state: &self.state,
             secrets: &self.secrets,
             plan: &self.plan,
+            only: options.only.as_deref(),
+            force: options.force,
         };
         preflight.check().await
     }
@@ -103,10 +91,8 @@ impl Observed {
 /// # Errors
 /// When there is no plan: the engine doesn't answer, or an image can't be had.
 pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Planned> {
-    let mut now = observe(engine, project, options, options.refresh).await?;
-    let room = now.check_memory(engine, project, options).await;
-    now.plan.notes.extend(room.err().map(|err| err.message));
-    let preflight = now.preflight(engine, project).await;
+    let now = observe(engine, project, options, options.refresh).await?;
+    let preflight = now.preflight(engine, project, options).await;
     Ok(Planned {
         plan: now.plan,
         preflight,
@@ -121,9 +107,6 @@ pub async fn apply(
     options: &Options,
 ) -> Result<Applied> {
     let first = observe(engine, project, options, options.refresh).await?;
-    if !options.force {
-        first.check_memory(engine, project, options).await?;
-    }
     let view = PlanView::new(project, &first.plan);
     output.event(&json!({"event": "plan", "plan": view}));
     for line in view.lines(output.style()) {
@@ -132,7 +115,7 @@ pub async fn apply(
     for note in &first.plan.notes {
         output.note(note);
     }
-    first.preflight(engine, project).await?;
+    first.preflight(engine, project, options).await?;
 
     let changed = !first.plan.is_empty();
     if changed && options.only.is_none() {

@@ -7,15 +7,16 @@ use crate::compose::Project;
 use crate::compose::model::{Mount, Service, ServiceName};
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
+use crate::plan::Plan;
 use crate::state::State;
 
-/// Refuses a second container where there can only be one: `name` is to have `count`. What the
-/// file gives several containers (`deploy.replicas`) may have more of them.
+/// Refuses a second container where there can only be one: `name` is to have `count`. Several that
+/// write to one place can be forced.
 ///
 /// # Errors
 /// Of usage; it says what stands in the way.
-pub fn check_count(name: &str, service: &Service, count: u32) -> Result<()> {
-    if count < 2 || service.deploy.replicas > 1 {
+pub fn check_count(name: &str, service: &Service, count: u32, force: bool) -> Result<()> {
+    if count < 2 {
         return Ok(());
     }
     let (obstacle, next) = if let Some(port) = service.ports.iter().find_map(|it| it.published) {
@@ -30,12 +31,9 @@ pub fn check_count(name: &str, service: &Service, count: u32) -> Result<()> {
     } else if let Some(network) = fixed_address(service) {
         let obstacle = format!("has a fixed address on {network}");
         (obstacle, "remove that from the service")
-    } else if let Some(place) = written(service).next() {
-        let obstacle =
-            format!("writes to {place}, and two that write to one place may destroy what is there");
-        let next = "mount it read-only; or, if its containers are made to share it, say so in the \
-                    file with `deploy.replicas` of 2 or more";
-        (obstacle, next)
+    } else if let Some(mount) = service.shared_places().next().filter(|_| !force) {
+        let obstacle = format!("writes to {}, and {DESTRUCTIVE}", place(mount));
+        (obstacle, MADE_TO_SHARE)
     } else {
         return Ok(());
     };
@@ -45,6 +43,10 @@ pub fn check_count(name: &str, service: &Service, count: u32) -> Result<()> {
     ))
 }
 
+const DESTRUCTIVE: &str = "two that write to one place may destroy what is there";
+const MADE_TO_SHARE: &str =
+    "mount it read-only, or say --force if its containers are made to share it";
+
 fn fixed_address(service: &Service) -> Option<impl Display> {
     let mut attachments = service.networks.iter();
     attachments
@@ -52,62 +54,73 @@ fn fixed_address(service: &Service) -> Option<impl Display> {
         .map(|(network, _)| network)
 }
 
-/// What a service's containers write to and share.
-fn written(service: &Service) -> impl Iterator<Item = String> {
-    service.volumes.iter().filter_map(|mount| match mount {
+fn place(mount: &Mount) -> String {
+    match mount {
         Mount::Volume {
-            source: Some(key),
-            read_only: false,
-            ..
-        } => Some(format!("volume {key}")),
-        Mount::Bind {
-            source,
-            read_only: false,
-            ..
-        } => Some(format!("{} of the host", source.display())),
-        _ => None,
+            source: Some(key), ..
+        } => format!("volume {key}"),
+        Mount::Bind { source, .. } => format!("{} of the host", source.display()),
+        _ => mount.target().to_owned(),
+    }
+}
+
+/// What to tell of services that are given another container which writes where one does already.
+pub fn contended(project: &Project, plan: &Plan) -> impl Iterator<Item = String> {
+    let growing = plan.services.iter().filter(|it| it.adds_containers());
+    growing.filter_map(|it| {
+        let (line, sharing) = several_writers(project, &it.service)?;
+        Some(format!("{line}{sharing}: {DESTRUCTIVE}; {MADE_TO_SHARE}"))
     })
 }
 
-/// A note for each service of which several containers write to one place.
-pub fn shared_places(project: &Project) -> impl Iterator<Item = String> {
-    let services = project.services.iter();
-    let several = services.filter(|(_, service)| service.deploy.replicas > 1);
-    several.flat_map(|(name, service)| {
-        written(service).map(move |place| {
-            format!(
-                "services.{name}: {} containers write to {place} at once; most databases destroy \
-                 their data that way",
-                service.deploy.replicas
-            )
+/// A note for each service whose containers were let write to one place.
+pub fn sharing(project: &Project, plan: &Plan) -> Vec<String> {
+    let steady = plan.services.iter().filter(|it| !it.adds_containers());
+    let sharing = steady.filter_map(|it| several_writers(project, &it.service));
+    sharing
+        .map(|(line, sharing)| {
+            format!("{line}{sharing} at once; most databases destroy their data that way")
         })
-    })
+        .collect()
 }
 
-/// Refuses numbers of containers whose memory limits the engine's machine doesn't have.
+/// Where in the file it is said, if it is; and which containers write to which place.
+fn several_writers(project: &Project, name: &ServiceName) -> Option<(String, String)> {
+    let service = project.services.get(name)?;
+    let count = service.deploy.replicas;
+    let mount = service.shared_places().next().filter(|_| count > 1)?;
+    let at = project.shared_places.get(name);
+    let line = at.map(|at| format!("{}:{at}: ", project.file.display()));
+    let sharing = format!(
+        "services.{name}: {count} containers write to {}",
+        place(mount)
+    );
+    Some((line.unwrap_or_default(), sharing))
+}
+
+/// What to tell where the memory limits of all containers are more than the engine's machine has.
 ///
 /// # Errors
-/// With the sum.
-pub async fn check_memory(
+/// When the engine doesn't say how much it has.
+pub async fn lack(
     engine: &Engine,
     project: &Project,
     state: &State,
     only: Option<&[ServiceName]>,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let info = engine
         .docker()
         .info()
         .await
         .doing(|| "ask how much memory the engine's machine has".into())?;
     let memory = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok());
-    match memory.and_then(|memory| excess(project, state, only, memory)) {
-        None => Ok(()),
-        Some(excess) => Err(Error::failed(
-            excess,
-            "run fewer containers, lower deploy.resources.limits.memory, or say --force if they \
-             never need all of it at once",
-        )),
-    }
+    let excess = memory.and_then(|memory| excess(project, state, only, memory));
+    Ok(excess.map(|excess| {
+        format!(
+            "{excess}. Run fewer containers, lower deploy.resources.limits.memory, or say --force if \
+             they never need all of it at once"
+        )
+    }))
 }
 
 /// The sum of all limits, if it is more than `memory` bytes and a number of containers is to blame:
@@ -211,7 +224,9 @@ mod tests {
         let refused = |settings: &str, count| {
             let project = project(&format!("  it: {{image: app, {settings}}}"));
             let service = &project.services["it"];
-            check_count("it", service, count).err().map(|it| it.message)
+            check_count("it", service, count, false)
+                .err()
+                .map(|it| it.message)
         };
         for (settings, obstacle) in [
             ("volumes: ['data:/data']", "writes to volume data"),
@@ -223,11 +238,7 @@ mod tests {
             let said = refused(settings, 2).expect(settings);
             assert!(said.contains(obstacle), "{said}");
         }
-        for settings in [
-            "volumes: ['data:/data:ro', '/data2']",
-            "ports: ['80']",
-            "volumes: ['data:/data'], deploy: {replicas: 2}",
-        ] {
+        for settings in ["volumes: ['data:/data:ro', '/data2']", "ports: ['80']"] {
             assert_eq!(refused(settings, 3), None, "{settings}");
         }
     }

@@ -110,6 +110,9 @@ pub struct Plan {
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub images: Images,
+    /// As `up --force`
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "described by its type")]
     pub reach: Reach,
@@ -186,7 +189,8 @@ pub struct Up {
     /// Replace every container, also those about which nothing has changed
     #[arg(long)]
     pub force_recreate: bool,
-    /// Run as many containers as the file says even if their memory limits don't fit the machine
+    /// Run as many containers as the file says even if their memory limits don't fit the machine, or
+    /// several write to one place
     #[arg(long)]
     pub force: bool,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
@@ -292,7 +296,7 @@ pub struct Scale {
     /// `deploy.replicas`
     #[arg(required = true, value_name = "SERVICE=N", value_parser = service_count)]
     pub counts: Vec<(String, u32)>,
-    /// Run so many even if their memory limits don't fit the machine
+    /// Run so many even if their memory limits don't fit the machine, or several write to one place
     #[arg(long)]
     pub force: bool,
     /// How long a container may take to become ready

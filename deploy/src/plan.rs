@@ -180,7 +180,6 @@ impl Plan {
             plan.notes.extend(origin::kept(&state.elsewhere));
         }
         plan.notes.extend(ineffective(project));
-        plan.notes.extend(capacity::shared_places(project));
         plan.notes
             .extend(inputs.secrets.rotation_under_way(project));
         let mut images_seen = BTreeSet::new();
@@ -201,11 +200,17 @@ impl Plan {
             let service_plan = plan.service(inputs, &name, service);
             plan.services.push(service_plan);
         }
+        plan.notes.extend(capacity::sharing(project, &plan));
         if plan.changes_what_is_there() {
             plan.takes_over.clone_from(&state.origin);
             plan.notes.extend(origin::made_by_compose(project, state));
         }
         plan
+    }
+
+    /// Whether there will be more containers than there are.
+    pub fn adds_containers(&self) -> bool {
+        self.services.iter().any(ServicePlan::adds_containers)
     }
 
     /// Whether containers or networks that exist are changed, or joined by new ones.
@@ -395,6 +400,14 @@ impl Plan {
                 &format!("service:{host}"),
             )
         })
+    }
+}
+
+impl ServicePlan {
+    /// Whether there will be a container that there isn't now.
+    pub fn adds_containers(&self) -> bool {
+        let mut containers = self.containers.iter();
+        containers.any(|it| matches!(it.step, Step::Create))
     }
 }
 

@@ -6,14 +6,16 @@ mod ports;
 mod sight;
 mod subnets;
 
+use crate::capacity;
 use crate::compose::Project;
+use crate::compose::model::{SecretName, ServiceName};
 use crate::container;
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::origin::{self, Origin};
 use crate::owner::Kind;
 use crate::plan::{self, NetworkAction, Plan, Step};
-use crate::secrets::{self, Lost, Secrets};
+use crate::secrets::{self, Exchanged, Lost, Secrets};
 use crate::spec;
 use crate::state::{State, Status};
 
@@ -30,6 +32,10 @@ pub struct Preflight<'a> {
     pub secrets: &'a Secrets,
     /// What is to be done.
     pub plan: &'a Plan,
+    /// Only these services; `None`: everything.
+    pub only: Option<&'a [ServiceName]>,
+    /// More containers are let in than can be answered for.
+    pub force: bool,
 }
 
 impl Preflight<'_> {
@@ -46,9 +52,16 @@ impl Preflight<'_> {
             ..
         } = self;
         let mut conflicts = standing(project, state, self.secrets, plan.takes_over.as_ref());
+        conflicts.extend(secrets::unfit_places(project, &plan.secrets));
+        if !self.force {
+            conflicts.extend(capacity::contended(project, plan));
+            if plan.adds_containers() {
+                conflicts.extend(capacity::lack(engine, project, state, self.only).await?);
+            }
+        }
         names(project, state, plan, &mut conflicts);
         volumes(project, state, &mut conflicts);
-        ports::check(self, &mut conflicts);
+        ports::check(self, &mut conflicts).await;
         sight::check(engine, project, &mut conflicts).await?;
         subnets::check(self, &mut conflicts).await?;
         networks_to_go(engine, project, state, plan, &mut conflicts).await?;
@@ -67,7 +80,7 @@ impl Preflight<'_> {
 }
 
 /// What forbids touching the containers that are there, whatever the file says of them: they are
-/// somebody else's, or the last ones to have a secret whose file is gone.
+/// somebody else's, or the last ones to have a secret whose file is gone or isn't theirs.
 pub fn standing(
     project: &Project,
     state: &State,
@@ -75,9 +88,35 @@ pub fn standing(
     taken_over: Option<&Origin>,
 ) -> Vec<String> {
     let lost = secrets::lost(project, state, secrets);
+    let exchanged = secrets::exchanged(project, state, secrets);
     let mut conflicts = origin::conflicts(project, state, taken_over);
     conflicts.extend(lost.map(|lost| lost_secret(project, state, &lost)));
+    conflicts.extend(exchanged.map(|it| exchanged_secret(project, state, &it)));
     conflicts
+}
+
+/// The ways out where the file of a secret isn't the one that data was made with.
+fn exchanged_secret(project: &Project, state: &State, exchanged: &Exchanged<'_>) -> String {
+    let Exchanged {
+        name, container, ..
+    } = exchanged;
+    let file = exchanged.secret.file.display().to_string();
+    let from = secrets::path_in(container, name)
+        .filter(|path| *path != file)
+        .map(|path| format!(", which was given {path}"));
+    let origin = container.file.as_ref().filter(|it| **it != project.file);
+    let origin = origin.map(|it| format!(", brought up from {}", it.display()));
+    format!(
+        "secret {name}: {file} holds another value than {} was made with: that of container {}{}{}. \
+         Put the old value back; or move the file away and take the old one from {} (`deploy secrets \
+         recover`); or start over with the data deleted (`deploy down --volumes`). With the old value \
+         in its place, `deploy up --rotate-secrets {name}` brings in a new one",
+        exchanged.known_to,
+        container.name,
+        origin.unwrap_or_default(),
+        from.unwrap_or_default(),
+        running_reader(project, state, name),
+    )
 }
 
 /// The three ways out of a lost secret.
@@ -96,16 +135,23 @@ fn lost_secret(project: &Project, state: &State, lost: &Lost<'_>) -> String {
         Some(_) => "Put the file back".to_owned(),
         None => "Put the file back (if it never was there, write a value of your own)".to_owned(),
     };
-    let running = readers().find(|it| it.status == Status::Running);
-    let running = running.map_or_else(
-        || "a running container, of which there is none".to_owned(),
-        |container| format!("container {}, which runs", container.name),
-    );
     format!(
         "secret {}: {file} is gone, and {} was made with what it held; another one would not open it. \
-         {put_back}, or take it from {running} (`deploy secrets recover`), or start over with the data \
+         {put_back}, or take it from {} (`deploy secrets recover`), or start over with the data \
          deleted (`deploy down --volumes`)",
-        lost.name, lost.known_to,
+        lost.name,
+        lost.known_to,
+        running_reader(project, state, lost.name),
+    )
+}
+
+/// A container that still has a secret mounted.
+fn running_reader(project: &Project, state: &State, name: &SecretName) -> String {
+    let readers = secrets::consumers(project, name);
+    let mut readers = readers.flat_map(|(service, _)| state.of_service(service));
+    readers.find(|it| it.status == Status::Running).map_or_else(
+        || "a running container, of which there is none".to_owned(),
+        |container| format!("container {}, which runs", container.name),
     )
 }
 

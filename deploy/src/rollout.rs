@@ -31,7 +31,7 @@ use crate::plan::{self, ContainerAction, Plan, ServicePlan, Step};
 use crate::remove;
 use crate::secrets::{self, Secrets};
 use crate::spec;
-use crate::state::State;
+use crate::state::{Container, State, Status};
 
 /// Brings the services to where a plan wants them.
 #[derive(Debug)]
@@ -100,9 +100,14 @@ impl Rollout<'_> {
         };
         for (dependency, condition) in plan::dependencies(service) {
             if !board.reached(&dependency, condition).await {
-                self.output.note(&format!(
-                    "{name}: left as it is, because {dependency} failed"
-                ));
+                let runs = |it: &Container| it.status == Status::Running;
+                let left = if self.state.of_service(name).any(runs) {
+                    "left as it is"
+                } else {
+                    "not brought up"
+                };
+                self.output
+                    .note(&format!("{name}: {left}, because {dependency} failed"));
                 board.set(name, Stage::Failed);
                 return Ok(());
             }
@@ -306,6 +311,11 @@ impl Rollout<'_> {
             joined.as_deref(),
         );
         names::withhold(self.project, &mut blueprint, nameless);
+        blueprint.bear(
+            &self
+                .secrets
+                .fingerprints(self.project, name, service, &salt),
+        );
         if let Some(pinned) = image.pinned {
             blueprint.body.image = Some(pinned);
         }

@@ -15,7 +15,7 @@ use crate::compose::Project;
 use crate::compose::model::{Generate, Secret, SecretName, Service, ServiceName};
 use crate::error::{Error, Result};
 use crate::file::{self, Access, WriteError};
-pub use lost::{Lost, data_of, lost, path_in};
+pub use lost::{Exchanged, Lost, data_of, exchanged, lost, path_in};
 pub use recover::Recovery;
 use values::Values;
 
@@ -147,14 +147,39 @@ impl Secrets {
     /// drawn. The salt sits beside it in a container's label; whoever can read labels
     /// controls the engine and could read the mounted file itself.
     pub fn fingerprint(&self, name: &SecretName, salt: &str) -> Option<String> {
-        let content = self.0.get(name)?;
-        Some(hex::encode(
-            Sha256::new()
-                .chain_update(salt)
-                .chain_update(content)
-                .finalize(),
-        ))
+        self.0.get(name).map(|content| print(content, salt))
     }
+
+    /// The same of each value in the files of the generated secrets that a service reads; without
+    /// those that it is told of, which its containers have in their data.
+    pub fn fingerprints<'a>(
+        &self,
+        project: &'a Project,
+        name: &ServiceName,
+        service: &'a Service,
+        salt: &str,
+    ) -> BTreeMap<&'a str, Vec<String>> {
+        let mounted = service.secrets.iter().filter_map(|mount| {
+            let secret = project.secrets.get(&mount.source)?;
+            let values = values::lines(self.0.get(&mount.source)?);
+            let prints = values.iter().map(|value| print(value.as_bytes(), salt));
+            let counts = secret.generate.is_some() && !secret.is_told_to(name);
+            counts.then(|| (mount.source.as_str(), prints.collect()))
+        });
+        mounted.collect()
+    }
+}
+
+/// What to tell of secrets that are yet to be generated, where others could read or replace them.
+pub fn unfit_places(project: &Project, names: &[SecretName]) -> impl Iterator<Item = String> {
+    let made = names
+        .iter()
+        .filter_map(|name| project.secrets.get_key_value(name));
+    made.filter_map(|(name, secret)| {
+        let (access, _) = access(project, name, secret);
+        let unfit = unwritable(name, secret, &file::unfit(&secret.file, access)?);
+        Some(format!("{}: {}", unfit.message, unfit.next))
+    })
 }
 
 /// What to tell of generated secrets that everybody on this machine may read: a directory that was
@@ -172,6 +197,11 @@ pub fn exposed(project: &Project) -> Vec<String> {
         ))
     });
     exposed.collect()
+}
+
+fn print(content: &[u8], salt: &str) -> String {
+    let hash = Sha256::new().chain_update(salt).chain_update(content);
+    hex::encode(hash.finalize())
 }
 
 /// A fresh salt for [`Secrets::fingerprint`].

@@ -7,13 +7,13 @@ use std::{hint::black_box, str::FromStr, time::UNIX_EPOCH};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use proxy::{
-    headers::{
+    http1::{ChunkedDecoder, HeadScanner, Reframe, head::Side},
+    rewrite::{
         request::{self, Origin, RequestFacts},
+        request_id::RequestId,
         response::{self, Persistence},
     },
-    http1::{ChunkedDecoder, HeadScanner, Reframe, head::Side},
-    request_id::RequestId,
-    upstream::UpstreamName,
+    upstream::name::UpstreamName,
 };
 
 /// What load generators send.

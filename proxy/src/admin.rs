@@ -21,13 +21,13 @@ use tracing::{error, warn};
 
 use crate::{
     config::Settings,
-    drain::Drain,
     http1::{
         HeadScanner, Method, SyntaxError,
         head::{MAX_FIELDS, Side, parse_request},
     },
-    listener::{Accepting, Handover},
+    listener::handover::{Accepting, Handover},
     upstream::{Upstream, probe},
+    worker::drain::Drain,
 };
 
 /// Most connections at a time. One more ends the oldest: whoever is silent can't keep a health check

@@ -11,11 +11,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::info;
 
 use crate::{
-    budget,
     config::{KEYS, PREFIX, Settings},
     healthcheck,
     startup::Application,
     telemetry,
+    worker::budget,
 };
 
 /// Reverse proxy for HTTP/1.1 that follows its upstream through DNS.

@@ -23,7 +23,8 @@ use thiserror::Error;
 
 use self::values::Values;
 use crate::{
-    trusted_proxies::TrustedProxies, upstream::UpstreamName, upstream_token::UpstreamToken,
+    rewrite::trusted_proxies::TrustedProxies, upstream::name::UpstreamName,
+    upstream_token::UpstreamToken,
 };
 
 /// What every environment variable of ours starts with.

@@ -13,8 +13,15 @@
 //! not the client has taken that.
 
 mod answer;
+pub mod error_page;
+pub mod pace;
 mod pinned;
+pub mod relay;
+pub mod report;
+pub mod retry;
 mod transfer;
+pub mod tunnel;
+pub mod watchdog;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,20 +29,23 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
 pub use self::pinned::Pinned;
-use crate::{
+use self::{
     error_page::Failure,
-    headers::{
-        request::RequestFacts,
-        response::{self, Persistence, ResponseFacts},
-    },
-    http1::{BodyLength, SyntaxError, Version},
     pace::Pace,
     relay::{Download, REPLAY_LIMIT, Upload},
-    request_id::RequestId,
-    retry::{self, Attempts},
-    tunnel::{self, Ends},
-    upstream::{Backend, balancer::Lease, slots::Slot},
+    report::Report,
+    retry::Attempts,
+    tunnel::Ends,
     watchdog::Watchdog,
+};
+use crate::{
+    http1::{BodyLength, SyntaxError, Version},
+    rewrite::{
+        request::RequestFacts,
+        request_id::RequestId,
+        response::{self, Persistence, ResponseFacts},
+    },
+    upstream::connection::UpstreamConnection,
     worker::{Buffers, Worker},
 };
 
@@ -53,37 +63,6 @@ pub enum Next {
     Linger,
     /// It is closed at once, whatever the client makes of it.
     Drop,
-}
-
-/// What is known about an exchange when it is over, for the log and the metrics.
-#[derive(Debug)]
-pub struct Report {
-    /// The status, 499 if the client was gone before there was one.
-    pub status: u16,
-    /// What went wrong, if anything.
-    pub failure: Option<Failure>,
-    /// The backend that was asked last.
-    pub backend: Option<Arc<Backend>>,
-    /// Time from choosing the backend to the head of its response.
-    pub upstream_time: Duration,
-    /// Attempts beyond the first.
-    pub retries: u32,
-    /// Bytes sent to the client.
-    pub sent: u64,
-    /// Bytes received from the client.
-    pub received: u64,
-}
-
-/// A connection to a backend, in use.
-pub struct UpstreamConnection {
-    /// The connection.
-    pub stream: TcpStream,
-    /// The claim on the backend.
-    pub lease: Lease,
-    /// The place there; none for a tunnel.
-    pub slot: Option<Slot>,
-    /// Whether it has served a request before.
-    pub reused: bool,
 }
 
 /// The client's connection.

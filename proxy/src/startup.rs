@@ -9,18 +9,19 @@ use tokio::{runtime::Builder, sync::Mutex};
 use tracing::info;
 
 use crate::{
+    accept::{self, Acceptor},
     admin::{Control, State},
-    budget::{Budget, BudgetError},
     config::Settings,
-    drain::{Drain, DrainOnSignal, StopSignals},
-    ledger::Ledger,
-    listener::{self, Acceptor},
-    log_sink::LogSink,
-    metrics::Metrics,
-    open_connections::Connections,
-    request_id::RequestId,
+    observe::{log_sink::LogSink, metrics::Metrics},
+    rewrite::request_id::RequestId,
     upstream::{Upstream, resolver},
-    worker::Worker,
+    worker::{
+        Worker,
+        budget::{Budget, BudgetError},
+        drain::{Drain, DrainOnSignal, StopSignals},
+        ledger::Ledger,
+        open_connections::Connections,
+    },
 };
 
 /// Why the proxy can't start.
@@ -78,7 +79,7 @@ impl Application {
         );
 
         let (sockets, accepting, handover) =
-            listener::open(&settings).map_err(|error| StartupError::Bind {
+            accept::open(&settings).map_err(|error| StartupError::Bind {
                 key: "PROXY_LISTEN",
                 address: settings.listen,
                 error,

@@ -6,7 +6,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use crate::{
+use crate::observe::{
     access_log::{AccessLayer, OnlyAccess, Style},
     log_sink::{self, EventWriter, Guard},
 };

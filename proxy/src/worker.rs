@@ -3,6 +3,13 @@
 //! What workers share is read-only or counted in atomics, so that no request ever waits for, or
 //! wakes, another thread.
 
+pub mod budget;
+pub mod counters;
+pub mod drain;
+pub mod histogram;
+pub mod ledger;
+pub mod open_connections;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,10 +23,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{
-    config::Settings, drain::Drain, ledger::Ledger, metrics::WorkerMetrics,
-    open_connections::Connections, upstream::Upstream,
-};
+use self::{counters::WorkerMetrics, drain::Drain, ledger::Ledger, open_connections::Connections};
+use crate::{config::Settings, upstream::Upstream};
 
 /// Most sets of buffers that a worker keeps for the next requests.
 const MAX_SPARE: usize = 64;

@@ -134,7 +134,7 @@ class Steps(unittest.TestCase):
 
 
 class EnvironmentFile(unittest.TestCase):
-    """`.env`, into which images/ensure.sh writes which base images are in use."""
+    """`.env`, into which containers/base/ensure.sh writes which base images are in use."""
 
     OURS = "CAUSEWAY_MONGO_IMAGE=causeway/base-mongo:local\n"
 
@@ -142,9 +142,9 @@ class EnvironmentFile(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        for script in ("images/ensure.sh", "scripts/setting.sh"):
-            (self.folder / script).parent.mkdir()
-            shutil.copy(SCRIPTS.parent / script, self.folder / script)
+        for file in ("compose.yaml", "containers/base/ensure.sh", "scripts/setting.sh"):
+            (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(SCRIPTS.parent / file, self.folder / file)
         # An engine that has the assembled images, and no registry.
         docker = self.folder / "bin/docker"
         docker.parent.mkdir()
@@ -154,7 +154,7 @@ class EnvironmentFile(unittest.TestCase):
 
     def ensure(self, argument: str, umask: str = "022") -> None:
         subprocess.run(
-            ["sh", "-c", f"umask {umask}; exec images/ensure.sh {argument}"],
+            ["sh", "-c", f"umask {umask}; exec containers/base/ensure.sh {argument}"],
             cwd=self.folder,
             env={"PATH": f"{self.folder}/bin:{os.environ['PATH']}"},
             stdout=subprocess.DEVNULL,
@@ -166,7 +166,8 @@ class EnvironmentFile(unittest.TestCase):
         self.assertEqual(self.file.read_text(), text)
         self.assertEqual(self.file.stat().st_mode & 0o7777, mode)
         # Nothing is left of writing it.
-        self.assertEqual(sorted(it.name for it in self.folder.iterdir()), [".env", "bin", "images", "scripts"])
+        there = [".env", "bin", "compose.yaml", "containers", "scripts"]
+        self.assertEqual(sorted(it.name for it in self.folder.iterdir()), there)
 
     def test_keeps_mode_owner_and_all_other_lines(self) -> None:
         self.file.write_text("PASSWORD=x\n")

@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
-use api::document::Received;
+use api::record::document::Received;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document};
 

@@ -1,6 +1,6 @@
 //! The API's settings, from any file and environment.
 
-use api::configuration::{KEYS, Settings};
+use api::settings::{KEYS, Settings};
 
 use crate::any_settings;
 

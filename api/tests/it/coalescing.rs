@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::budget::Budget;
-use api::coalescer::{
+use api::observe::metrics::WriteMetrics;
+use api::record::document_id::DocumentId;
+use api::write::coalescer::{
     Acknowledged, Coalescer, Fate, Limits, Rejection, Store, StoreError, WriteError,
 };
-use api::document_id::DocumentId;
-use api::metrics::WriteMetrics;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::rawdoc;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::Duration;
 
-use api::coalescer::Store as _;
-use api::configuration::Settings;
-use api::metrics::MongoMetrics;
-use api::store::MongoStore;
+use api::observe::metrics::MongoMetrics;
+use api::settings::Settings;
+use api::write::coalescer::Store as _;
+use api::write::store::MongoStore;
 use futures_util::future::join_all;
 use mongodb::IndexModel;
 use mongodb::bson::oid::ObjectId;

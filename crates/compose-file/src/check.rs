@@ -7,15 +7,23 @@ use std::net::IpAddr;
 use super::Position;
 use super::context::Context;
 use super::fields::nearest;
-use super::model::{Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName};
+use super::model::{
+    Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName,
+    exclude_each_other,
+};
 use super::read::Sections;
 use super::yaml::{Node, Value};
 
 /// The checks are made for files that people write; this bounds their cost.
 const MAX_SERVICES: usize = 1000;
 
-/// Reports to `context` all that doesn't fit together. `root` gives positions.
-pub(super) fn check(sections: &Sections, root: &Node, context: &Context) {
+/// Reports to `context` all that doesn't fit together. `root` gives positions. Returns what is for
+/// others to judge: where several containers of a service write to one place.
+pub(super) fn check(
+    sections: &Sections,
+    root: &Node,
+    context: &Context,
+) -> BTreeMap<ServiceName, Position> {
     let check = Check {
         sections,
         root,
@@ -23,7 +31,7 @@ pub(super) fn check(sections: &Sections, root: &Node, context: &Context) {
     };
     if sections.services.len() > MAX_SERVICES {
         check.report(&["services"], format!("more than {MAX_SERVICES} services"));
-        return;
+        return BTreeMap::new();
     }
     for (name, service) in &sections.services {
         check.references(name, service);
@@ -37,6 +45,19 @@ pub(super) fn check(sections: &Sections, root: &Node, context: &Context) {
     check.cycles();
     check.published_ports();
     check.names();
+    let shared = |(name, service): (&ServiceName, &Service)| {
+        let mount = service.shared_places().next()?;
+        let mut keys = vec!["services", name, "volumes"];
+        if let Mount::Volume {
+            source: Some(volume),
+            ..
+        } = mount
+        {
+            keys.push(volume);
+        }
+        (service.deploy.replicas > 1).then(|| (name.clone(), locate(root, &keys)))
+    };
+    sections.services.iter().filter_map(shared).collect()
 }
 
 struct Check<'a> {
@@ -274,7 +295,10 @@ impl Check<'_> {
             {
                 let Some(port) = published else { continue };
                 let holders = taken.entry((*port, *protocol)).or_default();
-                if let Some((other, _)) = holders.iter().find(|(_, ip)| overlap(*ip, *host_ip)) {
+                if let Some((other, _)) = holders
+                    .iter()
+                    .find(|(_, ip)| exclude_each_other(*ip, *host_ip))
+                {
                     let message =
                         format!("the host port {port}/{protocol} is taken by {other} already");
                     self.report(&["services", name, "ports"], message);
@@ -321,16 +345,6 @@ impl Check<'_> {
     }
 }
 
-/// Whether two listening addresses exclude each other on one port.
-fn overlap(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => {
-            a == b || a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified())
-        }
-        _ => true,
-    }
-}
-
 /// The position of the node at the keys. In a list, a key finds the item that begins with it.
 fn locate(root: &Node, keys: &[&str]) -> Position {
     let Some((key, rest)) = keys.split_first() else {
@@ -360,20 +374,5 @@ fn locate(root: &Node, keys: &[&str]) -> Position {
             found.map_or(root.at, |item| item.at)
         }
         _ => root.at,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn listening_addresses_overlap() {
-        let ip = |text: &str| Some(text.parse().unwrap());
-        assert!(overlap(None, ip("127.0.0.1")));
-        assert!(overlap(ip("0.0.0.0"), ip("127.0.0.1")));
-        assert!(overlap(ip("127.0.0.1"), ip("127.0.0.1")));
-        assert!(!overlap(ip("127.0.0.1"), ip("127.0.0.2")));
-        assert!(!overlap(ip("0.0.0.0"), ip("::1")));
     }
 }

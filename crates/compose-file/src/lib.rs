@@ -105,7 +105,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
     context.interpolate(&mut root, "");
     let mut sections = read::project(&cursor(&root, &context));
     add_default_network(&mut sections, &context);
-    check::check(&sections, &root, &context);
+    let shared_places = check::check(&sections, &root, &context);
 
     let name = context.project.clone();
     let Found {
@@ -131,6 +131,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         file,
         working_dir,
         environment_files,
+        shared_places,
         warnings,
     })
 }

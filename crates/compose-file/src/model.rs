@@ -26,7 +26,7 @@ pub use rollout::*;
 pub use service::*;
 pub use values::*;
 
-use super::Problem;
+use super::{Position, Problem};
 
 /// A whole Compose file, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,6 +53,9 @@ pub struct Project {
     /// `.env`, and the files that `env_file` names, absolute; some may not exist.
     #[serde(skip)]
     pub environment_files: Vec<PathBuf>,
+    /// Where the file has several containers of a service write to one place.
+    #[serde(skip)]
+    pub shared_places: BTreeMap<ServiceName, Position>,
     /// What was doubtful but no error, to be shown to the user.
     #[serde(skip)]
     pub warnings: Vec<Problem>,

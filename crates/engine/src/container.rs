@@ -1,7 +1,7 @@
 //! From the model to the Engine API: the body that creates a container, and the
 //! networks it still has to be connected to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::models::{
@@ -15,7 +15,7 @@ use compose_file::model::{
     Attachment, Cpus, HealthTest, Healthcheck, Mount, NetworkMode, Port, RestartPolicy as Restart,
     Service,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::labels;
 
@@ -28,6 +28,16 @@ pub struct Blueprint {
     pub body: ContainerCreateBody,
     /// Before the start: an engine older than API 1.44 takes one endpoint on creation.
     pub connect: Vec<(String, NetworkConnectRequest)>,
+}
+
+impl Blueprint {
+    /// The container is to bear the fingerprints of the secrets that it is made with.
+    pub fn bear(&mut self, fingerprints: &BTreeMap<&str, Vec<String>>) {
+        if !fingerprints.is_empty() {
+            let labels = self.body.labels.get_or_insert_default();
+            labels.insert(labels::SECRETS.to_owned(), json!(fingerprints).to_string());
+        }
+    }
 }
 
 /// `<project>-<service>-<n>`, or the file's `container_name`.
@@ -175,6 +185,7 @@ fn host_config(project: &Project, service: &Service, network_mode: Option<String
         memory: limits.memory.map(signed),
         memory_swap: service.memswap_limit,
         memory_reservation: reservations.memory.map(signed),
+        cpu_shares: service.cpu_shares,
         pids_limit: limits.pids,
         shm_size: service.shm_size.map(signed),
         readonly_rootfs: Some(service.read_only),

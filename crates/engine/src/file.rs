@@ -68,6 +68,12 @@ pub fn create(file: &Path, content: &[u8], access: Access) -> Result<(), WriteEr
     })
 }
 
+/// Why [`create`] would refuse to make a file in the directory that there is.
+pub fn unfit(file: &Path, access: Access) -> Option<WriteError> {
+    let directory = Directory::open(file.parent()?).ok()?;
+    directory.check(access).err()
+}
+
 /// Gives a file this content, which nobody else may read, whether or not it is there. Makes its
 /// directory.
 pub fn put(file: &Path, content: &[u8]) -> Result<(), WriteError> {
@@ -111,8 +117,7 @@ pub fn exposure(file: &Path) -> Option<WriteError> {
         mode: found.mode(),
         owner: Some((found.uid(), found.gid())),
     };
-    let directory = Directory::open(file.parent()?).ok()?;
-    directory.check(access).err()
+    unfit(file, access)
 }
 
 /// Whether `path` is what a run that was killed left of writing `file`.

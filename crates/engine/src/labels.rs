@@ -18,6 +18,9 @@ pub const NUMBER: &str = "dev.causeway.number";
 pub const CONFIG_HASH: &str = "dev.causeway.config-hash";
 /// The settings the object was made from, as canonical JSON; what a plan compares with.
 pub const CONFIG: &str = "dev.causeway.config";
+/// Of the generated secrets that a container was made with, the fingerprints of the values that each
+/// file had, as JSON: a rotation puts two into it, of which either tells whose file it is.
+pub const SECRETS: &str = "dev.causeway.secrets";
 /// The Compose file that the object was made from, absolute.
 pub const FILE: &str = "dev.causeway.file";
 /// SHA-256 of everything that went into an image's build.

@@ -14,6 +14,7 @@ pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {
     let options = Options {
         refresh: refresh(args.images),
         reach: args.reach.into(),
+        force: args.force,
         ..Options::default()
     };
     let planned = apply::plan(&engine, &project, &options).await?;

@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {
         let Some(service) = project.services.get_mut(name.as_str()) else {
             continue;
         };
-        capacity::check_count(name, service, *count)?;
+        capacity::check_count(name, service, *count, args.force)?;
         if service.deploy.replicas != *count {
             temporary.push(format!("{name}={}", service.deploy.replicas));
         }

@@ -72,6 +72,7 @@ impl Scene {
             (self.project.networks[key].name.clone(), names)
         });
         Container {
+            secrets: BTreeMap::new(),
             id: format!("{name}-{number}"),
             name: format!("test-{name}-{number}"),
             service: name.to_string(),

@@ -1,41 +1,116 @@
-//! Published ports: is the address this machine's, and is the port free?
+//! Published ports: is the address one of the engine's host, and is the port free?
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketType};
 
 use super::Preflight;
-use crate::compose::model::{Port, Protocol};
+use crate::compose::model::{Port, Protocol, exclude_each_other};
+use crate::engine::Engine;
 use crate::plan::ContainerAction;
+use crate::probe::image::Image;
+use crate::probe::run::{Place, one};
+use crate::probe::{Report, Request, namespace};
 
-pub(super) fn check(preflight: Preflight<'_>, conflicts: &mut Vec<String>) {
+pub(super) async fn check(preflight: Preflight<'_>, conflicts: &mut Vec<String>) {
     let Preflight { project, plan, .. } = preflight;
-    for service_plan in &plan.services {
-        let Some(service) = project.services.get(&service_plan.service) else {
-            continue;
+    let changing = plan
+        .services
+        .iter()
+        .filter(|it| !it.containers.iter().all(ContainerAction::is_keep));
+    let ports: Vec<(&str, &Port)> = changing
+        .filter_map(|it| project.services.get_key_value(&it.service))
+        .flat_map(|(name, service)| service.ports.iter().map(|port| (name.as_str(), port)))
+        .filter(|(_, port)| port.published.is_some())
+        .collect();
+    if ports.is_empty() {
+        return;
+    }
+    let host = Host::of(preflight.engine).await;
+    let obstacles = ports
+        .into_iter()
+        .filter_map(|(service, port)| obstacle(preflight, &host, service, port));
+    conflicts.extend(obstacles);
+}
+
+/// How to find out what is taken on the engine's host.
+enum Host {
+    /// It is this machine: try.
+    Here,
+    /// It has a network of its own, which a probe saw.
+    Elsewhere(Box<Report>),
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl Host {
+    async fn of(engine: &Engine) -> Self {
+        let seen = async {
+            let image = Image::ensure(engine.docker()).await?;
+            one(engine.docker(), &image, &Place::Host, &Request::default()).await
         };
-        if service_plan.containers.iter().all(ContainerAction::is_keep) {
-            continue;
+        let report = seen.await.ok();
+        let theirs = report.as_ref().and_then(|it| it.namespace.as_deref());
+        match (namespace::is_current(theirs), report) {
+            (Some(false), Some(report)) => Self::Elsewhere(Box::new(report)),
+            (None, _) if !engine.is_local() => Self::Unknown,
+            _ => Self::Here,
         }
-        conflicts.extend(
-            service
-                .ports
-                .iter()
-                .filter_map(|port| obstacle(preflight, &service_plan.service, port)),
-        );
+    }
+
+    /// Whether nothing can listen on an address there.
+    fn lacks(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Here => TcpListener::bind((address, 0))
+                .is_err_and(|err| err.kind() == ErrorKind::AddrNotAvailable),
+            Self::Elsewhere(report) => {
+                !address.is_unspecified()
+                    && !address.is_loopback()
+                    && report.interface_of(address).is_none()
+            }
+            Self::Unknown => false,
+        }
+    }
+
+    /// Whether a process there holds the port on an address that the engine will listen on: without
+    /// one in the file, on every one of both families.
+    fn holds(&self, port: &Port, published: u16) -> bool {
+        let every = [
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ];
+        let addresses = port.host_ip.map_or(every.to_vec(), |address| vec![address]);
+        let mut addresses = addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, published));
+        match self {
+            Self::Here => addresses.any(|address| in_use(address, port.protocol)),
+            Self::Elsewhere(report) => addresses.any(|address| {
+                let listening = report.listening.iter();
+                let mut listening = listening.map(|it| SocketAddr::new(it.address, it.port));
+                port.protocol == Protocol::Tcp && listening.any(|it| collide(it, address))
+            }),
+            Self::Unknown => false,
+        }
     }
 }
 
 /// What keeps the engine from publishing a port.
-fn obstacle(preflight: Preflight<'_>, service: &str, port: &Port) -> Option<String> {
-    let Preflight { engine, state, .. } = preflight;
+fn obstacle(preflight: Preflight<'_>, host: &Host, service: &str, port: &Port) -> Option<String> {
+    let Preflight { state, .. } = preflight;
     let published = port.published?;
-    if engine.is_local()
-        && let Some(address) = port.host_ip
-        && is_elsewhere(address)
+    let (machine, command) = match host {
+        Host::Elsewhere(_) => ("the engine's machine", "there, "),
+        _ => ("this machine", ""),
+    };
+    if let Some(address) = port.host_ip
+        && host.lacks(address)
     {
         return Some(format!(
-            "{address} (service {service}, port {published}) is no address of this machine \
-             (`ip address` lists them). Publish on one that is, or on every one (0.0.0.0)"
+            "{address} (service {service}, port {published}) is no address of {machine} \
+             ({command}`ip address` lists them). Publish on one that is, or on every one (0.0.0.0)"
         ));
     }
     let key = (published, port.protocol.to_string());
@@ -67,42 +142,58 @@ fn obstacle(preflight: Preflight<'_>, service: &str, port: &Port) -> Option<Stri
             port.protocol, holder.name
         ));
     }
-    (engine.is_local() && in_use(port, published)).then(|| {
+    host.holds(port, published).then(|| {
         format!(
-            "port {published}/{} (service {service}) is in use by a process on this machine \
-             (`ss -lntup 'sport = :{published}'` shows which). Stop it or publish another port",
+            "port {published}/{} (service {service}) is in use by a process on {machine} \
+             ({command}`ss -lntup 'sport = :{published}'` shows which). Stop it or publish another port",
             port.protocol
         )
     })
 }
 
-/// Whether nothing can listen on an address here.
-fn is_elsewhere(address: IpAddr) -> bool {
-    let tried = TcpListener::bind((address, 0));
-    tried.is_err_and(|err| err.kind() == ErrorKind::AddrNotAvailable)
+/// Tries the port as the engine will.
+fn in_use(address: SocketAddr, protocol: Protocol) -> bool {
+    let tried = match protocol {
+        Protocol::Tcp => bind(address, SocketType::STREAM),
+        Protocol::Udp => bind(address, SocketType::DGRAM),
+        Protocol::Sctp => Ok(()),
+    };
+    tried.is_err_and(|err| match err {
+        Errno::ADDRINUSE => true,
+        // The engine may what this user may not.
+        Errno::ACCESS => listens(address, protocol),
+        _ => false,
+    })
 }
 
-/// Tries the port as the engine will: without an address, on every one of both families.
-fn in_use(port: &Port, published: u16) -> bool {
-    let every = [
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    ];
-    let addresses = port.host_ip.map_or(every.to_vec(), |address| vec![address]);
-    addresses.into_iter().any(|address| {
-        let address = SocketAddr::new(address, published);
-        let tried = match port.protocol {
-            Protocol::Tcp => TcpListener::bind(address).map(drop),
-            Protocol::Udp => UdpSocket::bind(address).map(drop),
-            Protocol::Sctp => Ok(()),
-        };
-        tried.is_err_and(|err| match err.kind() {
-            ErrorKind::AddrInUse => true,
-            // The engine may what this user may not.
-            ErrorKind::PermissionDenied => listens(address, port.protocol),
-            _ => false,
-        })
-    })
+/// As the engine's forwarder does it: of IPv6, for IPv6 alone.
+fn bind(address: SocketAddr, kind: SocketType) -> rustix::io::Result<()> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = net::socket(family, kind, None)?;
+    if address.is_ipv6() {
+        net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if kind == SocketType::STREAM {
+        // Connections that have ended hold no port.
+        net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    net::bind(&socket, &address)?;
+    if kind == SocketType::STREAM {
+        net::listen(&socket, 1)?;
+    }
+    Ok(())
+}
+
+/// Whether a socket that listens leaves no room for one that the engine makes. One of `::` may take
+/// IPv4 as well.
+fn collide(listening: SocketAddr, wanted: SocketAddr) -> bool {
+    let both = listening.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    listening.port() == wanted.port()
+        && (both || exclude_each_other(Some(listening.ip()), Some(wanted.ip())))
 }
 
 /// Whether the kernel lists a socket that `address` would collide with.
@@ -110,10 +201,7 @@ fn in_use(port: &Port, published: u16) -> bool {
 fn listens(address: SocketAddr, protocol: Protocol) -> bool {
     use procfs::net::{TcpState, tcp, tcp6, udp, udp6};
 
-    let collides = |local: &SocketAddr| {
-        let any = local.ip().is_unspecified() || address.ip().is_unspecified();
-        local.port() == address.port() && (any || local.ip() == address.ip())
-    };
+    let collides = |local: &SocketAddr| collide(*local, address);
     match protocol {
         Protocol::Tcp => [tcp(), tcp6()]
             .into_iter()

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::health::{self, Gate};
 use crate::plan::{Cause, ContainerAction, ServicePlan, Step};
 use crate::remove;
-use crate::state::Container;
+use crate::state::{Container, Health, Status};
 
 /// A container that is to be replaced, and its replacement.
 struct Pair {
@@ -247,15 +247,25 @@ impl Rollout<'_> {
             pairs.iter().map(|pair| pair.old_name.clone()).collect()
         };
         let serving = [names(replaced), names(failed)].concat().join(", ");
-        match undone.await {
-            Ok(()) => Error {
+        let undone = match undone.await {
+            Ok(()) => self.down_among(&[failed, replaced].concat()).await,
+            Err(err) => Err(err),
+        };
+        match undone {
+            Ok(down) => Error {
                 message: format!("{}; rolled back: {serving} as before", cause.message),
-                next: if failed.iter().all(|pair| pair.is_ailing()) {
+                next: if !down.is_empty() {
+                    format!(
+                        "{} doesn't serve: correct the cause and run `deploy up` again",
+                        down.join(", ")
+                    )
+                } else if failed.iter().all(|pair| pair.is_ailing()) {
                     "correct the cause and run `deploy up` again, which tries it once more"
+                        .to_owned()
                 } else {
                     "correct the cause and run `deploy up` again; the old version serves meanwhile"
-                }
-                .to_owned(),
+                        .to_owned()
+                },
                 ..cause
             },
             Err(err) => {
@@ -264,6 +274,25 @@ impl Rollout<'_> {
                 cause.with_details([line]).with_details(details)
             }
         }
+    }
+
+    /// The old containers that don't serve now, with what they are instead.
+    async fn down_among(&self, pairs: &[&Pair]) -> Result<Vec<String>> {
+        let mut down = Vec::new();
+        for pair in pairs.iter().filter(|pair| !pair.is_ailing()) {
+            let what = match Container::inspect(self.engine, &pair.old).await? {
+                None => "gone".to_owned(),
+                Some(it) if it.status != Status::Running => {
+                    let code = it.exit_code.map(|code| format!(" with status {code}"));
+                    let status = format!("{:?}", it.status).to_lowercase();
+                    format!("{status}{}", code.unwrap_or_default())
+                }
+                Some(it) if it.health == Some(Health::Unhealthy) => "unhealthy".to_owned(),
+                Some(_) => continue,
+            };
+            down.push(format!("{} ({what})", pair.old_name));
+        }
+        Ok(down)
     }
 
     /// Removes a replacement, which may not have come to be.

@@ -1,13 +1,15 @@
-//! Secrets whose file is gone while what was made with them is there. Another value would lock
-//! everybody out, so none is generated.
+//! Secrets whose file is gone, or holds something else, while what was made with them is there.
+//! Another value would lock everybody out, so none is generated, and none is put in its place.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Secrets, consumers, used};
+use super::{Secrets, consumers, print, used, values};
 use crate::compose::Project;
 use crate::compose::model::{Mount, Secret, SecretName, Service, Volume};
+use crate::diff;
+use crate::spec;
 use crate::state::{Container, State};
 
 /// A generated secret that must not be generated anew.
@@ -37,6 +39,72 @@ pub fn lost<'a>(
             known_to: known_to(project, state, name, secret)?,
         })
     })
+}
+
+/// A generated secret that isn't the one that data was made with.
+#[derive(Debug)]
+pub struct Exchanged<'a> {
+    /// Its name in the file.
+    pub name: &'a SecretName,
+    /// Its entry there.
+    pub secret: &'a Secret,
+    /// As [`Lost::known_to`].
+    pub known_to: String,
+    /// The newest container of those that were made with the other value.
+    pub container: &'a Container,
+}
+
+/// The generated secrets that data knows, as [`lost`] has it, and that have no value in common with
+/// any container that was made with them. (In the middle of a rotation they have one.)
+pub fn exchanged<'a>(
+    project: &'a Project,
+    state: &'a State,
+    secrets: &'a Secrets,
+) -> impl Iterator<Item = Exchanged<'a>> {
+    let there = used(project)
+        .filter(move |(name, secret)| secret.generate.is_some() && secrets.exists(name));
+    there.filter_map(move |(name, secret)| {
+        let containers =
+            consumers(project, name).flat_map(|(service, _)| state.of_service(service));
+        let judged: Vec<(&Container, bool)> = containers
+            .filter_map(|it| Some((it, has_value_of(secrets, name, it)?)))
+            .collect();
+        if judged.iter().any(|(_, has)| *has) {
+            return None;
+        }
+        let (container, _) = judged.into_iter().max_by_key(|(it, _)| it.created)?;
+        Some(Exchanged {
+            name,
+            secret,
+            known_to: known_to(project, state, name, secret)?,
+            container,
+        })
+    })
+}
+
+/// Whether a container was made with a value that the secret's file has; `None`: it doesn't tell.
+fn has_value_of(secrets: &Secrets, name: &SecretName, container: &Container) -> Option<bool> {
+    let (salt, recorded) = fingerprint(container, name)?;
+    let content = secrets.0.get(name)?;
+    let known = container.secrets.get(name.as_str());
+    // Before a rotation began, a value may have been written with the end of its line.
+    let forms = values::lines(content)
+        .into_iter()
+        .flat_map(|value| ["", "\n", "\r\n"].map(|end| format!("{value}{end}")));
+    let mut prints = forms.map(|form| print(form.as_bytes(), salt));
+    let has = |print: &String| print == recorded || known.is_some_and(|it| it.contains(print));
+    Some(has(&print(content, salt)) || prints.any(|it| has(&it)))
+}
+
+/// Salt and fingerprint of the secret that a container was made with; none of a container that is
+/// told of new values.
+pub(super) fn fingerprint<'a>(
+    container: &'a Container,
+    name: &SecretName,
+) -> Option<(&'a str, &'a str)> {
+    let recorded = container.config.as_ref()?;
+    let print = recorded.get(diff::SECRETS)?.get(name.as_str())?.as_str()?;
+    Some((spec::salt_of(recorded)?, print))
 }
 
 fn known_to(

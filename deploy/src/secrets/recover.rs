@@ -12,16 +12,15 @@ use std::cmp::Reverse;
 use std::fs;
 use std::path::PathBuf;
 
+use super::lost::fingerprint;
 use super::{Secrets, consumers, lost, store, used};
 use crate::compose::Project;
 use crate::compose::model::{Secret, SecretName};
-use crate::diff;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::exec;
 use crate::output::Output;
 use crate::rotation::Telling;
-use crate::spec;
 use crate::state::{Container, State, Status};
 
 /// Where files are recovered.
@@ -243,14 +242,6 @@ impl Recovery<'_> {
         )
         .with_details(details))
     }
-}
-
-/// Salt and fingerprint of the secret that a container was made with; none of a container that is
-/// told of new values.
-fn fingerprint<'a>(container: &'a Container, name: &SecretName) -> Option<(&'a str, &'a str)> {
-    let recorded = container.config.as_ref()?;
-    let print = recorded.get(diff::SECRETS)?.get(name.as_str())?.as_str()?;
-    Some((spec::salt_of(recorded)?, print))
 }
 
 /// Where a container has the secret's file.

@@ -58,6 +58,8 @@ fn engine_settings(container: &Container, stack: &Stack) {
     // Nothing beside it: `seccomp=unconfined` would stand here.
     expect("SecurityOpt", &[json!(["no-new-privileges=true"])]);
     expect("PidMode", &[json!("")]);
+    // Before what else runs on the machine.
+    expect("CpuShares", &[json!(16384)]);
     expect("UTSMode", &[json!("")]);
     expect("IpcMode", &[json!("private")]);
     expect("UsernsMode", &[json!("")]);

@@ -1,4 +1,4 @@
-//! Properties of the Compose reader that hold for any input (see `fuzz/driver.rs`).
+//! Properties of the Compose reader that hold for any input (see `tests/fuzz/driver.rs`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,7 +6,7 @@
     clippy::print_stdout
 )]
 
-#[path = "../../../fuzz/driver.rs"]
+#[path = "../../../tests/fuzz/driver.rs"]
 mod driver;
 
 use std::collections::BTreeMap;

@@ -121,6 +121,37 @@ fn a_port_held_by_a_container_names_it() {
 }
 
 #[test]
+fn a_port_of_one_family_leaves_that_of_the_other_free() {
+    let port = free_port();
+    let stack = Stack::with(
+        "families",
+        &format!("services:\n  web: {{<<: *app, ports: ['[::]:{port}:80']}}\n"),
+    );
+    let holder = format!("{}-holder", stack.project);
+    docker(&[
+        "run",
+        "-d",
+        "--name",
+        &holder,
+        "--label",
+        &foreign_label(&stack),
+        "-p",
+        &format!("0.0.0.0:{port}:80"),
+        IMAGE,
+        "sleep",
+        "1000",
+    ]);
+    stack.ok(&["up"]);
+    stack.compose(&format!(
+        "services:\n  web: {{<<: *app, ports: ['0.0.0.0:{port}:80']}}\n"
+    ));
+    stack.ok(&["down"]);
+    stack
+        .fails(1, &["up"])
+        .assert_says(&[&format!("is published by container {holder}")]);
+}
+
+#[test]
 fn a_guest_on_our_network_is_not_cut_off() {
     let stack = stack("guest", free_port());
     stack.ok(&["up"]);

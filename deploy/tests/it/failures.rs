@@ -28,7 +28,7 @@ services:
         "cannot open the journal",
         "last health check: status 3",
         "ping refused",
-        "web: left as it is, because db failed",
+        "web: not brought up, because db failed",
     ]);
     assert!(
         !failed.text.contains('\u{7}'),

@@ -1,4 +1,4 @@
-//! Generated secrets whose files are gone while their data is there.
+//! Generated secrets whose files are gone, or are others, while their data is there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -93,6 +93,81 @@ fn a_secret_that_data_was_made_with_is_never_generated_anew() {
     // What no data was made with may be another one, and so may all when the data is gone.
     stack.ok(&["down", "--volumes"]);
     stack.ok(&["up"]);
+}
+
+/// A second checkout goes on with the stack of a first one that is gone, and has secrets of its own.
+#[test]
+fn a_secret_that_data_was_not_made_with_is_never_put_in_its_place() {
+    let stack = Stack::new("exchanged");
+    stack.write("first/tell/root", TELL);
+    stack.compose(SERVICES);
+    let first = stack.path().join("first");
+    fs::copy(
+        stack.path().join("compose.yaml"),
+        first.join("compose.yaml"),
+    )
+    .unwrap();
+    stack.ok(&["-f", "first/compose.yaml", "up", "--no-verify"]);
+    let old = fs::read_to_string(first.join("secrets/app_password")).unwrap();
+    let before = stack.containers();
+    fs::remove_dir_all(first.join("secrets")).unwrap();
+    fs::remove_file(first.join("compose.yaml")).unwrap();
+
+    stack.write("tell/root", TELL);
+    for name in ["root", "app_password", "token"] {
+        stack.write(&format!("secrets/{name}"), "of the second checkout");
+    }
+    let says = [
+        "nothing was changed",
+        "secret app_password: ",
+        &format!(
+            "holds another value than volume {}_data was made with",
+            stack.project
+        ),
+        &format!(
+            "that of container {}, brought up from {}, which was given {}",
+            stack.name("app-1"),
+            first.join("compose.yaml").display(),
+            first.join("secrets/app_password").display(),
+        ),
+        "Put the old value back",
+        "which runs (`deploy secrets recover`)",
+        "`deploy down --volumes`",
+        "`deploy up --rotate-secrets app_password`",
+    ];
+    let commands: [&[&str]; 5] = [
+        &["plan"],
+        &["up"],
+        &["up", "--rotate-secrets"],
+        &["restart", "app"],
+        &["restart", "app", "--in-place"],
+    ];
+    for command in commands {
+        let outcome = stack.fails(1, command);
+        outcome.assert_says(&says);
+        assert!(!outcome.text.contains("secret token: "), "{}", outcome.text);
+        assert_eq!(stack.containers(), before, "{command:?}");
+    }
+
+    // One of the ways out. What no data was made with takes its place.
+    for name in ["root", "app_password"] {
+        fs::remove_file(stack.path().join("secrets").join(name)).unwrap();
+    }
+    stack.ok(&["secrets", "recover"]);
+    assert_eq!(secret(&stack, "app_password"), old);
+    stack.ok(&["up"]);
+    let seen = docker(&["exec", &stack.name("peer-1"), "cat", "/run/secrets/token"]);
+    assert_eq!(seen, "of the second checkout");
+    stack.ok(&["up", "--rotate-secrets"]);
+    assert_ne!(secret(&stack, "app_password"), old);
+
+    // Here too, and of what doesn't run.
+    stack.write("secrets/app_password", "by hand");
+    docker(&["kill", &stack.name("app-1"), &stack.name("db-1")]);
+    stack.fails(1, &["up"]).assert_says(&[
+        "secret app_password: ",
+        "a running container, of which there is none",
+    ]);
 }
 
 #[test]

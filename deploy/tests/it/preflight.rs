@@ -139,6 +139,48 @@ fn a_port_that_only_root_may_bind_is_seen_to_be_taken_by_everybody() {
     )]);
 }
 
+/// `deploy` in a network namespace of its own: what is taken on its loopback isn't the engine's.
+#[test]
+fn an_engine_in_another_network_namespace_is_looked_at_there() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (busy, free) = (held.local_addr().unwrap().port(), free_port());
+    let port = |address: &str, port: u16| {
+        format!("services:\n  web: {{<<: *app, ports: ['{address}:{port}:80']}}\n")
+    };
+    let stack = Stack::with("preflightnet", &port("127.0.0.1", busy));
+    let elsewhere = |code: i32, script: &str| {
+        let deploy = stack.command(&["plan"]);
+        let plan = Command::new("unshare")
+            .args(["--net", "sh", "-c", script, "sh"])
+            .arg(deploy.get_program())
+            .args(deploy.get_args())
+            .current_dir(stack.path())
+            .output();
+        let plan = outcome(&plan.unwrap());
+        assert_eq!(plan.code, code, "{}", plan.text);
+        plan
+    };
+    elsewhere(1, "exec \"$@\"").assert_says(&[&format!(
+        "port {busy}/tcp (service web) is in use by a process on the engine's machine"
+    )]);
+    stack.compose(&port("192.0.2.7", free));
+    elsewhere(
+        1,
+        "ip address add 192.0.2.7/32 dev lo && ip link set lo up && exec \"$@\"",
+    )
+    .assert_says(&["is no address of the engine's machine"]);
+    // Taken here, free there.
+    stack.compose(&port("127.0.0.1", free));
+    elsewhere(
+        0,
+        &format!(
+            "ip link set lo up && busybox nc -ll -p {free} -e true >/dev/null 2>&1 & \
+             until busybox nc 127.0.0.1 {free} </dev/null; do sleep 0.05; done; \
+             \"$@\"; code=$?; kill $!; exit $code"
+        ),
+    );
+}
+
 /// An engine in a mount namespace of its own: the directory of the stack isn't in it.
 #[test]
 fn an_engine_that_does_not_see_the_directory_is_found_out() {

@@ -71,16 +71,29 @@ services:
 volumes: {data: }
 ",
     );
-    stack
-        .ok(&["up"])
-        .assert_says(&["services.shared: 2 containers write to volume data at once"]);
+    for command in ["plan", "up"] {
+        stack.fails(1, &[command]).assert_says(&[
+            "nothing was changed",
+            "compose.yaml:11:32: services.shared: 2 containers write to volume data",
+            "--force",
+        ]);
+        assert!(stack.containers().is_empty());
+    }
+    stack.ok(&["plan", "--force"]);
+    stack.ok(&["up", "--force"]);
+    // They are let in.
+    let note = "services.shared: 2 containers write to volume data at once";
+    stack.ok(&["up"]).assert_says(&["no changes", note]);
     stack
         .fails(2, &["scale", "db=2"])
         .assert_says(&["can't run 2 containers of db: it writes to volume data"]);
     stack
         .fails(2, &["scale", "files=2"])
         .assert_says(&["it writes to", "/files of the host"]);
-    stack.ok(&["scale", "reader=2", "shared=3", "db=1"]);
+    stack
+        .fails(2, &["scale", "shared=3"])
+        .assert_says(&["can't run 3 containers of shared"]);
+    stack.ok(&["scale", "--force", "reader=2", "shared=3", "db=1"]);
     assert_eq!(stack.containers().len(), 7);
 }
 
@@ -107,7 +120,8 @@ fn memory_that_the_machine_does_not_have_is_refused_unless_forced() {
     ]);
     stack.compose(&large.replace("replicas: 1", "replicas: 2"));
     stack.fails(1, &["up"]).assert_says(&["api 2 × "]);
-    stack.ok(&["plan"]).assert_says(&["api 2 × "]);
+    stack.fails(1, &["plan"]).assert_says(&["api 2 × "]);
+    stack.ok(&["plan", "--force"]);
     assert_eq!(names(&stack), [stack.name("api-1")]);
     stack.ok(&["up", "--force"]);
     stack.ok(&["scale", "--force", "api=3"]);

@@ -45,6 +45,7 @@ fn a_broken_version_is_rolled_back_by_itself() {
         &format!("container {} is unhealthy", stack.name("api-2")),
         &format!("rolled back: {} as before", stack.name("api-1")),
         "no journal",
+        "the old version serves meanwhile",
     ]);
     assert!(!failed.text.contains('\u{7}'), "{}", failed.text);
     assert_eq!(stack.containers(), before);
@@ -53,6 +54,31 @@ fn a_broken_version_is_rolled_back_by_itself() {
 
     stack.compose(SERVICES);
     stack.ok(&["up"]).assert_says(&["no changes"]);
+}
+
+#[test]
+fn what_is_down_is_not_said_to_serve() {
+    let with_door = format!(
+        "{SERVICES}  door: {{<<: *app, hostname: one, depends_on: {{api: {{condition: service_healthy}}}}}}\n"
+    );
+    let stack = Stack::with("brokendown", &with_door);
+    stack.ok(&["up"]);
+    docker(&["kill", &stack.name("api-1"), &stack.name("door-1")]);
+    stack.compose(
+        &with_door
+            .replace("BROKEN: \"0\"", "BROKEN: \"1\"")
+            .replace("hostname: one", "hostname: two"),
+    );
+    let failed = stack.fails(1, &["up"]);
+    failed.assert_says(&[
+        &format!("container {} is unhealthy", stack.name("api-2")),
+        "door: not brought up, because api failed",
+        &format!(
+            "{} (exited with status 137) doesn't serve: correct the cause and run `deploy up`",
+            stack.name("api-1")
+        ),
+    ]);
+    assert!(!failed.text.contains("serves meanwhile"), "{}", failed.text);
 }
 
 /// Of version 2 the second container that starts fails, and no other.
@@ -85,7 +111,7 @@ fn second_fails(
         .replace("ACTION", action)
         .replace("REPLICAS", &replicas.to_string());
     let stack = Stack::with(test, &first);
-    stack.ok(&["up"]);
+    stack.ok(&["up", "--force"]);
     let before = stack.containers();
     stack.compose(&first.replace("VERSION: \"1\"", "VERSION: \"2\""));
     let failed = stack.fails(1, &["up"]);

@@ -255,6 +255,21 @@ fn a_command_that_fails_leaves_both_values_until_it_works() {
 }
 
 #[test]
+fn killed_after_the_old_value_was_dropped_the_next_up_finishes() {
+    let stack = up("rotatedropped");
+    docker(&["exec", &stack.name("db-1"), "sh", "-c", "echo > /data/deaf"]);
+    stack.fails(1, &["up", "--rotate-secrets", "app"]);
+    docker(&["exec", &stack.name("db-1"), "busybox", "rm", "/data/deaf"]);
+    // By now everybody reads both values. The command is run, and the file is written.
+    let both = content(&stack, "app");
+    let new = both.lines().next().unwrap();
+    stack.write("secrets/app", new);
+    stack.ok(&["up"]);
+    let seen = docker(&["exec", &stack.name("api-1"), "cat", "/run/secrets/app"]);
+    assert_eq!(seen, new);
+}
+
+#[test]
 fn a_reader_that_fails_with_two_values_is_rolled_back_and_the_next_up_goes_on() {
     let stack = up("rotatereader");
     let old = content(&stack, "app");

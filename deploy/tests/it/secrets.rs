@@ -85,8 +85,14 @@ fn none_is_generated_where_others_could_read_it() {
     let let_in = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
     fs::create_dir(&directory).unwrap();
     let_in(0o755);
-    let refused = stack.fails(1, &["up"]);
-    refused.assert_says(&["secret password: ", "has mode 0755", "`chmod 700 "]);
+    for command in ["plan", "up"] {
+        stack.fails(1, &[command]).assert_says(&[
+            "nothing was changed",
+            "secret password: ",
+            "has mode 0755",
+            "`chmod 700 ",
+        ]);
+    }
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
     assert!(stack.containers().is_empty());
 

@@ -9,6 +9,7 @@ mod docs;
 mod inspect;
 mod ipv6;
 mod probe;
+mod remote;
 mod stack;
 mod support;
 mod unjudged;

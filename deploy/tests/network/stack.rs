@@ -85,7 +85,8 @@ impl Stack {
         self.command_by(elsewhere, arguments)
     }
 
-    fn command_by(&self, mut command: Command, arguments: &[&str]) -> Command {
+    /// The command by another one that runs it.
+    pub(crate) fn command_by(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .current_dir(self.dir.path())
             .env("CAUSEWAY_PROBE_BINARY", probe_binary())

@@ -7,7 +7,7 @@ use config::Map;
 
 use super::{ConfigError, PREFIX};
 use crate::{
-    trusted_proxies::{TrustError, TrustedProxies},
+    rewrite::trusted_proxies::{TrustError, TrustedProxies},
     upstream_token::UpstreamToken,
 };
 

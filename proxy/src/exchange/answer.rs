@@ -2,12 +2,11 @@
 
 use tokio::io::AsyncWriteExt;
 
-use super::{Exchange, Next};
-use crate::{
+use super::{
+    Exchange, Next,
     error_page::{self, Delivery, Failure},
-    http1::Method,
-    ledger::Turn,
 };
+use crate::{http1::Method, worker::ledger::Turn};
 
 impl Exchange<'_> {
     /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).

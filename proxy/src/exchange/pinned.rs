@@ -1,7 +1,6 @@
 //! Authentication that is bound to a connection.
 
-use super::UpstreamConnection;
-use crate::upstream::pool::is_quiet;
+use crate::upstream::{connection::UpstreamConnection, pool::is_quiet};
 
 /// A client's own connection to a backend. Where a server asks for NTLM or Negotiate, who has logged in
 /// is a matter of the connection (RFC 4559 §6): nobody else's request may go over it any more.

@@ -11,13 +11,16 @@ use std::{
 use tokio::{net::TcpStream, time::Instant};
 use tokio_util::io::poll_read_buf;
 
-use super::{Exchange, Interruption, UpstreamConnection};
-use crate::{
+use super::{
+    Exchange, Interruption,
     error_page::Failure,
-    http1::{HeadScanner, head::Side},
-    ledger::Turn,
     relay::{Download, DownloadError, READ_SIZE, UploadError, poll_read_more},
     watchdog::Expired,
+};
+use crate::{
+    http1::{HeadScanner, head::Side},
+    upstream::connection::UpstreamConnection,
+    worker::ledger::Turn,
 };
 
 /// Most bytes of further requests that are read while a response is awaited.

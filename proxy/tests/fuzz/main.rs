@@ -1,9 +1,9 @@
-//! Properties of the proxy's parsers that hold for any input (see `fuzz/driver.rs`).
+//! Properties of the proxy's parsers that hold for any input (see `tests/fuzz/driver.rs`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-#[path = "../../../fuzz/settings.rs"]
+#[path = "../../../tests/fuzz/settings.rs"]
 mod any_settings;
-#[path = "../../../fuzz/driver.rs"]
+#[path = "../../../tests/fuzz/driver.rs"]
 mod driver;
 
 mod chunked;

@@ -2,11 +2,11 @@
 
 use std::time::UNIX_EPOCH;
 
-use proxy::headers::request::{Origin, RequestFacts, rewrite};
 use proxy::http1::head::Side;
 use proxy::http1::{BodyLength, HeadScanner, SyntaxError};
-use proxy::request_id::RequestId;
-use proxy::trusted_proxies::TrustedProxies;
+use proxy::rewrite::request::{Origin, RequestFacts, rewrite};
+use proxy::rewrite::request_id::RequestId;
+use proxy::rewrite::trusted_proxies::TrustedProxies;
 
 use crate::{WORDS, driver, lines, values};
 

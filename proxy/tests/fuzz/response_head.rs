@@ -2,11 +2,11 @@
 
 use std::time::UNIX_EPOCH;
 
-use proxy::headers::request::RequestFacts;
-use proxy::headers::response::{Persistence, rewrite};
 use proxy::http1::head::Side;
 use proxy::http1::{BodyLength, HeadScanner, Method, Reframe, Version};
-use proxy::request_id::RequestId;
+use proxy::rewrite::request::RequestFacts;
+use proxy::rewrite::request_id::RequestId;
+use proxy::rewrite::response::{Persistence, rewrite};
 
 use crate::{WORDS, driver, lines, values};
 

@@ -51,7 +51,7 @@ impl Mongo {
 
     /// Starts a mongod that is initialised by the stack's own script, with these passwords.
     pub(crate) async fn start_as_the_stack_does(root: &str, api: &str) -> Self {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../mongo/initdb.d");
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../containers/mongo/initdb.d");
         let scripts = scripts.canonicalize().unwrap();
         // Read while it is initialised, by the container's own user.
         let mut secret = tempfile::Builder::new()

@@ -66,6 +66,17 @@ pub struct Port {
     pub protocol: Protocol,
 }
 
+/// Whether two addresses of a host to listen on (`None`: all of them) exclude each other on one port.
+/// The engine takes those of IPv6 for IPv6 alone (`IPV6_V6ONLY`), so that `::` leaves `0.0.0.0` free.
+pub fn exclude_each_other(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => {
+            a == b || a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified())
+        }
+        _ => true,
+    }
+}
+
 /// Transport protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -126,5 +137,22 @@ impl fmt::Display for ExtraHost {
 impl Serialize for ExtraHost {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listening_addresses_exclude_each_other() {
+        let ip = |text: &str| Some(text.parse().unwrap());
+        assert!(exclude_each_other(None, ip("127.0.0.1")));
+        assert!(exclude_each_other(ip("0.0.0.0"), ip("127.0.0.1")));
+        assert!(exclude_each_other(ip("127.0.0.1"), ip("127.0.0.1")));
+        assert!(exclude_each_other(ip("::"), ip("::1")));
+        assert!(!exclude_each_other(ip("127.0.0.1"), ip("127.0.0.2")));
+        assert!(!exclude_each_other(ip("0.0.0.0"), ip("::1")));
+        assert!(!exclude_each_other(ip("0.0.0.0"), ip("::")));
     }
 }

@@ -101,6 +101,10 @@ pub struct Service {
     /// Kernel parameters of the container's namespaces.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
+    /// Weight against other containers when processors are short, as in cgroups' `cpu.shares`: 2 to
+    /// 262,144; `None` is the engine's 1,024.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_shares: Option<i64>,
     /// What the engine does when the container exits.
     pub restart: RestartPolicy,
     /// From the stop signal to SIGKILL; `None` is the engine's 10 s.
@@ -150,6 +154,23 @@ impl Service {
             _ => None,
         };
         self.depends_on.keys().chain(owner)
+    }
+
+    /// What all containers of the service write to.
+    pub fn shared_places(&self) -> impl Iterator<Item = &Mount> {
+        self.volumes.iter().filter(|mount| {
+            matches!(
+                mount,
+                Mount::Bind {
+                    read_only: false,
+                    ..
+                } | Mount::Volume {
+                    source: Some(_),
+                    read_only: false,
+                    ..
+                }
+            )
+        })
     }
 }
 

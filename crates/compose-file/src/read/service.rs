@@ -122,6 +122,9 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
             .map(|c| ulimits(&c))
             .unwrap_or_default(),
         sysctls: labels("sysctls"),
+        cpu_shares: fields
+            .get("cpu_shares")
+            .and_then(|c| c.integer(2..=262_144)),
         restart: fields
             .get("restart")
             .and_then(|c| restart(&c))

@@ -235,6 +235,8 @@ fn short_and_long_syntaxes() {
         ),
         ("shm_size: 64m", "shm_size", json!(64 << 20)),
         ("memswap_limit: -1", "memswap_limit", json!(-1)),
+        ("cpu_shares: 73", "cpu_shares", json!(73)),
+        ("cpu_shares: '262144'", "cpu_shares", json!(262_144)),
         // the rest
         ("restart: on-failure:3", "restart", json!("on-failure:3")),
         ("restart: no", "restart", json!("no")),

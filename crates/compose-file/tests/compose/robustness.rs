@@ -168,6 +168,7 @@ proptest! {
         let scalars = [
             "image", "build", "command", "restart", "stop_grace_period", "mem_limit", "cpus",
             "shm_size", "network_mode", "user", "tmpfs", "memswap_limit", "pids_limit",
+            "cpu_shares",
         ];
         let quoted = serde_json::to_string(&value).unwrap();
         let lists = lists.iter().map(|key| (key, format!("[{quoted}]")));

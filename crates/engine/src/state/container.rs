@@ -44,6 +44,8 @@ pub struct Container {
     pub file: Option<PathBuf>,
     /// The settings it was created from; `None` when the label can't be read.
     pub config: Option<Value>,
+    /// Fingerprints of the values of the generated secrets that it was made with.
+    pub secrets: BTreeMap<String, Vec<String>>,
     /// Endpoints: network name → names it answers to there.
     pub endpoints: BTreeMap<String, Vec<String>>,
     /// `HostConfig.NetworkMode`, e.g. `container:<id>`.
@@ -171,6 +173,10 @@ impl Container {
             file: recorded::file(&labels),
             started_at: state.started_at.filter(|at| !at.starts_with("0001")),
             config: recorded::settings(&labels),
+            secrets: labels
+                .get(labels::SECRETS)
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default(),
             endpoints: settings
                 .networks
                 .unwrap_or_default()

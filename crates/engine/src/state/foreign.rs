@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bollard::models::ContainerSummary;
+use compose_file::model::exclude_each_other;
 
 use crate::owner::Owner;
 
@@ -23,7 +24,7 @@ pub struct Foreign {
 /// A host port that a foreign container publishes.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// The host's address it listens on; `None`: every address.
+    /// The host's address it listens on; `None`: the engine doesn't say.
     pub ip: Option<IpAddr>,
     /// The host's port.
     pub port: u16,
@@ -36,9 +37,7 @@ pub struct Published {
 impl Published {
     /// Whether publishing `port` on `ip` as well would fail.
     pub fn clashes(&self, ip: Option<IpAddr>, port: u16, protocol: &str) -> bool {
-        let ip = ip.filter(|ip| !ip.is_unspecified());
-        let same_address = self.ip.is_none() || ip.is_none() || self.ip == ip;
-        self.port == port && self.protocol == protocol && same_address
+        self.port == port && self.protocol == protocol && exclude_each_other(self.ip, ip)
     }
 }
 
@@ -55,9 +54,8 @@ impl Foreign {
                 let protocol = port
                     .typ
                     .map_or_else(|| "tcp".to_owned(), |typ| typ.to_string());
-                let ip = port.ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
                 self.ports.push(Published {
-                    ip: ip.filter(|ip| !ip.is_unspecified()),
+                    ip: port.ip.as_ref().and_then(|ip| ip.parse().ok()),
                     port: public,
                     protocol,
                     container: name.clone(),

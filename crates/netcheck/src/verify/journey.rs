@@ -32,7 +32,6 @@ pub(super) async fn checks(
     topology: &Topology,
     image: &Image,
 ) -> Journey {
-    let vantage = Vantage::of(engine, topology, image);
     let mut journey = Journey::default();
     let mongo = project
         .services
@@ -45,6 +44,7 @@ pub(super) async fn checks(
             journey.checks.push(not_made(name, &target, why));
             continue;
         }
+        let vantage = Vantage::of(engine, topology, image, &target);
         if !speaks_http(port) {
             journey.checks.push(vantage.connects(name, &target).await);
             continue;

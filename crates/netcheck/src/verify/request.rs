@@ -1,6 +1,7 @@
 //! Requests through published ports, from where they can be reached.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 
 use super::Check;
 use super::facts::check;
-use super::judge::HOST;
+use super::judge::{HOST, Verdict};
 use crate::inspect::Topology;
 use crate::probe::image::Image;
 use crate::probe::report::Reach;
@@ -40,25 +41,48 @@ pub(super) struct Stored {
     pub marker: String,
 }
 
-/// Where requests are sent from.
+/// Where requests to a target are sent from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Vantage<'a> {
     /// This process.
     Here,
-    /// A probe on the engine's host, whose ports aren't this machine's.
+    /// A probe on the engine's host: the target's address is that host's alone.
     Host(&'a Docker, &'a Image),
+}
+
+/// Why a target gave no answer.
+enum Silence {
+    /// It was asked.
+    Seen(String),
+    /// It couldn't be.
+    NotAsked(String),
+}
+
+impl From<String> for Silence {
+    fn from(seen: String) -> Self {
+        Self::Seen(seen)
+    }
 }
 
 impl<'a> Vantage<'a> {
     /// An engine behind a Unix socket publishes ports in its own network namespace, which need not be
-    /// the one that this runs in. One that is asked over TCP has an address to be reached at.
-    pub(super) fn of(engine: &'a Engine, topology: &Topology, image: &'a Image) -> Self {
-        let same = match (&topology.host.namespace, namespace::current()) {
-            (Some(theirs), Ok(ours)) => *theirs == ours,
-            // Not looked at, or this isn't Linux and the engine's ports are forwarded to it.
-            _ => true,
+    /// the one that this runs in. One that is asked over TCP has an address to be reached at, but what
+    /// it publishes on its loopback can be reached there alone.
+    pub(super) fn of(
+        engine: &'a Engine,
+        topology: &Topology,
+        image: &'a Image,
+        target: &Target,
+    ) -> Self {
+        let address: Option<IpAddr> = target.host.parse().ok();
+        let loopback = target.host == "localhost" || address.is_some_and(|it| it.is_loopback());
+        let here = match namespace::is_current(topology.host.namespace.as_deref()) {
+            Some(true) => true,
+            Some(false) => !engine.is_local() && !loopback,
+            // Not looked at, or this isn't Linux and a local engine's ports are forwarded to it.
+            None => engine.is_local() || !loopback,
         };
-        if same || !engine.is_local() {
+        if here {
             Self::Here
         } else {
             Self::Host(engine.docker(), image)
@@ -68,7 +92,7 @@ impl<'a> Vantage<'a> {
     /// The port takes a connection and keeps it.
     pub(super) async fn connects(self, service: &ServiceName, target: &Target) -> Check {
         let observed = match self {
-            Self::Here => connect(target).await,
+            Self::Here => connect(target).await.map_err(Silence::Seen),
             Self::Host(docker, image) => {
                 let request = probe::Request {
                     connect: vec![target.clone()],
@@ -79,7 +103,9 @@ impl<'a> Vantage<'a> {
                     let mut attempts = report.connected.into_iter().flat_map(|it| it.attempts);
                     match attempts.next().map(|it| it.reach) {
                         Some(Reach::Reached) => Ok(()),
-                        other => Err(other.map_or("no answer", Reach::as_str).to_owned()),
+                        other => Err(Silence::Seen(
+                            other.map_or("no answer", Reach::as_str).to_owned(),
+                        )),
                     }
                 })
             }
@@ -115,23 +141,23 @@ impl<'a> Vantage<'a> {
                 marker,
             })
         });
-        let observed = match (&answer, &stored) {
+        let observed = match (answer, &stored) {
             (_, Some(stored)) => Ok(format!("200, id {}", stored.id)),
             (Ok((status, body)), None) => {
                 let body: String = body.trim().chars().take(80).collect();
-                Err(format!("{status}: {body:?}"))
+                Err(Silence::Seen(format!("{status}: {body:?}")))
             }
-            (Err(err), None) => Err(err.clone()),
+            (Err(silence), None) => Err(silence),
         };
         let check = judged(service, target, "http", "200 and an id", observed);
         (check, stored)
     }
 
-    async fn get(self, target: &Target, path: &str) -> Result<(StatusCode, String), String> {
+    async fn get(self, target: &Target, path: &str) -> Result<(StatusCode, String), Silence> {
         match self {
-            Self::Here => tokio::time::timeout(TIMEOUT, exchange(target, path))
+            Self::Here => Ok(tokio::time::timeout(TIMEOUT, exchange(target, path))
                 .await
-                .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs()))),
+                .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))?),
             Self::Host(docker, image) => {
                 let resource = Resource {
                     host: target.host.clone(),
@@ -143,7 +169,8 @@ impl<'a> Vantage<'a> {
                     ..question()
                 };
                 let report = ask(docker, image, &request).await?;
-                let fetched = report.fetched.into_iter().next().ok_or("not asked")?;
+                let not_asked = || Silence::NotAsked("the probe was silent".to_owned());
+                let fetched = report.fetched.into_iter().next().ok_or_else(not_asked)?;
                 let status = fetched
                     .status
                     .and_then(|status| StatusCode::from_u16(status).ok());
@@ -161,9 +188,9 @@ fn question() -> probe::Request {
     }
 }
 
-async fn ask(docker: &Docker, image: &Image, request: &probe::Request) -> Result<Report, String> {
+async fn ask(docker: &Docker, image: &Image, request: &probe::Request) -> Result<Report, Silence> {
     let report = one(docker, image, &Place::Host, request).await;
-    report.map_err(|error| error.message)
+    report.map_err(|error| Silence::NotAsked(error.message))
 }
 
 fn judged(
@@ -171,16 +198,25 @@ fn judged(
     target: &Target,
     by: &'static str,
     expected: &str,
-    observed: Result<String, String>,
+    observed: Result<String, Silence>,
 ) -> Check {
     let to = format!("{service} ({target})");
     let cause =
         format!("is {service} healthy, and does what it depends on answer? `deploy logs` tells");
-    check(
-        (HOST, &to, by),
-        expected,
-        observed.map_err(|saw| (saw, cause)),
-    )
+    let (observed, verdict) = match observed {
+        Ok(saw) => (Ok(saw), None),
+        Err(Silence::Seen(saw)) => (Err((saw, cause)), None),
+        Err(Silence::NotAsked(why)) => {
+            let saw = format!(
+                "not asked: it is an address of the engine's machine alone, and a look from there \
+                 failed: {why}"
+            );
+            (Err((saw, String::new())), Some(Verdict::Unjudged))
+        }
+    };
+    let mut check = check((HOST, &to, by), expected, observed);
+    check.verdict = verdict.unwrap_or(check.verdict);
+    check
 }
 
 async fn connect(target: &Target) -> Result<(), String> {

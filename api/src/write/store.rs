@@ -1,0 +1,213 @@
+//! MongoDB: its state of health, and durable inserts.
+//!
+//! Create it on the runtime that the coalescer runs on: the driver's monitors and connections live
+//! where its clients were created, and writes from there cross no thread.
+//!
+//! No operation is ever dropped half way ([`Logins::run`] says why), and no more are begun than have
+//! a connection each: at most [`WRITES`] writes, and one question of each kind, which is answered to
+//! all who ask it. So nobody waits for a connection behind others, whatever burst there has been.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+
+use mongodb::bson::raw::RawDocumentBuf;
+use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind, InsertManyError};
+use secrecy::SecretString;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::budget::WRITES;
+use crate::observe::metrics::MongoMetrics;
+use crate::secret_file;
+use crate::settings::{ConfigError, MongoSettings};
+use crate::write::coalescer::{Rejection, Store, StoreError};
+use crate::write::logins::Logins;
+use crate::write::mongo_uri::MongoUri;
+use crate::write::outage::Outage;
+
+/// MongoDB's code for a value that a unique index has already. The index is only told in the
+/// message, whose rest may hold a client's text: so it is compared from its beginning.
+const DUPLICATE_KEY: i32 = 11000;
+
+/// Why the store can't be set up. MongoDB being away is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A setting can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The driver refuses the options, or the DNS records of a `mongodb+srv` name can't be had.
+    #[error("MongoDB client: {0}")]
+    Client(String),
+}
+
+/// The collection that requests are written to.
+#[derive(Debug)]
+pub struct MongoStore {
+    logins: Arc<Logins>,
+    /// Where operations run to their end, whoever stops waiting for them.
+    runtime: Handle,
+    /// A place for each write that may be with the driver.
+    writes: Arc<Semaphore>,
+    ping: Question,
+    readiness: Question,
+    /// How MongoDB's message begins where a document's `_id` is taken.
+    id_is_taken: String,
+    outage: Outage,
+    write_timeout: Duration,
+}
+
+impl MongoStore {
+    /// Creates the clients; doesn't wait for a connection.
+    pub async fn new(
+        settings: &MongoSettings,
+        write_timeout: Duration,
+        metrics: &MongoMetrics,
+    ) -> Result<Self, SetupError> {
+        let uris = uris(settings)?;
+        let outage = Outage::new(uris.len(), metrics.clone());
+        let logins = Logins::new(&uris, settings, write_timeout, &outage, metrics)
+            .await
+            .map_err(|error| SetupError::Client(error.to_string()))?;
+        Ok(Self {
+            logins: Arc::new(logins),
+            runtime: Handle::current(),
+            writes: Arc::new(Semaphore::new(WRITES as usize)),
+            ping: Question::default(),
+            readiness: Question::default(),
+            id_is_taken: format!(
+                "E11000 duplicate key error collection: {}.{} index: _id_ dup key: ",
+                settings.database, settings.collection
+            ),
+            outage,
+            write_timeout,
+        })
+    }
+
+    /// Whether no server has taken writes for a whole write timeout: a request that waited for one
+    /// would only wait in vain. Shorter gaps (an election, a restart) are waited out instead.
+    pub fn is_known_down(&self) -> bool {
+        self.outage
+            .duration()
+            .is_some_and(|duration| duration >= self.write_timeout)
+    }
+
+    /// Asks the server for a sign of life; waits at most the write timeout. Who asks while another
+    /// does gets the same answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.ask(&self.ping, doc! { "ping": 1 }, self.write_timeout)
+            .await
+    }
+
+    /// Asks for something that only an authenticated user gets where the server wants
+    /// authentication (a ping is answered without); waits at most `limit`.
+    pub async fn check_ready(&self, limit: Duration) -> Result<(), StoreError> {
+        let command =
+            doc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true };
+        self.ask(&self.readiness, command, limit.min(self.write_timeout))
+            .await
+    }
+
+    async fn ask(
+        &self,
+        question: &Question,
+        command: Document,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        let logins = Arc::clone(&self.logins);
+        let answer = question.ask(|| {
+            self.runtime.spawn(async move {
+                let answer = logins.run(|login| login.database.run_command(command.clone()));
+                let answer = answer.await.map(drop);
+                answer.map_err(|error| StoreError(logins.describe(&error)))
+            })
+        });
+        tokio::time::timeout(limit, answer)
+            .await
+            .unwrap_or_else(|_| Err(StoreError(format!("no answer from MongoDB in {limit:?}"))))
+    }
+
+    fn failed(&self, error: &Error) -> StoreError {
+        StoreError(self.logins.describe(error))
+    }
+}
+
+/// A question that is asked once at a time: its answer is for all who want it meanwhile.
+#[derive(Debug, Default)]
+struct Question(Mutex<Option<Answer>>);
+
+type Answer = Shared<BoxFuture<'static, Result<(), StoreError>>>;
+
+impl Question {
+    /// The answer to the question that is being asked, or else to the one that `begin` asks.
+    fn ask(&self, begin: impl FnOnce() -> JoinHandle<Result<(), StoreError>>) -> Answer {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = asked.as_ref().filter(|answer| answer.peek().is_none()) {
+            return answer.clone();
+        }
+        let asking = begin();
+        let answer = async move {
+            asking
+                .await
+                .unwrap_or_else(|error| Err(StoreError(error.to_string())))
+        };
+        asked.insert(answer.boxed().shared()).clone()
+    }
+}
+
+/// The connection string, with each of the passwords if there are any.
+fn uris(settings: &MongoSettings) -> Result<Vec<MongoUri>, ConfigError> {
+    let Some((username, file)) = &settings.credentials else {
+        return Ok(vec![settings.uri.clone()]);
+    };
+    let passwords = secret_file::read_lines("API_MONGO_PASSWORD_FILE", file)?;
+    let with = |password: &SecretString| settings.uri.with_credentials(username, password);
+    Ok(passwords.iter().map(with).collect())
+}
+
+impl Store for MongoStore {
+    /// The write concern covers what was stored before, too: MongoDB waits for it "even if that
+    /// write was a noop" (`service_entry_point_mongod.cpp`), by the newest operation that there is
+    /// in the replica set and by flushing the journal. So what is rejected for its `_id` here is as
+    /// durable as what is inserted.
+    ///
+    /// Who stops waiting for it doesn't end it, but its place is taken until it has ended. One that
+    /// waits for a place has sent nothing.
+    async fn insert(&self, batch: Vec<RawDocumentBuf>) -> Result<Vec<Rejection>, StoreError> {
+        let gone = |error: &dyn std::error::Error| StoreError(error.to_string());
+        let place = Arc::clone(&self.writes).acquire_owned().await;
+        let place = place.map_err(|error| gone(&error))?;
+        let logins = Arc::clone(&self.logins);
+        let inserted = self.runtime.spawn(async move {
+            let inserted = logins
+                .run(|login| login.collection.insert_many(&batch).ordered(false))
+                .await;
+            drop(place);
+            inserted
+        });
+        let Err(error) = inserted.await.map_err(|error| gone(&error))? else {
+            return Ok(Vec::new());
+        };
+        match *error.kind {
+            // Without durable acknowledgement for the rest, nothing is acknowledged.
+            ErrorKind::InsertMany(InsertManyError {
+                write_errors: Some(rejected),
+                write_concern_error: None,
+                ..
+            }) => Ok(rejected
+                .into_iter()
+                .map(|error| Rejection {
+                    index: error.index,
+                    duplicate_id: error.code == DUPLICATE_KEY
+                        && error.message.starts_with(&self.id_is_taken),
+                    reason: error.message,
+                })
+                .collect()),
+            _ => Err(self.failed(&error)),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The answers that are our own: why a request failed, as a status and a short page.
+
+use std::io::Write;
+
+use crate::{
+    http1::SyntaxError,
+    rewrite::{VIA_NAME, error_format::Format, request_id::RequestId},
+};
+
+/// Why a request got no answer from the upstream, or only half of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The request breaks the rules.
+    Request(SyntaxError),
+    /// The client stopped sending in the middle of its request.
+    ClientTimeout,
+    /// The client took no more of the response.
+    ClientStalled,
+    /// The client closed its connection.
+    ClientGone,
+    /// The connection was closed to make room for others.
+    Evicted,
+    /// No backend is known.
+    NoBackend,
+    /// All backends have as many requests as they are given.
+    Busy,
+    /// Connecting failed, to every backend that was tried.
+    Unreachable,
+    /// Connecting timed out, to every backend that was tried.
+    ConnectTimeout,
+    /// The backend closed the connection before its response was complete.
+    Broken,
+    /// The backend's response breaks the rules.
+    Response(SyntaxError),
+    /// The backend fell silent.
+    ResponseTimeout,
+}
+
+impl Failure {
+    /// The status that the client gets. 499, for a client that is gone or takes nothing, is
+    /// only logged.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Request(error) => error.status(),
+            Self::ClientTimeout => 408,
+            Self::ClientGone | Self::ClientStalled => 499,
+            Self::NoBackend | Self::Busy | Self::Evicted => 503,
+            Self::Unreachable | Self::Broken | Self::Response(_) => 502,
+            Self::ConnectTimeout | Self::ResponseTimeout => 504,
+        }
+    }
+
+    /// What happened, for the page and the log.
+    pub fn reason(self) -> String {
+        match self {
+            Self::Request(error) => error.to_string(),
+            Self::ClientTimeout => "request not received in time".to_owned(),
+            Self::ClientStalled => "response not taken in time".to_owned(),
+            Self::ClientGone => "client closed the connection".to_owned(),
+            Self::Evicted => "too many slow clients, this one had to make room".to_owned(),
+            Self::NoBackend => "no upstream server is known".to_owned(),
+            Self::Busy => "too many requests are waiting for the upstream server".to_owned(),
+            Self::Unreachable => "upstream server can't be reached".to_owned(),
+            Self::ConnectTimeout => "connection to the upstream server timed out".to_owned(),
+            Self::Broken => "upstream server closed the connection".to_owned(),
+            Self::Response(error) => format!("invalid response from the upstream server: {error}"),
+            Self::ResponseTimeout => "upstream server did not answer in time".to_owned(),
+        }
+    }
+}
+
+/// The reason phrases of the statuses that we answer with.
+const fn phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "Error",
+    }
+}
+
+impl Format {
+    const fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/json",
+        }
+    }
+
+    fn page(self, status: u16, reason: &str, id: &RequestId) -> String {
+        let phrase = phrase(status);
+        match self {
+            Self::Text => format!("{status} {phrase}\n{reason}\nRequest id: {id}\n"),
+            // None of our reasons holds a character that HTML or JSON would need escaped.
+            Self::Html => format!(
+                "<!doctype html>\n<title>{status} {phrase}</title>\n<h1>{status} {phrase}</h1>\n\
+                 <p>{reason}</p>\n<p>Request id: <code>{id}</code></p>\n"
+            ),
+            Self::Json => {
+                let mut page = serde_json::json!({
+                    "status": status, "error": phrase, "reason": reason, "request_id": id.as_str(),
+                })
+                .to_string();
+                page.push('\n');
+                page
+            }
+        }
+    }
+}
+
+/// How a page is to be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// The media type.
+    pub format: Format,
+    /// Whether to leave the body out: the request was HEAD.
+    pub head_only: bool,
+    /// Whether the connection is closed afterwards.
+    pub close: bool,
+    /// The value of `Date`.
+    pub date: &'a [u8],
+}
+
+/// Appends the whole response for `failure` to `out`.
+pub fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, delivery: Delivery<'_>) {
+    let status = failure.status();
+    let page = delivery.format.page(status, &failure.reason(), id);
+    // Writing to a Vec can't fail, here and below.
+    let _ = write!(
+        out,
+        "HTTP/1.1 {status} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\
+         X-Request-Id: {id}\r\nVia: 1.1 {VIA_NAME}\r\nCache-Control: no-store\r\n",
+        phrase(status),
+        delivery.format.media_type(),
+        page.len(),
+    );
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(delivery.date);
+    out.extend_from_slice(b"\r\n");
+    let extra: &[u8] = match status {
+        405 => ALLOW,
+        503 => b"Retry-After: 1\r\n",
+        _ => b"",
+    };
+    out.extend_from_slice(extra);
+    out.extend_from_slice(if delivery.close {
+        b"Connection: close\r\n\r\n"
+    } else {
+        b"\r\n"
+    });
+    if !delivery.head_only {
+        out.extend_from_slice(page.as_bytes());
+    }
+}
+
+/// The methods that nothing here refuses.
+const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
+
+/// Appends the answer to an OPTIONS request that isn't to be forwarded (RFC 9110 §9.3.7): what this
+/// server allows, whatever the one behind it does.
+pub fn write_options(out: &mut Vec<u8>, id: &RequestId, close: bool, date: &[u8]) {
+    // Writing to a Vec can't fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Request-Id: {id}\r\nVia: 1.1 {VIA_NAME}\r\n"
+    );
+    out.extend_from_slice(ALLOW);
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(date);
+    out.extend_from_slice(if close {
+        b"\r\nConnection: close\r\n\r\n"
+    } else {
+        b"\r\n\r\n"
+    });
+}
+
+/// The response to a connection too many, which is never read from.
+pub const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 45\r\nRetry-After: 1\r\n\
+    Connection: close\r\n\r\n503 Service Unavailable\ntoo many connections\n";
+
+#[cfg(test)]
+mod tests {
+    use memchr::memmem;
+
+    use super::*;
+
+    fn body_of(response: &[u8]) -> &[u8] {
+        memmem::find(response, b"\r\n\r\n").map_or(&[][..], |end| &response[end + 4..])
+    }
+
+    #[test]
+    fn lengths_are_right() {
+        let id = RequestId::mint(std::time::UNIX_EPOCH);
+        for format in [Format::Text, Format::Html, Format::Json] {
+            let mut out = Vec::new();
+            let delivery = Delivery {
+                format,
+                head_only: false,
+                close: true,
+                date: b"today",
+            };
+            write(&mut out, Failure::NoBackend, &id, delivery);
+            let text = String::from_utf8(out.clone()).unwrap();
+            let length = format!("Content-Length: {}\r\n", body_of(&out).len());
+            assert!(
+                text.contains(&length) && text.contains("Retry-After: 1\r\n"),
+                "{text}"
+            );
+            assert!(String::from_utf8_lossy(body_of(&out)).contains(id.as_str()));
+        }
+        assert_eq!(body_of(TOO_MANY_CONNECTIONS).len(), 45);
+    }
+}

@@ -1,0 +1,239 @@
+//! The upstream: the set of backends behind one name.
+//!
+//! [`resolver`] keeps the set in step with what the name service says of the name, [`probe`] puts
+//! backends back that had failed, [`balancer`] picks one for a request, [`slots`] limits how many it
+//! gets at a time, [`pool`] keeps their idle connections. All share the [`Backend`]s, whose state is
+//! atomics: a request takes no lock that another worker wants.
+
+pub mod balancer;
+pub mod connection;
+mod line;
+pub mod name;
+pub mod name_service;
+pub mod pool;
+pub mod probe;
+pub mod resolutions;
+pub mod resolver;
+pub mod slots;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpStream;
+use tracing::{info, warn};
+
+use crate::config::Settings;
+use name::{Host, UpstreamName};
+use name_service::AddressFamily;
+use pool::IdleConnections;
+use resolutions::Resolutions;
+use slots::Slots;
+
+/// One address behind the upstream's name.
+#[derive(Debug)]
+pub struct Backend {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The same as text, for logs and metrics.
+    pub label: String,
+    /// Connecting failed; requests go elsewhere if there is an elsewhere.
+    ejected: AtomicBool,
+    /// Its name has it no more: no new requests, no idle connections.
+    retired: AtomicBool,
+    /// Requests that are being answered.
+    outstanding: AtomicU32,
+    /// The upstream's counters.
+    counters: Arc<Counters>,
+    /// Idle connections, one set per worker: a connection belongs to its worker's event loop.
+    idle: Box<[IdleConnections]>,
+    /// Places for requests, each worker's share.
+    slots: Box<[Slots]>,
+}
+
+/// What has happened to the backends so far, those included that are gone.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections made.
+    pub connects: AtomicU64,
+    /// Connections that could not be made.
+    pub connect_failures: AtomicU64,
+    /// Times that one was taken out.
+    pub ejections: AtomicU64,
+}
+
+impl Backend {
+    fn new(address: SocketAddr, workers: usize, places: usize, counters: Arc<Counters>) -> Self {
+        Self {
+            address,
+            label: address.to_string(),
+            ejected: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            outstanding: AtomicU32::new(0),
+            counters,
+            idle: (0..workers).map(|_| IdleConnections::default()).collect(),
+            slots: (0..workers).map(|_| Slots::new(places / workers)).collect(),
+        }
+    }
+
+    /// Whether it is out because connecting failed.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected.load(Relaxed)
+    }
+
+    /// Whether its name has it no more.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
+    /// Requests that are being answered.
+    pub fn outstanding(&self) -> u32 {
+        self.outstanding.load(Relaxed)
+    }
+
+    /// Idle connections of all workers.
+    pub fn idle_connections(&self) -> usize {
+        self.idle.iter().map(IdleConnections::len).sum()
+    }
+
+    /// The places of `worker`.
+    pub fn slots(&self, worker: usize) -> Option<&Slots> {
+        self.slots.get(worker)
+    }
+
+    /// An idle connection of `worker`.
+    pub fn take_idle(&self, worker: usize) -> Option<TcpStream> {
+        self.idle.get(worker)?.take()
+    }
+
+    /// Keeps a connection for the next request of `worker`, unless the backend is retired.
+    pub fn keep_idle(&self, worker: usize, stream: TcpStream) {
+        if let Some(idle) = self.idle.get(worker).filter(|_| !self.is_retired()) {
+            idle.put(stream);
+        }
+    }
+
+    /// Notes that a connection was made, which puts an ejected backend back.
+    pub fn connected(&self) {
+        self.counters.connects.fetch_add(1, Relaxed);
+        self.reinstate();
+    }
+
+    /// Puts an ejected backend back.
+    pub fn reinstate(&self) {
+        if self.ejected.load(Relaxed) && self.ejected.swap(false, Relaxed) {
+            info!(backend = self.label, "backend reinstated");
+        }
+    }
+
+    /// Notes that a connection could not be made, and takes the backend out.
+    pub fn connect_failed(&self, error: &dyn std::fmt::Display) {
+        self.counters.connect_failures.fetch_add(1, Relaxed);
+        if !self.ejected.swap(true, Relaxed) {
+            self.counters.ejections.fetch_add(1, Relaxed);
+            warn!(backend = self.label, %error, "backend ejected");
+        }
+    }
+
+    fn retire(&self) {
+        self.retired.store(true, Relaxed);
+        self.idle.iter().for_each(IdleConnections::clear);
+    }
+}
+
+/// The backends, and what is needed to reach them.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The name that is looked up, or the address of the one backend.
+    pub name: UpstreamName,
+    backends: ArcSwap<Vec<Arc<Backend>>>,
+    workers: usize,
+    /// Requests that each backend gets at a time.
+    places: usize,
+    /// What has happened to the backends.
+    pub counters: Arc<Counters>,
+    /// The look-ups of the name so far.
+    pub resolutions: Resolutions,
+}
+
+impl Upstream {
+    /// An upstream whose backends are yet to be found, unless its name is an address.
+    pub fn new(settings: &Settings) -> Self {
+        let upstream = Self {
+            name: settings.upstream.clone(),
+            backends: ArcSwap::default(),
+            workers: settings.workers,
+            places: settings.upstream_connections,
+            counters: Arc::default(),
+            resolutions: Resolutions::default(),
+        };
+        if let Host::Address(address) = upstream.name.host {
+            upstream.set_addresses(AddressFamily::of(address), &[address]);
+        }
+        upstream
+    }
+
+    /// The backends at this moment.
+    pub fn backends(&self) -> Arc<Vec<Arc<Backend>>> {
+        self.backends.load_full()
+    }
+
+    /// Whether any backend is in.
+    pub fn is_available(&self) -> bool {
+        self.backends
+            .load()
+            .iter()
+            .any(|backend| !backend.is_ejected())
+    }
+
+    /// Has the name looked up at the next opportunity rather than at the next interval.
+    pub fn resolve_soon(&self) {
+        self.resolutions.ask();
+    }
+
+    /// Has the name looked up and waits until that is over, whatever came of it: bound it. An
+    /// address needs no looking up.
+    pub async fn resolved(&self) {
+        if let Host::Name(_) = self.name.host {
+            self.resolutions.ended_since(self.resolutions.ask()).await;
+        }
+    }
+
+    /// Makes the given addresses the set of backends of one family, which all of them are of. Those
+    /// that stay keep their state; those of the other family aren't touched.
+    fn set_addresses(&self, family: AddressFamily, addresses: &[IpAddr]) {
+        let before = self.backends();
+        let (others, known): (Vec<_>, Vec<_>) = before
+            .iter()
+            .cloned()
+            .partition(|backend| AddressFamily::of(backend.address.ip()) != family);
+        let mut gone = known.clone();
+        gone.retain(|backend| !addresses.contains(&backend.address.ip()));
+        if gone.is_empty() && known.len() == addresses.len() {
+            return;
+        }
+        let mut after = others;
+        for address in addresses {
+            let address = SocketAddr::new(*address, self.name.port);
+            let same = known.iter().find(|backend| backend.address == address);
+            after.push(same.map_or_else(
+                || {
+                    info!(backend = %address, "backend added");
+                    let counters = Arc::clone(&self.counters);
+                    Arc::new(Backend::new(address, self.workers, self.places, counters))
+                },
+                Arc::clone,
+            ));
+        }
+        self.backends.store(Arc::new(after));
+        for backend in gone {
+            info!(backend = backend.label, "backend removed");
+            backend.retire();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a worker counts, in memory of its own. Label values are array indices until somebody asks
+//! ([`crate::observe::metrics`]), so that counting a request is a few relaxed additions.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::histogram::Histogram;
+use crate::http1::Method;
+
+/// Statuses 100 to 599.
+pub const STATUSES: usize = 500;
+
+/// The counters of one worker.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    /// By method, then status.
+    pub requests: Box<[AtomicU64]>,
+    /// Time from a request's head to the end of its response.
+    pub latency: Histogram,
+    /// Time that connecting to a backend took, where it succeeded.
+    pub upstream_connect: Histogram,
+    /// Time from the beginning of sending a request to a backend to the head of its response.
+    pub upstream_first_byte: Histogram,
+    /// Bytes received from clients.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent to clients.
+    pub bytes_out: AtomicU64,
+    /// Attempts beyond the first.
+    pub retries: AtomicU64,
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections turned away because there were too many.
+    pub turned_away: AtomicU64,
+}
+
+impl Default for WorkerMetrics {
+    fn default() -> Self {
+        Self {
+            requests: (0..Method::ALL.len() * STATUSES)
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            latency: Histogram::default(),
+            upstream_connect: Histogram::default(),
+            upstream_first_byte: Histogram::default(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+        }
+    }
+}
+
+impl WorkerMetrics {
+    /// Counts one request that is over.
+    pub fn request(&self, method: Method, status: u16, took: Duration, bytes: (u64, u64)) {
+        let index = method as usize * STATUSES + usize::from(status.clamp(100, 599) - 100);
+        if let Some(counter) = self.requests.get(index) {
+            counter.fetch_add(1, Relaxed);
+        }
+        self.latency.observe(took);
+        self.bytes_in.fetch_add(bytes.0, Relaxed);
+        self.bytes_out.fetch_add(bytes.1, Relaxed);
+    }
+}

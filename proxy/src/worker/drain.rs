@@ -1,0 +1,182 @@
+//! Shutting down without cutting anybody off.
+//!
+//! The first SIGTERM or SIGINT closes the listeners, after taking in what the kernel has accepted
+//! already, unless another process goes on with that. Requests in flight finish, each the last on
+//! its connection; a connection that waits for a request is given a moment, since one may be on its
+//! way, and is closed then. The process ends when none is left, after the drain timeout, or at a
+//! second signal.
+//! Pingora's own graceful period always lasts its whole length; so the waiting is done here, in
+//! front of its fast shutdown.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use tokio::{
+    sync::{
+        Mutex, Notify,
+        futures::Notified,
+        mpsc::{UnboundedReceiver, unbounded_channel},
+    },
+    time::timeout,
+};
+use tracing::{info, warn};
+
+use super::open_connections::Connections;
+
+/// Whether the process is stopping, and who has to know.
+#[derive(Debug)]
+pub struct Drain {
+    started: AtomicBool,
+    /// Listeners that may still take connections in; one per worker.
+    listening: AtomicUsize,
+    listeners_closed: Notify,
+    /// One per worker, so that waiting connections of different workers share no lock.
+    workers: Box<[Notify]>,
+}
+
+impl Drain {
+    /// Not draining yet.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            started: AtomicBool::new(false),
+            listening: AtomicUsize::new(workers),
+            listeners_closed: Notify::new(),
+            workers: (0..workers).map(|_| Notify::new()).collect(),
+        }
+    }
+
+    /// Whether it has begun.
+    pub fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// Ready when it begins after this call; ask [`Self::has_started`] after making it.
+    pub fn notified(&self, worker: usize) -> Notified<'_> {
+        // Workers are numbered by whoever made this.
+        self.workers[worker].notified()
+    }
+
+    /// Notes that a worker's listener is closed.
+    pub fn listener_closed(&self) {
+        if self.listening.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.listeners_closed.notify_one();
+        }
+    }
+
+    /// Waits until all are: only then is the number of connections final.
+    async fn listeners_closed(&self) {
+        while self.listening.load(Ordering::Acquire) > 0 {
+            self.listeners_closed.notified().await;
+        }
+    }
+
+    fn start(&self) {
+        self.started.store(true, Ordering::Release);
+        self.workers.iter().for_each(Notify::notify_waiters);
+    }
+}
+
+/// The signals that end the process, received from the moment that this is made.
+///
+/// It has to be made before anything answers a health check: as process 1 of a container, one
+/// without a handler doesn't even die of SIGTERM. The runtime's own signals would come too late.
+#[derive(Debug)]
+pub struct StopSignals {
+    receiver: UnboundedReceiver<&'static str>,
+    /// One that has arrived and hasn't been received.
+    next: Option<&'static str>,
+}
+
+impl StopSignals {
+    /// Installs the handlers.
+    pub fn install() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let (sender, receiver) = unbounded_channel();
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    let name = if signal == SIGTERM {
+                        "SIGTERM"
+                    } else {
+                        "SIGINT"
+                    };
+                    if sender.send(name).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        let next = None;
+        Ok(Self { receiver, next })
+    }
+
+    /// Waits for one and leaves it to be received.
+    pub async fn arrived(&mut self) -> &'static str {
+        loop {
+            if let Some(name) = self.next {
+                return name;
+            }
+            match self.receiver.recv().await {
+                Some(name) => self.next = Some(name),
+                // The thread is gone, which it never is; better to stay than to stop.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn recv(&mut self) -> &'static str {
+        let name = self.arrived().await;
+        self.next = None;
+        name
+    }
+}
+
+/// Tells pingora when to end the process: after draining.
+pub struct DrainOnSignal {
+    /// What starts it.
+    pub signals: Mutex<StopSignals>,
+    /// What to tell the workers.
+    pub drain: Arc<Drain>,
+    /// What to wait for.
+    pub connections: Arc<Connections>,
+    /// How long.
+    pub limit: Duration,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for DrainOnSignal {
+    async fn recv(&self) -> ShutdownSignal {
+        let mut signals = self.signals.lock().await;
+        let signal = signals.recv().await;
+        info!(signal, connections = self.connections.open(), "draining");
+        self.drain.start();
+        let drained = async {
+            self.drain.listeners_closed().await;
+            self.connections.none_left().await;
+        };
+        tokio::select! {
+            drained = timeout(self.limit, drained) => if drained.is_ok() {
+                info!("drained");
+            } else {
+                warn!(cut = self.connections.open(), "drain timeout");
+            },
+            signal = signals.recv() => {
+                warn!(signal, cut = self.connections.open(), "second signal");
+            }
+        }
+        ShutdownSignal::FastShutdown
+    }
+}
