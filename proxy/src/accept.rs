@@ -6,7 +6,7 @@
 //! what waits in that of another's is for the next process.
 
 mod acceptor;
-pub mod connection;
+pub(crate) mod connection;
 
 use std::{io, path::Path};
 
@@ -17,10 +17,10 @@ use crate::{
     config::Settings,
     listener::handover::{Accepting, Handover},
 };
-pub use acceptor::{Acceptor, Sockets};
+pub(crate) use acceptor::{Acceptor, Sockets};
 
 /// Where each worker's sockets come from, and what fetches them where it isn't this process.
-pub fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, Option<Handover>)> {
+pub(crate) fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, Option<Handover>)> {
     let Some(path) = &settings.listen_from else {
         let own = (0..settings.workers)
             .map(|_| listen(settings.listen, true).map(|socket| Sockets::Own(socket.into())));

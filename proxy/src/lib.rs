@@ -15,18 +15,23 @@
 //!
 //! The library is public for the binary's sake, not as an interface for others.
 
-pub mod accept;
-pub mod admin;
+mod accept;
+#[allow(unreachable_pub)]
+mod admin;
 pub mod cli;
 pub mod config;
-pub mod exchange;
-pub mod healthcheck;
+mod exchange;
+#[allow(unreachable_pub)]
+mod healthcheck;
 pub mod http1;
-pub mod listener;
-pub mod observe;
+#[allow(unreachable_pub)]
+mod listener;
+mod observe;
 pub mod rewrite;
-pub mod startup;
-pub mod telemetry;
+#[allow(unreachable_pub)]
+mod startup;
+#[allow(unreachable_pub)]
+mod telemetry;
 pub mod upstream;
 pub mod upstream_token;
-pub mod worker;
+mod worker;

@@ -1,5 +1,5 @@
 //! What is told of the work: the access log and the metrics.
 
-pub mod access_log;
-pub mod log_sink;
-pub mod metrics;
+pub(crate) mod access_log;
+pub(crate) mod log_sink;
+pub(crate) mod metrics;

@@ -5,16 +5,16 @@
 //! gets at a time, [`pool`] keeps their idle connections. All share the [`Backend`]s, whose state is
 //! atomics: a request takes no lock that another worker wants.
 
-pub mod balancer;
-pub mod connection;
+pub(crate) mod balancer;
+pub(crate) mod connection;
 mod line;
 pub mod name;
-pub mod name_service;
-pub mod pool;
-pub mod probe;
-pub mod resolutions;
-pub mod resolver;
-pub mod slots;
+pub(crate) mod name_service;
+pub(crate) mod pool;
+pub(crate) mod probe;
+pub(crate) mod resolutions;
+pub(crate) mod resolver;
+pub(crate) mod slots;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -37,11 +37,11 @@ use slots::Slots;
 
 /// One address behind the upstream's name.
 #[derive(Debug)]
-pub struct Backend {
+pub(crate) struct Backend {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// The same as text, for logs and metrics.
-    pub label: String,
+    pub(crate) label: String,
     /// Connecting failed; requests go elsewhere if there is an elsewhere.
     ejected: AtomicBool,
     /// Its name has it no more: no new requests, no idle connections.
@@ -58,13 +58,13 @@ pub struct Backend {
 
 /// What has happened to the backends so far, those included that are gone.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Connections made.
-    pub connects: AtomicU64,
+    pub(crate) connects: AtomicU64,
     /// Connections that could not be made.
-    pub connect_failures: AtomicU64,
+    pub(crate) connect_failures: AtomicU64,
     /// Times that one was taken out.
-    pub ejections: AtomicU64,
+    pub(crate) ejections: AtomicU64,
 }
 
 impl Backend {
@@ -82,57 +82,57 @@ impl Backend {
     }
 
     /// Whether it is out because connecting failed.
-    pub fn is_ejected(&self) -> bool {
+    pub(crate) fn is_ejected(&self) -> bool {
         self.ejected.load(Relaxed)
     }
 
     /// Whether its name has it no more.
-    pub fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Relaxed)
     }
 
     /// Requests that are being answered.
-    pub fn outstanding(&self) -> u32 {
+    pub(crate) fn outstanding(&self) -> u32 {
         self.outstanding.load(Relaxed)
     }
 
     /// Idle connections of all workers.
-    pub fn idle_connections(&self) -> usize {
+    pub(crate) fn idle_connections(&self) -> usize {
         self.idle.iter().map(IdleConnections::len).sum()
     }
 
     /// The places of `worker`.
-    pub fn slots(&self, worker: usize) -> Option<&Slots> {
+    pub(crate) fn slots(&self, worker: usize) -> Option<&Slots> {
         self.slots.get(worker)
     }
 
     /// An idle connection of `worker`.
-    pub fn take_idle(&self, worker: usize) -> Option<TcpStream> {
+    pub(crate) fn take_idle(&self, worker: usize) -> Option<TcpStream> {
         self.idle.get(worker)?.take()
     }
 
     /// Keeps a connection for the next request of `worker`, unless the backend is retired.
-    pub fn keep_idle(&self, worker: usize, stream: TcpStream) {
+    pub(crate) fn keep_idle(&self, worker: usize, stream: TcpStream) {
         if let Some(idle) = self.idle.get(worker).filter(|_| !self.is_retired()) {
             idle.put(stream);
         }
     }
 
     /// Notes that a connection was made, which puts an ejected backend back.
-    pub fn connected(&self) {
+    pub(crate) fn connected(&self) {
         self.counters.connects.fetch_add(1, Relaxed);
         self.reinstate();
     }
 
     /// Puts an ejected backend back.
-    pub fn reinstate(&self) {
+    pub(crate) fn reinstate(&self) {
         if self.ejected.load(Relaxed) && self.ejected.swap(false, Relaxed) {
             info!(backend = self.label, "backend reinstated");
         }
     }
 
     /// Notes that a connection could not be made, and takes the backend out.
-    pub fn connect_failed(&self, error: &dyn std::fmt::Display) {
+    pub(crate) fn connect_failed(&self, error: &dyn std::fmt::Display) {
         self.counters.connect_failures.fetch_add(1, Relaxed);
         if !self.ejected.swap(true, Relaxed) {
             self.counters.ejections.fetch_add(1, Relaxed);
@@ -148,22 +148,22 @@ impl Backend {
 
 /// The backends, and what is needed to reach them.
 #[derive(Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// The name that is looked up, or the address of the one backend.
-    pub name: UpstreamName,
+    pub(crate) name: UpstreamName,
     backends: ArcSwap<Vec<Arc<Backend>>>,
     workers: usize,
     /// Requests that each backend gets at a time.
     places: usize,
     /// What has happened to the backends.
-    pub counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
     /// The look-ups of the name so far.
-    pub resolutions: Resolutions,
+    pub(crate) resolutions: Resolutions,
 }
 
 impl Upstream {
     /// An upstream whose backends are yet to be found, unless its name is an address.
-    pub fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let upstream = Self {
             name: settings.upstream.clone(),
             backends: ArcSwap::default(),
@@ -179,12 +179,12 @@ impl Upstream {
     }
 
     /// The backends at this moment.
-    pub fn backends(&self) -> Arc<Vec<Arc<Backend>>> {
+    pub(crate) fn backends(&self) -> Arc<Vec<Arc<Backend>>> {
         self.backends.load_full()
     }
 
     /// Whether any backend is in.
-    pub fn is_available(&self) -> bool {
+    pub(crate) fn is_available(&self) -> bool {
         self.backends
             .load()
             .iter()
@@ -192,13 +192,13 @@ impl Upstream {
     }
 
     /// Has the name looked up at the next opportunity rather than at the next interval.
-    pub fn resolve_soon(&self) {
+    pub(crate) fn resolve_soon(&self) {
         self.resolutions.ask();
     }
 
     /// Has the name looked up and waits until that is over, whatever came of it: bound it. An
     /// address needs no looking up.
-    pub async fn resolved(&self) {
+    pub(crate) async fn resolved(&self) {
         if let Host::Name(_) = self.name.host {
             self.resolutions.ended_since(self.resolutions.ask()).await;
         }

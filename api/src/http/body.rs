@@ -24,7 +24,7 @@ const LEAST_RATE: u32 = 16 << 10;
 
 /// Why there is no body.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     /// More bytes than allowed.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
@@ -47,9 +47,9 @@ impl From<Full> for BodyError {
 
 /// A body and its share of the memory for bodies, which is given back on drop.
 #[derive(Debug)]
-pub struct Body {
+pub(crate) struct Body {
     /// The bytes.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
     _share: Share,
 }
 
@@ -65,7 +65,7 @@ impl Drop for Share {
 }
 
 /// Reads the body of `request`, of at most `limit` bytes.
-pub async fn read(
+pub(crate) async fn read(
     request: &HttpRequest,
     payload: &mut Payload,
     limit: usize,
@@ -172,7 +172,7 @@ async fn collect(
 
 /// Keeps what wasn't read of a body until its answer is sent. The server then closes the connection
 /// (`crate::http::stream`); without it, it would read an endless body to the end.
-pub fn hold_unread(response: HttpResponse, payload: Payload) -> HttpResponse {
+pub(crate) fn hold_unread(response: HttpResponse, payload: Payload) -> HttpResponse {
     response.map_body(|_, body| {
         BoxBody::new(Holding {
             body,

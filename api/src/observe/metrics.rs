@@ -15,33 +15,33 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::budget::Budget;
-use crate::write::coalescer::{Acknowledged, Fate, WriteError};
+use crate::write::fate::{Acknowledged, Fate, WriteError};
 
 /// Every metric of the process; clones share their values.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// Requests answered, by route and status.
-    pub requests: Family<RequestLabels, Counter>,
+    pub(crate) requests: Family<RequestLabels, Counter>,
     /// The write path.
-    pub writes: WriteMetrics,
+    pub(crate) writes: WriteMetrics,
     /// The connection to MongoDB.
-    pub mongo: MongoMetrics,
+    pub(crate) mongo: MongoMetrics,
     /// The connections to the public port.
-    pub public: PlaceMetrics,
+    pub(crate) public: PlaceMetrics,
     /// The connections to the admin port.
-    pub admin: PlaceMetrics,
+    pub(crate) admin: PlaceMetrics,
 }
 
 /// Metrics of the connections to one port.
 #[derive(Clone, Debug, Default)]
-pub struct PlaceMetrics {
+pub(crate) struct PlaceMetrics {
     connections: Gauge,
     head_bytes: Gauge,
     body_bytes: Gauge,
     /// By what was wanted.
     evicted: [Counter; Evicted::LABELS.len()],
     /// Connections, heads and bodies for which no room could be made.
-    pub refused: Counter,
+    pub(crate) refused: Counter,
 }
 
 /// Labels of what each port has.
@@ -59,7 +59,7 @@ struct EvictionLabels {
 
 /// What the room was wanted for that a connection had to make.
 #[derive(Clone, Copy, Debug)]
-pub enum Evicted {
+pub(crate) enum Evicted {
     /// A new connection.
     Connection,
     /// A head.
@@ -75,7 +75,7 @@ impl Evicted {
 
 impl PlaceMetrics {
     /// There are so many connections now, and their heads and bodies hold so many bytes.
-    pub fn holds(&self, connections: usize, head_bytes: usize, body_bytes: usize) {
+    pub(crate) fn holds(&self, connections: usize, head_bytes: usize, body_bytes: usize) {
         let set = |gauge: &Gauge, value| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
@@ -85,7 +85,7 @@ impl PlaceMetrics {
     }
 
     /// A connection had to make room.
-    pub fn evicted(&self, wanted: Evicted) {
+    pub(crate) fn evicted(&self, wanted: Evicted) {
         self.evicted[wanted as usize].inc();
     }
 }
@@ -98,16 +98,16 @@ struct BudgetLabels {
 
 /// Labels of `api_http_requests_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RequestLabels {
+pub(crate) struct RequestLabels {
     /// Which handler answered.
-    pub route: Route,
+    pub(crate) route: Route,
     /// Status code of the answer.
-    pub code: u16,
+    pub(crate) code: u16,
 }
 
 /// A handler. Paths aren't labels: clients choose them, and their number has no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Route {
+pub(crate) enum Route {
     /// `/`
     Home,
     /// `/hello`
@@ -201,7 +201,7 @@ impl Default for WriteMetrics {
 
 impl WriteMetrics {
     /// The queue's length and size have changed to these.
-    pub fn queued(&self, documents: usize, bytes: usize) {
+    pub(crate) fn queued(&self, documents: usize, bytes: usize) {
         self.queue_documents
             .set(i64::try_from(documents).unwrap_or(i64::MAX));
         self.queue_bytes
@@ -209,17 +209,17 @@ impl WriteMetrics {
     }
 
     /// A document left the queue for a batch after `waited`.
-    pub fn dequeued(&self, waited: Duration) {
+    pub(crate) fn dequeued(&self, waited: Duration) {
         self.queued.observe(waited.as_secs_f64());
     }
 
     /// A request was told what became of its document.
-    pub fn answered(&self, fate: &Fate) {
+    pub(crate) fn answered(&self, fate: &Fate) {
         self.answers.get_or_create(&AnswerLabels::of(fate)).inc();
     }
 
     /// A batch was answered, one way or the other.
-    pub fn written(&self, documents: usize, took: Duration) {
+    pub(crate) fn written(&self, documents: usize, took: Duration) {
         // At most the batch limit, far below 2^32.
         self.batch_documents
             .observe(u32::try_from(documents).unwrap_or(u32::MAX).into());
@@ -231,18 +231,18 @@ impl WriteMetrics {
 #[derive(Clone, Debug, Default)]
 pub struct MongoMetrics {
     /// 1 while a server that takes writes is known, else 0.
-    pub up: Gauge,
+    pub(crate) up: Gauge,
     /// Connections in the pool, busy or idle.
-    pub connections: Gauge,
+    pub(crate) connections: Gauge,
     /// Connections in use.
-    pub checked_out: Gauge,
+    pub(crate) checked_out: Gauge,
     /// Connections ever opened.
-    pub opened: Counter<u64, AtomicU64>,
+    pub(crate) opened: Counter<u64, AtomicU64>,
 }
 
 impl Metrics {
     /// A registry that shows these metrics, and the limits of `budget`.
-    pub fn registry(&self, budget: &Budget) -> Registry {
+    pub(crate) fn registry(&self, budget: &Budget) -> Registry {
         let mut all = service::metrics::registry("api", env!("CARGO_PKG_VERSION"));
         let registry = all.sub_registry_with_prefix("api");
         let limits = Family::<BudgetLabels, Gauge>::default();

@@ -34,6 +34,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::budget::{BATCH_DOCUMENTS, Budget};
 use crate::observe::metrics::WriteMetrics;
 use crate::record::document_id::DocumentId;
+use crate::write::fate::{Acknowledged, Fate, WriteError};
 
 /// Where batches go.
 pub trait Store: Send + Sync + 'static {
@@ -61,38 +62,6 @@ pub struct Rejection {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(pub String);
-
-/// How a document came to be acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acknowledged {
-    /// It was written.
-    Written,
-    /// It was there, from an earlier attempt of the proxy at the same request.
-    AlreadyStored,
-}
-
-/// What a request is told of its document.
-pub type Fate = Result<Acknowledged, WriteError>;
-
-/// Why a document wasn't acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// The queue is at its limit; the document was never sent.
-    #[error("the write queue is full")]
-    QueueFull,
-    /// No acknowledgement in time; the document may or may not be stored.
-    #[error("no acknowledgement within the write timeout")]
-    TimedOut,
-    /// The store rejected this document.
-    #[error("the document was rejected: {0}")]
-    Rejected(String),
-    /// The batch failed; the document may or may not be stored.
-    #[error("the write failed: {0}")]
-    Failed(String),
-    /// The coalescer is draining; the document was never sent.
-    #[error("shutting down")]
-    ShuttingDown,
-}
 
 /// Bounds on memory and on batch size.
 #[derive(Clone, Copy, Debug)]

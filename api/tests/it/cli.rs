@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use testkit::process::assert_refused;
+
 use crate::support::{Process, get, shared_mongo_uri};
 
 fn api(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -10,14 +12,6 @@ fn api(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         .envs(environment.iter().copied())
         .output()
         .unwrap()
-}
-
-fn assert_refused(output: &Output, code: i32, texts: &[&str]) {
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{message}");
-    for text in texts {
-        assert!(message.contains(text), "{text:?} isn't in {message:?}");
-    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ const AT_A_TIME: usize = 1024;
 
 /// What a worker accepts on.
 #[derive(Debug)]
-pub enum Sockets {
+pub(crate) enum Sockets {
     /// A socket of this process.
     Own(StdListener),
     /// Sockets of another process. Each set that comes takes the place of the one before.
@@ -44,7 +44,7 @@ pub enum Sockets {
 }
 
 /// A worker's accept loop, as a pingora service with a thread of its own.
-pub struct Acceptor {
+pub(crate) struct Acceptor {
     name: String,
     worker: Arc<Worker>,
     sockets: Option<Sockets>,
@@ -52,7 +52,7 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Accepts on `sockets` for `worker`.
-    pub fn new(worker: Arc<Worker>, sockets: Sockets) -> Self {
+    pub(crate) fn new(worker: Arc<Worker>, sockets: Sockets) -> Self {
         Self {
             name: format!("worker-{}", worker.index),
             worker,

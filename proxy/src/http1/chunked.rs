@@ -29,7 +29,7 @@ pub enum Reframe {
 
 /// Appends `data` to `out` in the given framing. Empty data is nothing: a chunk of size zero
 /// would end the body.
-pub fn write_data(out: &mut Vec<u8>, data: &[u8], reframe: Reframe) {
+pub(crate) fn write_data(out: &mut Vec<u8>, data: &[u8], reframe: Reframe) {
     if data.is_empty() {
         return;
     }
@@ -45,7 +45,7 @@ pub fn write_data(out: &mut Vec<u8>, data: &[u8], reframe: Reframe) {
 }
 
 /// Ends a body that has no trailers.
-pub fn write_end(out: &mut Vec<u8>, reframe: Reframe) {
+pub(crate) fn write_end(out: &mut Vec<u8>, reframe: Reframe) {
     if reframe == Reframe::Chunked {
         out.extend_from_slice(b"0\r\n\r\n");
     }

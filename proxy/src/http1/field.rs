@@ -2,7 +2,7 @@
 
 /// What a header field means to the proxy. Most mean nothing and are passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
+pub(crate) enum Field {
     /// Passed on as it is.
     EndToEnd,
     /// `Accept`: passed on, and decides the form of our own error pages.
@@ -58,7 +58,7 @@ pub enum Field {
 
 impl Field {
     /// Looks a field name up, whatever its case.
-    pub fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
             2 if is("te") => Self::Te,
@@ -103,7 +103,7 @@ impl Field {
     }
 
     /// Whether the field is for the other end, and passed on unless `Connection` names it.
-    pub const fn is_end_to_end(self) -> bool {
+    pub(crate) const fn is_end_to_end(self) -> bool {
         matches!(
             self,
             Self::EndToEnd
@@ -118,13 +118,13 @@ impl Field {
 
     /// Whether a trailer section may carry the field (RFC 9110 §6.5.1): nothing that frames,
     /// routes or identifies the message, for which it would come too late.
-    pub const fn allowed_in_trailers(self) -> bool {
+    pub(crate) const fn allowed_in_trailers(self) -> bool {
         matches!(self, Self::EndToEnd)
     }
 }
 
 /// The elements of a comma-separated field value, without empty ones (RFC 9110 §5.6.1).
-pub fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub(crate) fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value
         .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)

@@ -48,7 +48,7 @@ pub enum Persistence {
 /// it into [`Persistence::Close`], as [`ResponseFacts::delimited`] says.
 pub fn rewrite(
     head: &[u8],
-    request: &RequestFacts,
+    request: &RequestFacts<'_>,
     id: &RequestId,
     persistence: Persistence,
     date: &[u8],
@@ -157,7 +157,7 @@ fn push_framing(out: &mut Vec<u8>, facts: &ResponseFacts, framing: FramingFields
 fn push_connection(
     out: &mut Vec<u8>,
     facts: &ResponseFacts,
-    request: &RequestFacts,
+    request: &RequestFacts<'_>,
     persistence: Persistence,
     fields: &[Header<'_>],
 ) {
@@ -194,7 +194,7 @@ mod tests {
 
     fn rewritten(
         response: &str,
-        request: &RequestFacts,
+        request: &RequestFacts<'_>,
     ) -> Result<(ResponseFacts, String), SyntaxError> {
         let id = RequestId::mint(std::time::UNIX_EPOCH);
         let mut out = Vec::new();

@@ -12,7 +12,7 @@ use super::{Backend, Upstream};
 
 /// A request's claim on a backend; counts as outstanding until dropped.
 #[derive(Debug)]
-pub struct Lease(Arc<Backend>);
+pub(crate) struct Lease(Arc<Backend>);
 
 impl Lease {
     fn new(backend: Arc<Backend>) -> Self {
@@ -21,7 +21,7 @@ impl Lease {
     }
 
     /// The backend.
-    pub fn backend(&self) -> &Arc<Backend> {
+    pub(crate) fn backend(&self) -> &Arc<Backend> {
         &self.0
     }
 }
@@ -40,7 +40,11 @@ impl Upstream {
     ///
     /// Ejected and `suspect` ones are taken when there is no other: a certain 502 helps nobody, and
     /// the attempt may succeed.
-    pub fn choose(&self, unreachable: &[Arc<Backend>], suspect: &[Arc<Backend>]) -> Option<Lease> {
+    pub(crate) fn choose(
+        &self,
+        unreachable: &[Arc<Backend>],
+        suspect: &[Arc<Backend>],
+    ) -> Option<Lease> {
         let backends = self.backends.load();
         if let [only] = backends.as_slice() {
             let usable = !contains(unreachable, only);

@@ -5,13 +5,13 @@ use tokio::net::TcpStream;
 use super::{balancer::Lease, slots::Slot};
 
 /// A connection to a backend, in use.
-pub struct UpstreamConnection {
+pub(crate) struct UpstreamConnection {
     /// The connection.
-    pub stream: TcpStream,
+    pub(crate) stream: TcpStream,
     /// The claim on the backend.
-    pub lease: Lease,
+    pub(crate) lease: Lease,
     /// The place there; none for a tunnel.
-    pub slot: Option<Slot>,
+    pub(crate) slot: Option<Slot>,
     /// Whether it has served a request before.
-    pub reused: bool,
+    pub(crate) reused: bool,
 }

@@ -32,7 +32,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// A kind of address, which has a record type of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressFamily {
+pub(crate) enum AddressFamily {
     /// IPv4: A.
     V4,
     /// IPv6: AAAA.
@@ -41,10 +41,10 @@ pub enum AddressFamily {
 
 impl AddressFamily {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+    pub(crate) const ALL: [Self; 2] = [Self::V4, Self::V6];
 
     /// The family of an address.
-    pub const fn of(address: IpAddr) -> Self {
+    pub(crate) const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
@@ -52,7 +52,7 @@ impl AddressFamily {
     }
 
     /// For logs and metrics.
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::V4 => "ipv4",
             Self::V6 => "ipv6",

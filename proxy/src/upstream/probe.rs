@@ -14,7 +14,7 @@ use crate::config::Settings;
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Probes and sweeps until dropped.
-pub async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
+pub(crate) async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
     let mut ticks = interval(PROBE_INTERVAL);
     loop {
         ticks.tick().await;

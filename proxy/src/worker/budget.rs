@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::config::Settings;
 
 /// How the numbers come about, for `--help`.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Budgets: three quarters of the memory limit are divided up. 16 MiB are the process's, 6 MiB each
 worker's; of the rest, connections get 8 KiB each and half of it at most, heads and bodies what is
 left. Beyond that the slowest and oldest clients give way. Each connection may need two open files,
@@ -46,20 +46,20 @@ const FEWEST_BUFFERS: u64 = 8 << 20;
 
 /// What the process may hold at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// Bytes of memory granted, where that is known.
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
     /// Files and sockets granted.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Client connections.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Bytes of heads and bodies.
-    pub buffers: usize,
+    pub(crate) buffers: usize,
 }
 
 /// Why the machine grants too little.
 #[derive(Debug, Error)]
-pub enum BudgetError {
+pub(crate) enum BudgetError {
     /// The limit on open files can't be read or raised.
     #[error("open files: {0}")]
     Limit(io::Error),
@@ -85,7 +85,7 @@ pub enum BudgetError {
 
 impl Budget {
     /// Descriptors that `settings` would need: each client may need a second one for its backend.
-    pub fn files_wanted(settings: &Settings) -> u64 {
+    pub(crate) fn files_wanted(settings: &Settings) -> u64 {
         let connections = settings.max_connections.unwrap_or(USUAL_CONNECTIONS);
         (connections as u64)
             .saturating_mul(2)
@@ -94,7 +94,7 @@ impl Budget {
 
     /// What this process may hold, by its control group and its limit on open files, which is raised as
     /// far as needed and allowed.
-    pub fn of_this_machine(settings: &Settings) -> Result<Self, BudgetError> {
+    pub(crate) fn of_this_machine(settings: &Settings) -> Result<Self, BudgetError> {
         let files = grants::open_files(Self::files_wanted(settings)).map_err(BudgetError::Limit)?;
         let memory = settings.memory_limit.or_else(grants::memory);
         if memory.is_none() {
@@ -116,7 +116,7 @@ impl Budget {
     }
 
     /// Divides up `memory` bytes and `files` descriptors.
-    pub fn derive(
+    pub(crate) fn derive(
         settings: &Settings,
         memory: Option<u64>,
         files: u64,
@@ -155,7 +155,7 @@ impl Budget {
     }
 
     /// The share of one of `workers` workers in client connections, and in bytes of heads and bodies.
-    pub fn share(&self, workers: usize) -> (usize, usize) {
+    pub(crate) fn share(&self, workers: usize) -> (usize, usize) {
         let share = |whole: usize| (whole / workers.max(1)).max(1);
         (share(self.connections), share(self.buffers))
     }

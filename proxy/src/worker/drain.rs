@@ -38,7 +38,7 @@ use super::open_connections::Connections;
 
 /// Whether the process is stopping, and who has to know.
 #[derive(Debug)]
-pub struct Drain {
+pub(crate) struct Drain {
     started: AtomicBool,
     /// Listeners that may still take connections in; one per worker.
     listening: AtomicUsize,
@@ -49,7 +49,7 @@ pub struct Drain {
 
 impl Drain {
     /// Not draining yet.
-    pub fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         Self {
             started: AtomicBool::new(false),
             listening: AtomicUsize::new(workers),
@@ -59,18 +59,18 @@ impl Drain {
     }
 
     /// Whether it has begun.
-    pub fn has_started(&self) -> bool {
+    pub(crate) fn has_started(&self) -> bool {
         self.started.load(Ordering::Acquire)
     }
 
     /// Ready when it begins after this call; ask [`Self::has_started`] after making it.
-    pub fn notified(&self, worker: usize) -> Notified<'_> {
+    pub(crate) fn notified(&self, worker: usize) -> Notified<'_> {
         // Workers are numbered by whoever made this.
         self.workers[worker].notified()
     }
 
     /// Notes that a worker's listener is closed.
-    pub fn listener_closed(&self) {
+    pub(crate) fn listener_closed(&self) {
         if self.listening.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.listeners_closed.notify_one();
         }
@@ -94,7 +94,7 @@ impl Drain {
 /// It has to be made before anything answers a health check: as process 1 of a container, one
 /// without a handler doesn't even die of SIGTERM. The runtime's own signals would come too late.
 #[derive(Debug)]
-pub struct StopSignals {
+pub(crate) struct StopSignals {
     receiver: UnboundedReceiver<&'static str>,
     /// One that has arrived and hasn't been received.
     next: Option<&'static str>,
@@ -102,7 +102,7 @@ pub struct StopSignals {
 
 impl StopSignals {
     /// Installs the handlers.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let (sender, receiver) = unbounded_channel();
         thread::Builder::new()
@@ -124,7 +124,7 @@ impl StopSignals {
     }
 
     /// Waits for one and leaves it to be received.
-    pub async fn arrived(&mut self) -> &'static str {
+    pub(crate) async fn arrived(&mut self) -> &'static str {
         loop {
             if let Some(name) = self.next {
                 return name;
@@ -145,15 +145,15 @@ impl StopSignals {
 }
 
 /// Tells pingora when to end the process: after draining.
-pub struct DrainOnSignal {
+pub(crate) struct DrainOnSignal {
     /// What starts it.
-    pub signals: Mutex<StopSignals>,
+    pub(crate) signals: Mutex<StopSignals>,
     /// What to tell the workers.
-    pub drain: Arc<Drain>,
+    pub(crate) drain: Arc<Drain>,
     /// What to wait for.
-    pub connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     /// How long.
-    pub limit: Duration,
+    pub(crate) limit: Duration,
 }
 
 #[async_trait]

@@ -49,7 +49,7 @@ const STALLED: Duration = Duration::from_millis(500);
 /// Whose turn it is on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// The client's, to begin a request.
     Idle,
     /// The client's, to go on with a request, or to take more of a response.
@@ -73,18 +73,18 @@ impl Turn {
 
 /// Why connections were closed.
 #[derive(Debug, Default)]
-pub struct Evictions {
+pub(crate) struct Evictions {
     /// For new connections.
-    pub connections: AtomicU64,
+    pub(crate) connections: AtomicU64,
     /// For memory.
-    pub memory: AtomicU64,
+    pub(crate) memory: AtomicU64,
     /// For connections to the upstream.
-    pub upstream: AtomicU64,
+    pub(crate) upstream: AtomicU64,
 }
 
 /// The accounts of one worker's connections.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     max_connections: usize,
     max_held: usize,
     /// Bytes that all hold, and those that hold more than [`SMALL`].
@@ -95,7 +95,7 @@ pub struct Ledger {
     /// What times count from.
     epoch: Instant,
     /// Counters for the metrics.
-    pub evictions: Evictions,
+    pub(crate) evictions: Evictions,
 }
 
 #[derive(Debug)]
@@ -116,7 +116,7 @@ struct Entry {
 
 /// A connection's account; closed when dropped.
 #[derive(Debug)]
-pub struct Account {
+pub(crate) struct Account {
     ledger: Arc<Ledger>,
     entry: Arc<Entry>,
     /// Bytes that had moved when that last counted as movement.
@@ -125,7 +125,7 @@ pub struct Account {
 
 impl Ledger {
     /// An empty ledger that allows for so many connections, and for so many bytes that they hold.
-    pub fn new(max_connections: usize, max_held: usize) -> Arc<Self> {
+    pub(crate) fn new(max_connections: usize, max_held: usize) -> Arc<Self> {
         Arc::new(Self {
             max_connections,
             max_held,
@@ -139,7 +139,7 @@ impl Ledger {
 
     /// An account for a new connection from `peer`; others make room if they have to. `None` if none
     /// of them can.
-    pub fn open(self: &Arc<Self>, peer: IpAddr) -> Option<Account> {
+    pub(crate) fn open(self: &Arc<Self>, peer: IpAddr) -> Option<Account> {
         let network = network_of(peer);
         let mut entries = self.entries();
         if entries.len() >= self.max_connections {
@@ -180,12 +180,12 @@ impl Ledger {
     }
 
     /// Bytes that connections hold.
-    pub fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.held.load(Relaxed)
     }
 
     /// Has clients that stall give up their connections to the upstream: somebody waits for one.
-    pub fn reclaim_upstream(&self) {
+    pub(crate) fn reclaim_upstream(&self) {
         let mut entries = self.entries();
         let now = self.millis(Instant::now());
         let stalled = |entry: &Entry| {
@@ -342,12 +342,12 @@ impl Entry {
 
 impl Account {
     /// Whose connection it is: an address, or an IPv6 network of one customer.
-    pub fn network(&self) -> IpAddr {
+    pub(crate) fn network(&self) -> IpAddr {
         self.entry.network
     }
 
     /// Notes whose turn it is from `now` on.
-    pub fn turn(&mut self, turn: Turn, now: Instant) {
+    pub(crate) fn turn(&mut self, turn: Turn, now: Instant) {
         if self.entry.turn() != turn {
             self.entry.turn.store(turn as u8, Relaxed);
             self.entry.since.store(self.ledger.millis(now), Relaxed);
@@ -355,7 +355,7 @@ impl Account {
     }
 
     /// Notes that the client has got an answer and may begin anew.
-    pub fn served(&mut self) {
+    pub(crate) fn served(&mut self) {
         if !self.entry.served.load(Relaxed) {
             self.entry.served.store(true, Relaxed);
         }
@@ -363,7 +363,7 @@ impl Account {
     }
 
     /// Notes that `total` bytes have moved for this request until `now`.
-    pub fn moved(&mut self, total: u64, now: Instant) {
+    pub(crate) fn moved(&mut self, total: u64, now: Instant) {
         if total.saturating_sub(self.moved) >= MOVEMENT {
             self.moved = total;
             self.entry.since.store(self.ledger.millis(now), Relaxed);
@@ -371,12 +371,12 @@ impl Account {
     }
 
     /// Notes whether the connection has one to the upstream.
-    pub fn has_upstream(&mut self, has: bool) {
+    pub(crate) fn has_upstream(&mut self, has: bool) {
         self.entry.has_upstream.store(has, Relaxed);
     }
 
     /// Notes how many bytes the connection holds. Others, or itself, have to go if that is too much.
-    pub fn hold(&mut self, bytes: usize) {
+    pub(crate) fn hold(&mut self, bytes: usize) {
         let ledger = &self.ledger;
         let before = self.entry.held.load(Relaxed);
         if before == bytes || self.entry.evicted.load(Relaxed) {
@@ -393,7 +393,7 @@ impl Account {
     }
 
     /// Ready once the connection has to go.
-    pub fn poll_evicted(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_evicted(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.entry.evicted.load(Acquire) {
             self.entry.waker.register(cx.waker());
             if !self.entry.evicted.load(Acquire) {

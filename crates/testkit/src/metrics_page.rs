@@ -2,7 +2,8 @@
 //! that there is, with its type and labels, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+
+use crate::repository;
 
 /// Type and labels of each metric by its name.
 type Families = BTreeMap<String, (String, BTreeSet<String>)>;
@@ -10,8 +11,8 @@ type Families = BTreeMap<String, (String, BTreeSet<String>)>;
 /// Panics unless the metrics of `exposition`, in Prometheus' text format, are those that the page has
 /// under `prefixes`, and its alerts go by no others. Series of every family have to be there.
 #[track_caller]
-pub(crate) fn lists(exposition: &str, prefixes: &[&str]) {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+pub fn lists(exposition: &str, prefixes: &[&str]) {
+    let docs = repository().join("docs");
     let read = |file: &str| std::fs::read_to_string(docs.join(file)).unwrap();
     let told = told(exposition);
     assert_eq!(documented(&read("metrics.md"), prefixes), told);

@@ -4,29 +4,36 @@ use super::wire::WireError;
 
 /// How a body's end was told (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
+    /// There is none.
     None,
+    /// By `Content-Length`.
     Length,
+    /// By the last chunk.
     Chunked,
+    /// By the connection's.
     UntilClose,
 }
 
 /// A message's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) start_line: String,
-    pub(crate) fields: Vec<(String, String)>,
+pub struct Head {
+    /// Without its CRLF.
+    pub start_line: String,
+    /// Names and values, in order.
+    pub fields: Vec<(String, String)>,
 }
 
 impl Head {
     /// The only value of `name`, or none; panics when the field is repeated.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         let values = self.all(name);
         assert!(values.len() < 2, "{name} is repeated: {self:#?}");
         values.first().copied()
     }
 
-    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+    /// The values of every field `name`.
+    pub fn all(&self, name: &str) -> Vec<&str> {
         let same = |(field, _): &&(String, String)| field.eq_ignore_ascii_case(name);
         self.fields
             .iter()
@@ -35,7 +42,8 @@ impl Head {
             .collect()
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// Whether there is a field `name`.
+    pub fn has(&self, name: &str) -> bool {
         !self.all(name).is_empty()
     }
 
@@ -49,34 +57,44 @@ impl Head {
     }
 }
 
-/// A request as a backend read it.
+/// A request as a server read it.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) head: Head,
-    pub(crate) framing: Framing,
-    pub(crate) body: Vec<u8>,
-    pub(crate) trailers: Vec<(String, String)>,
+#[expect(missing_docs, reason = "the fields are HTTP's words")]
+pub struct Request {
+    pub method: String,
+    pub target: String,
+    pub head: Head,
+    pub framing: Framing,
+    pub body: Vec<u8>,
+    pub trailers: Vec<(String, String)>,
 }
 
 /// A response as a client read it.
 #[derive(Debug, Clone)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) head: Head,
-    pub(crate) framing: Framing,
-    pub(crate) body: Vec<u8>,
-    pub(crate) trailers: Vec<(String, String)>,
+#[expect(missing_docs, reason = "the fields are HTTP's words")]
+pub struct Response {
+    pub status: u16,
+    pub head: Head,
+    pub framing: Framing,
+    pub body: Vec<u8>,
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Response {
-    pub(crate) fn text(&self) -> String {
+    /// The body as text.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Asserts that it has this status and this body.
+    #[track_caller]
+    pub fn assert_is(&self, status: u16, body: impl AsRef<str>) {
+        let expected = (status, body.as_ref().to_owned());
+        assert_eq!((self.status, self.text()), expected);
+    }
+
     /// The id that the proxy gave the request; it is always there.
-    pub(crate) fn request_id(&self) -> &str {
+    pub fn request_id(&self) -> &str {
         self.head
             .get("x-request-id")
             .expect("a response has an X-Request-Id")
@@ -84,7 +102,7 @@ impl Response {
 }
 
 /// A 200 with this body and a Content-Length.
-pub(crate) fn ok(body: &str) -> Vec<u8> {
+pub fn ok(body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -94,7 +112,7 @@ pub(crate) fn ok(body: &str) -> Vec<u8> {
 
 impl Request {
     /// A request from what was read of it.
-    pub(crate) fn from_parts(
+    pub(super) fn from_parts(
         head: Head,
         body: Vec<u8>,
         trailers: Vec<(String, String)>,
@@ -121,7 +139,7 @@ impl Request {
 }
 
 /// The status of a response's head.
-pub(crate) fn status_of(head: &Head) -> Result<u16, WireError> {
+pub(super) fn status_of(head: &Head) -> Result<u16, WireError> {
     let malformed = || WireError::Malformed(format!("status line {:?}", head.start_line));
     let rest = head
         .start_line
@@ -135,7 +153,7 @@ pub(crate) fn status_of(head: &Head) -> Result<u16, WireError> {
 }
 
 /// How the body after this head is framed, as far as its fields say.
-pub(crate) fn framing_of(head: &Head) -> Result<Framing, WireError> {
+pub(super) fn framing_of(head: &Head) -> Result<Framing, WireError> {
     let codings = head.members("transfer-encoding");
     let lengths = head.all("content-length");
     match (codings.as_slice(), lengths.as_slice()) {

@@ -1,34 +1,34 @@
-//! For the crates' `tests/fuzz`: no file and no environment brings a reader of settings down, and what
+//! No file and no environment brings a reader of settings down, and what
 //! is wrong is said.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::Path;
 
-use crate::driver;
+use crate::table::words;
 
 /// What settings are written with, whatever they are called.
-const SYNTAX: &[&[u8]] = &[b" = ", b"\"", b"[", b"]", b"\n", b"\n---\n", b"1s", b"1MiB"];
+const SYNTAX: &str = r#"\s=\s " [ ] \n \n---\n 1s 1MiB"#;
 
 /// Feeds `load` with files and environments that have these `keys`, by name and default, and these
 /// `values` in them. A variable is called like its key, in upper case after `prefix`.
-pub(crate) fn run<E: Display>(
+pub fn run<E: Display>(
     target: &str,
     prefix: &str,
     keys: impl Iterator<Item = (&'static str, &'static str)> + Clone,
-    values: &[&[u8]],
+    values: &str,
     load: impl Fn(&Path, HashMap<String, String>) -> Result<(), E>,
 ) {
     let variables = keys
         .clone()
         .map(|(name, _)| format!("{prefix}{}=", name.to_uppercase()));
     let variables: Vec<String> = variables.collect();
-    let mut words = [SYNTAX, values].concat();
-    words.extend(variables.iter().map(String::as_bytes));
-    words.extend(keys.flat_map(|(name, default)| [name.as_bytes(), default.as_bytes()]));
+    let keys = keys.flat_map(|(name, default)| [name.to_owned(), default.to_owned()]);
+    let all = variables.into_iter().chain(keys).map(String::into_bytes);
+    let dictionary = [words(SYNTAX), words(values), all.collect()].concat();
 
     let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-    driver::run(target, &words, 2_000, |input| {
+    super::run(target, &dictionary, 2_000, |input| {
         // The file comes first; after a line of `---`, the environment, a variable a line.
         let text = String::from_utf8_lossy(input);
         let (toml, environment) = text.split_once("\n---\n").unwrap_or((&text, ""));

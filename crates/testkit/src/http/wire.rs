@@ -1,16 +1,17 @@
 //! One end of an HTTP/1.1 connection, strict in what it accepts: every CR, LF and length has to be
 //! right, so that whatever passes here is proof of what the proxy put on the wire.
 
-use super::message::{Framing, Head, Request, Response, framing_of, status_of};
-use super::net::PATIENCE;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::message::{Framing, Head, Request, Response, framing_of, status_of};
+use crate::wait::PATIENCE;
+
 /// Why a message could not be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum WireError {
+pub enum WireError {
     /// The peer closed in an orderly way where a message might have begun.
     Closed,
     /// The peer closed or reset in the middle of a message, having sent these bytes of it.
@@ -23,14 +24,17 @@ pub(crate) enum WireError {
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
+    /// In order.
     Eof,
+    /// As crashed peers end theirs.
     Reset,
+    /// It goes on.
     StillOpen,
 }
 
 /// A connection with what has been read from it but not yet consumed.
-pub(crate) struct Wire {
+pub struct Wire {
     stream: TcpStream,
     unread: Vec<u8>,
     /// Gets a copy of every byte that arrives, where a test wants to see them all.
@@ -38,7 +42,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    /// One end of a connection.
+    pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -49,36 +54,41 @@ impl Wire {
         }
     }
 
-    pub(crate) fn tapped(mut self, tap: Arc<Mutex<Vec<u8>>>) -> Self {
+    /// Copies what arrives into `tap`, too.
+    #[must_use]
+    pub fn tapped(mut self, tap: Arc<Mutex<Vec<u8>>>) -> Self {
         self.tap = Some(tap);
         self
     }
 
     /// Stops copying what arrives: for bodies too large to keep.
-    pub(crate) fn untap(&mut self) {
+    pub fn untap(&mut self) {
         self.tap = None;
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    /// The socket.
+    pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
+    /// Sends these bytes, which the peer must take.
     #[track_caller]
-    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("the peer takes what is sent");
     }
 
-    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+    /// Sends these bytes.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
 
     /// Sends FIN: "nothing more from me".
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// Has dropping this close with RST instead of FIN, as a crashed peer does.
-    pub(crate) fn reset_on_drop(&self) {
+    pub fn reset_on_drop(&self) {
         socket2::SockRef::from(&self.stream)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
@@ -111,7 +121,7 @@ impl Wire {
     }
 
     /// Whatever comes within `wait`, up to the end of the connection.
-    pub(crate) fn drain(&mut self, wait: Duration) -> (Vec<u8>, End) {
+    pub fn drain(&mut self, wait: Duration) -> (Vec<u8>, End) {
         self.stream.set_read_timeout(Some(wait)).unwrap();
         let end = loop {
             match self.fill() {
@@ -127,7 +137,7 @@ impl Wire {
 
     /// Waits for the peer to close, and asserts that it says nothing more before.
     #[track_caller]
-    pub(crate) fn assert_closed(&mut self) {
+    pub fn assert_closed(&mut self) {
         let (rest, end) = self.drain(PATIENCE);
         assert_ne!(end, End::StillOpen, "the peer should have closed");
         let rest = String::from_utf8_lossy(&rest);
@@ -135,7 +145,7 @@ impl Wire {
     }
 
     /// Reads exactly `count` bytes.
-    pub(crate) fn take(&mut self, count: usize) -> Result<Vec<u8>, WireError> {
+    pub fn take(&mut self, count: usize) -> Result<Vec<u8>, WireError> {
         while self.unread.len() < count {
             self.more()?;
         }
@@ -143,7 +153,7 @@ impl Wire {
     }
 
     /// Reads and drops exactly `count` bytes, holding none of them.
-    pub(crate) fn skip(&mut self, mut count: usize) -> Result<(), WireError> {
+    pub fn skip(&mut self, mut count: usize) -> Result<(), WireError> {
         loop {
             let now = count.min(self.unread.len());
             self.unread.drain(..now);
@@ -205,7 +215,7 @@ impl Wire {
     }
 
     /// Reads a message's head, up to and with its empty line.
-    pub(crate) fn head(&mut self) -> Result<Head, WireError> {
+    pub fn head(&mut self) -> Result<Head, WireError> {
         if self.unread.is_empty() {
             match self.fill() {
                 Ok(0) => return Err(WireError::Closed),
@@ -221,7 +231,7 @@ impl Wire {
     }
 
     /// Reads one chunk; an empty one is the last, with trailers still to come.
-    pub(crate) fn chunk(&mut self) -> Result<Vec<u8>, WireError> {
+    pub fn chunk(&mut self) -> Result<Vec<u8>, WireError> {
         let line = self.line()?;
         let malformed = |_| WireError::Malformed(format!("chunk size {line:?}"));
         let size = usize::from_str_radix(&line, 16).map_err(malformed)?;
@@ -236,7 +246,7 @@ impl Wire {
     }
 
     /// Reads the fields after the last chunk.
-    pub(crate) fn trailers(&mut self) -> Result<Vec<(String, String)>, WireError> {
+    pub fn trailers(&mut self) -> Result<Vec<(String, String)>, WireError> {
         self.fields()
     }
 
@@ -270,7 +280,7 @@ impl Wire {
     }
 
     /// Reads one request, body and all.
-    pub(crate) fn request(&mut self) -> Result<Request, WireError> {
+    pub fn request(&mut self) -> Result<Request, WireError> {
         let head = self.head()?;
         let (body, trailers) = self.body(framing_of(&head)?, &head)?;
         Request::from_parts(head, body, trailers)
@@ -278,7 +288,7 @@ impl Wire {
 
     /// Reads one response to a request with `method`, body and all. An interim (1xx) response
     /// counts as one.
-    pub(crate) fn response(&mut self, method: &str) -> Result<Response, WireError> {
+    pub fn response(&mut self, method: &str) -> Result<Response, WireError> {
         let head = self.head()?;
         let status = status_of(&head)?;
         let bodiless = method == "HEAD" || status < 200 || status == 204 || status == 304;
