@@ -124,11 +124,10 @@ impl Rollout<'_> {
         result.map_err(|error| error.with_details(self.ways_to(name)))
     }
 
-    /// What comes in reaches a service through those that lead to it (`x-leads-to`), and its health
-    /// check may fail for their sake: a proxy's, because it can't reach the listener.
+    /// What comes in reaches a service through those at whose ports it accepts, and its health check may fail for their sake: a proxy's, because it can't reach the listener.
     fn ways_to(&self, name: &ServiceName) -> impl Iterator<Item = String> {
         let services = self.project.services.iter();
-        let doors = services.filter(move |(_, it)| it.leads_to.as_ref() == Some(name));
+        let doors = services.filter(move |(door, _)| self.project.accepted_by(door) == Some(name));
         doors.map(move |(door, _)| {
             format!(
                 "what comes in reaches {name} through {door}: if that is what its health check \
@@ -352,7 +351,7 @@ impl Rollout<'_> {
         let docker = self.engine.docker();
         match docker.start_container(id, None).await {
             Err(bollard::errors::Error::DockerResponseServerError { message, .. })
-                if message.contains("paused") =>
+                if engine::said::is_paused(&message) =>
             {
                 docker.unpause_container(id).await
             }

@@ -75,8 +75,8 @@ async fn remove_networks(
     state: &State,
 ) -> Result<()> {
     let external = |name: &str| {
-        let mut networks = project.networks.values();
-        networks.any(|it| it.external && it.name == name)
+        let network = project.network_named(name);
+        network.is_some_and(|it| it.external)
     };
     for network in state.networks.iter().filter(|it| !external(&it.name)) {
         let users: Vec<&str> = state.elsewhere.users_of(&network.name).collect();

@@ -13,7 +13,7 @@ pub enum Cause {
     Unhealthy,
     /// Its process ends again and again.
     Restarting,
-    /// No container of this service, which it leads to (`x-leads-to`), works: what comes in isn't
+    /// No container of this service, which accepts what comes in at its ports, works: what comes in isn't
     /// served.
     LeadsNowhere(ServiceName),
     /// By the user.
@@ -38,7 +38,7 @@ pub(super) fn of(inputs: Inputs<'_>, service: &Service, container: &Container) -
     let cause = if let Some(ailment) = ailment(container) {
         ailment
     } else {
-        let target = service.leads_to.as_ref()?;
+        let target = inputs.project.accepted_by(&container.service)?;
         let mut behind = inputs.state.of_service(target).peekable();
         behind.peek()?;
         if !behind.all(|it| ailment(it).is_some()) {

@@ -381,7 +381,9 @@ fn what_does_not_work_is_renewed_or_restarted_where_data_would_go() {
 
 #[test]
 fn who_leads_to_others_is_renewed_when_none_of_them_works() {
-    let mut scene = Scene::up(&FILE.replace("  db:\n", "  db:\n    x-leads-to: api\n"));
+    let mut scene = Scene::up(&format!(
+        "{FILE}x-verify: {{entry_points: {{db: {{accepted_by: api}}}}}}\n"
+    ));
     scene.container_mut("api-1").health = Some(Health::Unhealthy);
     assert_eq!(scene.steps("db"), [], "one is left");
     scene.container_mut("api-2").health = Some(Health::Unhealthy);
