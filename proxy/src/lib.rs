@@ -13,25 +13,16 @@
 //! What all of it may take, [`worker::budget`] derives from what the machine grants; who has to go
 //! where that isn't enough, a [`worker::ledger`] decides. [`observe`] is what is told of it.
 //!
-//! The library is public for the binary's sake, not as an interface for others.
+//! The library is public for the binary's sake, its tests and benchmarks, not as an interface for others.
+#![allow(missing_docs)]
 
 mod accept;
-#[allow(unreachable_pub)]
-mod admin;
+mod app;
 pub mod cli;
-pub mod config;
 mod exchange;
-#[allow(unreachable_pub)]
-mod healthcheck;
 pub mod http1;
-#[allow(unreachable_pub)]
-mod listener;
 mod observe;
 pub mod rewrite;
-#[allow(unreachable_pub)]
-mod startup;
-#[allow(unreachable_pub)]
-mod telemetry;
+pub mod settings;
 pub mod upstream;
-pub mod upstream_token;
 mod worker;

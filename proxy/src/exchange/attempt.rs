@@ -6,7 +6,7 @@
 //! - A connection that breaks before the response's head is complete leaves it open whether the
 //!   request was carried out. It is sent again only if carrying it out twice is the same as once:
 //!   nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
-//!   upstream knows a request by its id, which stays the same (see [`crate::upstream_token`]). And
+//!   upstream knows a request by its id, which stays the same (see [`crate::rewrite::upstream_token`]). And
 //!   only if all that was sent is still at hand.
 //! - It is sent again once, to another backend if there is one: a request that breaks its backends
 //!   mustn't get to all of them. An idle connection that turns out to be stale doesn't count.
@@ -55,7 +55,6 @@ impl Pinned {
     }
 }
 
-/// One attempt at a request.
 pub(crate) struct Attempt {
     /// What it goes over.
     pub(crate) connection: UpstreamConnection,
@@ -63,7 +62,6 @@ pub(crate) struct Attempt {
     pub(crate) started: Instant,
 }
 
-/// What has been tried for one request.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     /// The backend that was asked last.
@@ -80,9 +78,7 @@ pub(crate) struct Attempts {
     broken: usize,
     /// Whether idle connections have turned out to be stale.
     stale: bool,
-    /// Whether the name has been looked up again.
     looked_again: bool,
-    /// Why the last attempt failed.
     last: Option<Failure>,
 }
 
