@@ -345,15 +345,16 @@ impl<'a> Executor<'a> {
         })
     }
 
-    /// What comes in reaches a service through those that lead to it (`x-leads-to`), and its health
-    /// check may fail for their sake: a proxy's, because it can't reach the listener.
+    /// What comes in reaches a service through those at whose ports it accepts, and its health check may
+    /// fail for their sake: a proxy's, because it can't reach the listener.
     fn ways_to<'s>(
         &'s self,
         service: Option<&'s ServiceName>,
     ) -> impl Iterator<Item = String> + 's {
         let services = self.project.services.iter();
-        let doors =
-            services.filter(move |(_, it)| service.is_some() && it.leads_to.as_ref() == service);
+        let doors = services.filter(move |(door, _)| {
+            service.is_some() && self.project.accepted_by(door) == service
+        });
         doors
             .zip(std::iter::repeat(service))
             .filter_map(|((door, _), service)| {
