@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::web;
+use service::sockets::ListenError;
 
 use crate::budget::{ADMIN_CONNECTIONS, Budget, BudgetError};
 use crate::http::connections::{self, Connections};
@@ -16,43 +17,24 @@ use crate::http::server::Port;
 use crate::observe::admin::{self, Admin};
 use crate::observe::metrics::Metrics;
 use crate::record::proxy_token::ProxyTokens;
-use crate::settings::{ConfigError, Settings};
+use crate::settings::Settings;
 use crate::write::coalescer::{Coalescer, Limits};
 use crate::write::store::{MongoStore, SetupError};
 
-/// Why the API can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
-    /// A setting can't be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// What the machine grants isn't enough.
     #[error(transparent)]
     Budget(#[from] BudgetError),
-    /// The store can't be set up.
     #[error(transparent)]
     Store(#[from] SetupError),
-    /// A port can't be listened on.
-    #[error("can't listen on {key} {address}: {source}")]
-    Listen {
-        /// The setting.
-        key: &'static str,
-        /// Its value.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
 }
 
 impl StartupError {
     /// Whether a setting is to blame.
-    pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::Config(_)
-                | Self::Store(SetupError::Config(_))
-                | Self::Budget(BudgetError::MaxBody { .. })
-        )
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Budget(BudgetError::MaxBody { .. }))
     }
 }
 
@@ -77,8 +59,6 @@ impl Application {
         let budget = Budget::of_this_process(settings.workers, settings.max_body)?;
         let listener = listen("API_LISTEN", settings.listen)?;
         let admin_listener = listen("API_ADMIN_LISTEN", settings.admin_listen)?;
-        let proxy = settings.proxy_token_file.as_deref();
-        let proxy = proxy.map(ProxyTokens::read).transpose()?;
         let metrics = Metrics::default();
         let store =
             MongoStore::new(&settings.mongo, settings.write_timeout, &metrics.mongo).await?;
@@ -121,7 +101,7 @@ impl Application {
             store,
             local: listener.local_addr().map_err(BudgetError::Limit)?,
             max_body: settings.max_body,
-            proxy,
+            proxy: settings.proxy_tokens.map(ProxyTokens::new),
             redact_headers: settings.redact_headers,
             metrics,
         };
@@ -207,13 +187,12 @@ impl Application {
     }
 }
 
-fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartupError> {
+fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
     let listening = service::sockets::listen(address, false);
-    listening
-        .map(TcpListener::from)
-        .map_err(|source| StartupError::Listen {
-            key,
-            address,
-            source,
-        })
+    let listening = listening.map_err(|error| ListenError {
+        key,
+        address,
+        error,
+    });
+    Ok(listening?.into())
 }

@@ -35,30 +35,30 @@ const MOST_CONNECTIONS: u64 = 10_000;
 const LEAST_CONNECTIONS: u64 = 256;
 
 /// Connections to the admin port: health checks and a scraper or two.
-pub const ADMIN_CONNECTIONS: usize = 32;
+pub(crate) const ADMIN_CONNECTIONS: usize = 32;
 
 /// Open files besides: listeners, the driver's pools and monitors, and what a file is opened for.
 const OTHER_FILES: u64 = 128;
 
 /// Connections that have no place yet, or are told so, for each worker.
-pub const SPARE: usize = 16;
+pub(crate) const SPARE: usize = 16;
 
 /// Open files of a worker: its runtime's, and those connections.
 const WORKER_FILES: u64 = 8 + SPARE as u64;
 
 /// A body up to this size is small: part of the memory for bodies is only for such.
-pub const SMALL_BODY: usize = 64 << 10;
+pub(crate) const SMALL_BODY: usize = 64 << 10;
 
 /// A document is there once when it is with the driver, which copies it twice on its way to the
 /// socket.
 const COPIES: u64 = 3;
 
 /// Batches that may be with the driver at once: one, and one whose answer is overdue.
-pub const WRITES: u32 = 2;
+pub(crate) const WRITES: u32 = 2;
 
 /// Documents in a batch. The server takes 100,000 (`maxWriteBatchSize`); far fewer already spread
 /// the cost of a write so thin that more would only add latency.
-pub const BATCH_DOCUMENTS: usize = 1_000;
+pub(crate) const BATCH_DOCUMENTS: usize = 1_000;
 
 /// The largest batch: 48,000,000 bytes is what the server takes (`maxMessageSizeBytes`), and far
 /// less what it takes quickly.
@@ -73,7 +73,6 @@ pub enum BudgetError {
          memory that are granted here"
     )]
     MaxBody {
-        /// The setting.
         max_body: usize,
         /// The most that would do.
         most: u64,
@@ -106,11 +105,8 @@ pub enum BudgetError {
 /// What the API takes at most. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Memory that is granted.
     pub memory: u64,
-    /// Files that may be open.
     pub open_files: u64,
-    /// Connections to the public port.
     pub connections: usize,
     /// What all heads together take beyond the first buffer of their connections.
     pub heads: usize,
@@ -129,7 +125,7 @@ pub struct Budget {
 impl Budget {
     /// The budget of this process: asks for the memory that it is granted, and raises its limit on
     /// open files to what the connections need.
-    pub fn of_this_process(workers: usize, max_body: usize) -> Result<Self, BudgetError> {
+    pub(crate) fn of_this_process(workers: usize, max_body: usize) -> Result<Self, BudgetError> {
         let memory = service::grants::memory().unwrap_or(ENOUGH);
         let open_files = service::grants::open_files(MOST_CONNECTIONS + other_files(workers))?;
         Self::derive(memory, open_files, workers, max_body)
@@ -189,7 +185,7 @@ impl Budget {
     }
 
     /// Every limit by its name, for metrics.
-    pub fn limits(&self) -> [(&'static str, u64); 9] {
+    pub(crate) fn limits(&self) -> [(&'static str, u64); 9] {
         [
             ("memory", self.memory),
             ("open_files", self.open_files),
@@ -210,7 +206,7 @@ fn other_files(workers: usize) -> u64 {
 }
 
 /// How the limits derive, for `--help`.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Limits, from the memory that the control group grants (or the machine has; beyond 1 GiB nothing
 grows) and the files that may be open (ulimit -n). Of 70 % of the memory, less 24 MiB for the process:
 

@@ -1,8 +1,8 @@
 //! A request from its connection to its answer: [`server`] (with [`stream`] and [`connections`]) →
 //! [`routes`] → [`body`].
 
-pub mod body;
-pub mod connections;
-pub mod routes;
-pub mod server;
-pub mod stream;
+mod body;
+pub(crate) mod connections;
+pub(crate) mod routes;
+pub(crate) mod server;
+mod stream;

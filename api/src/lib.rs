@@ -4,12 +4,15 @@
 //! document of it, [`write`](mod@write) has MongoDB store that. [`app`] puts the parts together from
 //! [`settings`] and [`budget`], which says how much of everything there may be; [`observe`] shows how
 //! they are.
+//!
+//! The library is public for the binary's and the tests' sake, not as an interface for others.
+#![allow(missing_docs)]
 
 pub mod app;
 pub mod budget;
-pub mod http;
+pub mod cli;
+mod http;
 pub mod observe;
 pub mod record;
-pub mod secret_file;
 pub mod settings;
 pub mod write;

@@ -1,6 +1,4 @@
-//! How the API is: for those who ask at the [`admin`] port, for the [`healthcheck`], and for the log.
+//! How the API is, for those who ask at the admin port.
 
-pub mod admin;
-pub mod healthcheck;
+pub(crate) mod admin;
 pub mod metrics;
-pub mod telemetry;

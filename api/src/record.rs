@@ -3,5 +3,5 @@
 
 pub mod document;
 pub mod document_id;
-pub mod proxy_token;
-pub mod request_url;
+pub(crate) mod proxy_token;
+mod request_url;

@@ -1,8 +1,8 @@
-//! The way into the database: [`coalescer`] → [`store`] (with [`logins`], [`mongo_uri`] and
-//! [`outage`]).
+//! The way into the database: [`coalescer`] → [`store`] (with [`logins`] and [`outage`]).
 
 pub mod coalescer;
-pub mod logins;
-pub mod mongo_uri;
-pub mod outage;
+pub mod fate;
+mod logins;
+pub(crate) mod mongo_uri;
+mod outage;
 pub mod store;

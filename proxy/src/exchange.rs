@@ -13,40 +13,39 @@
 //! not the client has taken that.
 
 mod answer;
-pub mod error_page;
-pub mod pace;
-mod pinned;
-pub mod relay;
-pub mod report;
-pub mod retry;
+mod attempt;
+mod body;
+pub(crate) mod deadline;
+mod download;
+pub(crate) mod error_page;
+mod pace;
 mod transfer;
-pub mod tunnel;
-pub mod watchdog;
+pub(crate) mod transport;
+mod tunnel;
+mod upload;
 
 use std::{sync::Arc, time::Duration};
 
-use socket2::SockRef;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
-pub use self::pinned::Pinned;
+pub(crate) use self::attempt::Pinned;
 use self::{
+    attempt::{Attempt, Attempts},
+    deadline::Deadline,
+    download::Download,
     error_page::Failure,
-    pace::Pace,
-    relay::{Download, REPLAY_LIMIT, Upload},
-    report::Report,
-    retry::Attempts,
-    tunnel::Ends,
-    watchdog::Watchdog,
+    transport::Transport,
+    upload::{REPLAY_LIMIT, Upload},
 };
 use crate::{
     http1::{BodyLength, SyntaxError, Version},
     rewrite::{
         request::RequestFacts,
         request_id::RequestId,
-        response::{self, Persistence, ResponseFacts},
+        response::{Persistence, ResponseFacts},
     },
-    upstream::connection::UpstreamConnection,
-    worker::{Buffers, Worker},
+    upstream::{Backend, connection::UpstreamConnection},
+    worker::{Lane, Worker},
 };
 
 /// Most bytes of interim responses to one request.
@@ -54,10 +53,9 @@ const MAX_INTERIM: usize = 256 * 1024;
 
 /// What becomes of the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// It serves the next request.
     KeepAlive,
-    /// It is closed.
     Close,
     /// It is closed, after giving the client time to read the response: it is still sending.
     Linger,
@@ -65,101 +63,73 @@ pub enum Next {
     Drop,
 }
 
-/// The client's connection.
-pub struct Client<'c> {
-    /// The connection itself.
-    pub stream: &'c mut TcpStream,
+/// What is known about an exchange when it is over, for the log and the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    /// The status, 499 if the client was gone before there was one.
+    pub(crate) status: u16,
+    pub(crate) failure: Option<Failure>,
+    /// The backend that was asked last.
+    pub(crate) backend: Option<Arc<Backend>>,
+    /// Time from choosing the backend to the head of its response.
+    pub(crate) upstream_time: Duration,
+    /// Attempts beyond the first.
+    pub(crate) retries: u32,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+}
+
+pub(crate) struct Client<'c, T> {
+    pub(crate) transport: &'c mut T,
     /// Its timer and account.
-    pub watchdog: &'c mut Watchdog,
+    pub(crate) deadline: &'c mut Deadline,
     /// Its own connection to a backend.
-    pub pinned: &'c mut Pinned,
+    pub(crate) pinned: &'c mut Pinned,
 }
 
-/// One exchange.
-pub struct Exchange<'c> {
-    /// The worker it runs on.
-    pub worker: &'c Worker,
-    /// The client's connection.
-    pub client: &'c mut TcpStream,
-    /// The client connection's timer.
-    pub watchdog: &'c mut Watchdog,
-    /// The client's own connection to a backend.
-    pub pinned: &'c mut Pinned,
-    /// The memory; `client_in` starts with the request head, `to_upstream` is the rewritten one.
-    pub buffers: &'c mut Buffers,
-    /// The request's id.
-    pub id: RequestId,
-    /// The request.
-    pub request: RequestFacts,
-    /// The request on its way.
-    pub upload: Upload,
-    /// Whether the client has said that it sends nothing more. It may still want its answer.
-    client_ended: bool,
-    /// What is to be reported.
-    pub report: Report,
+pub(crate) struct Exchange<'c, T> {
+    worker: &'c Worker,
+    client: Client<'c, T>,
+    id: RequestId,
+    request: &'c RequestFacts<'c>,
+    upload: Upload<'c>,
+    download: Download<'c>,
+    attempts: Attempts,
+    summary: Summary,
 }
 
-/// A final response head; rewritten, it is in `to_client`.
-struct ResponseHead {
-    /// The response on its way, or what follows a 101.
-    download: Download,
+/// The head of a final response; rewritten, it is in the download.
+struct FinalHead {
     facts: ResponseFacts,
     /// What the client was told.
     persistence: Persistence,
 }
 
-/// How waiting for a response ended without one.
-#[derive(Debug, Clone, Copy)]
-enum Interruption {
-    /// The connection broke before the head of the final response was complete: the client has
-    /// got nothing of it.
-    Broken,
-    /// Anything else.
-    Failed(Failure),
-}
-
-impl<'c> Exchange<'c> {
-    /// An exchange about the request whose head is the first `head_len` bytes of `client_in`.
-    pub fn new(
+impl<'c, T: Transport> Exchange<'c, T> {
+    /// An exchange about a request with this head, which is, rewritten, the output of `up`.
+    pub(crate) fn new(
         worker: &'c Worker,
-        Client {
-            stream: client,
-            watchdog,
-            pinned,
-        }: Client<'c>,
-        buffers: &'c mut Buffers,
+        client: Client<'c, T>,
         id: RequestId,
-        request: RequestFacts,
-        head_len: usize,
+        request: &'c RequestFacts<'c>,
+        head: &Vec<u8>,
+        up: &'c mut Lane,
+        down: &'c mut Lane,
     ) -> Self {
-        let report = Report {
-            status: 0,
-            failure: None,
-            backend: None,
-            upstream_time: Duration::ZERO,
-            retries: 0,
-            sent: 0,
-            received: 0,
-        };
-        let settings = &worker.settings;
-        let pace = Pace::new(settings.header_timeout, settings.min_body_rate);
-        let upload = Upload::new(head_len, request.body, settings.max_body, pace);
         Self {
             worker,
             client,
-            watchdog,
-            pinned,
-            buffers,
             id,
             request,
-            upload,
-            client_ended: false,
-            report,
+            upload: Upload::new(up, head, request, &worker.settings),
+            download: Download::new(down),
+            attempts: Attempts::default(),
+            summary: Summary::default(),
         }
     }
 
     /// Runs it to its end.
-    pub async fn run(mut self) -> (Next, Report, usize) {
+    pub(crate) async fn run(mut self) -> (Next, Summary) {
         let outcome = if self.request.max_forwards == Some(0) {
             Ok(self.answer_options().await)
         } else {
@@ -173,14 +143,22 @@ impl<'c> Exchange<'c> {
     }
 
     /// Answers a request that isn't forwarded.
-    pub async fn refuse(mut self, failure: Failure) -> (Next, Report, usize) {
+    pub(crate) async fn refuse(mut self, failure: Failure) -> (Next, Summary) {
         let next = self.fail(failure).await;
         self.finish(next)
     }
 
-    fn finish(mut self, next: Next) -> (Next, Report, usize) {
-        self.report.received = self.upload.received;
-        (next, self.report, self.upload.end())
+    fn finish(mut self, next: Next) -> (Next, Summary) {
+        self.upload.finish();
+        let summary = Summary {
+            backend: self.attempts.backend,
+            upstream_time: self.attempts.upstream_time,
+            retries: self.attempts.retries,
+            sent: self.download.sent(),
+            received: self.upload.received,
+            ..self.summary
+        };
+        (next, summary)
     }
 
     async fn forward(&mut self) -> Result<Next, Failure> {
@@ -190,162 +168,114 @@ impl<'c> Exchange<'c> {
             return Err(Failure::Request(SyntaxError::BodyTooLarge));
         }
         // What has come in with the head is checked before any of it is sent.
-        let Buffers {
-            client_in,
-            to_upstream,
-            ..
-        } = &mut *self.buffers;
-        self.upload
-            .take(client_in, to_upstream)
-            .map_err(Failure::Request)?;
-
-        self.watchdog.account.hold(self.buffers.footprint());
+        self.upload.take()?;
+        self.hold();
         if self.is_taken_in_whole() {
             self.take_in().await?;
+            self.hold();
         }
-        let mut attempts = Attempts::default();
         loop {
-            let started = Instant::now();
-            let mut connection = self.connect(&mut attempts).await?;
-            self.watchdog.account.has_upstream(true);
-            self.buffers.upstream_in.clear();
-            match self.response(&mut connection, started).await {
-                Ok(head) => return Ok(self.respond(connection, head).await),
-                Err(Interruption::Failed(failure)) => return Err(failure),
-                Err(Interruption::Broken) => {
-                    let deduplicates = self.worker.settings.upstream_token.is_some();
-                    let safe = retry::is_safe(self.request.method, deduplicates, &self.upload);
-                    if !safe || !self.upload.rewind() {
-                        return Err(Failure::Broken);
-                    }
-                    attempts.broke(&connection).ok_or(Failure::Broken)?;
-                    self.report.retries += 1;
-                }
+            let Client {
+                deadline, pinned, ..
+            } = &mut self.client;
+            let streamed = !self.upload.is_received();
+            let mut attempt = self
+                .attempts
+                .begin(self.worker, deadline, pinned, streamed)
+                .await?;
+            self.download.restart();
+            match self.response(&mut attempt).await {
+                Ok(head) => return Ok(self.respond(attempt, head).await),
+                Err(Failure::Broken) if self.may_repeat() && self.attempts.broke(&attempt) => {}
+                Err(failure) => return Err(failure),
             }
         }
-    }
-
-    /// The client's own connection, or one that the request may have.
-    async fn connect(&mut self, attempts: &mut Attempts) -> Result<UpstreamConnection, Failure> {
-        if let Some(own) = self.pinned.take() {
-            self.report.backend = Some(Arc::clone(own.lease.backend()));
-            return Ok(own);
-        }
-        let streamed = !self.upload.is_received();
-        retry::connect(
-            self.worker,
-            self.watchdog,
-            attempts,
-            &mut self.report,
-            streamed,
-        )
-        .await
     }
 
     /// Whether the body is short, and comes without being asked for.
     const fn is_taken_in_whole(&self) -> bool {
         let short =
             matches!(self.request.body, BodyLength::Fixed(length) if length <= REPLAY_LIMIT as u64);
-        short && !self.upload.is_received() && !self.request.expects_continue
+        short && !self.upload.is_received() && !self.upload.expects_continue()
     }
 
-    /// Sends the request and waits for the final head of the response, which is left in
-    /// `to_client`, rewritten. Interim responses are relayed on the way.
-    async fn response(
-        &mut self,
-        connection: &mut UpstreamConnection,
-        started: Instant,
-    ) -> Result<ResponseHead, Interruption> {
-        let failed = |failure| Interruption::Failed(failure);
+    /// Whether a request whose connection broke may be sent again, and can be.
+    fn may_repeat(&mut self) -> bool {
+        let safe = self.worker.settings.upstream_token.is_some()
+            || self.upload.nothing_sent()
+            || self.request.method.is_idempotent();
+        safe && self.upload.rewind()
+    }
+
+    fn hold(&mut self) {
+        let held = self.upload.footprint() + self.download.footprint();
+        self.client.deadline.account.hold(held);
+    }
+
+    /// Sends the request and waits for the final head of the response. Interim responses are relayed
+    /// on the way.
+    async fn response(&mut self, attempt: &mut Attempt) -> Result<FinalHead, Failure> {
         let sending = Instant::now();
         let mut interim = 0;
         while interim <= MAX_INTERIM {
-            let head_len = self.await_head(connection).await?;
+            let head_len = self.await_head(attempt).await?;
             let answered = Instant::now();
-            self.report.upstream_time = answered - started;
+            self.attempts.upstream_time = answered - attempt.started;
             let persistence = if self.may_keep() {
                 Persistence::Keep
             } else {
                 Persistence::Close
             };
-            self.buffers.to_client.clear();
-            let facts = response::rewrite(
-                &self.buffers.upstream_in[..head_len],
-                &self.request,
+            let date = self.worker.date();
+            let facts = self.download.rewrite_head(
+                head_len,
+                self.request,
                 &self.id,
                 persistence,
-                self.worker.date().as_bytes(),
-                &mut self.buffers.to_client,
-            )
-            .map_err(|error| failed(Failure::Response(error)))?;
-            let mut download = Download::new(head_len, facts.body, facts.reframe);
+                date.as_bytes(),
+            )?;
             match facts.status {
                 101 if self.request.upgrade => {}
                 // Nobody has asked for another protocol.
-                101 => return Err(failed(Failure::Response(SyntaxError::StartLine))),
+                101 => return Err(Failure::Response(SyntaxError::StartLine)),
                 100..=199 => {
-                    self.buffers.upstream_in.drain(..head_len);
-                    if self.request.expects_continue {
-                        self.request.expects_continue = false;
-                        self.upload.restart_pace();
-                    }
+                    self.download.next_head();
+                    self.upload.continued();
                     interim += head_len;
                     let wanted = facts.status != 103 || self.worker.settings.early_hints;
                     if self.request.version == Version::Http11 && wanted {
-                        self.send_to_client().await.map_err(failed)?;
+                        self.send_head().await?;
                     }
                     continue;
                 }
-                _ => {
-                    // What has come with the head is checked while there can still be a 502.
-                    let Buffers {
-                        upstream_in,
-                        to_client,
-                        ..
-                    } = &mut *self.buffers;
-                    download
-                        .take(upstream_in, to_client)
-                        .map_err(|error| failed(Failure::Response(error)))?;
-                }
+                // What has come with the head is checked while there can still be a 502.
+                _ => self.download.take()?,
             }
             let first_byte = &self.worker.metrics.upstream_first_byte;
             first_byte.observe(answered - sending);
-            return Ok(ResponseHead {
-                download,
-                facts,
-                persistence,
-            });
+            return Ok(FinalHead { facts, persistence });
         }
-        Err(failed(Failure::Response(SyntaxError::HeadTooLarge)))
+        Err(Failure::Response(SyntaxError::HeadTooLarge))
     }
 
-    /// Relays a final response, or tunnels.
-    async fn respond(&mut self, mut connection: UpstreamConnection, head: ResponseHead) -> Next {
-        let ResponseHead {
-            mut download,
-            facts,
-            persistence,
-        } = head;
-        self.report.status = facts.status;
+    async fn respond(&mut self, mut attempt: Attempt, head: FinalHead) -> Next {
+        let FinalHead { facts, persistence } = head;
+        self.summary.status = facts.status;
         if facts.status == 101 {
-            return self.tunnel(connection, &download).await;
+            return self.tunnel(attempt.connection).await;
         }
-        let mut result = self.relay(&mut connection, &mut download).await;
+        let mut result = self.relay(&mut attempt).await;
         if result.is_ok() {
-            let reusable = facts.upstream_keeps
-                && self.upload.is_complete()
-                && self.buffers.upstream_in.len() == download.end();
-            self.release(connection, reusable, facts.binds_connection);
-            result = self.send_rest(&mut download).await;
+            let reusable =
+                facts.upstream_keeps && self.upload.is_complete() && self.download.ends_cleanly();
+            self.release(attempt.connection, reusable, facts.binds_connection);
+            result = self.send_rest().await;
         }
-        self.report.sent += download.sent;
         if let Err(failure) = result {
-            self.report.failure = Some(failure);
+            self.summary.failure = Some(failure);
             let evicted = failure == Failure::Evicted;
             if evicted || (!facts.delimited && failure != Failure::ClientGone) {
-                // Only a reset tells such a client that the body is not complete, and frees what the
-                // kernel holds for one that doesn't read.
-                let _ = SockRef::from(&*self.client).set_linger(Some(Duration::ZERO));
+                self.client.transport.reset_on_close();
             }
             return Next::Close;
         }
@@ -360,16 +290,19 @@ impl<'c> Exchange<'c> {
 
     /// Gives the connection to a backend back, if it can be used again.
     fn release(&mut self, connection: UpstreamConnection, reusable: bool, binds: bool) {
-        if binds && matches!(self.pinned, Pinned::Never) {
-            *self.pinned = Pinned::To(None);
+        let Client {
+            deadline, pinned, ..
+        } = &mut self.client;
+        if binds && matches!(pinned, Pinned::Never) {
+            **pinned = Pinned::To(None);
         }
-        let pinned = matches!(self.pinned, Pinned::To(_));
-        self.watchdog.account.has_upstream(reusable && pinned);
+        let keeps = matches!(pinned, Pinned::To(_));
+        deadline.account.has_upstream(reusable && keeps);
         if !reusable {
             return;
         }
-        if pinned {
-            *self.pinned = Pinned::To(Some(connection));
+        if keeps {
+            **pinned = Pinned::To(Some(connection));
         } else {
             let UpstreamConnection { stream, lease, .. } = connection;
             lease.backend().keep_idle(self.worker.index, stream);
@@ -377,34 +310,30 @@ impl<'c> Exchange<'c> {
     }
 
     /// Relays whatever the two sides have to say after a 101.
-    async fn tunnel(&mut self, mut connection: UpstreamConnection, head: &Download) -> Next {
-        let Buffers {
-            client_in,
-            to_upstream,
-            upstream_in,
-            to_client,
-        } = &mut *self.buffers;
+    async fn tunnel(&mut self, mut connection: UpstreamConnection) -> Next {
+        let Client {
+            transport,
+            deadline,
+            ..
+        } = &mut self.client;
         // Tunnels don't stand in anybody's way: how many there are, the client connections limit.
         connection.slot = None;
-        self.watchdog.account.has_upstream(false);
-        self.watchdog.account.served();
-        // The head of the request stays where it is, for the access log.
-        to_upstream.clear();
-        to_upstream.extend(client_in.drain(self.upload.end()..));
-        to_client.extend(upstream_in.drain(head.end()..));
-        let moved = tunnel::run(
-            Ends {
-                client: self.client,
-                upstream: &mut connection.stream,
-            },
-            to_upstream,
-            to_client,
-            self.watchdog,
-            self.worker.settings.read_timeout,
+        deadline.account.has_upstream(false);
+        deadline.account.served();
+        let (up, down) = (self.upload.tunnel(), self.download.tunnel());
+        let before = up.sent();
+        let limit = self.worker.settings.read_timeout;
+        tunnel::run(
+            *transport,
+            &mut connection.stream,
+            up,
+            down,
+            deadline,
+            limit,
         )
         .await;
-        self.upload.received += moved.from_client;
-        self.report.sent += moved.to_client;
+        let received = up.sent() - before;
+        self.upload.received += received;
         Next::Close
     }
 }

@@ -3,14 +3,14 @@
 //! Nothing in here does I/O. Bytes come in as slices, verdicts go out, so that each rule can be
 //! tested on its own and the relay around it stays a matter of moving bytes.
 
-pub mod chunked;
-pub mod error;
-pub mod field;
-pub mod framing;
+pub(crate) mod chunked;
+pub(crate) mod error;
+pub(crate) mod field;
+pub(crate) mod framing;
 pub mod head;
 
 pub use chunked::{ChunkedDecoder, Reframe};
 pub use error::SyntaxError;
-pub use field::Field;
+pub(crate) use field::Field;
 pub use framing::BodyLength;
 pub use head::{HeadScanner, Method, Version};

@@ -13,20 +13,16 @@
 //! What all of it may take, [`worker::budget`] derives from what the machine grants; who has to go
 //! where that isn't enough, a [`worker::ledger`] decides. [`observe`] is what is told of it.
 //!
-//! The library is public for the binary's sake, not as an interface for others.
+//! The library is public for the binary's sake, its tests and benchmarks, not as an interface for others.
+#![allow(missing_docs)]
 
-pub mod accept;
-pub mod admin;
+mod accept;
+mod app;
 pub mod cli;
-pub mod config;
-pub mod exchange;
-pub mod healthcheck;
+mod exchange;
 pub mod http1;
-pub mod listener;
-pub mod observe;
+mod observe;
 pub mod rewrite;
-pub mod startup;
-pub mod telemetry;
+pub mod settings;
 pub mod upstream;
-pub mod upstream_token;
-pub mod worker;
+mod worker;

@@ -2,7 +2,7 @@
 //!
 //! A head is parsed, judged and written to the other side's buffer in one go, straight from the
 //! received bytes: no map of headers in between. What later steps need is left in a few plain
-//! facts and spans.
+//! facts.
 
 pub mod error_format;
 pub mod request;
@@ -10,38 +10,14 @@ pub mod request_id;
 pub mod response;
 mod target;
 pub mod trusted_proxies;
+pub mod upstream_token;
 
 use httparse::Header;
 
 use crate::http1::{Field, SyntaxError, field};
 
 /// Our name in `Via`.
-pub const VIA_NAME: &str = "causeway";
-
-/// Where a piece of text is in the buffer that it was parsed from.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Span {
-    start: usize,
-    len: usize,
-}
-
-impl Span {
-    /// Where `part`, a piece of `whole`, is.
-    fn of(whole: &[u8], part: &[u8]) -> Self {
-        let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
-        Self {
-            start,
-            len: part.len(),
-        }
-    }
-
-    /// The text, from the same buffer.
-    pub fn get(self, whole: &[u8]) -> &[u8] {
-        whole
-            .get(self.start..self.start + self.len)
-            .unwrap_or_default()
-    }
-}
+pub(crate) const VIA_NAME: &str = "causeway";
 
 /// Appends a field line.
 fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {

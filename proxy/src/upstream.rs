@@ -1,20 +1,20 @@
 //! The upstream: the set of backends behind one name.
 //!
-//! [`resolver`] keeps the set in step with what the name service says of the name, [`probe`] puts
+//! [`resolver`] keeps the set in step with what the name service says of the name, [`upkeep`] puts
 //! backends back that had failed, [`balancer`] picks one for a request, [`slots`] limits how many it
 //! gets at a time, [`pool`] keeps their idle connections. All share the [`Backend`]s, whose state is
 //! atomics: a request takes no lock that another worker wants.
 
-pub mod balancer;
-pub mod connection;
+pub(crate) mod balancer;
+pub(crate) mod connection;
 mod line;
 pub mod name;
-pub mod name_service;
-pub mod pool;
-pub mod probe;
-pub mod resolutions;
-pub mod resolver;
-pub mod slots;
+pub(crate) mod name_service;
+pub(crate) mod pool;
+pub(crate) mod resolutions;
+pub(crate) mod resolver;
+pub(crate) mod slots;
+pub(crate) mod upkeep;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -28,7 +28,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::config::Settings;
+use crate::settings::Settings;
 use name::{Host, UpstreamName};
 use name_service::AddressFamily;
 use pool::IdleConnections;
@@ -37,18 +37,16 @@ use slots::Slots;
 
 /// One address behind the upstream's name.
 #[derive(Debug)]
-pub struct Backend {
-    /// Where it listens.
-    pub address: SocketAddr,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
     /// The same as text, for logs and metrics.
-    pub label: String,
+    pub(crate) label: String,
     /// Connecting failed; requests go elsewhere if there is an elsewhere.
     ejected: AtomicBool,
     /// Its name has it no more: no new requests, no idle connections.
     retired: AtomicBool,
     /// Requests that are being answered.
     outstanding: AtomicU32,
-    /// The upstream's counters.
     counters: Arc<Counters>,
     /// Idle connections, one set per worker: a connection belongs to its worker's event loop.
     idle: Box<[IdleConnections]>,
@@ -58,13 +56,12 @@ pub struct Backend {
 
 /// What has happened to the backends so far, those included that are gone.
 #[derive(Debug, Default)]
-pub struct Counters {
-    /// Connections made.
-    pub connects: AtomicU64,
+pub(crate) struct Counters {
+    pub(crate) connects: AtomicU64,
     /// Connections that could not be made.
-    pub connect_failures: AtomicU64,
+    pub(crate) connect_failures: AtomicU64,
     /// Times that one was taken out.
-    pub ejections: AtomicU64,
+    pub(crate) ejections: AtomicU64,
 }
 
 impl Backend {
@@ -82,57 +79,55 @@ impl Backend {
     }
 
     /// Whether it is out because connecting failed.
-    pub fn is_ejected(&self) -> bool {
+    pub(crate) fn is_ejected(&self) -> bool {
         self.ejected.load(Relaxed)
     }
 
     /// Whether its name has it no more.
-    pub fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Relaxed)
     }
 
     /// Requests that are being answered.
-    pub fn outstanding(&self) -> u32 {
+    pub(crate) fn outstanding(&self) -> u32 {
         self.outstanding.load(Relaxed)
     }
 
     /// Idle connections of all workers.
-    pub fn idle_connections(&self) -> usize {
+    pub(crate) fn idle_connections(&self) -> usize {
         self.idle.iter().map(IdleConnections::len).sum()
     }
 
-    /// The places of `worker`.
-    pub fn slots(&self, worker: usize) -> Option<&Slots> {
+    pub(crate) fn slots(&self, worker: usize) -> Option<&Slots> {
         self.slots.get(worker)
     }
 
     /// An idle connection of `worker`.
-    pub fn take_idle(&self, worker: usize) -> Option<TcpStream> {
+    pub(crate) fn take_idle(&self, worker: usize) -> Option<TcpStream> {
         self.idle.get(worker)?.take()
     }
 
     /// Keeps a connection for the next request of `worker`, unless the backend is retired.
-    pub fn keep_idle(&self, worker: usize, stream: TcpStream) {
+    pub(crate) fn keep_idle(&self, worker: usize, stream: TcpStream) {
         if let Some(idle) = self.idle.get(worker).filter(|_| !self.is_retired()) {
             idle.put(stream);
         }
     }
 
     /// Notes that a connection was made, which puts an ejected backend back.
-    pub fn connected(&self) {
+    pub(crate) fn connected(&self) {
         self.counters.connects.fetch_add(1, Relaxed);
         self.reinstate();
     }
 
-    /// Puts an ejected backend back.
-    pub fn reinstate(&self) {
+    pub(crate) fn reinstate(&self) {
         if self.ejected.load(Relaxed) && self.ejected.swap(false, Relaxed) {
             info!(backend = self.label, "backend reinstated");
         }
     }
 
     /// Notes that a connection could not be made, and takes the backend out.
-    pub fn connect_failed(&self, error: &dyn std::fmt::Display) {
+    pub(crate) fn connect_failed(&self, error: &dyn std::fmt::Display) {
         self.counters.connect_failures.fetch_add(1, Relaxed);
         if !self.ejected.swap(true, Relaxed) {
             self.counters.ejections.fetch_add(1, Relaxed);
@@ -148,22 +143,22 @@ impl Backend {
 
 /// The backends, and what is needed to reach them.
 #[derive(Debug)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// The name that is looked up, or the address of the one backend.
-    pub name: UpstreamName,
+    pub(crate) name: UpstreamName,
     backends: ArcSwap<Vec<Arc<Backend>>>,
     workers: usize,
     /// Requests that each backend gets at a time.
     places: usize,
     /// What has happened to the backends.
-    pub counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
     /// The look-ups of the name so far.
-    pub resolutions: Resolutions,
+    pub(crate) resolutions: Resolutions,
 }
 
 impl Upstream {
     /// An upstream whose backends are yet to be found, unless its name is an address.
-    pub fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let upstream = Self {
             name: settings.upstream.clone(),
             backends: ArcSwap::default(),
@@ -178,13 +173,12 @@ impl Upstream {
         upstream
     }
 
-    /// The backends at this moment.
-    pub fn backends(&self) -> Arc<Vec<Arc<Backend>>> {
+    pub(crate) fn backends(&self) -> Arc<Vec<Arc<Backend>>> {
         self.backends.load_full()
     }
 
     /// Whether any backend is in.
-    pub fn is_available(&self) -> bool {
+    pub(crate) fn is_available(&self) -> bool {
         self.backends
             .load()
             .iter()
@@ -192,13 +186,13 @@ impl Upstream {
     }
 
     /// Has the name looked up at the next opportunity rather than at the next interval.
-    pub fn resolve_soon(&self) {
+    pub(crate) fn resolve_soon(&self) {
         self.resolutions.ask();
     }
 
     /// Has the name looked up and waits until that is over, whatever came of it: bound it. An
     /// address needs no looking up.
-    pub async fn resolved(&self) {
+    pub(crate) async fn resolved(&self) {
         if let Host::Name(_) = self.name.host {
             self.resolutions.ended_since(self.resolutions.ask()).await;
         }

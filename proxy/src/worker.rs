@@ -3,14 +3,15 @@
 //! What workers share is read-only or counted in atomics, so that no request ever waits for, or
 //! wakes, another thread.
 
-pub mod budget;
-pub mod counters;
-pub mod drain;
-pub mod histogram;
-pub mod ledger;
-pub mod open_connections;
+pub(crate) mod budget;
+pub(crate) mod counters;
+pub(crate) mod drain;
+pub(crate) mod histogram;
+pub(crate) mod ledger;
+pub(crate) mod open_connections;
 
 use std::{
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -24,7 +25,7 @@ use tokio::{
 };
 
 use self::{counters::WorkerMetrics, drain::Drain, ledger::Ledger, open_connections::Connections};
-use crate::{config::Settings, upstream::Upstream};
+use crate::{settings::Settings, upstream::Upstream};
 
 /// Most sets of buffers that a worker keeps for the next requests.
 const MAX_SPARE: usize = 64;
@@ -36,32 +37,31 @@ const RECLAIM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the connections of one worker have in common.
 #[derive(Debug)]
-pub struct Worker {
+pub(crate) struct Worker {
     /// Its number, from 0.
-    pub index: usize,
-    /// The settings.
-    pub settings: Arc<Settings>,
+    pub(crate) index: usize,
+    pub(crate) settings: Arc<Settings>,
     /// Where requests go.
-    pub upstream: Arc<Upstream>,
+    pub(crate) upstream: Arc<Upstream>,
     /// What it counts.
-    pub metrics: WorkerMetrics,
+    pub(crate) metrics: WorkerMetrics,
     /// The count of client connections, of all workers.
-    pub connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     /// What its connections hold.
-    pub ledger: Arc<Ledger>,
+    pub(crate) ledger: Arc<Ledger>,
     /// Those that wait for a backend.
-    pub line: Line,
+    pub(crate) line: Line,
     /// Held by each client that is being told that there are too many.
-    pub turned_away: Arc<()>,
+    pub(crate) turned_away: Arc<()>,
     /// Tells when to stop.
-    pub drain: Arc<Drain>,
+    pub(crate) drain: Arc<Drain>,
     spare: Mutex<Vec<Buffers>>,
     date: Mutex<CachedDate>,
 }
 
 impl Worker {
     /// A worker with nothing to do yet.
-    pub fn new(
+    pub(crate) fn new(
         index: usize,
         settings: Arc<Settings>,
         upstream: Arc<Upstream>,
@@ -84,13 +84,11 @@ impl Worker {
         }
     }
 
-    /// Buffers for one exchange.
-    pub fn take_buffers(&self) -> Buffers {
+    pub(crate) fn take_buffers(&self) -> Buffers {
         lock(&self.spare).pop().unwrap_or_default()
     }
 
-    /// Gives buffers back.
-    pub fn return_buffers(&self, mut buffers: Buffers) {
+    pub(crate) fn return_buffers(&self, mut buffers: Buffers) {
         let mut spare = lock(&self.spare);
         if spare.len() < MAX_SPARE {
             for buffer in buffers.all() {
@@ -102,7 +100,7 @@ impl Worker {
     }
 
     /// Has clients that stall at a backend make room as long as others wait for it.
-    pub async fn keep_line_moving(self: Arc<Self>) {
+    pub(crate) async fn keep_line_moving(self: Arc<Self>) {
         loop {
             self.line.joined.notified().await;
             while self.line.len() > 0 {
@@ -113,7 +111,7 @@ impl Worker {
     }
 
     /// The value for a `Date` field.
-    pub fn date(&self) -> DateText {
+    pub(crate) fn date(&self) -> DateText {
         lock(&self.date).now()
     }
 }
@@ -124,26 +122,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Requests that wait for a backend, in one line for all.
 #[derive(Debug, Default)]
-pub struct Line {
+pub(crate) struct Line {
     waiting: AtomicUsize,
     joined: Notify,
 }
 
 /// A request's time in the line, until dropped.
 #[derive(Debug)]
-pub struct Waiting<'l>(&'l Line);
+pub(crate) struct Waiting<'l>(&'l Line);
 
 impl Line {
-    /// Counts one more.
-    pub fn join(&self) -> Waiting<'_> {
+    pub(crate) fn join(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Relaxed);
         self.joined.notify_one();
         Waiting(self)
     }
 
-    /// How many there are.
-    #[expect(clippy::len_without_is_empty, reason = "a number for the metrics")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.load(Relaxed)
     }
 }
@@ -157,44 +152,59 @@ impl Drop for Waiting<'_> {
 /// The memory of one exchange. A connection holds it only from the first byte of a request to
 /// the last of its response.
 #[derive(Debug, Default)]
-pub struct Buffers {
-    /// What came from the client: the request head, then body bytes not yet taken over.
-    pub client_in: Vec<u8>,
-    /// What goes to the upstream.
-    pub to_upstream: Vec<u8>,
-    /// What came from the upstream.
-    pub upstream_in: Vec<u8>,
-    /// What goes to the client.
-    pub to_client: Vec<u8>,
+pub(crate) struct Buffers {
+    /// The head of the request, as it came.
+    pub(crate) head: Vec<u8>,
+    /// For what the client sends.
+    pub(crate) up: Lane,
+    /// For what it is sent.
+    pub(crate) down: Lane,
+}
+
+/// The memory of one direction.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    /// What comes in.
+    pub(crate) input: Vec<u8>,
+    /// What goes out.
+    pub(crate) output: Vec<u8>,
 }
 
 impl Buffers {
-    /// The bytes that they take.
-    pub const fn footprint(&self) -> usize {
-        self.client_in.capacity()
-            + self.to_upstream.capacity()
-            + self.upstream_in.capacity()
-            + self.to_client.capacity()
+    /// Takes the head, the first `head_len` bytes of what has come from the client, out of it.
+    pub(crate) fn split_head(&mut self, head_len: usize) {
+        self.head.clear();
+        mem::swap(&mut self.head, &mut self.up.input);
+        self.up.input.extend_from_slice(&self.head[head_len..]);
+        self.head.truncate(head_len);
     }
 
-    /// Each of them.
-    pub fn all(&mut self) -> [&mut Vec<u8>; 4] {
+    /// The bytes that they take.
+    pub(crate) const fn footprint(&self) -> usize {
+        self.head.capacity()
+            + self.up.input.capacity()
+            + self.up.output.capacity()
+            + self.down.input.capacity()
+            + self.down.output.capacity()
+    }
+
+    pub(crate) fn all(&mut self) -> [&mut Vec<u8>; 5] {
         [
-            &mut self.client_in,
-            &mut self.to_upstream,
-            &mut self.upstream_in,
-            &mut self.to_client,
+            &mut self.head,
+            &mut self.up.input,
+            &mut self.up.output,
+            &mut self.down.input,
+            &mut self.down.output,
         ]
     }
 }
 
 /// A date in the form of RFC 9110 §5.6.7, which always has this length.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct DateText([u8; 29]);
+pub(crate) struct DateText([u8; 29]);
 
 impl DateText {
-    /// The text.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -24,11 +24,9 @@ const LEAST_RATE: u32 = 16 << 10;
 
 /// Why there is no body.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// More bytes than allowed.
+pub(crate) enum BodyError {
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// The body didn't arrive in time.
     #[error("the body took longer than {GRACE:?}, and a second for each {LEAST_RATE} bytes")]
     TooSlow,
     /// The client went away or broke the framing.
@@ -47,9 +45,8 @@ impl From<Full> for BodyError {
 
 /// A body and its share of the memory for bodies, which is given back on drop.
 #[derive(Debug)]
-pub struct Body {
-    /// The bytes.
-    pub bytes: Bytes,
+pub(crate) struct Body {
+    pub(crate) bytes: Bytes,
     _share: Share,
 }
 
@@ -65,7 +62,7 @@ impl Drop for Share {
 }
 
 /// Reads the body of `request`, of at most `limit` bytes.
-pub async fn read(
+pub(crate) async fn read(
     request: &HttpRequest,
     payload: &mut Payload,
     limit: usize,
@@ -172,7 +169,7 @@ async fn collect(
 
 /// Keeps what wasn't read of a body until its answer is sent. The server then closes the connection
 /// (`crate::http::stream`); without it, it would read an endless body to the end.
-pub fn hold_unread(response: HttpResponse, payload: Payload) -> HttpResponse {
+pub(crate) fn hold_unread(response: HttpResponse, payload: Payload) -> HttpResponse {
     response.map_body(|_, body| {
         BoxBody::new(Holding {
             body,

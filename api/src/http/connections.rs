@@ -8,64 +8,40 @@
 //! something. Work is never cut off: a request that is whole is answered (but for the admin port,
 //! where no answer matters as much as that the next health check gets one).
 
+mod account;
 mod order;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
-use std::time::{Duration, Instant};
-
-use futures_util::task::AtomicWaker;
+use std::time::Instant;
 
 use self::order::Order;
 use crate::budget::SMALL_BODY;
 use crate::observe::metrics::{Evicted, PlaceMetrics};
-
-/// Whoever has made progress within this time keeps what it has.
-const PROTECTED: Duration = Duration::from_millis(500);
-
-/// Every so many bytes of a body are progress. Fewer aren't: a byte now and then keeps no place.
-const PROGRESS: usize = 8 << 10;
+pub(crate) use account::{Account, Phase};
 
 /// The pools of one port. Sizes are in bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Connections.
-    pub connections: usize,
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
     /// What heads take beyond the first buffer of their connections.
-    pub heads: usize,
+    pub(crate) heads: usize,
     /// Bodies that are being read.
-    pub bodies: usize,
+    pub(crate) bodies: usize,
     /// Those of them that are larger than [`SMALL_BODY`].
-    pub large_bodies: usize,
+    pub(crate) large_bodies: usize,
     /// Whether requests that are being worked on give way, too.
-    pub evict_working: bool,
+    pub(crate) evict_working: bool,
 }
 
 /// There is no room, and nobody who would have to make some.
 #[derive(Clone, Copy, Debug)]
-pub struct Full;
-
-/// What a connection is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// A head is expected, or arriving.
-    Head,
-    /// Between two requests.
-    Idle,
-    /// A body is arriving.
-    Body,
-    /// The request is whole, and being answered.
-    Working,
-    /// Ours is said; the client may finish what it was sending.
-    Closing,
-}
+pub(crate) struct Full;
 
 /// All connections of a port, over all workers.
 #[derive(Debug)]
-pub struct Connections {
+pub(crate) struct Connections {
     limits: Limits,
     started: Instant,
     metrics: PlaceMetrics,
@@ -97,27 +73,12 @@ struct Held {
     body: usize,
 }
 
-/// One connection, as its own task and whoever wants its place see it.
-#[derive(Debug)]
-pub struct Account {
-    connections: Arc<Connections>,
-    id: u64,
-    phase: AtomicU8,
-    /// When there was progress last, in milliseconds since the start.
-    progress: AtomicU64,
-    /// Bytes of a body since then.
-    since: AtomicU64,
-    evicted: AtomicBool,
-    task: AtomicWaker,
-}
-
 /// A connection's place, given back on drop together with all that it holds.
 #[derive(Debug)]
-pub struct Place(Arc<Account>);
+pub(crate) struct Place(Arc<Account>);
 
 impl Connections {
-    /// Nobody yet.
-    pub fn new(limits: Limits, metrics: PlaceMetrics) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits, metrics: PlaceMetrics) -> Arc<Self> {
         Arc::new(Self {
             limits,
             started: Instant::now(),
@@ -128,12 +89,12 @@ impl Connections {
     }
 
     /// How many connections have a place at most.
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.limits.connections
     }
 
     /// A place for a new connection, if need be that of another.
-    pub fn admit(self: &Arc<Self>) -> Result<Place, Full> {
+    pub(crate) fn admit(self: &Arc<Self>) -> Result<Place, Full> {
         let mut state = self.state();
         if state.open >= self.limits.connections {
             let evict_working = self.limits.evict_working;
@@ -151,15 +112,7 @@ impl Connections {
         let id = state.next;
         state.next += 1;
         state.open += 1;
-        let account = Arc::new(Account {
-            connections: Arc::clone(self),
-            id,
-            phase: AtomicU8::new(Phase::Head as u8),
-            progress: AtomicU64::new(self.now()),
-            since: AtomicU64::new(0),
-            evicted: AtomicBool::new(false),
-            task: AtomicWaker::new(),
-        });
+        let account = Arc::new(Account::new(Arc::clone(self), id));
         let held = Held {
             account: Arc::clone(&account),
             head: 0,
@@ -174,17 +127,16 @@ impl Connections {
 
     /// From now on clients have little time to finish what they were sending when they were
     /// answered.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         for held in self.state().accounts.values() {
             if held.account.phase() == Phase::Closing {
-                held.account.task.wake();
+                held.account.wake();
             }
         }
     }
 
-    /// Whether [`Self::stop`] was called.
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
@@ -193,8 +145,7 @@ impl Connections {
         let Some(holder) = state.accounts.get_mut(&id) else {
             return;
         };
-        holder.account.evicted.store(true, Ordering::Release);
-        holder.account.task.wake();
+        holder.account.evict();
         let (head, body) = (
             std::mem::take(&mut holder.head),
             std::mem::take(&mut holder.body),
@@ -232,204 +183,17 @@ impl State {
     }
 }
 
-impl Account {
-    /// What the connection is about.
-    pub fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Head,
-            1 => Phase::Idle,
-            2 => Phase::Body,
-            3 => Phase::Working,
-            _ => Phase::Closing,
-        }
-    }
-
-    /// The next phase begins, which is progress; the connection's task looks at it again.
-    pub fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Release);
-        self.progressed();
-        self.task.wake();
-    }
-
-    /// Whether its place has been given to another.
-    pub fn is_evicted(&self) -> bool {
-        self.evicted.load(Ordering::Acquire)
-    }
-
-    /// Whether the API is stopping.
-    pub fn is_stopping(&self) -> bool {
-        self.connections.is_stopping()
-    }
-
-    /// Wakes this task when the phase changes and when it is evicted.
-    pub fn watch(&self, task: &Waker) {
-        self.task.register(task);
-    }
-
-    /// How long there has been no progress.
-    pub fn rested(&self) -> Duration {
-        let progress = self.progress.load(Ordering::Relaxed);
-        Duration::from_millis(self.connections.now().saturating_sub(progress))
-    }
-
-    /// So many bytes of a body have arrived.
-    pub fn received(&self, bytes: usize) {
-        let since = self.since.load(Ordering::Relaxed) + bytes as u64;
-        self.since.store(since, Ordering::Relaxed);
-        if since >= PROGRESS as u64 {
-            self.progressed();
-        }
-    }
-
-    /// When it made progress last, and its number.
-    fn key(&self) -> (u64, u64) {
-        (self.progress.load(Ordering::Relaxed), self.id)
-    }
-
-    /// Whether it has to give way to one that wants `wanted` bytes, and holds `held`: a slow one has
-    /// to, and one that is much larger.
-    fn gives_way(&self, held: usize, wanted: usize) -> bool {
-        self.rested() >= PROTECTED || held >= wanted.saturating_mul(2)
-    }
-
-    fn progressed(&self) {
-        self.progress
-            .store(self.connections.now(), Ordering::Relaxed);
-        self.since.store(0, Ordering::Relaxed);
-    }
-
-    /// Holds `size` bytes for its heads from now on. It keeps them for as long as it lives: so does
-    /// actix-http with a buffer that has grown.
-    pub fn hold_head(&self, size: usize) -> Result<(), Full> {
-        let connections = &self.connections;
-        let mut state = connections.state();
-        let held = state.accounts.get(&self.id).map_or(0, |held| held.head);
-        let Some(more) = size.checked_sub(held).filter(|more| *more > 0) else {
-            return Ok(());
-        };
-        while state.heads + more > connections.limits.heads {
-            let State {
-                with_head,
-                accounts,
-                ..
-            } = &mut *state;
-            let oldest = with_head.oldest(connections.now(), accounts, |held| {
-                held.account.id != self.id
-                    && matches!(held.account.phase(), Phase::Head | Phase::Idle)
-            });
-            match oldest.and_then(|id| accounts.get(&id)) {
-                Some(oldest) if oldest.account.gives_way(oldest.head, size) => {
-                    let id = oldest.account.id;
-                    connections.evict(&mut state, Evicted::Head, id);
-                }
-                found => {
-                    if let Some(found) = found {
-                        with_head.put_back(&found.account);
-                    }
-                    connections.metrics.refused.inc();
-                    return Err(Full);
-                }
-            }
-        }
-        if self.is_evicted() {
-            return Err(Full);
-        }
-        state.heads += more;
-        let State {
-            with_head,
-            accounts,
-            ..
-        } = &mut *state;
-        if let Some(held) = accounts.get_mut(&self.id) {
-            let first = std::mem::replace(&mut held.head, size) == 0;
-            if first {
-                with_head.add(self, accounts, |held| held.head > 0);
-            }
-        }
-        connections.show(&state);
-        Ok(())
-    }
-
-    /// Holds `size` bytes for a body from now on; 0 when it is done with it.
-    pub fn hold_body(&self, size: usize) -> Result<(), Full> {
-        let connections = &self.connections;
-        let limits = &connections.limits;
-        let mut state = connections.state();
-        if self.is_evicted() {
-            return Err(Full);
-        }
-        let held = state.accounts.get(&self.id).map_or(0, |held| held.body);
-        state.take_body(held);
-        // Which of the two pools is empty says whose body has to go.
-        let large_fits =
-            |state: &State| size <= SMALL_BODY || state.large + size <= limits.large_bodies;
-        let fits = |state: &State| large_fits(state) && state.bodies + size <= limits.bodies;
-        while size > held && !fits(&state) {
-            let large = !large_fits(&state);
-            let State {
-                with_body,
-                with_large_body,
-                accounts,
-                ..
-            } = &mut *state;
-            let (order, least) = if large {
-                (with_large_body, SMALL_BODY)
-            } else {
-                (with_body, 0)
-            };
-            let oldest = order.oldest(connections.now(), accounts, |held| {
-                held.account.id != self.id
-                    && held.body > least
-                    && held.account.phase() == Phase::Body
-            });
-            match oldest.and_then(|id| accounts.get(&id)) {
-                Some(oldest) if oldest.account.gives_way(oldest.body, size) => {
-                    let id = oldest.account.id;
-                    connections.evict(&mut state, Evicted::Body, id);
-                }
-                found => {
-                    if let Some(found) = found {
-                        order.put_back(&found.account);
-                    }
-                    state.add_body(held);
-                    connections.metrics.refused.inc();
-                    return Err(Full);
-                }
-            }
-        }
-        state.add_body(size);
-        let State {
-            with_body,
-            with_large_body,
-            accounts,
-            ..
-        } = &mut *state;
-        if let Some(account) = accounts.get_mut(&self.id) {
-            account.body = size;
-        }
-        if held == 0 && size > 0 {
-            with_body.add(self, accounts, |held| held.body > 0);
-        }
-        if held <= SMALL_BODY && size > SMALL_BODY {
-            with_large_body.add(self, accounts, |held| held.body > SMALL_BODY);
-        }
-        connections.show(&state);
-        Ok(())
-    }
-}
-
 impl Place {
-    /// The account of the connection that has this place.
-    pub fn account(&self) -> &Arc<Account> {
+    pub(crate) fn account(&self) -> &Arc<Account> {
         &self.0
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let connections = &self.0.connections;
+        let connections = self.0.connections();
         let mut state = connections.state();
-        if let Some(held) = state.accounts.remove(&self.0.id) {
+        if let Some(held) = state.accounts.remove(&self.0.id()) {
             state.heads -= held.head;
             state.take_body(held.body);
         }
@@ -442,6 +206,9 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::account::PROGRESS;
     use super::*;
 
     fn connections(evict_working: bool) -> Arc<Connections> {
@@ -464,9 +231,9 @@ mod tests {
 
     /// As if it had made no progress for so long. The clock of the tests starts an hour late.
     fn rest(place: &Place, rested: Duration) {
-        let now = place.0.connections.now();
+        let now = place.0.connections().now();
         let rested = u64::try_from(rested.as_millis()).unwrap();
-        place.0.progress.store(now - rested, Ordering::Relaxed);
+        place.0.set_progress(now - rested);
     }
 
     fn hours_old(connections: Arc<Connections>) -> Arc<Connections> {

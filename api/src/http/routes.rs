@@ -20,25 +20,22 @@ use crate::write::store::MongoStore;
 
 /// What every handler may use; one for all workers.
 #[derive(Debug)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     /// The way into the database.
-    pub writes: Arc<Coalescer>,
+    pub(crate) writes: Arc<Coalescer>,
     /// The database, for its state of health.
-    pub store: Arc<MongoStore>,
+    pub(crate) store: Arc<MongoStore>,
     /// Where we listen: the host of a request that names none.
-    pub local: SocketAddr,
-    /// Largest body in bytes.
-    pub max_body: usize,
+    pub(crate) local: SocketAddr,
+    pub(crate) max_body: usize,
     /// How the proxy is known, if it is.
-    pub proxy: Option<ProxyTokens>,
+    pub(crate) proxy: Option<ProxyTokens>,
     /// Header fields whose values aren't stored.
-    pub redact_headers: Vec<HeaderName>,
-    /// Counters.
-    pub metrics: Metrics,
+    pub(crate) redact_headers: Vec<HeaderName>,
+    pub(crate) metrics: Metrics,
 }
 
-/// Adds the routes to an application.
-pub fn configure(app: &mut web::ServiceConfig) {
+pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.service(web::resource("/").to(home::home))
         .service(web::resource("/hello").to(hello::hello))
         .default_service(web::to(fallback::fallback));

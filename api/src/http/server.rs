@@ -29,16 +29,14 @@ use crate::http::stream::{SHORT_LINGER, Stream, finished, linger, say};
 /// How many connections without a place each worker sees off at a time; further ones are closed.
 const REFUSALS: usize = SPARE / 2;
 
-/// How a port is served.
-pub struct Port<Routes> {
+pub(crate) struct Port<Routes> {
     /// Who has a place.
-    pub connections: Arc<Connections>,
-    /// Threads.
-    pub workers: usize,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) workers: usize,
     /// How long requests in flight may take when the server stops.
-    pub patience: Duration,
+    pub(crate) patience: Duration,
     /// Adds the routes to an application, of which each worker has one.
-    pub routes: Routes,
+    pub(crate) routes: Routes,
 }
 
 impl<Routes> Port<Routes>
@@ -46,7 +44,7 @@ where
     Routes: Fn(&mut ServiceConfig) + Clone + Send + 'static,
 {
     /// Serves HTTP/1.1 on `listener`, which is closed when the server stops.
-    pub fn serve(self, listener: TcpListener) -> io::Result<Server> {
+    pub(crate) fn serve(self, listener: TcpListener) -> io::Result<Server> {
         let Self {
             connections,
             workers,

@@ -55,7 +55,7 @@ const LINGER: Duration = Duration::from_secs(30);
 const LINGER_IDLE: Duration = Duration::from_secs(5);
 
 /// The same while the API is stopping, and for who got no place.
-pub const SHORT_LINGER: Duration = Duration::from_secs(1);
+pub(crate) const SHORT_LINGER: Duration = Duration::from_secs(1);
 
 /// The buffer that actix-http makes for each connection.
 const FIRST_BUFFER: usize = 8 << 10;
@@ -66,7 +66,7 @@ const TURN: usize = FIRST_BUFFER - (1 << 10);
 
 /// A connection that is timed and bounded.
 #[derive(Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     tcp: Rc<TcpStream>,
     account: Arc<Account>,
     /// Bytes of the head that is arriving.
@@ -83,7 +83,7 @@ pub struct Stream {
 
 impl Stream {
     /// A new connection, whose first head is expected.
-    pub fn new(tcp: Rc<TcpStream>, account: Arc<Account>) -> Self {
+    pub(crate) fn new(tcp: Rc<TcpStream>, account: Arc<Account>) -> Self {
         let now = Instant::now();
         Self {
             tcp,
@@ -98,7 +98,7 @@ impl Stream {
     }
 
     /// Its account.
-    pub fn account(&self) -> &Arc<Account> {
+    pub(crate) fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
@@ -280,7 +280,7 @@ fn grown(head: usize) -> usize {
 }
 
 /// Says that this is the end, without waiting: what the kernel doesn't take at once isn't said.
-pub fn say(tcp: &TcpStream, status: StatusCode) {
+pub(crate) fn say(tcp: &TcpStream, status: StatusCode) {
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\ndate: {}\r\n\r\n",
         HttpDate::from(SystemTime::now())
@@ -289,7 +289,7 @@ pub fn say(tcp: &TcpStream, status: StatusCode) {
 }
 
 /// Closes in order: see the top of this file.
-pub async fn linger(tcp: &TcpStream, account: &Account) {
+pub(crate) async fn linger(tcp: &TcpStream, account: &Account) {
     account.enter(Phase::Closing);
     // Fails if the client has gone.
     if shutdown(tcp, Shutdown::Write).is_err() {
@@ -326,7 +326,7 @@ pub async fn linger(tcp: &TcpStream, account: &Account) {
 }
 
 /// Waits until the client has finished.
-pub async fn finished(tcp: &TcpStream) {
+pub(crate) async fn finished(tcp: &TcpStream) {
     if shutdown(tcp, Shutdown::Write).is_ok() {
         while tcp.readable().await.is_ok() && !drained(tcp) {
             tokio::task::yield_now().await;

@@ -19,9 +19,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Longest wait for MongoDB's answer: less than what health checks usually wait.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the admin endpoints tell about.
 #[derive(Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     store: Arc<MongoStore>,
     registry: Registry,
     draining: Arc<AtomicBool>,
@@ -31,7 +30,11 @@ pub struct Admin {
 
 impl Admin {
     /// Endpoints for `store` and the metrics in `registry`; not ready once `draining` is set.
-    pub fn new(store: Arc<MongoStore>, registry: Registry, draining: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        store: Arc<MongoStore>,
+        registry: Registry,
+        draining: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             store,
             registry,
@@ -56,8 +59,7 @@ impl Admin {
     }
 }
 
-/// Adds the endpoints to an application.
-pub fn configure(app: &mut web::ServiceConfig) {
+pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.service(
         web::resource("/healthz")
             .route(web::get().to(healthz))

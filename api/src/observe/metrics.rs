@@ -15,42 +15,35 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::budget::Budget;
-use crate::write::coalescer::{Acknowledged, Fate, WriteError};
+use crate::write::fate::{Acknowledged, Fate, WriteError};
 
 /// Every metric of the process; clones share their values.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
-    /// Requests answered, by route and status.
-    pub requests: Family<RequestLabels, Counter>,
-    /// The write path.
-    pub writes: WriteMetrics,
-    /// The connection to MongoDB.
-    pub mongo: MongoMetrics,
-    /// The connections to the public port.
-    pub public: PlaceMetrics,
-    /// The connections to the admin port.
-    pub admin: PlaceMetrics,
+pub(crate) struct Metrics {
+    pub(crate) requests: Family<RequestLabels, Counter>,
+    pub(crate) writes: WriteMetrics,
+    pub(crate) mongo: MongoMetrics,
+    pub(crate) public: PlaceMetrics,
+    pub(crate) admin: PlaceMetrics,
 }
 
 /// Metrics of the connections to one port.
 #[derive(Clone, Debug, Default)]
-pub struct PlaceMetrics {
+pub(crate) struct PlaceMetrics {
     connections: Gauge,
     head_bytes: Gauge,
     body_bytes: Gauge,
     /// By what was wanted.
     evicted: [Counter; Evicted::LABELS.len()],
     /// Connections, heads and bodies for which no room could be made.
-    pub refused: Counter,
+    pub(crate) refused: Counter,
 }
 
-/// Labels of what each port has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PortLabels {
     port: &'static str,
 }
 
-/// Labels of `api_evicted_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EvictionLabels {
     port: &'static str,
@@ -59,12 +52,9 @@ struct EvictionLabels {
 
 /// What the room was wanted for that a connection had to make.
 #[derive(Clone, Copy, Debug)]
-pub enum Evicted {
-    /// A new connection.
+pub(crate) enum Evicted {
     Connection,
-    /// A head.
     Head,
-    /// A body.
     Body,
 }
 
@@ -75,7 +65,7 @@ impl Evicted {
 
 impl PlaceMetrics {
     /// There are so many connections now, and their heads and bodies hold so many bytes.
-    pub fn holds(&self, connections: usize, head_bytes: usize, body_bytes: usize) {
+    pub(crate) fn holds(&self, connections: usize, head_bytes: usize, body_bytes: usize) {
         let set = |gauge: &Gauge, value| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
@@ -84,35 +74,27 @@ impl PlaceMetrics {
         set(&self.body_bytes, body_bytes);
     }
 
-    /// A connection had to make room.
-    pub fn evicted(&self, wanted: Evicted) {
+    pub(crate) fn evicted(&self, wanted: Evicted) {
         self.evicted[wanted as usize].inc();
     }
 }
 
-/// Labels of `api_budget`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BudgetLabels {
     limit: &'static str,
 }
 
-/// Labels of `api_http_requests_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RequestLabels {
-    /// Which handler answered.
-    pub route: Route,
-    /// Status code of the answer.
-    pub code: u16,
+pub(crate) struct RequestLabels {
+    pub(crate) route: Route,
+    pub(crate) code: u16,
 }
 
 /// A handler. Paths aren't labels: clients choose them, and their number has no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Route {
-    /// `/`
+pub(crate) enum Route {
     Home,
-    /// `/hello`
     Hello,
-    /// Every other path.
     Other,
 }
 
@@ -126,7 +108,6 @@ impl EncodeLabelValue for Route {
     }
 }
 
-/// Metrics of the coalescer.
 #[derive(Clone, Debug)]
 pub struct WriteMetrics {
     queue_documents: Gauge,
@@ -137,7 +118,6 @@ pub struct WriteMetrics {
     in_flight: Histogram,
 }
 
-/// Labels of `api_writes_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
     outcome: &'static str,
@@ -201,7 +181,7 @@ impl Default for WriteMetrics {
 
 impl WriteMetrics {
     /// The queue's length and size have changed to these.
-    pub fn queued(&self, documents: usize, bytes: usize) {
+    pub(crate) fn queued(&self, documents: usize, bytes: usize) {
         self.queue_documents
             .set(i64::try_from(documents).unwrap_or(i64::MAX));
         self.queue_bytes
@@ -209,17 +189,17 @@ impl WriteMetrics {
     }
 
     /// A document left the queue for a batch after `waited`.
-    pub fn dequeued(&self, waited: Duration) {
+    pub(crate) fn dequeued(&self, waited: Duration) {
         self.queued.observe(waited.as_secs_f64());
     }
 
     /// A request was told what became of its document.
-    pub fn answered(&self, fate: &Fate) {
+    pub(crate) fn answered(&self, fate: &Fate) {
         self.answers.get_or_create(&AnswerLabels::of(fate)).inc();
     }
 
     /// A batch was answered, one way or the other.
-    pub fn written(&self, documents: usize, took: Duration) {
+    pub(crate) fn written(&self, documents: usize, took: Duration) {
         // At most the batch limit, far below 2^32.
         self.batch_documents
             .observe(u32::try_from(documents).unwrap_or(u32::MAX).into());
@@ -227,22 +207,18 @@ impl WriteMetrics {
     }
 }
 
-/// Metrics of the MongoDB driver.
 #[derive(Clone, Debug, Default)]
 pub struct MongoMetrics {
     /// 1 while a server that takes writes is known, else 0.
-    pub up: Gauge,
-    /// Connections in the pool, busy or idle.
-    pub connections: Gauge,
-    /// Connections in use.
-    pub checked_out: Gauge,
-    /// Connections ever opened.
-    pub opened: Counter<u64, AtomicU64>,
+    pub(crate) up: Gauge,
+    pub(crate) connections: Gauge,
+    pub(crate) checked_out: Gauge,
+    pub(crate) opened: Counter<u64, AtomicU64>,
 }
 
 impl Metrics {
     /// A registry that shows these metrics, and the limits of `budget`.
-    pub fn registry(&self, budget: &Budget) -> Registry {
+    pub(crate) fn registry(&self, budget: &Budget) -> Registry {
         let mut all = service::metrics::registry("api", env!("CARGO_PKG_VERSION"));
         let registry = all.sub_registry_with_prefix("api");
         let limits = Family::<BudgetLabels, Gauge>::default();

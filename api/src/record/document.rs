@@ -37,7 +37,7 @@ const LARGEST_DOCUMENT: usize = 16 * 1024 * 1024;
 
 /// The largest body whose document surely has no more than `size` bytes: its text can be three times
 /// as long, and the header fields come beside it.
-pub fn largest_body(size: u64) -> u64 {
+pub(crate) fn largest_body(size: u64) -> u64 {
     const FIELDS: u64 = 256 << 10;
     if size >= LARGEST_DOCUMENT as u64 {
         u64::MAX
@@ -52,11 +52,8 @@ const REDACTED: &str = "[redacted]";
 /// A request as it was received, body included.
 #[derive(Debug)]
 pub struct Received<'a> {
-    /// Method as it was sent.
     pub method: &'a Method,
-    /// Request target.
     pub target: &'a Uri,
-    /// Header fields.
     pub headers: &'a HeaderMap,
     /// Body, decoded from its transfer coding.
     pub body: &'a [u8],

@@ -18,7 +18,7 @@ const SAFE_IN_QUERY: &[u8] = b"_.-~!$&'()*+,/:;=?@%";
 ///
 /// `host` is the `Host` field or the authority of an absolute request target; `query` what follows
 /// the first `?` of the target, if anything does.
-pub fn request_url(host: &str, query: Option<&str>) -> String {
+pub(crate) fn request_url(host: &str, query: Option<&str>) -> String {
     let query = query.filter(|query| !query.is_empty());
     let mut url = String::with_capacity(9 + host.len() + query.map_or(0, |query| query.len() + 1));
     url.push_str("http://");

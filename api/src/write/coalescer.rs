@@ -34,6 +34,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::budget::{BATCH_DOCUMENTS, Budget};
 use crate::observe::metrics::WriteMetrics;
 use crate::record::document_id::DocumentId;
+use crate::write::fate::{Acknowledged, Fate, WriteError};
 
 /// Where batches go.
 pub trait Store: Send + Sync + 'static {
@@ -48,12 +49,10 @@ pub trait Store: Send + Sync + 'static {
 /// A document that the store doesn't want.
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    /// Position in the batch.
     pub index: usize,
     /// Whether the reason is that a document with the same `_id` is stored, as durably as the rest
     /// of the batch.
     pub duplicate_id: bool,
-    /// What the store said.
     pub reason: String,
 }
 
@@ -62,38 +61,6 @@ pub struct Rejection {
 #[error("{0}")]
 pub struct StoreError(pub String);
 
-/// How a document came to be acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acknowledged {
-    /// It was written.
-    Written,
-    /// It was there, from an earlier attempt of the proxy at the same request.
-    AlreadyStored,
-}
-
-/// What a request is told of its document.
-pub type Fate = Result<Acknowledged, WriteError>;
-
-/// Why a document wasn't acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// The queue is at its limit; the document was never sent.
-    #[error("the write queue is full")]
-    QueueFull,
-    /// No acknowledgement in time; the document may or may not be stored.
-    #[error("no acknowledgement within the write timeout")]
-    TimedOut,
-    /// The store rejected this document.
-    #[error("the document was rejected: {0}")]
-    Rejected(String),
-    /// The batch failed; the document may or may not be stored.
-    #[error("the write failed: {0}")]
-    Failed(String),
-    /// The coalescer is draining; the document was never sent.
-    #[error("shutting down")]
-    ShuttingDown,
-}
-
 /// Bounds on memory and on batch size.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -101,13 +68,10 @@ pub struct Limits {
     /// throughput, since batches only get smaller, and more than doubles the p99, since they wait for
     /// each other in MongoDB.
     pub lanes: usize,
-    /// Documents in a batch.
     pub batch_documents: usize,
     /// Bytes in a batch, unless a single document is larger.
     pub batch_bytes: usize,
-    /// Documents waiting.
     pub queue_documents: usize,
-    /// Bytes waiting.
     pub queue_bytes: usize,
 }
 
@@ -166,7 +130,6 @@ struct InFlight {
 }
 
 impl Coalescer {
-    /// Starts the lanes.
     pub fn start<S: Store>(
         store: &Arc<S>,
         write_timeout: Duration,

@@ -34,16 +34,16 @@ const QUESTIONS: u32 = 2;
 /// The way into the database with one password. Writes and questions have a client each, so that
 /// neither waits for a connection that the other has.
 #[derive(Debug)]
-pub struct Login {
+pub(crate) struct Login {
     /// The database, for questions.
-    pub database: Database,
+    pub(crate) database: Database,
     /// The collection that requests are written to, durably.
-    pub collection: Collection<RawDocumentBuf>,
+    pub(crate) collection: Collection<RawDocumentBuf>,
 }
 
 /// A login for each password, and which of them is in use.
 #[derive(Debug)]
-pub struct Logins {
+pub(crate) struct Logins {
     all: Vec<Login>,
     current: AtomicUsize,
     outage: Outage,
@@ -97,7 +97,7 @@ impl Login {
 
 impl Logins {
     /// Creates a client for each of `uris`, which differ in their passwords.
-    pub async fn new(
+    pub(crate) async fn new(
         uris: &[MongoUri],
         settings: &MongoSettings,
         write_timeout: Duration,
@@ -124,7 +124,7 @@ impl Logins {
     /// Never drop this half way: while it waits for a connection, the driver (3.9) keeps its place in
     /// the queue of those who wait, and passes over one such place at a time, every half a second
     /// where nothing else happens. [`crate::write::store`] has each operation run to its end.
-    pub async fn run<'a, T, F>(&'a self, operation: impl Fn(&'a Login) -> F) -> Result<T>
+    pub(crate) async fn run<'a, T, F>(&'a self, operation: impl Fn(&'a Login) -> F) -> Result<T>
     where
         F: IntoFuture<Output = Result<T>>,
     {
@@ -178,7 +178,7 @@ impl Logins {
     }
 
     /// What to say of an error that [`Self::run`] ended with.
-    pub fn describe(&self, error: &Error) -> String {
+    pub(crate) fn describe(&self, error: &Error) -> String {
         match *error.kind {
             ErrorKind::Authentication { .. } => {
                 let passwords = match self.all.len() {

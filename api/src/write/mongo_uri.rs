@@ -8,19 +8,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// A connection string that the driver understands.
 #[derive(Clone)]
-pub struct MongoUri(SecretString);
+pub(crate) struct MongoUri(SecretString);
 
 impl MongoUri {
     /// Checks `text`; the error says what the driver didn't like.
-    pub fn parse(text: &str) -> Result<Self, Option<String>> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Option<String>> {
         match ConnectionString::parse(text) {
             Ok(_) => Ok(Self(text.into())),
             Err(error) => Err(Some(without_addresses(&error.to_string(), text))),
         }
     }
 
-    /// Whether the string names a user.
-    pub fn has_credentials(&self) -> bool {
+    pub(crate) fn has_credentials(&self) -> bool {
         ConnectionString::parse(self.0.expose_secret()).is_ok_and(|uri| {
             uri.credential
                 .is_some_and(|credential| credential.username.is_some())
@@ -28,7 +27,7 @@ impl MongoUri {
     }
 
     /// Whom it logs in as, and in which database that user is looked up.
-    pub fn whom(&self) -> String {
+    pub(crate) fn whom(&self) -> String {
         let uri = ConnectionString::parse(self.0.expose_secret()).ok();
         let credential = uri.and_then(|uri| uri.credential).unwrap_or_default();
         format!(
@@ -42,7 +41,7 @@ impl MongoUri {
     /// everything else about authentication apply (authSource, authMechanism, …: connection string
     /// specification, "Defaults").
     #[must_use]
-    pub fn with_credentials(&self, username: &str, password: &SecretString) -> Self {
+    pub(crate) fn with_credentials(&self, username: &str, password: &SecretString) -> Self {
         let uri = self.0.expose_secret();
         let (scheme, rest) = uri.split_once("://").unwrap_or(("mongodb", uri));
         let username = utf8_percent_encode(username, NON_ALPHANUMERIC);
@@ -51,13 +50,13 @@ impl MongoUri {
     }
 
     /// The string as the driver wants it.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
     /// What may be shown of a string that can't be parsed. Nobody can tell what in it is a password:
     /// where the `@` is missing, it stands in the place of a port.
-    pub fn redact(text: &str) -> String {
+    pub(crate) fn redact(text: &str) -> String {
         let (scheme, _, options) = split(text);
         format!("{scheme}…{options}")
     }

@@ -12,7 +12,7 @@ use crate::observe::metrics::MongoMetrics;
 
 /// Whether there is a server that takes writes, and if not, since when.
 #[derive(Clone, Debug)]
-pub struct Outage {
+pub(crate) struct Outage {
     state: Arc<Mutex<State>>,
     metrics: MongoMetrics,
 }
@@ -43,7 +43,7 @@ enum Condition {
 
 impl Outage {
     /// For so many clients. At the start no server is known yet.
-    pub fn new(clients: usize, metrics: MongoMetrics) -> Self {
+    pub(crate) fn new(clients: usize, metrics: MongoMetrics) -> Self {
         let state = State {
             known: vec![false; clients],
             since: Some(Instant::now()),
@@ -56,12 +56,12 @@ impl Outage {
     }
 
     /// How long it has lasted; nothing while there is a server.
-    pub fn duration(&self) -> Option<Duration> {
+    pub(crate) fn duration(&self) -> Option<Duration> {
         self.state().since.map(|since| since.elapsed())
     }
 
     /// Follows what a client, by its number, learns of the servers.
-    pub fn follow(&self, client: usize) -> EventHandler<SdamEvent> {
+    pub(crate) fn follow(&self, client: usize) -> EventHandler<SdamEvent> {
         let outage = self.clone();
         EventHandler::callback(move |event| match event {
             SdamEvent::TopologyDescriptionChanged(change) => {
@@ -80,7 +80,7 @@ impl Outage {
     }
 
     /// An operation ended with `error`, or well.
-    pub fn heard(&self, error: Option<&str>) {
+    pub(crate) fn heard(&self, error: Option<&str>) {
         let news = self.state().heard(error);
         self.tell(news);
     }
@@ -153,7 +153,7 @@ impl State {
 }
 
 /// Whether the server refuses to authenticate us.
-pub fn is_refusal(error: &Error) -> bool {
+pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(*error.kind, ErrorKind::Authentication { .. })
 }
 

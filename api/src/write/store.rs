@@ -23,8 +23,7 @@ use tokio::task::JoinHandle;
 
 use crate::budget::WRITES;
 use crate::observe::metrics::MongoMetrics;
-use crate::secret_file;
-use crate::settings::{ConfigError, MongoSettings};
+use crate::settings::MongoSettings;
 use crate::write::coalescer::{Rejection, Store, StoreError};
 use crate::write::logins::Logins;
 use crate::write::mongo_uri::MongoUri;
@@ -37,15 +36,11 @@ const DUPLICATE_KEY: i32 = 11000;
 /// Why the store can't be set up. MongoDB being away is no reason.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// A setting can't be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// The driver refuses the options, or the DNS records of a `mongodb+srv` name can't be had.
     #[error("MongoDB client: {0}")]
     Client(String),
 }
 
-/// The collection that requests are written to.
 #[derive(Debug)]
 pub struct MongoStore {
     logins: Arc<Logins>,
@@ -68,7 +63,7 @@ impl MongoStore {
         write_timeout: Duration,
         metrics: &MongoMetrics,
     ) -> Result<Self, SetupError> {
-        let uris = uris(settings)?;
+        let uris = uris(settings);
         let outage = Outage::new(uris.len(), metrics.clone());
         let logins = Logins::new(&uris, settings, write_timeout, &outage, metrics)
             .await
@@ -160,13 +155,12 @@ impl Question {
 }
 
 /// The connection string, with each of the passwords if there are any.
-fn uris(settings: &MongoSettings) -> Result<Vec<MongoUri>, ConfigError> {
-    let Some((username, file)) = &settings.credentials else {
-        return Ok(vec![settings.uri.clone()]);
+fn uris(settings: &MongoSettings) -> Vec<MongoUri> {
+    let Some((username, passwords)) = &settings.credentials else {
+        return vec![settings.uri.clone()];
     };
-    let passwords = secret_file::read_lines("API_MONGO_PASSWORD_FILE", file)?;
     let with = |password: &SecretString| settings.uri.with_credentials(username, password);
-    Ok(passwords.iter().map(with).collect())
+    passwords.iter().map(with).collect()
 }
 
 impl Store for MongoStore {

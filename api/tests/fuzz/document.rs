@@ -5,42 +5,17 @@ use actix_web::http::{Method, Uri};
 use api::record::document::Received;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document};
+use testkit::{fuzz, table::words};
 
-use crate::driver;
-
-const WORDS: &[&[u8]] = &[
-    b"\n",
-    b"\n\n",
-    b": ",
-    b"host: a:80\n",
-    b"host: XN--N3H.net\n",
-    b"x-real-ip: ::1\n",
-    b"content-type: ",
-    b"$set: ",
-    b"a.b: ",
-    b"__proto__: ",
-    b"x_y: ",
-    b"x-proxy-token: s\n",
-    b"cookie: c\n",
-    b"%00",
-    b"%c3%a9",
-    b"%ff",
-    b"%25",
-    b"?",
-    b"&",
-    b"$where=",
-    b"[$ne]",
-    b"http://b/",
-    b"\xff",
-    b"\xc3\xa9",
-    b"\xe2\x80\xae",
-    b"\0",
-    b"{\"$gt\":\"\"}",
-];
+const WORDS: &str = r#"
+\n \n\n :\s host:\sa:80\n host:\sXN--N3H.net\n x-real-ip:\s::1\n content-type:\s
+$set:\s a.b:\s __proto__:\s x_y:\s x-proxy-token:\ss\n cookie:\sc\n %00 %c3%a9 %ff %25
+? & $where= [$ne] http://b/ \xff \xc3\xa9 \xe2\x80\xae \0 {"$gt":""}
+"#;
 
 #[test]
 fn document() {
-    driver::run("document", WORDS, 10_000, check);
+    fuzz::run("document", &words(WORDS), 10_000, check);
 }
 
 /// The input's lines: method, target, fields, an empty line; then the body.

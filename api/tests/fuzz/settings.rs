@@ -1,16 +1,15 @@
 //! The API's settings, from any file and environment.
 
-use api::settings::{KEYS, Settings};
-
-use crate::any_settings;
+use api::settings::{Settings, TABLE};
+use testkit::fuzz::settings;
 
 #[test]
 fn api_settings() {
-    any_settings::run(
+    settings::run(
         "api_settings",
         "API_",
-        KEYS.iter().map(|key| (key.name, key.default)),
-        &[b"mongodb+srv://", b"?w=0", b"%"],
-        |file, environment| Settings::from_sources(Some(file), Some(environment)).map(drop),
+        TABLE.keys.iter().map(|key| (key.name, key.default)),
+        "mongodb+srv:// ?w=0 %",
+        |file, environment| Settings::load(Some(file), environment).map(drop),
     );
 }

@@ -1,6 +1,7 @@
 //! The admin port, and that the public one doesn't have it.
 
-use crate::metrics_page;
+use testkit::metrics_page;
+
 use crate::support::{get, post, send, spawn_app};
 
 #[tokio::test]

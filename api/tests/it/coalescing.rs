@@ -7,9 +7,8 @@ use std::time::Duration;
 use api::budget::Budget;
 use api::observe::metrics::WriteMetrics;
 use api::record::document_id::DocumentId;
-use api::write::coalescer::{
-    Acknowledged, Coalescer, Fate, Limits, Rejection, Store, StoreError, WriteError,
-};
+use api::write::coalescer::{Coalescer, Limits, Rejection, Store, StoreError};
+use api::write::fate::{Acknowledged, Fate, WriteError};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::rawdoc;
@@ -168,6 +167,11 @@ prop_compose! {
     }
 }
 
+fn started(store: &Arc<Scripted>, limits: Limits) -> Arc<Coalescer> {
+    let metrics = WriteMetrics::default();
+    Arc::new(Coalescer::start(store, TIMEOUT, limits, metrics))
+}
+
 fn in_virtual_time<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -190,7 +194,7 @@ proptest! {
         in_virtual_time(async {
             let store = Scripted::new(script);
             let coalescer =
-                Arc::new(Coalescer::start(&store, TIMEOUT, limits, WriteMetrics::default()));
+                started(&store, limits);
             let writers: Vec<_> = (0..)
                 .zip(requests)
                 .map(|(number, (given, delay, size))| {
@@ -290,16 +294,9 @@ async fn write_at_once(coalescer: &Arc<Coalescer>, count: i64) -> Vec<Fate> {
 fn a_lone_request_is_written_at_once_and_a_crowd_together() {
     in_virtual_time(async {
         let store = Scripted::new(vec![(10, Behaviour::Acknowledge)]);
-        let limits = Limits {
-            lanes: 1,
-            ..usual()
-        };
-        let coalescer = Arc::new(Coalescer::start(
-            &store,
-            TIMEOUT,
-            limits,
-            WriteMetrics::default(),
-        ));
+        let lanes = 1;
+        let limits = Limits { lanes, ..usual() };
+        let coalescer = started(&store, limits);
         let started = Instant::now();
         assert_eq!(
             write_at_once(&coalescer, 1).await,
@@ -332,12 +329,7 @@ fn a_full_queue_refuses_at_once() {
             queue_documents: 10,
             ..usual()
         };
-        let coalescer = Arc::new(Coalescer::start(
-            &store,
-            TIMEOUT,
-            limits,
-            WriteMetrics::default(),
-        ));
+        let coalescer = started(&store, limits);
         let first = {
             let coalescer = Arc::clone(&coalescer);
             tokio::spawn(async move { write_at_once(&coalescer, 5).await })
@@ -385,12 +377,7 @@ fn room_in_the_queue_is_given_back() {
             queue_bytes: 500,
             ..usual()
         };
-        let coalescer = Arc::new(Coalescer::start(
-            &store,
-            TIMEOUT,
-            limits,
-            WriteMetrics::default(),
-        ));
+        let coalescer = started(&store, limits);
         for _ in 0..100 {
             let fates = write_at_once(&coalescer, 5).await;
             assert!(!fates.contains(&Err(WriteError::QueueFull)), "{fates:?}");

@@ -11,12 +11,13 @@ use api::write::store::MongoStore;
 use futures_util::future::join_all;
 use mongodb::IndexModel;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Document, doc, rawdoc};
+use mongodb::bson::{doc, rawdoc};
 use tempfile::NamedTempFile;
+use testkit::process::assert_refused;
 
 use crate::support::{
-    Mongo, Process, Response, TestApp, eventually, get, send, shared_mongo_uri, spawn_app_with,
-    unique_name,
+    Mongo, Process, Response, TestApp, eventually, get, requests_in, send, shared_mongo_uri,
+    spawn_app_with, unique_database,
 };
 
 const TOKEN: &str = "the-proxys-0123456789";
@@ -65,7 +66,7 @@ async fn a_repeated_request_is_stored_once() {
         assert_eq!(response.id(), id);
     }
     assert_eq!(app.count().await, 1);
-    assert_eq!(app.document(id).await.get_str("data").unwrap(), "first");
+    assert_eq!(app.data(id).await, "first");
     assert_eq!(writes(&app, "acknowledged").await, 1);
     assert_eq!(writes(&app, "already_stored").await, 1);
     let older = request(
@@ -92,12 +93,12 @@ async fn attempts_at_the_same_time_are_stored_once() {
 #[tokio::test]
 async fn attempts_in_one_batch_are_stored_once() {
     let uri = shared_mongo_uri().await;
-    let database = unique_name("db").chars().rev().take(38).collect::<String>();
+    let database = unique_database();
     let environment = HashMap::from([
         ("API_MONGO_URI".to_owned(), uri.clone()),
         ("API_DATABASE".to_owned(), database.clone()),
     ]);
-    let settings = Settings::from_sources(None, Some(environment)).unwrap();
+    let settings = Settings::load(None, environment).unwrap();
     let store = MongoStore::new(
         &settings.mongo,
         settings.write_timeout,
@@ -110,10 +111,7 @@ async fn attempts_in_one_batch_are_stored_once() {
     let rejections = store.insert(batch.to_vec()).await.unwrap();
     assert_eq!(rejections.len(), 1, "{rejections:?}");
     assert!(rejections[0].index == 2 && rejections[0].duplicate_id);
-    let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
-    let collection = client
-        .database(&database)
-        .collection::<Document>("requests");
+    let collection = requests_in(&uri, &database).await;
     assert_eq!(collection.count_documents(doc! {}).await.unwrap(), 2);
 }
 
@@ -139,7 +137,7 @@ async fn a_repetition_finds_what_survived_a_kill() {
     })
     .await;
     assert_eq!(count, 1);
-    assert_eq!(app.document(id).await.get_str("data").unwrap(), "before");
+    assert_eq!(app.data(id).await, "before");
 }
 
 /// A client's text in MongoDB's message mustn't make a document pass for stored.
@@ -243,7 +241,7 @@ async fn only_the_proxy_says_who_the_client_is() {
 async fn the_token_is_neither_stored_nor_logged() {
     let uri = shared_mongo_uri().await;
     let file = token_file();
-    let database = unique_name("db").chars().rev().take(38).collect::<String>();
+    let database = unique_database();
     let mut process = Process::start(&[
         ("API_MONGO_URI", &uri),
         ("API_DATABASE", &database),
@@ -253,10 +251,7 @@ async fn the_token_is_neither_stored_nor_logged() {
     ]);
     let id = ObjectId::new();
     assert_eq!(send(process.address, from_proxy(id, "")).await.id(), id);
-    let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
-    let collection = client
-        .database(&database)
-        .collection::<Document>("requests");
+    let collection = requests_in(&uri, &database).await;
     let document = collection.find_one(doc! { "_id": id }).await.unwrap();
     let document = document.unwrap().to_string();
     process.terminate();
@@ -286,12 +281,8 @@ async fn a_bad_token_file_exits_with_2() {
             .env("API_PROXY_TOKEN_FILE", &path)
             .output()
             .unwrap();
+        assert_refused(&output, 2, &["API_PROXY_TOKEN_FILE", &path]);
         let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{message}");
-        assert!(
-            message.contains("API_PROXY_TOKEN_FILE") && message.contains(&path),
-            "{message}"
-        );
         assert!(!message.contains("hunter2"), "{message}");
     }
 }

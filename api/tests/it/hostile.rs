@@ -1,11 +1,14 @@
 //! The API alone, with hostile clients on raw sockets: what could be read in two ways is refused
 //! and ends its connection, and what looks like an order to the database is data.
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::doc;
+use testkit::table::rows;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::support::{Process, TestApp, shared_mongo_uri, spawn_app, spawn_app_with, unique_name};
+use crate::support::{
+    Connection, Process, TestApp, requests_in, shared_mongo_uri, spawn_app, spawn_app_with,
+    unique_database,
+};
 
 /// Comes after what has to be refused, and must never be a request of its own.
 const SMUGGLED: &[u8] = b"GET /?smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -13,16 +16,15 @@ const SMUGGLED: &[u8] = b"GET /?smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Ends a connection in order.
 const LAST: &[u8] = b"GET /?last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-/// A POST with these field lines, each with its CRLF, and this body.
-fn post(lines: impl AsRef<[u8]>, body: &str) -> Vec<u8> {
-    let head = b"POST / HTTP/1.1\r\nHost: a\r\n";
-    [head, lines.as_ref(), b"\r\n", body.as_bytes()].concat()
+/// A POST with this after its `Host`.
+fn post(rest: impl AsRef<[u8]>) -> Vec<u8> {
+    [b"POST / HTTP/1.1\r\nHost: a\r\n", rest.as_ref()].concat()
 }
 
 /// Sends these bytes over a connection of their own; the statuses of all answers, once the server
 /// has closed.
 async fn statuses(app: &TestApp, bytes: &[u8]) -> Vec<u16> {
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let mut stream = Connection::open(app.address).await;
     // The server may refuse and close before all is written.
     let _ = stream.write_all(bytes).await;
     let mut answers = Vec::new();
@@ -54,147 +56,87 @@ async fn assert_refused(cases: &[(&str, Vec<u8>)], allowed: &[u16]) {
 
 #[tokio::test]
 async fn ambiguous_framing_is_refused() {
-    const BODY: &str = "0\r\n\r\n";
-    let mut cases = Vec::new();
-    for (name, lines) in [
-        (
-            "CL, TE",
-            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-        ),
-        (
-            "TE, CL",
-            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-        ),
-        (
-            "TE, CL 0",
-            "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
-        ),
-        ("CL twice", "Content-Length: 5\r\nContent-Length: 5\r\n"),
-        (
-            "CL twice, different",
-            "Content-Length: 5\r\nContent-Length: 0\r\n",
-        ),
-        ("CL a list", "Content-Length: 5, 5\r\n"),
-        ("CL plus", "Content-Length: +5\r\n"),
-        ("CL minus", "Content-Length: -5\r\n"),
-        ("CL hexadecimal", "Content-Length: 0x5\r\n"),
-        ("CL empty", "Content-Length:\r\n"),
-        ("CL 2^64 + 5", "Content-Length: 18446744073709551621\r\n"),
-        ("CL a space before the colon", "Content-Length : 5\r\n"),
-        (
-            "TE twice",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        ),
-        (
-            "TE chunked twice",
-            "Transfer-Encoding: chunked, chunked\r\n",
-        ),
-        (
-            "TE chunked, identity",
-            "Transfer-Encoding: chunked, identity\r\n",
-        ),
-        ("TE gzip, chunked", "Transfer-Encoding: gzip, chunked\r\n"),
-        ("TE identity", "Transfer-Encoding: identity\r\n"),
-        ("TE xchunked", "Transfer-Encoding: xchunked\r\n"),
-        ("TE quoted", "Transfer-Encoding: \"chunked\"\r\n"),
-        ("TE a comma after", "Transfer-Encoding: chunked,\r\n"),
-        ("TE empty", "Transfer-Encoding:\r\n"),
-        ("TE a vertical tab", "Transfer-Encoding: \x0bchunked\r\n"),
-        ("TE a form feed", "Transfer-Encoding: chunked\x0c\r\n"),
-        ("TE a NUL", "Transfer-Encoding: chunked\0\r\n"),
-        ("TE folded", "Transfer-Encoding:\r\n chunked\r\n"),
-        (
-            "TE a space before the colon",
-            "Transfer-Encoding : chunked\r\n",
-        ),
-        (
-            "TE a vertical tab before the colon",
-            "Transfer-Encoding\x0b: chunked\r\n",
-        ),
-        (
-            "TE behind a bare CR",
-            "X: y\rTransfer-Encoding: chunked\r\n",
-        ),
-        (
-            "TE a no-break space",
-            "Transfer-Encoding: \u{a0}chunked\r\n",
-        ),
-    ] {
-        cases.push((name, post(lines, BODY)));
-    }
-    cases.push(("TE NEL", post(b"Transfer-Encoding: chunked\x85\r\n", BODY)));
-    let old = "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    cases.push(("TE on HTTP/1.0", old.into()));
-    assert_refused(&cases, &[400]).await;
+    let cases = r#"
+CL, TE | Content-Length: 5\r\nTransfer-Encoding: chunked
+TE, CL | Transfer-Encoding: chunked\r\nContent-Length: 5
+TE, CL 0 | Transfer-Encoding: chunked\r\nContent-Length: 0
+CL twice | Content-Length: 5\r\nContent-Length: 5
+CL twice, different | Content-Length: 5\r\nContent-Length: 0
+CL a list | Content-Length: 5, 5
+CL plus | Content-Length: +5
+CL minus | Content-Length: -5
+CL hexadecimal | Content-Length: 0x5
+CL empty | Content-Length:
+CL 2^64 + 5 | Content-Length: 18446744073709551621
+CL a space before the colon | Content-Length : 5
+TE twice | Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked
+TE chunked twice | Transfer-Encoding: chunked, chunked
+TE chunked, identity | Transfer-Encoding: chunked, identity
+TE gzip, chunked | Transfer-Encoding: gzip, chunked
+TE identity | Transfer-Encoding: identity
+TE xchunked | Transfer-Encoding: xchunked
+TE quoted | Transfer-Encoding: "chunked"
+TE a comma after | Transfer-Encoding: chunked,
+TE empty | Transfer-Encoding:
+TE a vertical tab | Transfer-Encoding: \x0bchunked
+TE a form feed | Transfer-Encoding: chunked\x0c
+TE a NUL | Transfer-Encoding: chunked\0
+TE folded | Transfer-Encoding:\r\n chunked
+TE a space before the colon | Transfer-Encoding : chunked
+TE a vertical tab before the colon | Transfer-Encoding\x0b: chunked
+TE behind a bare CR | X: y\rTransfer-Encoding: chunked
+TE a no-break space | Transfer-Encoding: \xc2\xa0chunked
+TE NEL | Transfer-Encoding: chunked\x85
+"#;
+    let cases = rows("POST / HTTP/1.1\r\nHost: a\r\n", cases, "\r\n\r\n0\r\n\r\n");
+    let old = b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let old = [("TE on HTTP/1.0", old.to_vec())];
+    assert_refused(&[&cases, &old[..]].concat(), &[400]).await;
 }
 
 #[tokio::test]
 async fn broken_heads_are_refused() {
-    let mut cases = Vec::new();
-    for (name, head) in [
-        ("no Host", "GET / HTTP/1.1\r\n\r\n"),
-        ("Host twice", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
-        ("a fold", "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n"),
-        ("a bare CR", "GET / HTTP/1.1\r\nHost: a\r\nX: y\rz\r\n\r\n"),
-        (
-            "a NUL in a value",
-            "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
-        ),
-        (
-            "ESC in a value",
-            "GET / HTTP/1.1\r\nHost: a\r\nX: \x1b[2J\r\n\r\n",
-        ),
-        (
-            "a NUL in a name",
-            "GET / HTTP/1.1\r\nHost: a\r\nX\0: y\r\n\r\n",
-        ),
-        (
-            "a space in a name",
-            "GET / HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n",
-        ),
-        ("no colon", "GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n"),
-        ("no name", "GET / HTTP/1.1\r\nHost: a\r\n: y\r\n\r\n"),
-        (
-            "a space in the target",
-            "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-        ),
-        ("a NUL in the target", "GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("HTTP/0.9", "GET /\r\n"),
-        ("HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
-        ("HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
-        ("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-        (
-            "a bracket in the method",
-            "G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
-        ),
-        ("a TLS ClientHello", "\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n"),
-    ] {
-        cases.push((name, head.as_bytes().to_vec()));
-    }
+    let cases = r"
+no Host | GET / HTTP/1.1\r\n\r\n
+Host twice | GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n
+a fold | GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n
+a bare CR | GET / HTTP/1.1\r\nHost: a\r\nX: y\rz\r\n\r\n
+a NUL in a value | GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n
+ESC in a value | GET / HTTP/1.1\r\nHost: a\r\nX: \x1b[2J\r\n\r\n
+a NUL in a name | GET / HTTP/1.1\r\nHost: a\r\nX\0: y\r\n\r\n
+a space in a name | GET / HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n
+no colon | GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n
+no name | GET / HTTP/1.1\r\nHost: a\r\n: y\r\n\r\n
+a space in the target | GET /a b HTTP/1.1\r\nHost: a\r\n\r\n
+a NUL in the target | GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n
+HTTP/0.9 | GET /\r\n
+HTTP/1.2 | GET / HTTP/1.2\r\nHost: a\r\n\r\n
+HTTP/2.0 | GET / HTTP/2.0\r\nHost: a\r\n\r\n
+the preface of HTTP/2 | PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n
+a bracket in the method | G(T / HTTP/1.1\r\nHost: a\r\n\r\n
+a TLS ClientHello | \x16\x03\x01\x02\0\x01\0\x01\r\n\r\n
+";
+    let cases = rows("", cases, "");
     assert_refused(&cases, &[400]).await;
 }
 
 #[tokio::test]
 async fn broken_chunks_are_refused() {
-    let mut cases = Vec::new();
-    for (name, body) in [
-        ("a letter for a size", "x\r\nabc\r\n0\r\n\r\n"),
-        ("0x", "0x3\r\nabc\r\n0\r\n\r\n"),
-        ("a sign", "+3\r\nabc\r\n0\r\n\r\n"),
-        ("a space before the size", " 3\r\nabc\r\n0\r\n\r\n"),
-        ("bare LF after a size", "3\nabc\r\n0\r\n\r\n"),
-        ("bare LF after the data", "3\r\nabc\n0\r\n\r\n"),
-        ("more data than the size", "3\r\nabcd\r\n0\r\n\r\n"),
-        ("2^64 + 3", "10000000000000003\r\nabc\r\n0\r\n\r\n"),
-        (
-            "a control byte in an extension",
-            "3;\x01\r\nabc\r\n0\r\n\r\n",
-        ),
-        ("a bare LF in an extension", "3;a\nb\r\nabc\r\n0\r\n\r\n"),
-        ("a bare CR in an extension", "3;a\rb\r\nabc\r\n0\r\n\r\n"),
-    ] {
-        cases.push((name, post("Transfer-Encoding: chunked\r\n", body)));
-    }
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let cases = r"
+a letter for a size | x\r\nabc\r\n0\r\n\r\n
+0x | 0x3\r\nabc\r\n0\r\n\r\n
+a sign | +3\r\nabc\r\n0\r\n\r\n
+a space before the size | \s3\r\nabc\r\n0\r\n\r\n
+bare LF after a size | 3\nabc\r\n0\r\n\r\n
+bare LF after the data | 3\r\nabc\n0\r\n\r\n
+more data than the size | 3\r\nabcd\r\n0\r\n\r\n
+2^64 + 3 | 10000000000000003\r\nabc\r\n0\r\n\r\n
+a control byte in an extension | 3;\x01\r\nabc\r\n0\r\n\r\n
+a bare LF in an extension | 3;a\nb\r\nabc\r\n0\r\n\r\n
+a bare CR in an extension | 3;a\rb\r\nabc\r\n0\r\n\r\n
+";
+    let cases = rows(head, cases, "");
     assert_refused(&cases, &[400]).await;
 }
 
@@ -203,45 +145,26 @@ async fn broken_chunks_are_refused() {
 async fn what_is_recorded_has_one_meaning() {
     const INNER: &str = "GET /?smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let app = spawn_app().await;
-    let length = format!("Content-Length: {}\r\n", INNER.len());
-    let chunked = "Transfer-Encoding: chunked\r\n";
-    for (name, request, data) in [
-        ("a request as a body", post(length, INNER), INNER),
-        (
-            "a request as a chunk",
-            post(
-                chunked,
-                &format!("{:x}\r\n{INNER}\r\n0\r\n\r\n", INNER.len()),
-            ),
-            INNER,
-        ),
-        (
-            "an extension",
-            post(chunked, "3;a=\"b;5\"\r\nabc\r\n0\r\n\r\n"),
-            "abc",
-        ),
-        (
-            "zeros before a size",
-            post(chunked, "0003\r\nabc\r\n0\r\n\r\n"),
-            "abc",
-        ),
-        (
-            "zeros before a length",
-            post("Content-Length: 0003\r\n", "abc"),
-            "abc",
-        ),
-        (
-            "capitals",
-            post("TRANSFER-ENCODING: CHUNKED\r\n", "3\r\nabc\r\n0\r\n\r\n"),
-            "abc",
-        ),
-        (
-            "an underscore",
-            post("Content_Length: 0\r\nContent-Length: 3\r\n", "abc"),
-            "abc",
-        ),
-        ("no length", post("", ""), ""),
-    ] {
+    let length = INNER.len();
+    let inner = format!("Content-Length: {length}\r\n\r\n{INNER}");
+    let in_a_chunk =
+        format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{INNER}\r\n0\r\n\r\n");
+    let mut requests = vec![
+        ("a request as a body", post(inner), INNER),
+        ("a request as a chunk", post(in_a_chunk), INNER),
+        ("no length", post("\r\n"), ""),
+    ];
+    let text = r#"
+an extension | Transfer-Encoding: chunked\r\n\r\n3;a="b;5"\r\nabc\r\n0\r\n\r\n
+zeros before a size | Transfer-Encoding: chunked\r\n\r\n0003\r\nabc\r\n0\r\n\r\n
+zeros before a length | Content-Length: 0003\r\n\r\nabc
+capitals | TRANSFER-ENCODING: CHUNKED\r\n\r\n3\r\nabc\r\n0\r\n\r\n
+an underscore | Content_Length: 0\r\nContent-Length: 3\r\n\r\nabc
+"#;
+    for (name, bytes) in rows("", text, "") {
+        requests.push((name, post(bytes), "abc"));
+    }
+    for (name, request, data) in requests {
         let before = app.count().await;
         let answers = statuses(&app, &[request, LAST.to_vec()].concat()).await;
         assert_eq!(answers, [200, 200], "{name}");
@@ -336,20 +259,13 @@ async fn operators_are_data() {
 #[tokio::test]
 async fn the_log_holds_no_control_characters() {
     let uri = shared_mongo_uri().await;
-    let database = unique_name("log")
-        .chars()
-        .rev()
-        .take(38)
-        .collect::<String>();
+    let database = unique_database();
     let mut process = Process::start(&[
         ("API_MONGO_URI", &uri),
         ("API_DATABASE", &database),
         ("RUST_LOG", "trace,mongodb=info,hickory_proto=info"),
     ]);
-    let collection = mongodb::Client::with_uri_str(&uri).await.unwrap();
-    let collection = collection
-        .database(&database)
-        .collection::<Document>("requests");
+    let collection = requests_in(&uri, &database).await;
     let app = TestApp {
         address: process.address,
         admin: process.admin,

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
-use crate::support::{Response, get, post, send, shared_mongo_uri, spawn_app, spawn_app_with};
+use crate::support::{Connection, get, post, send, shared_mongo_uri, spawn_app, spawn_app_with};
 
 fn chunked(size: usize) -> Vec<u8> {
     let mut request =
@@ -23,24 +22,12 @@ fn chunked(size: usize) -> Vec<u8> {
 async fn a_body_at_the_limit_is_stored_and_one_byte_more_is_not() {
     const LIMIT: usize = 1 << 20;
     let app = spawn_app().await;
-    let stored = post(app.address, &vec![b'x'; LIMIT]).await;
-    assert_eq!(
-        app.document(stored.id())
-            .await
-            .get_str("data")
-            .unwrap()
-            .len(),
-        LIMIT
-    );
-    let stored = send(app.address, chunked(LIMIT)).await;
-    assert_eq!(
-        app.document(stored.id())
-            .await
-            .get_str("data")
-            .unwrap()
-            .len(),
-        LIMIT
-    );
+    for stored in [
+        post(app.address, &vec![b'x'; LIMIT]).await,
+        send(app.address, chunked(LIMIT)).await,
+    ] {
+        assert_eq!(app.data(stored.id()).await.len(), LIMIT);
+    }
 
     for refused in [
         post(app.address, &vec![b'x'; LIMIT + 1]).await,
@@ -64,9 +51,9 @@ async fn the_limit_is_a_setting() {
 #[tokio::test]
 async fn an_endless_body_is_refused_and_cut_off() {
     let app = spawn_app().await;
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let mut stream = Connection::open(app.address).await;
     let head = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
-    stream.write_all(head).await.unwrap();
+    stream.send(head).await;
     let chunk = [b"10000\r\n".as_slice(), &vec![b'x'; 65_536], b"\r\n"].concat();
     let (mut reader, mut writer) = stream.split();
     let endless = async {
@@ -117,20 +104,16 @@ async fn too_many_header_fields_are_refused() {
 async fn a_client_that_leaves_in_mid_body_leaves_nothing_behind() {
     let app = spawn_app().await;
     for _ in 0..20 {
-        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let mut stream = Connection::open(app.address).await;
         let part = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nhalf";
-        stream.write_all(part).await.unwrap();
+        stream.send(part).await;
     }
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let mut stream = Connection::open(app.address).await;
     stream
-        .write_all(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\n")
-        .await
-        .unwrap();
-    stream.write_all(b"full").await.unwrap();
-    let response = Response::read(&mut stream, false).await.unwrap();
-    assert_eq!(
-        app.document(response.id()).await.get_str("data").unwrap(),
-        "full"
-    );
+        .send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\n")
+        .await;
+    stream.send(b"full").await;
+    let response = stream.answer().await.unwrap();
+    assert_eq!(app.data(response.id()).await, "full");
     assert_eq!(app.count().await, 1);
 }

@@ -5,22 +5,26 @@ use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use mongodb::Collection;
 use mongodb::bson::{Document, doc};
-use mongodb::{Client, Collection};
 use tempfile::NamedTempFile;
+use testkit::net::free_address;
+use testkit::process;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Process, Response, eventually, get, shared_mongo_uri, unique_name};
+use crate::support::{
+    Connection, Process, Response, eventually, get, requests_in, shared_mongo_uri, unique_database,
+};
 
-/// The proxy's binary, killed on drop. `cargo` puts it beside ours.
+/// The proxy's binary. `cargo` puts it beside ours.
 struct Proxy {
-    child: Child,
+    _process: process::Process,
     address: SocketAddr,
     log: NamedTempFile,
 }
@@ -33,20 +37,19 @@ impl Proxy {
             "{} is missing: cargo build -p proxy",
             binary.display()
         );
-        let (address, admin) = (free_address().await, free_address().await);
+        let (address, admin) = (free_address(), free_address());
         let log = NamedTempFile::new().unwrap();
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .env("PROXY_LISTEN", address.to_string())
             .env("PROXY_ADMIN_LISTEN", admin.to_string())
             .env("PROXY_UPSTREAM", upstream.to_string())
             .env("PROXY_UPSTREAM_TOKEN_FILE", token)
             .env("PROXY_WORKERS", "1")
             .stdin(Stdio::null())
-            .stdout(log.reopen().unwrap())
-            .spawn()
-            .unwrap();
+            .stdout(log.reopen().unwrap());
         let proxy = Self {
-            child,
+            _process: process::Process::start(&mut command),
             address,
             log,
         };
@@ -76,19 +79,6 @@ impl Proxy {
         })
         .await
     }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // Fails if it has ended already, which is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
 }
 
 /// A way to the API on which the first answers to requests with `lose me` in them are lost: they
@@ -175,7 +165,7 @@ struct Stack {
 impl Stack {
     async fn start() -> Self {
         let uri = shared_mongo_uri().await;
-        let database = unique_name("db").chars().rev().take(38).collect::<String>();
+        let database = unique_database();
         let mut token = NamedTempFile::new().unwrap();
         writeln!(token, "a-shared-token-0123456789").unwrap();
         let api = Process::start(&[
@@ -183,8 +173,7 @@ impl Stack {
             ("API_DATABASE", &database),
             ("API_PROXY_TOKEN_FILE", token.path().to_str().unwrap()),
         ]);
-        let client = Client::with_uri_str(&uri).await.unwrap();
-        let collection = client.database(&database).collection("requests");
+        let collection = requests_in(&uri, &database).await;
         Self {
             api,
             token,
@@ -194,11 +183,11 @@ impl Stack {
 }
 
 /// Sends over `stream`, and says what came back.
-async fn exchange(stream: &mut TcpStream, method: &str, body: &str) -> Response {
+async fn exchange(stream: &mut Connection, method: &str, body: &str) -> Response {
     let length = body.len();
     let request =
         format!("{method} / HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n{body}");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.send(request.as_bytes()).await;
     Response::read(stream, false).await.unwrap()
 }
 
@@ -213,7 +202,7 @@ async fn every_method_survives_a_lost_answer() {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "ANY"] {
             let relay = LossyRelay::start(stack.api.address, 1, passed).await;
             let proxy = Proxy::start(relay.address, stack.token.path()).await;
-            let mut client = TcpStream::connect(proxy.address).await.unwrap();
+            let mut client = Connection::open(proxy.address).await;
             for (body, attempts) in [("warm up", 0), ("lose me", 2), ("go on", 2)] {
                 let response = exchange(&mut client, method, body).await;
                 assert_eq!(response.status, 200, "{method} {body}: {}", response.body);
@@ -246,7 +235,7 @@ async fn an_answer_that_is_always_lost_is_a_502() {
     let stack = Stack::start().await;
     let relay = LossyRelay::start(stack.api.address, u32::MAX, 0).await;
     let proxy = Proxy::start(relay.address, stack.token.path()).await;
-    let mut client = TcpStream::connect(proxy.address).await.unwrap();
+    let mut client = Connection::open(proxy.address).await;
     let response = exchange(&mut client, "POST", "lose me").await;
     assert_eq!(response.status, 502, "{}", response.body);
     assert_eq!(relay.attempts(), 2);

@@ -6,8 +6,6 @@
     reason = "a test that can't go on fails"
 )]
 
-#[path = "../../../crates/service/tests/support/metrics_page.rs"]
-mod metrics_page;
 mod support;
 
 mod admin;

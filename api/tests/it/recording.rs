@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-
-use crate::support::{Response, get, post, send, shared_mongo_uri, spawn_app, spawn_app_with};
+use crate::support::{
+    Connection, Response, get, post, send, shared_mongo_uri, spawn_app, spawn_app_with,
+};
 
 #[tokio::test]
 async fn the_answer_is_flasks_and_the_document_is_found() {
@@ -51,18 +50,12 @@ async fn every_method_is_recorded() {
 #[tokio::test]
 async fn head_has_the_length_of_the_body_that_it_leaves_out() {
     let app = spawn_app().await;
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
-    stream
-        .write_all(b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await
-        .unwrap();
+    let mut stream = Connection::open(app.address).await;
+    stream.send(b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n").await;
     let head = Response::read(&mut stream, true).await.unwrap();
     // A body would be taken for the beginning of the next answer.
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await
-        .unwrap();
-    let full = Response::read(&mut stream, false).await.unwrap();
+    stream.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    let full = stream.answer().await.unwrap();
     assert_eq!((head.status, full.status), (200, 200));
     assert_eq!(head.header("content-length"), full.header("content-length"));
     app.document(full.id()).await;
@@ -110,18 +103,15 @@ async fn a_request_for_another_protocol_is_recorded_and_ends_its_connection() {
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",
         "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2",
     ] {
-        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let mut stream = Connection::open(app.address).await;
         let request = format!("GET / HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\nhi");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let response = Response::read(&mut stream, false).await.unwrap();
+        stream.send(request.as_bytes()).await;
+        let response = stream.answer().await.unwrap();
         let document = app.document(response.id()).await;
         let expected = if fields.contains("Length") { "hi" } else { "" };
         assert_eq!(document.get_str("data").unwrap(), expected);
         assert_eq!(response.header("connection"), Some("close"), "{fields}");
-        assert!(
-            Response::read(&mut stream, false).await.is_none(),
-            "{fields}"
-        );
+        assert!(stream.answer().await.is_none(), "{fields}");
     }
 }
 
@@ -146,7 +136,7 @@ async fn a_hundred_concurrent_writers_each_find_their_own_document() {
     let mut ids = HashSet::new();
     for writer in writers {
         for (id, body) in writer.await.unwrap() {
-            assert_eq!(app.document(id).await.get_str("data").unwrap(), body);
+            assert_eq!(app.data(id).await, body);
             assert!(ids.insert(id), "{id} was answered twice");
         }
     }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::support::{Process, Response, eventually, get, shared_mongo_uri};
+use crate::support::{Connection, Process, eventually, get, shared_mongo_uri};
 
 #[tokio::test]
 async fn requests_in_flight_are_answered() {
@@ -16,15 +15,12 @@ async fn requests_in_flight_are_answered() {
     })
     .await;
 
-    let mut idle = TcpStream::connect(process.address).await.unwrap();
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await
-        .unwrap();
-    Response::read(&mut idle, false).await.unwrap();
-    let mut busy = TcpStream::connect(process.address).await.unwrap();
-    busy.write_all(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nha")
-        .await
-        .unwrap();
+    let mut idle = Connection::open(process.address).await;
+    idle.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    idle.answer().await.unwrap();
+    let mut busy = Connection::open(process.address).await;
+    busy.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nha")
+        .await;
     // An answer on a later connection means that the earlier bytes have been seen too.
     get(process.address, "/").await;
 
@@ -39,13 +35,10 @@ async fn requests_in_flight_are_answered() {
         || async { TcpStream::connect(process.address).await.err() },
     )
     .await;
-    assert!(
-        Response::read(&mut idle, false).await.is_none(),
-        "idle connections are closed"
-    );
+    assert!(idle.answer().await.is_none(), "idle connections are closed");
 
-    busy.write_all(b"lf").await.unwrap();
-    let response = Response::read(&mut busy, false).await.unwrap();
+    busy.send(b"lf").await;
+    let response = busy.answer().await.unwrap();
     assert_eq!(response.status, 200, "{}", response.body);
     assert_eq!(response.header("connection"), Some("close"));
     assert!(process.ended(Duration::from_secs(10)).await.success());

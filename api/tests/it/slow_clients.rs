@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Response, get, post, spawn_app};
+use crate::support::{Connection, get, post, spawn_app};
 
 /// Between two drops.
 const DRIP: Duration = Duration::from_millis(250);
@@ -16,8 +15,8 @@ const DRIP: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Sends `start`, and then `drop` again and again, until the server ends it; its answer.
-async fn drip(mut stream: TcpStream, start: &[u8], drop: &[u8]) -> String {
-    stream.write_all(start).await.unwrap();
+async fn drip(mut stream: Connection, start: &[u8], drop: &[u8]) -> String {
+    stream.send(start).await;
     let (mut reader, mut writer) = stream.split();
     let mut answer = Vec::new();
     let dripping = async {
@@ -40,7 +39,7 @@ async fn heads_that_drip_are_ended_and_hold_up_nobody() {
     let app = spawn_app().await;
     let mut clients = JoinSet::new();
     for _ in 0..300 {
-        let stream = TcpStream::connect(app.address).await.unwrap();
+        let stream = Connection::open(app.address).await;
         clients.spawn(timeout(
             PATIENCE,
             drip(stream, b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ", b"x"),
@@ -57,7 +56,7 @@ async fn heads_that_drip_are_ended_and_hold_up_nobody() {
 #[tokio::test]
 async fn a_body_that_drips_is_ended_and_holds_up_nobody() {
     let app = spawn_app().await;
-    let stream = TcpStream::connect(app.address).await.unwrap();
+    let stream = Connection::open(app.address).await;
     let slow = timeout(
         PATIENCE,
         drip(
@@ -80,7 +79,7 @@ async fn a_client_that_reads_nothing_is_read_no_further() {
     /// Bytes; far more than the kernel's buffers hold, of answers as of requests.
     const ENOUGH: usize = 256 << 20;
     let app = spawn_app().await;
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let mut stream = Connection::open(app.address).await;
     let requests = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
     let mut sent = 0;
     while timeout(Duration::from_secs(5), stream.write_all(&requests))
@@ -99,10 +98,10 @@ async fn a_client_that_reads_nothing_is_read_no_further() {
 async fn every_head_is_timed() {
     let app = spawn_app().await;
     for (address, path) in [(app.address, "/hello"), (app.admin, "/healthz")] {
-        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut stream = Connection::open(address).await;
         let first = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        stream.write_all(first.as_bytes()).await.unwrap();
-        let answer = Response::read(&mut stream, false).await.unwrap();
+        stream.send(first.as_bytes()).await;
+        let answer = stream.answer().await.unwrap();
         assert_eq!(answer.status, 200);
         let second = b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ";
         let answer = timeout(Duration::from_secs(20), drip(stream, second, b"x"));
@@ -116,13 +115,13 @@ async fn health_checks_get_in_whoever_else_wants_to() {
     let app = spawn_app().await;
     let mut crowd = Vec::new();
     for number in 0..200 {
-        let mut stream = TcpStream::connect(app.admin).await.unwrap();
+        let mut stream = Connection::open(app.admin).await;
         let bytes: &[u8] = match number % 3 {
             0 => b"",
             1 => b"GET /readyz HTTP/1.1\r\nHost: a\r\nX-Slow: ",
             _ => b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n",
         };
-        stream.write_all(bytes).await.unwrap();
+        stream.send(bytes).await;
         crowd.push(stream);
         let answer = timeout(Duration::from_secs(3), get(app.admin, "/healthz"));
         assert_eq!(answer.await.expect("in time").status, 200);
@@ -134,16 +133,16 @@ async fn health_checks_get_in_whoever_else_wants_to() {
 async fn who_sends_all_of_a_body_that_is_refused_gets_its_answer() {
     let app = spawn_app().await;
     for (target, status) in [("/", 413), ("/nothing", 404), ("/hello", 405)] {
-        let mut stream = TcpStream::connect(app.address).await.unwrap();
+        let mut stream = Connection::open(app.address).await;
         let length = 8 << 20;
         let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.send(head.as_bytes()).await;
         for _ in 0..8 {
             // Longer than the kernel would hide it.
             sleep(Duration::from_millis(300)).await;
-            stream.write_all(&vec![b'x'; length / 8]).await.unwrap();
+            stream.send(&vec![b'x'; length / 8]).await;
         }
-        let answer = Response::read(&mut stream, false).await.unwrap();
+        let answer = stream.answer().await.unwrap();
         assert_eq!(answer.status, status, "{target}");
         let asked = std::time::Instant::now();
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "and that is all");
@@ -154,11 +153,11 @@ async fn who_sends_all_of_a_body_that_is_refused_gets_its_answer() {
 #[tokio::test]
 async fn a_client_that_has_said_all_is_answered() {
     let app = spawn_app().await;
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    let mut stream = Connection::open(app.address).await;
     let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
-    stream.write_all(request).await.unwrap();
+    stream.send(request).await;
     stream.shutdown().await.unwrap();
-    let answer = Response::read(&mut stream, false).await.unwrap();
+    let answer = stream.answer().await.unwrap();
     assert_eq!(answer.status, 200);
     assert_eq!(app.count().await, 1);
 }

@@ -1,9 +1,31 @@
-//! What every service of the stack asks of the machine that it runs on: how much it may take
-//! ([`grants`]), where it listens ([`sockets`]), and which variables of its environment are meant
-//! for it ([`environment`]); and what it tells of itself (`metrics`, a feature).
+//! What every service of the stack is built on, so that each has it the same way.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`settings`] | one table of keys; defaults < TOML file < environment; one kind of error |
+//! | `secrets` | secrets in files, and what a token is |
+//! | `cli` | `--config`, `--help`, `healthcheck`, exit codes |
+//! | `logging` | `tracing` events, as JSON or for people |
+//! | `metrics` | what `/metrics` tells of a process |
+//! | `admin` | `/healthz`, `/readyz` and `/metrics` |
+//! | `healthcheck` | asking a service's admin address how it is |
+//! | [`sockets`], [`grants`] | where it listens, and how much it may take |
+//!
+//! Those without a link are there with the feature `full`.
 
-pub mod environment;
+#[cfg(feature = "full")]
+pub mod admin;
+#[cfg(feature = "full")]
+pub mod cli;
+mod environment;
 pub mod grants;
-#[cfg(feature = "metrics")]
+#[cfg(feature = "full")]
+pub mod healthcheck;
+#[cfg(feature = "full")]
+pub mod logging;
+#[cfg(feature = "full")]
 pub mod metrics;
+#[cfg(feature = "full")]
+pub mod secrets;
+pub mod settings;
 pub mod sockets;

@@ -1,7 +1,8 @@
 //! Listening sockets.
 
 use std::{
-    io,
+    error::Error,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
     time::Duration,
@@ -16,6 +17,25 @@ use rustix::{
 /// somebody set it. Where the queue is full the kernel drops whoever knocks, who comes back a second
 /// later at the earliest: two workers' sockets take in as many as the proxy serves at most.
 const BACKLOG: i32 = 16_384;
+
+/// An address of a setting that can't be listened on.
+#[derive(Debug)]
+pub struct ListenError {
+    /// The setting.
+    pub key: &'static str,
+    /// Its value.
+    pub address: SocketAddr,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}: {}", self.key, self.address, self.error)
+    }
+}
+
+impl Error for ListenError {}
 
 /// Listens on `address`, without blocking. With `shared`, others may listen on the same address, and
 /// the kernel spreads connections over all of them (`SO_REUSEPORT`).

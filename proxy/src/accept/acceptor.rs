@@ -34,9 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Most connections that are accepted before others on the worker have their turn.
 const AT_A_TIME: usize = 1024;
 
-/// What a worker accepts on.
 #[derive(Debug)]
-pub enum Sockets {
+pub(crate) enum Sockets {
     /// A socket of this process.
     Own(StdListener),
     /// Sockets of another process. Each set that comes takes the place of the one before.
@@ -44,15 +43,14 @@ pub enum Sockets {
 }
 
 /// A worker's accept loop, as a pingora service with a thread of its own.
-pub struct Acceptor {
+pub(crate) struct Acceptor {
     name: String,
     worker: Arc<Worker>,
     sockets: Option<Sockets>,
 }
 
 impl Acceptor {
-    /// Accepts on `sockets` for `worker`.
-    pub fn new(worker: Arc<Worker>, sockets: Sockets) -> Self {
+    pub(crate) fn new(worker: Arc<Worker>, sockets: Sockets) -> Self {
         Self {
             name: format!("worker-{}", worker.index),
             worker,
@@ -222,7 +220,7 @@ impl Service for Acceptor {
         // The tasks of those that were accepted last run before this one goes on, and are counted then:
         // the drain must not end without them.
         yield_now().await;
-        self.worker.drain.listener_closed();
+        self.worker.drain.accept_loop_ended();
     }
 
     fn name(&self) -> &str {

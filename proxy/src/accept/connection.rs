@@ -14,9 +14,10 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, ReadBuf},
     net::TcpStream,
     sync::futures::Notified,
+    task::unconstrained,
     time::{Instant, timeout},
 };
 use tokio_util::io::poll_read_buf;
@@ -24,11 +25,10 @@ use tracing::info;
 
 use crate::{
     exchange::{
-        Client, Exchange, Next, Pinned,
+        Client, Exchange, Next, Pinned, Summary,
+        deadline::{Deadline, Expired},
         error_page::{Failure, TOO_MANY_CONNECTIONS},
-        relay::{READ_SIZE, poll_read_more},
-        report::Report,
-        watchdog::{Expired, Watchdog},
+        transport::{READ_SIZE, Transport, poll_read_more},
     },
     http1::{
         HeadScanner,
@@ -36,7 +36,6 @@ use crate::{
     },
     observe::access_log,
     rewrite::{
-        Span,
         request::{self, Origin, RequestFacts},
         request_id::RequestId,
     },
@@ -59,7 +58,12 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side closes. It is counted from the first time that it runs: until then
 /// one that makes room for it may be there as well.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, account: Account) {
+pub(crate) async fn serve(
+    transport: impl Transport,
+    peer: SocketAddr,
+    worker: Arc<Worker>,
+    account: Account,
+) {
     let counted = worker.connections.count();
     worker.metrics.accepted.fetch_add(1, Relaxed);
     let ip = peer.ip().to_canonical();
@@ -67,23 +71,22 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>, acc
         peer: ip.to_string(),
         trusted: worker.settings.trusted_proxies.contains(ip),
         // The first head is awaited as any: a client that connects has something to say.
-        watchdog: Watchdog::new(account, worker.settings.header_timeout),
-        stream,
+        deadline: Deadline::new(account, worker.settings.header_timeout),
+        transport,
         pinned: Pinned::default(),
     };
     connection.run(&worker).await;
     drop(counted);
 }
 
-struct Connection {
-    stream: TcpStream,
+struct Connection<T> {
+    transport: T,
     peer: String,
     trusted: bool,
-    watchdog: Watchdog,
+    deadline: Deadline,
     pinned: Pinned,
 }
 
-/// How reading a head ended.
 enum HeadOutcome {
     /// The first so many bytes are a head.
     Head(usize),
@@ -93,7 +96,7 @@ enum HeadOutcome {
     Refused(Failure),
 }
 
-impl Connection {
+impl<T: Transport> Connection<T> {
     async fn run(&mut self, worker: &Worker) {
         let mut draining = pin!(worker.drain.notified(worker.index));
         let Some(mut buffers) = self.idle(worker, draining.as_mut()).await else {
@@ -102,21 +105,23 @@ impl Connection {
         loop {
             let next = self.serve_request(worker, &mut buffers).await;
             if next == Next::KeepAlive {
-                self.watchdog.account.served();
-                skip_empty_lines(&mut buffers.client_in);
-                if !buffers.client_in.is_empty() {
+                self.deadline.account.served();
+                skip_empty_lines(&mut buffers.up.input);
+                if !buffers.up.input.is_empty() {
                     continue;
                 }
             }
-            if next == Next::Linger || (next == Next::Close && self.has_more(&buffers.client_in)) {
+            if next == Next::Linger
+                || (next == Next::Close && self.has_more(&buffers.up.input).await)
+            {
                 self.linger(&mut buffers, worker, draining.as_mut()).await;
             }
             worker.return_buffers(buffers);
-            self.watchdog.account.hold(0);
+            self.deadline.account.hold(0);
             if next != Next::KeepAlive {
                 return;
             }
-            self.watchdog.arm(Turn::Idle, worker.settings.idle_timeout);
+            self.deadline.arm(Turn::Idle, worker.settings.idle_timeout);
             match self.idle(worker, draining.as_mut()).await {
                 Some(filled) => buffers = filled,
                 None => return,
@@ -133,81 +138,70 @@ impl Connection {
     ) -> Option<Buffers> {
         let mut last_call = false;
         poll_fn(|cx| {
-            // Readiness can be a rumour, only a read tells. `poll_read` knows that a read that
-            // didn't fill the buffer has emptied the socket, which `try_read` has to ask again.
-            while self.stream.poll_read_ready(cx).is_ready() {
+            // `poll_read` knows that a read that didn't fill the buffer has emptied the socket, which
+            // `try_read` has to ask again.
+            while self.transport.poll_readable(cx).is_ready() {
                 let mut buffers = worker.take_buffers();
-                buffers.client_in.reserve(READ_SIZE);
-                let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut buffers.client_in);
-                skip_empty_lines(&mut buffers.client_in);
-                if !buffers.client_in.is_empty() {
-                    self.watchdog.account.hold(buffers.footprint());
+                let input = &mut buffers.up.input;
+                input.reserve(READ_SIZE);
+                let read = poll_read_buf(Pin::new(&mut self.transport), cx, input);
+                skip_empty_lines(input);
+                if !input.is_empty() {
+                    self.deadline.account.hold(buffers.footprint());
                     return Poll::Ready(Some(buffers));
                 }
                 worker.return_buffers(buffers);
-                if let Poll::Ready(Ok(0) | Err(_)) = read {
-                    return Poll::Ready(None);
+                match read {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(None),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Pending => break,
                 }
             }
             if !last_call {
                 last_call = worker.drain.has_started() || draining.as_mut().poll(cx).is_ready();
                 if last_call {
-                    self.watchdog.arm(Turn::Idle, LAST_CALL);
+                    self.deadline.arm(Turn::Idle, LAST_CALL);
                 }
             }
-            self.watchdog.poll_expired(cx).map(|_| None)
+            self.deadline.poll(cx).map(|_| None)
         })
         .await
     }
 
-    /// Reads one request and answers it.
     async fn serve_request(&mut self, worker: &Worker, buffers: &mut Buffers) -> Next {
         let outcome = self.read_head(worker, buffers).await;
         let started = Instant::now();
         let id = RequestId::mint(SystemTime::now());
-        let mut facts = RequestFacts::default();
-        let (head_len, verdict) = match outcome {
+        let (head_len, refused) = match outcome {
             HeadOutcome::Gone => return Next::Close,
-            HeadOutcome::Refused(failure) => (buffers.client_in.len(), Err(failure)),
-            HeadOutcome::Head(head_len) => {
-                let origin = Origin {
-                    peer: &self.peer,
-                    proxies: self.trusted.then_some(&worker.settings.trusted_proxies),
-                    upstream: &worker.upstream.name,
-                    token: worker.settings.upstream_token.as_ref(),
-                };
-                buffers.to_upstream.clear();
-                let head = &buffers.client_in[..head_len];
-                let out = &mut buffers.to_upstream;
-                let verdict = request::rewrite(head, origin, &id, &mut facts, out);
-                (head_len, verdict.map_err(Failure::Request))
-            }
+            HeadOutcome::Refused(failure) => (buffers.up.input.len(), Some(failure)),
+            HeadOutcome::Head(head_len) => (head_len, None),
         };
-        let exchange = Exchange::new(
-            worker,
-            Client {
-                stream: &mut self.stream,
-                watchdog: &mut self.watchdog,
-                pinned: &mut self.pinned,
-            },
-            buffers,
-            id,
-            facts,
-            head_len,
-        );
-        let (next, report, end) = match verdict {
-            Ok(()) => exchange.run().await,
-            Err(failure) => exchange.refuse(failure).await,
+        buffers.split_head(head_len);
+        let Buffers { head, up, down } = buffers;
+        up.output.clear();
+        let mut facts = RequestFacts::default();
+        let refused = refused.or_else(|| {
+            let origin = Origin {
+                peer: &self.peer,
+                proxies: self.trusted.then_some(&worker.settings.trusted_proxies),
+                upstream: &worker.upstream.name,
+                token: worker.settings.upstream_token.as_ref(),
+            };
+            let rewritten = request::rewrite(head, origin, &id, &mut facts, &mut up.output);
+            rewritten.err().map(Failure::Request)
+        });
+        let client = Client {
+            transport: &mut self.transport,
+            deadline: &mut self.deadline,
+            pinned: &mut self.pinned,
         };
-        self.report(
-            worker,
-            &buffers.client_in,
-            &id,
-            &facts,
-            &report,
-            started.elapsed(),
-        );
-        buffers.client_in.drain(..end.min(buffers.client_in.len()));
+        let exchange = Exchange::new(worker, client, id, &facts, head, up, down);
+        let (next, summary) = match refused {
+            None => exchange.run().await,
+            Some(failure) => exchange.refuse(failure).await,
+        };
+        self.log(worker, &id, &facts, &summary, started.elapsed());
         next
     }
 
@@ -216,7 +210,7 @@ impl Connection {
         let mut scanner = HeadScanner::default();
         let mut waited = false;
         loop {
-            let client_in = &mut buffers.client_in;
+            let client_in = &mut buffers.up.input;
             skip_empty_lines(client_in);
             let begun = !client_in.is_empty() && client_in != b"\r";
             if begun {
@@ -228,12 +222,13 @@ impl Connection {
             }
             if begun && !waited {
                 waited = true;
-                self.watchdog
+                self.deadline
                     .arm(Turn::Client, worker.settings.header_timeout);
             }
             client_in.reserve(READ_SIZE);
-            match self.watchdog.guard(self.stream.read_buf(client_in)).await {
-                Ok(Ok(1..)) => self.watchdog.account.hold(buffers.footprint()),
+            let read = self.transport.read_buf(client_in);
+            match self.deadline.guard(read).await {
+                Ok(Ok(1..)) => self.deadline.account.hold(buffers.footprint()),
                 Ok(Ok(0) | Err(_)) => return HeadOutcome::Gone,
                 Err(_) if !begun => return HeadOutcome::Gone,
                 Err(Expired::Late) => return HeadOutcome::Refused(Failure::ClientTimeout),
@@ -243,8 +238,14 @@ impl Connection {
     }
 
     /// Whether the client has sent more than was read of it.
-    fn has_more(&self, client_in: &[u8]) -> bool {
-        !client_in.is_empty() || matches!(self.stream.try_read(&mut [0]), Ok(1..))
+    async fn has_more(&mut self, input: &[u8]) -> bool {
+        let mut byte = [0];
+        let mut byte = ReadBuf::new(&mut byte);
+        let read = poll_fn(|cx| {
+            let transport = Pin::new(&mut self.transport);
+            Poll::Ready(transport.poll_read(cx, &mut byte).is_ready())
+        });
+        !input.is_empty() || (unconstrained(read).await && !byte.filled().is_empty())
     }
 
     /// Lets the client read its response before the connection is closed: closing with unread input
@@ -255,88 +256,81 @@ impl Connection {
         worker: &Worker,
         mut draining: Pin<&mut Notified<'_>>,
     ) {
-        if self.stream.shutdown().await.is_err() {
+        if self.transport.shutdown().await.is_err() {
             return;
         }
         for buffer in buffers.all() {
             *buffer = Vec::new();
         }
-        let scratch = &mut buffers.client_in;
+        let scratch = &mut buffers.up.input;
         let end = Instant::now() + worker.settings.linger_timeout;
         let mut last_call = false;
         let mut last_read = 0;
         let silence = LINGER_SILENCE.min(worker.settings.linger_timeout);
-        self.watchdog.arm(Turn::Client, silence);
+        self.deadline.arm(Turn::Client, silence);
         poll_fn(|cx| {
             loop {
                 scratch.clear();
-                match poll_read_more(&mut self.stream, cx, scratch, last_read) {
+                match poll_read_more(&mut self.transport, cx, scratch, last_read) {
                     Poll::Ready(Ok(size @ 1..)) => last_read = size,
                     Poll::Ready(_) => return Poll::Ready(()),
                     Poll::Pending => break,
                 }
                 let left = end.saturating_duration_since(Instant::now());
                 if !last_call {
-                    self.watchdog.arm(Turn::Client, left.min(LINGER_SILENCE));
+                    self.deadline.arm(Turn::Client, left.min(LINGER_SILENCE));
                 }
                 if left.is_zero() {
                     return Poll::Ready(());
                 }
             }
-            self.watchdog.account.hold(scratch.capacity());
+            self.deadline.account.hold(scratch.capacity());
             if !last_call && (worker.drain.has_started() || draining.as_mut().poll(cx).is_ready()) {
                 last_call = true;
-                self.watchdog.arm(Turn::Client, LAST_CALL);
+                self.deadline.arm(Turn::Client, LAST_CALL);
             }
-            self.watchdog.poll_expired(cx).map(drop)
+            self.deadline.poll(cx).map(drop)
         })
         .await;
     }
 
-    /// Counts and logs an exchange.
-    fn report(
+    fn log(
         &self,
         worker: &Worker,
-        head: &[u8],
         id: &RequestId,
-        facts: &RequestFacts,
-        report: &Report,
+        facts: &RequestFacts<'_>,
+        summary: &Summary,
         took: Duration,
     ) {
-        let bytes = (report.received, report.sent);
+        let bytes = (summary.received, summary.sent);
         worker
             .metrics
-            .request(facts.method, report.status, took, bytes);
-        if report.retries > 0 {
+            .request(facts.method, summary.status, took, bytes);
+        if summary.retries > 0 {
             worker
                 .metrics
                 .retries
-                .fetch_add(u64::from(report.retries), Relaxed);
+                .fetch_add(u64::from(summary.retries), Relaxed);
         }
         if !worker.settings.access_log {
             return;
         }
-        let text = |span: Span| String::from_utf8_lossy(span.get(head));
-        let (method, target, user_agent) = (
-            text(facts.method_token),
-            text(facts.target),
-            text(facts.user_agent),
-        );
+        let user_agent = String::from_utf8_lossy(facts.user_agent);
         let client = facts.client.map(|client| client.to_string());
-        let reason = report.failure.map(Failure::reason);
+        let reason = summary.failure.map(Failure::reason);
         info!(
             target: access_log::TARGET,
             request_id = id.as_str(),
             client = client.as_deref().unwrap_or(&self.peer),
-            method = &*method,
-            path = &*target,
-            status = u64::from(report.status),
-            bytes_in = report.received,
-            bytes_out = report.sent,
+            method = facts.method_token,
+            path = facts.target,
+            status = u64::from(summary.status),
+            bytes_in = summary.received,
+            bytes_out = summary.sent,
             duration_ms = millis(took),
-            upstream = report.backend.as_ref().map_or("", |backend| backend.label.as_str()),
-            upstream_ms = millis(report.upstream_time),
-            retries = u64::from(report.retries),
+            upstream = summary.backend.as_ref().map_or("", |backend| backend.label.as_str()),
+            upstream_ms = millis(summary.upstream_time),
+            retries = u64::from(summary.retries),
             user_agent = &*user_agent,
             error = reason.as_deref(),
         );
@@ -348,7 +342,7 @@ fn millis(duration: Duration) -> f64 {
 }
 
 /// Tells a client that there are too many, without taking a place.
-pub async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
+pub(crate) async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
     worker.metrics.turned_away.fetch_add(1, Relaxed);
     // It is there as long as this is: counted by its references, one of them the worker's own.
     let told = Arc::clone(&worker.turned_away);
@@ -365,4 +359,106 @@ pub async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
         Ok::<(), io::Error>(())
     };
     let _ = timeout(Duration::from_secs(1), answer).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use tokio::{
+        io::{AsyncBufReadExt, BufReader, BufStream, DuplexStream, copy, duplex, split},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::{
+        settings::Settings,
+        upstream::Upstream,
+        worker::{drain::Drain, ledger::Ledger},
+    };
+
+    /// As TLS: carried by something else, and sent when it is flushed.
+    impl Transport for BufStream<DuplexStream> {
+        fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn reset_on_close(&mut self) {}
+    }
+
+    fn worker(upstream: SocketAddr) -> Arc<Worker> {
+        let address = upstream.to_string();
+        let environment = [("PROXY_UPSTREAM", address.as_str()), ("PROXY_WORKERS", "1")];
+        let environment = environment.map(|(name, value)| (name.into(), value.into()));
+        let settings = Arc::new(Settings::load(None, environment).unwrap());
+        let upstream = Arc::new(Upstream::new(&settings));
+        let (connections, drain) = (Arc::default(), Arc::new(Drain::new(1)));
+        let ledger = Ledger::new(1, usize::MAX);
+        Arc::new(Worker::new(
+            0,
+            settings,
+            upstream,
+            connections,
+            ledger,
+            drain,
+        ))
+    }
+
+    async fn head(stream: &mut (impl AsyncBufReadExt + Unpin)) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await.unwrap() > 0 {}
+        head
+    }
+
+    /// Takes a body of a million bytes, answers with one, and becomes an echo after the next head.
+    async fn backend(listener: TcpListener) {
+        let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+        let mut body = vec![0; 1_000_000];
+        assert!(head(&mut stream).await.starts_with("POST /up HTTP/1.1\r\n"));
+        stream.read_exact(&mut body).await.unwrap();
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        assert!(head(&mut stream).await.contains("\r\nUpgrade: echo\r\n"));
+        let answer =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let (mut from, mut to) = split(stream);
+        copy(&mut from, &mut to).await.unwrap();
+        to.shutdown().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_is_all_the_same_what_carries_the_bytes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let worker = worker(listener.local_addr().unwrap());
+        let account = worker.ledger.open([192, 0, 2, 1].into()).unwrap();
+        let (client, carrier) = duplex(1000);
+        let peer = SocketAddr::from(([192, 0, 2, 1], 1));
+        let served = serve(BufStream::new(carrier), peer, worker, account);
+        let asking = async {
+            let mut client = BufReader::new(client);
+            let body = "0123456789".repeat(100_000);
+            let request =
+                format!("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n{body}");
+            client.write_all(request.as_bytes()).await.unwrap();
+            assert!(head(&mut client).await.starts_with("HTTP/1.1 200 OK\r\n"));
+            let mut answer = vec![0; body.len()];
+            client.read_exact(&mut answer).await.unwrap();
+            assert!(answer == body.as_bytes());
+            let request =
+                "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+            client.write_all(request.as_bytes()).await.unwrap();
+            assert!(head(&mut client).await.starts_with("HTTP/1.1 101 "));
+            for said in ["ping", "pong"] {
+                let mut heard = [0; 4];
+                client.write_all(said.as_bytes()).await.unwrap();
+                client.read_exact(&mut heard).await.unwrap();
+                assert_eq!(heard, said.as_bytes());
+            }
+            client.shutdown().await.unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        };
+        tokio::join!(served, backend(listener), asking);
+    }
 }

@@ -1,38 +1,39 @@
 //! Answers of our own.
 
-use tokio::io::AsyncWriteExt;
+use std::{future::poll_fn, task::Poll};
+
+use tokio::task::unconstrained;
 
 use super::{
     Exchange, Next,
     error_page::{self, Delivery, Failure},
+    transport::Transport,
 };
 use crate::{http1::Method, worker::ledger::Turn};
 
-impl Exchange<'_> {
+impl<T: Transport> Exchange<'_, T> {
     /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).
     pub(super) async fn answer_options(&mut self) -> Next {
-        self.report.status = 200;
+        self.summary.status = 200;
         let keep = self.may_keep();
         let date = self.worker.date();
-        self.buffers.to_client.clear();
-        let out = &mut self.buffers.to_client;
+        let out = self.download.answer();
         error_page::write_options(out, &self.id, !keep, date.as_bytes());
         self.send_answer(keep).await
     }
 
     /// Answers with an error page; silently where nobody would read it.
     pub(super) async fn fail(&mut self, failure: Failure) -> Next {
-        self.report.status = failure.status();
-        self.report.failure = Some(failure);
+        self.summary.status = failure.status();
+        self.summary.failure = Some(failure);
         if failure == Failure::ClientGone {
             return Next::Close;
         }
         if failure == Failure::Evicted {
             // It has to go now: it gets the page if it takes it at once.
             self.write_page(failure, true);
-            if let Ok(sent) = self.client.try_write(&self.buffers.to_client) {
-                self.report.sent += sent as u64;
-            }
+            let (download, client) = (&mut self.download, &mut *self.client.transport);
+            let _ = unconstrained(poll_fn(|cx| Poll::Ready(download.poll_send(cx, client)))).await;
             return Next::Drop;
         }
         let malformed = matches!(failure, Failure::Request(_) | Failure::ClientTimeout);
@@ -43,7 +44,7 @@ impl Exchange<'_> {
 
     /// Sends an answer of our own, after which the connection is kept or isn't.
     async fn send_answer(&mut self, keep: bool) -> Next {
-        match self.send_to_client().await {
+        match self.send_head().await {
             Ok(()) if keep => Next::KeepAlive,
             Ok(()) => Next::Linger,
             Err(_) => Next::Close,
@@ -63,21 +64,15 @@ impl Exchange<'_> {
             close,
             date: date.as_bytes(),
         };
-        self.buffers.to_client.clear();
-        error_page::write(&mut self.buffers.to_client, failure, &self.id, delivery);
+        error_page::write(self.download.answer(), failure, &self.id, delivery);
     }
 
-    /// Writes all of `to_client`.
-    pub(super) async fn send_to_client(&mut self) -> Result<(), Failure> {
+    /// Sends an interim head, or a whole answer.
+    pub(super) async fn send_head(&mut self) -> Result<(), Failure> {
         let limit = self.worker.settings.read_timeout;
-        self.watchdog.arm(Turn::Client, limit);
-        let send = self.client.write_all(&self.buffers.to_client);
-        match self.watchdog.guard(send).await {
-            Ok(Ok(())) => {
-                self.report.sent += self.buffers.to_client.len() as u64;
-                Ok(())
-            }
-            _ => Err(Failure::ClientGone),
-        }
+        let (download, client) = (&mut self.download, &mut self.client);
+        let sending = poll_fn(|cx| download.poll_send(cx, client.transport));
+        let outcome = client.deadline.within(Turn::Client, limit, sending).await;
+        outcome.unwrap_or(Err(Failure::ClientGone))
     }
 }

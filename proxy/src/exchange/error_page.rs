@@ -9,18 +9,16 @@ use crate::{
 
 /// Why a request got no answer from the upstream, or only half of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The request breaks the rules.
     Request(SyntaxError),
     /// The client stopped sending in the middle of its request.
     ClientTimeout,
     /// The client took no more of the response.
     ClientStalled,
-    /// The client closed its connection.
     ClientGone,
     /// The connection was closed to make room for others.
     Evicted,
-    /// No backend is known.
     NoBackend,
     /// All backends have as many requests as they are given.
     Busy,
@@ -39,7 +37,7 @@ pub enum Failure {
 impl Failure {
     /// The status that the client gets. 499, for a client that is gone or takes nothing, is
     /// only logged.
-    pub const fn status(self) -> u16 {
+    pub(crate) const fn status(self) -> u16 {
         match self {
             Self::Request(error) => error.status(),
             Self::ClientTimeout => 408,
@@ -51,7 +49,7 @@ impl Failure {
     }
 
     /// What happened, for the page and the log.
-    pub fn reason(self) -> String {
+    pub(crate) fn reason(self) -> String {
         match self {
             Self::Request(error) => error.to_string(),
             Self::ClientTimeout => "request not received in time".to_owned(),
@@ -119,19 +117,17 @@ impl Format {
 
 /// How a page is to be sent.
 #[derive(Debug, Clone, Copy)]
-pub struct Delivery<'a> {
-    /// The media type.
-    pub format: Format,
+pub(crate) struct Delivery<'a> {
+    pub(crate) format: Format,
     /// Whether to leave the body out: the request was HEAD.
-    pub head_only: bool,
+    pub(crate) head_only: bool,
     /// Whether the connection is closed afterwards.
-    pub close: bool,
-    /// The value of `Date`.
-    pub date: &'a [u8],
+    pub(crate) close: bool,
+    pub(crate) date: &'a [u8],
 }
 
 /// Appends the whole response for `failure` to `out`.
-pub fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, delivery: Delivery<'_>) {
+pub(crate) fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, delivery: Delivery<'_>) {
     let status = failure.status();
     let page = delivery.format.page(status, &failure.reason(), id);
     // Writing to a Vec can't fail, here and below.
@@ -167,7 +163,7 @@ const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
 
 /// Appends the answer to an OPTIONS request that isn't to be forwarded (RFC 9110 §9.3.7): what this
 /// server allows, whatever the one behind it does.
-pub fn write_options(out: &mut Vec<u8>, id: &RequestId, close: bool, date: &[u8]) {
+pub(crate) fn write_options(out: &mut Vec<u8>, id: &RequestId, close: bool, date: &[u8]) {
     // Writing to a Vec can't fail.
     let _ = write!(
         out,
@@ -184,7 +180,7 @@ pub fn write_options(out: &mut Vec<u8>, id: &RequestId, close: bool, date: &[u8]
 }
 
 /// The response to a connection too many, which is never read from.
-pub const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+pub(crate) const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 45\r\nRetry-After: 1\r\n\
     Connection: close\r\n\r\n503 Service Unavailable\ntoo many connections\n";
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// What a client has had of its time.
 #[derive(Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// The time that everybody has.
     grace: Duration,
     /// Bytes that earn another second; 0 for no limit.
@@ -21,7 +21,7 @@ pub struct Pace {
 
 impl Pace {
     /// The client has `grace`, and a second more for each `rate` bytes.
-    pub const fn new(grace: Duration, rate: u64) -> Self {
+    pub(crate) const fn new(grace: Duration, rate: u64) -> Self {
         Self {
             grace,
             rate,
@@ -31,25 +31,25 @@ impl Pace {
     }
 
     /// Notes that the client is waited for.
-    pub fn wait(&mut self) {
+    pub(crate) fn wait(&mut self) {
         self.waiting_since.get_or_insert_with(Instant::now);
     }
 
     /// Notes that it isn't any more.
-    pub fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();
         }
     }
 
     /// Forgets what has passed.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.waited = Duration::ZERO;
         self.waiting_since = None;
     }
 
     /// The time that is left for a client that has sent `bytes`.
-    pub fn left(&self, bytes: u64) -> Duration {
+    pub(crate) fn left(&self, bytes: u64) -> Duration {
         let Some(earned) = bytes.checked_div(self.rate) else {
             return Duration::MAX;
         };

@@ -3,92 +3,89 @@
 
 use std::{
     future::poll_fn,
-    io,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
+    time::Duration,
 };
-
-use tokio::{net::TcpStream, time::Instant};
-use tokio_util::io::poll_read_buf;
 
 use super::{
-    Exchange, Interruption,
+    Exchange,
+    attempt::Attempt,
+    deadline::{Traffic, Wait},
+    download::Download,
     error_page::Failure,
-    relay::{Download, DownloadError, READ_SIZE, UploadError, poll_read_more},
-    watchdog::Expired,
+    transport::Transport,
+    upload::Upload,
 };
-use crate::{
-    http1::{HeadScanner, head::Side},
-    upstream::connection::UpstreamConnection,
-    worker::ledger::Turn,
-};
+use crate::worker::ledger::Turn;
 
-/// Most bytes of further requests that are read while a response is awaited.
-const MAX_PIPELINED: usize = 64 * 1024;
+/// What moves during a wait.
+struct Moving<'e, 'c, T> {
+    client: &'e mut T,
+    upload: &'e mut Upload<'c>,
+    download: &'e mut Download<'c>,
+    wait: Wait<'e>,
+    read_timeout: Duration,
+}
 
-impl Exchange<'_> {
+impl<T> Moving<'_, '_, T> {
+    /// Ready when it has been somebody's `turn` for too long.
+    fn poll_expired(
+        &mut self,
+        cx: &mut Context<'_>,
+        turn: Turn,
+        limit: Duration,
+        late: Failure,
+    ) -> Poll<Failure> {
+        let traffic = Traffic {
+            moved: self.upload.moved() + self.download.moved(),
+            of_client: self.upload.received + self.download.sent(),
+            held: self.upload.footprint() + self.download.footprint(),
+        };
+        let expired = self.wait.poll(cx, turn, limit, traffic);
+        expired.map(|expired| expired.failure(late))
+    }
+
+    /// How long the client may take to go on with its request.
+    fn patience(&self) -> Duration {
+        self.read_timeout.min(self.upload.patience())
+    }
+}
+
+impl<'c, T: Transport> Exchange<'c, T> {
+    fn moving(&mut self) -> Moving<'_, 'c, T> {
+        Moving {
+            client: &mut *self.client.transport,
+            upload: &mut self.upload,
+            download: &mut self.download,
+            wait: self.client.deadline.wait(),
+            read_timeout: self.worker.settings.read_timeout,
+        }
+    }
+
     /// Waits for the whole body.
     pub(super) async fn take_in(&mut self) -> Result<(), Failure> {
-        let Self {
-            worker,
-            client,
-            watchdog,
-            buffers,
-            upload,
-            ..
-        } = self;
-        let mut moved = true;
+        let mut moving = self.moving();
         poll_fn(|cx| {
-            let received = upload.poll_receive(cx, client, buffers, &mut moved);
-            watchdog.account.hold(buffers.footprint());
-            if let Poll::Ready(received) = received {
-                return Poll::Ready(received.map_err(Failure::of_upload));
+            if let Poll::Ready(received) = moving.upload.poll_receive(cx, moving.client) {
+                return Poll::Ready(received);
             }
-            if moved {
-                moved = false;
-                let limit = worker.settings.read_timeout.min(upload.patience());
-                watchdog.arm(Turn::Client, limit);
-                watchdog.account.moved(upload.received, Instant::now());
-            }
-            watchdog.poll_expired(cx).map(|expired| {
-                Err(match expired {
-                    Expired::Late => Failure::ClientTimeout,
-                    Expired::Evicted => Failure::Evicted,
-                })
-            })
+            let (limit, late) = (moving.patience(), Failure::ClientTimeout);
+            let expired = moving.poll_expired(cx, Turn::Client, limit, late);
+            expired.map(Err)
         })
         .await
     }
 
     /// Sends the request, and waits for a complete response head, whose length is returned.
-    pub(super) async fn await_head(
-        &mut self,
-        connection: &mut UpstreamConnection,
-    ) -> Result<usize, Interruption> {
-        let mut scanner = HeadScanner::default();
-        let mut turn = None;
-        let Self {
-            worker,
-            client,
-            watchdog,
-            buffers,
-            upload,
-            request,
-            client_ended,
-            ..
-        } = self;
-        let read_timeout = worker.settings.read_timeout;
+    pub(super) async fn await_head(&mut self, attempt: &mut Attempt) -> Result<usize, Failure> {
+        let connection = &mut attempt.connection;
+        let mut moving = self.moving();
         poll_fn(|cx| {
-            let mut moved = false;
+            let upstream = &mut connection.stream;
+            let (client, upload) = (&mut *moving.client, &mut *moving.upload);
             if !upload.is_over() {
-                let upstream = &mut connection.stream;
-                match upload.poll(cx, client, upstream, buffers, &mut moved) {
-                    // Its response may explain why it takes no more.
-                    Poll::Ready(Ok(()) | Err(UploadError::Upstream)) | Poll::Pending => {}
-                    Poll::Ready(Err(error)) => {
-                        let failure = Failure::of_upload(error);
-                        return Poll::Ready(Err(Interruption::Failed(failure)));
-                    }
+                if let Poll::Ready(Err(failure)) = upload.poll(cx, client, upstream) {
+                    return Poll::Ready(Err(failure));
                 }
                 if upload.is_received()
                     && let Some(slot) = &mut connection.slot
@@ -96,198 +93,60 @@ impl Exchange<'_> {
                     slot.completed();
                 }
             }
-            if let Poll::Ready(head) = poll_head(
-                cx,
-                &mut connection.stream,
-                &mut buffers.upstream_in,
-                &mut scanner,
-                &mut moved,
-            ) {
+            if let Poll::Ready(head) = moving.download.poll_head(cx, upstream) {
                 return Poll::Ready(head);
             }
-            if upload.is_over()
-                && !*client_ended
-                && let Poll::Ready(ended) = poll_end(cx, client, &mut buffers.client_in)
-            {
-                match ended {
-                    Ok(()) => *client_ended = true,
-                    Err(_) => {
-                        return Poll::Ready(Err(Interruption::Failed(Failure::ClientGone)));
-                    }
-                }
-            }
-            watchdog.account.hold(buffers.footprint());
-            let waits_for_client = upload.waits_for_client() && !request.expects_continue;
-            let (now, limit) = if waits_for_client {
-                (Turn::Client, read_timeout.min(upload.patience()))
+            upload.check_client(cx, client)?;
+            let (turn, limit, late) = if upload.waits_for_client() {
+                (Turn::Client, moving.patience(), Failure::ClientTimeout)
             } else {
-                (Turn::Upstream, read_timeout)
+                let limit = moving.read_timeout;
+                (Turn::Upstream, limit, Failure::ResponseTimeout)
             };
-            if moved || turn != Some(now) {
-                turn = Some(now);
-                watchdog.arm(now, limit);
-                watchdog.account.moved(upload.received, Instant::now());
-            }
-            watchdog.poll_expired(cx).map(|expired| {
-                Err(Interruption::Failed(match expired {
-                    Expired::Evicted => Failure::Evicted,
-                    Expired::Late if waits_for_client => Failure::ClientTimeout,
-                    Expired::Late => Failure::ResponseTimeout,
-                }))
-            })
+            moving.poll_expired(cx, turn, limit, late).map(Err)
         })
         .await
     }
 
     /// Relays the body of the response until it is received, and what is left of the request's.
-    pub(super) async fn relay(
-        &mut self,
-        connection: &mut UpstreamConnection,
-        download: &mut Download,
-    ) -> Result<(), Failure> {
-        if download.is_received() {
+    pub(super) async fn relay(&mut self, attempt: &mut Attempt) -> Result<(), Failure> {
+        if self.download.is_received() {
             return Ok(());
         }
-        let Self {
-            worker,
-            client,
-            watchdog,
-            buffers,
-            upload,
-            client_ended,
-            ..
-        } = self;
-        let read_timeout = worker.settings.read_timeout;
-        let mut moved = true;
+        let upstream = &mut attempt.connection.stream;
+        let mut moving = self.moving();
         poll_fn(|cx| {
-            let upstream = &mut connection.stream;
-            if let Poll::Ready(result) = download.poll(cx, upstream, client, buffers, &mut moved) {
-                return Poll::Ready(result.map_err(|error| match error {
-                    DownloadError::ClientGone => Failure::ClientGone,
-                    DownloadError::Upstream => Failure::Broken,
-                    DownloadError::Response(error) => Failure::Response(error),
-                }));
+            let (client, upload) = (&mut *moving.client, &mut *moving.upload);
+            if let Poll::Ready(received) = moving.download.poll(cx, upstream, client) {
+                return Poll::Ready(received);
             }
             if upload.is_over() {
-                if !*client_ended
-                    && let Poll::Ready(ended) = poll_end(cx, client, &mut buffers.client_in)
-                {
-                    match ended {
-                        Ok(()) => *client_ended = true,
-                        Err(_) => return Poll::Ready(Err(Failure::ClientGone)),
-                    }
-                }
-            } else if let Poll::Ready(Err(error)) =
-                upload.poll(cx, client, upstream, buffers, &mut moved)
-                && error != UploadError::Upstream
-            {
-                return Poll::Ready(Err(Failure::of_upload(error)));
+                upload.check_client(cx, client)?;
+            } else if let Poll::Ready(Err(failure)) = upload.poll(cx, client, upstream) {
+                return Poll::Ready(Err(failure));
             }
-            watchdog.account.hold(buffers.footprint());
-            let waits_for_client = download.waits_for_client();
-            if moved {
-                moved = false;
-                let turn = if waits_for_client {
-                    Turn::Client
-                } else {
-                    Turn::Upstream
-                };
-                watchdog.arm(turn, read_timeout);
-                let total = upload.received + download.sent;
-                watchdog.account.moved(total, Instant::now());
-            }
-            watchdog.poll_expired(cx).map(|expired| {
-                Err(match expired {
-                    Expired::Evicted => Failure::Evicted,
-                    Expired::Late if waits_for_client => Failure::ClientStalled,
-                    Expired::Late => Failure::ResponseTimeout,
-                })
-            })
+            let (turn, late) = if moving.download.waits_for_client() {
+                (Turn::Client, Failure::ClientStalled)
+            } else {
+                (Turn::Upstream, Failure::ResponseTimeout)
+            };
+            let limit = moving.read_timeout;
+            moving.poll_expired(cx, turn, limit, late).map(Err)
         })
         .await
     }
 
     /// Sends what is left of a response that is received.
-    pub(super) async fn send_rest(&mut self, download: &mut Download) -> Result<(), Failure> {
-        let Self {
-            worker,
-            client,
-            watchdog,
-            buffers,
-            ..
-        } = self;
-        let mut moved = true;
+    pub(super) async fn send_rest(&mut self) -> Result<(), Failure> {
+        let mut moving = self.moving();
         poll_fn(|cx| {
-            let sent = download.poll_send(cx, client, &buffers.to_client, &mut moved);
-            if let Poll::Ready(sent) = sent {
-                return Poll::Ready(sent.map_err(|_| Failure::ClientGone));
+            if let Poll::Ready(sent) = moving.download.poll_send(cx, moving.client) {
+                return Poll::Ready(sent);
             }
-            if moved {
-                moved = false;
-                watchdog.arm(Turn::Client, worker.settings.read_timeout);
-                watchdog.account.moved(download.sent, Instant::now());
-            }
-            watchdog.account.hold(buffers.footprint());
-            watchdog.poll_expired(cx).map(|expired| {
-                Err(match expired {
-                    Expired::Evicted => Failure::Evicted,
-                    Expired::Late => Failure::ClientStalled,
-                })
-            })
+            let (limit, late) = (moving.read_timeout, Failure::ClientStalled);
+            let expired = moving.poll_expired(cx, Turn::Client, limit, late);
+            expired.map(Err)
         })
         .await
-    }
-}
-
-/// Reads until a response head is complete.
-fn poll_head(
-    cx: &mut Context<'_>,
-    upstream: &mut TcpStream,
-    upstream_in: &mut Vec<u8>,
-    scanner: &mut HeadScanner,
-    moved: &mut bool,
-) -> Poll<Result<usize, Interruption>> {
-    loop {
-        match scanner.scan(upstream_in, Side::Response) {
-            Ok(Some(head_len)) => return Poll::Ready(Ok(head_len)),
-            Ok(None) => {}
-            Err(error) => {
-                return Poll::Ready(Err(Interruption::Failed(Failure::Response(error))));
-            }
-        }
-        match ready!(poll_read_more(upstream, cx, upstream_in, 0)) {
-            Ok(1..) => *moved = true,
-            Ok(0) | Err(_) => return Poll::Ready(Err(Interruption::Broken)),
-        }
-    }
-}
-
-/// Ready when the client has ended its side of the connection while it waits for a response, or with
-/// an error when it has reset it.
-///
-/// The end of its side is not the end of its interest: it may only have nothing more to ask. Further
-/// requests that it sends meanwhile are kept for later, within limits.
-fn poll_end(
-    cx: &mut Context<'_>,
-    client: &mut TcpStream,
-    client_in: &mut Vec<u8>,
-) -> Poll<io::Result<()>> {
-    while client_in.len() < MAX_PIPELINED {
-        client_in.reserve(READ_SIZE);
-        if ready!(poll_read_buf(Pin::new(&mut *client), cx, client_in))? == 0 {
-            return Poll::Ready(Ok(()));
-        }
-    }
-    Poll::Pending
-}
-
-impl Failure {
-    /// What it is if a request's body doesn't get through.
-    const fn of_upload(error: UploadError) -> Self {
-        match error {
-            UploadError::ClientGone => Self::ClientGone,
-            UploadError::Request(error) => Self::Request(error),
-            UploadError::Upstream => Self::Broken,
-        }
     }
 }

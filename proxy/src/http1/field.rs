@@ -2,24 +2,17 @@
 
 /// What a header field means to the proxy. Most mean nothing and are passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
-    /// Passed on as it is.
+pub(crate) enum Field {
     EndToEnd,
     /// `Accept`: passed on, and decides the form of our own error pages.
     Accept,
     /// `WWW-Authenticate` and `Proxy-Authenticate`: passed on, and may bind a connection to a user.
     Challenge,
-    /// `Connection`
     Connection,
-    /// `Content-Length`
     ContentLength,
-    /// `Date`
     Date,
-    /// `Expect`
     Expect,
-    /// `Forwarded` (RFC 7239)
     Forwarded,
-    /// `Host`
     Host,
     /// The name of a field that we interpret, with `_` for `-`: `Content_Length`. Gateways that
     /// make variables of names (RFC 3875 §4.1.18, WSGI) can't tell the two apart.
@@ -28,37 +21,27 @@ pub enum Field {
     HopByHop,
     /// `Max-Forwards`: counted down in OPTIONS (RFC 9110 §7.6.2).
     MaxForwards,
-    /// `TE`
     Te,
-    /// `Trailer`
     Trailer,
-    /// `Transfer-Encoding`
     TransferEncoding,
-    /// `Upgrade`
     Upgrade,
     /// `User-Agent`: passed on and logged.
     UserAgent,
-    /// `X-Correlation-Id`
     XCorrelationId,
-    /// `X-Forwarded-For`
     XForwardedFor,
-    /// `X-Forwarded-Host`
     XForwardedHost,
     /// Any other `X-Forwarded-…`
     XForwardedOther,
-    /// `X-Forwarded-Proto`
     XForwardedProto,
     /// `X-Proxy-Token`: a secret between the proxy and its upstream, never anybody else's.
     XProxyToken,
-    /// `X-Real-IP`
     XRealIp,
-    /// `X-Request-Id`
     XRequestId,
 }
 
 impl Field {
     /// Looks a field name up, whatever its case.
-    pub fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
             2 if is("te") => Self::Te,
@@ -103,7 +86,7 @@ impl Field {
     }
 
     /// Whether the field is for the other end, and passed on unless `Connection` names it.
-    pub const fn is_end_to_end(self) -> bool {
+    pub(crate) const fn is_end_to_end(self) -> bool {
         matches!(
             self,
             Self::EndToEnd
@@ -118,13 +101,13 @@ impl Field {
 
     /// Whether a trailer section may carry the field (RFC 9110 §6.5.1): nothing that frames,
     /// routes or identifies the message, for which it would come too late.
-    pub const fn allowed_in_trailers(self) -> bool {
+    pub(crate) const fn allowed_in_trailers(self) -> bool {
         matches!(self, Self::EndToEnd)
     }
 }
 
 /// The elements of a comma-separated field value, without empty ones (RFC 9110 §5.6.1).
-pub fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub(crate) fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value
         .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)

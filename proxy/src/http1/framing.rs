@@ -22,14 +22,14 @@ pub enum BodyLength {
 
 impl BodyLength {
     /// Whether there is nothing to read.
-    pub const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(self) -> bool {
         matches!(self, Self::Fixed(0))
     }
 }
 
 /// What the framing fields of one head say, gathered field by field.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct FramingFields {
+pub(crate) struct FramingFields {
     content_length: Option<u64>,
     /// What `Transfer-Encoding` says, if it is there: chunked, or why it can't be served.
     coding: Option<Result<(), SyntaxError>>,
@@ -37,7 +37,7 @@ pub struct FramingFields {
 
 impl FramingFields {
     /// Takes in one field; those that don't frame are ignored.
-    pub fn note(&mut self, field: Field, value: &[u8]) -> Result<(), SyntaxError> {
+    pub(crate) fn note(&mut self, field: Field, value: &[u8]) -> Result<(), SyntaxError> {
         match field {
             Field::ContentLength => {
                 if self.content_length.is_some() {
@@ -58,7 +58,7 @@ impl FramingFields {
     }
 
     /// Gathers all framing fields of a head.
-    pub fn of(fields: &[Header<'_>]) -> Result<Self, SyntaxError> {
+    pub(crate) fn of(fields: &[Header<'_>]) -> Result<Self, SyntaxError> {
         let mut framing = Self::default();
         for field in fields {
             framing.note(Field::of(field.name), field.value)?;
@@ -67,17 +67,17 @@ impl FramingFields {
     }
 
     /// The declared `Content-Length`, also where there is no body to go with it (HEAD, 304).
-    pub const fn content_length(self) -> Option<u64> {
+    pub(crate) const fn content_length(self) -> Option<u64> {
         self.content_length
     }
 
     /// Whether the message says that it is chunked.
-    pub const fn is_chunked(self) -> bool {
+    pub(crate) const fn is_chunked(self) -> bool {
         matches!(self.coding, Some(Ok(())))
     }
 
     /// The length of a request's body.
-    pub fn request_body(self, version: Version) -> Result<BodyLength, SyntaxError> {
+    pub(crate) fn request_body(self, version: Version) -> Result<BodyLength, SyntaxError> {
         self.check(version)?;
         Ok(match self.content_length {
             _ if self.is_chunked() => BodyLength::Chunked,
@@ -86,7 +86,7 @@ impl FramingFields {
     }
 
     /// The length of the body of a response with `status` to a request that was, or wasn't, HEAD.
-    pub fn response_body(
+    pub(crate) fn response_body(
         self,
         version: Version,
         status: u16,

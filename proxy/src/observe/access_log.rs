@@ -22,8 +22,7 @@ use tracing_subscriber::layer::{Context, Filter, Layer};
 
 use super::log_sink::LogSink;
 
-/// The target of access events.
-pub const TARGET: &str = "access";
+pub(crate) const TARGET: &str = "access";
 
 /// Most bytes that the text of a field takes in a line, escapes included.
 const fn limit_of(field: &str) -> usize {
@@ -35,9 +34,8 @@ const fn limit_of(field: &str) -> usize {
     }
 }
 
-/// Which of two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
+pub(crate) enum Style {
     /// One JSON object per line.
     Json,
     /// `name=value` pairs, for people.
@@ -46,11 +44,9 @@ pub enum Style {
 
 /// Formats access events into the sink.
 #[derive(Debug)]
-pub struct AccessLayer {
-    /// Where the lines go.
-    pub sink: Arc<LogSink>,
-    /// What they look like.
-    pub style: Style,
+pub(crate) struct AccessLayer {
+    pub(crate) sink: Arc<LogSink>,
+    pub(crate) style: Style,
 }
 
 impl<S: Subscriber> Layer<S> for AccessLayer {
@@ -80,7 +76,7 @@ impl<S: Subscriber> Layer<S> for AccessLayer {
 
 /// Lets only access events through, or all others.
 #[derive(Debug, Clone, Copy)]
-pub struct OnlyAccess(pub bool);
+pub(crate) struct OnlyAccess(pub(crate) bool);
 
 impl<S> Filter<S> for OnlyAccess {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {

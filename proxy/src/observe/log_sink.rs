@@ -31,9 +31,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// Longest wait for the last lines to be taken.
 const FINAL_FLUSH: Duration = Duration::from_secs(1);
 
-/// The buffers.
 #[derive(Debug)]
-pub struct LogSink {
+pub(crate) struct LogSink {
     buffers: [Mutex<Vec<u8>>; BUFFERS],
     dropped: AtomicU64,
     closed: AtomicBool,
@@ -41,13 +40,12 @@ pub struct LogSink {
 }
 
 thread_local! {
-    /// This thread's buffer.
     static BUFFER: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 impl LogSink {
     /// Appends what `line` writes: whole lines, or nothing where there is no room.
-    pub fn append(&self, line: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn append(&self, line: impl FnOnce(&mut Vec<u8>)) {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let index = BUFFER.get().unwrap_or_else(|| {
             let index = NEXT.fetch_add(1, Relaxed) % BUFFERS;
@@ -80,8 +78,7 @@ impl LogSink {
         }
     }
 
-    /// Lines dropped so far.
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
@@ -105,7 +102,7 @@ impl LogSink {
 }
 
 /// Starts the writer. The lines written last are flushed when the guard is dropped.
-pub fn start() -> io::Result<Guard> {
+pub(crate) fn start() -> io::Result<Guard> {
     let sink = Arc::new(LogSink {
         buffers: Default::default(),
         dropped: AtomicU64::new(0),
@@ -130,14 +127,14 @@ pub fn start() -> io::Result<Guard> {
 
 /// Keeps the writer running.
 #[derive(Debug)]
-pub struct Guard {
+pub(crate) struct Guard {
     sink: Arc<LogSink>,
     writer: JoinHandle<()>,
 }
 
 impl Guard {
     /// What it writes out.
-    pub fn sink(&self) -> Arc<LogSink> {
+    pub(crate) fn sink(&self) -> Arc<LogSink> {
         Arc::clone(&self.sink)
     }
 }
@@ -156,7 +153,7 @@ impl Drop for Guard {
 
 /// Lets `tracing_subscriber`'s formatter write here; it hands over one event at a time.
 #[derive(Debug, Clone)]
-pub struct EventWriter(pub Arc<LogSink>);
+pub(crate) struct EventWriter(pub(crate) Arc<LogSink>);
 
 impl Write for EventWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {

@@ -32,22 +32,17 @@ use crate::{
 
 /// Everything that is shown.
 #[derive(Debug)]
-pub struct Metrics {
-    /// The workers' counters.
-    pub workers: Vec<Arc<Worker>>,
-    /// The backends.
-    pub upstream: Arc<Upstream>,
-    /// The client connections.
-    pub connections: Arc<Connections>,
-    /// What the process may hold.
-    pub budget: Budget,
-    /// The log.
-    pub log: Arc<LogSink>,
+pub(crate) struct Metrics {
+    pub(crate) workers: Vec<Arc<Worker>>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) budget: Budget,
+    pub(crate) log: Arc<LogSink>,
 }
 
 impl Metrics {
     /// A registry that renders them.
-    pub fn into_registry(self) -> Registry {
+    pub(crate) fn into_registry(self) -> Registry {
         let mut registry = service::metrics::registry("proxy", env!("CARGO_PKG_VERSION"));
         let proxy = registry.sub_registry_with_prefix("proxy");
         proxy.register_collector(Box::new(self));

@@ -5,12 +5,13 @@ use std::{io::Write, net::IpAddr};
 use httparse::Header;
 
 use super::{
-    ConnectionOptions, Span, VIA_NAME,
+    ConnectionOptions, VIA_NAME,
     error_format::Format,
     push_field, push_number,
     request_id::RequestId,
     target::{Target, is_host},
     trusted_proxies::TrustedProxies,
+    upstream_token::UpstreamToken,
 };
 use crate::{
     http1::{
@@ -19,7 +20,6 @@ use crate::{
         head::{MAX_FIELDS, parse_request},
     },
     upstream::name::UpstreamName,
-    upstream_token::UpstreamToken,
 };
 
 /// Longest id that is taken over from a client.
@@ -39,24 +39,22 @@ pub struct Origin<'a> {
     pub token: Option<&'a UpstreamToken>,
 }
 
-/// What the rest of an exchange needs to know of a request.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestFacts {
-    /// The method.
+/// What the rest of an exchange, and the access log, need to know of a request; texts are those of its
+/// head.
+#[derive(Debug)]
+pub struct RequestFacts<'h> {
     pub method: Method,
     /// The method as it was sent.
-    pub method_token: Span,
+    pub method_token: &'h str,
     /// The target as it was sent.
-    pub target: Span,
+    pub target: &'h str,
     /// The first `User-Agent`.
-    pub user_agent: Span,
+    pub user_agent: &'h [u8],
     /// Who asked, where a trusted proxy says that it wasn't itself.
     pub client: Option<IpAddr>,
-    /// The client's HTTP version.
     pub version: Version,
     /// How often the request may be forwarded, where it says so: at 0 it ends here.
     pub max_forwards: Option<u64>,
-    /// The body's length.
     pub body: BodyLength,
     /// Whether the client wants to keep the connection.
     pub keep_alive: bool,
@@ -68,14 +66,14 @@ pub struct RequestFacts {
     pub error_format: Format,
 }
 
-impl Default for RequestFacts {
+impl Default for RequestFacts<'_> {
     /// A request of which nothing could be understood.
     fn default() -> Self {
         Self {
             method: Method::Other,
-            method_token: Span::default(),
-            target: Span::default(),
-            user_agent: Span::default(),
+            method_token: "",
+            target: "",
+            user_agent: b"",
             client: None,
             version: Version::Http11,
             max_forwards: None,
@@ -90,18 +88,18 @@ impl Default for RequestFacts {
 
 /// Parses `head`, appends the head for the upstream to `out`, and fills in `facts` as far as the
 /// request is understood, so that a refusal can be logged with its method and target.
-pub fn rewrite(
-    head: &[u8],
+pub fn rewrite<'h>(
+    head: &'h [u8],
     origin: Origin<'_>,
     id: &RequestId,
-    facts: &mut RequestFacts,
+    facts: &mut RequestFacts<'h>,
     out: &mut Vec<u8>,
 ) -> Result<(), SyntaxError> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let (line, fields) = parse_request(head, &mut fields)?;
     facts.method = line.method;
-    facts.method_token = Span::of(head, line.method_token.as_bytes());
-    facts.target = Span::of(head, line.target.as_bytes());
+    facts.method_token = line.method_token;
+    facts.target = line.target;
     facts.version = line.version;
     facts.client = origin.proxies.and_then(|proxies| {
         let forwarded_for = fields
@@ -111,7 +109,7 @@ pub fn rewrite(
         proxies.client(forwarded_for)
     });
 
-    let survey = Survey::of(head, fields, facts)?;
+    let survey = Survey::of(fields, facts)?;
     let target = Target::of(&line)?;
     let host = match (target.authority, survey.host) {
         // RFC 9112 §3.2: no Host is an error even where the target has one.
@@ -192,11 +190,7 @@ struct Survey<'b> {
 }
 
 impl<'b> Survey<'b> {
-    fn of(
-        head: &'b [u8],
-        fields: &[Header<'b>],
-        facts: &mut RequestFacts,
-    ) -> Result<Self, SyntaxError> {
+    fn of(fields: &[Header<'b>], facts: &mut RequestFacts<'b>) -> Result<Self, SyntaxError> {
         let mut survey = Self::default();
         let mut correlated = false;
         for header in fields {
@@ -221,7 +215,7 @@ impl<'b> Survey<'b> {
                         field::list(value).any(|name| name.eq_ignore_ascii_case(b"trailers"));
                 }
                 Field::Accept => facts.error_format = Format::preferred(value),
-                Field::UserAgent => facts.user_agent = Span::of(head, value),
+                Field::UserAgent => facts.user_agent = value,
                 Field::MaxForwards => {
                     let stated = max_forwards(header, facts.method);
                     facts.max_forwards = stated.into_iter().chain(facts.max_forwards).min();
@@ -260,7 +254,7 @@ fn push_framing(out: &mut Vec<u8>, body: BodyLength, framing: FramingFields) {
 
 fn push_connection(
     out: &mut Vec<u8>,
-    facts: &RequestFacts,
+    facts: &RequestFacts<'_>,
     survey: &Survey<'_>,
     fields: &[Header<'_>],
 ) {

@@ -18,11 +18,9 @@ use crate::http1::{
 /// What the rest of an exchange needs to know of a response.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseFacts {
-    /// The status code.
     pub status: u16,
     /// Where the body ends, as it comes in.
     pub body: BodyLength,
-    /// How the body goes out.
     pub reframe: Reframe,
     /// Whether the client can tell where the body ends without the connection's end.
     pub delimited: bool,
@@ -36,9 +34,7 @@ pub struct ResponseFacts {
 /// Tells the client what becomes of the connection, once that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
-    /// The connection stays open.
     Keep,
-    /// The connection is closed after this response.
     Close,
 }
 
@@ -48,7 +44,7 @@ pub enum Persistence {
 /// it into [`Persistence::Close`], as [`ResponseFacts::delimited`] says.
 pub fn rewrite(
     head: &[u8],
-    request: &RequestFacts,
+    request: &RequestFacts<'_>,
     id: &RequestId,
     persistence: Persistence,
     date: &[u8],
@@ -157,7 +153,7 @@ fn push_framing(out: &mut Vec<u8>, facts: &ResponseFacts, framing: FramingFields
 fn push_connection(
     out: &mut Vec<u8>,
     facts: &ResponseFacts,
-    request: &RequestFacts,
+    request: &RequestFacts<'_>,
     persistence: Persistence,
     fields: &[Header<'_>],
 ) {
@@ -194,7 +190,7 @@ mod tests {
 
     fn rewritten(
         response: &str,
-        request: &RequestFacts,
+        request: &RequestFacts<'_>,
     ) -> Result<(ResponseFacts, String), SyntaxError> {
         let id = RequestId::mint(std::time::UNIX_EPOCH);
         let mut out = Vec::new();

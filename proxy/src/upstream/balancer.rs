@@ -12,7 +12,7 @@ use super::{Backend, Upstream};
 
 /// A request's claim on a backend; counts as outstanding until dropped.
 #[derive(Debug)]
-pub struct Lease(Arc<Backend>);
+pub(crate) struct Lease(Arc<Backend>);
 
 impl Lease {
     fn new(backend: Arc<Backend>) -> Self {
@@ -20,8 +20,7 @@ impl Lease {
         Self(backend)
     }
 
-    /// The backend.
-    pub fn backend(&self) -> &Arc<Backend> {
+    pub(crate) fn backend(&self) -> &Arc<Backend> {
         &self.0
     }
 }
@@ -40,7 +39,11 @@ impl Upstream {
     ///
     /// Ejected and `suspect` ones are taken when there is no other: a certain 502 helps nobody, and
     /// the attempt may succeed.
-    pub fn choose(&self, unreachable: &[Arc<Backend>], suspect: &[Arc<Backend>]) -> Option<Lease> {
+    pub(crate) fn choose(
+        &self,
+        unreachable: &[Arc<Backend>],
+        suspect: &[Arc<Backend>],
+    ) -> Option<Lease> {
         let backends = self.backends.load();
         if let [only] = backends.as_slice() {
             let usable = !contains(unreachable, only);
@@ -69,7 +72,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::{config::Settings, upstream::name_service::AddressFamily};
+    use crate::{settings::Settings, upstream::name_service::AddressFamily};
 
     fn set(upstream: &Upstream, family: AddressFamily, addresses: &[&str]) {
         let addresses: Vec<_> = addresses.iter().map(|text| text.parse().unwrap()).collect();

@@ -5,13 +5,11 @@ use tokio::net::TcpStream;
 use super::{balancer::Lease, slots::Slot};
 
 /// A connection to a backend, in use.
-pub struct UpstreamConnection {
-    /// The connection.
-    pub stream: TcpStream,
-    /// The claim on the backend.
-    pub lease: Lease,
+pub(crate) struct UpstreamConnection {
+    pub(crate) stream: TcpStream,
+    pub(crate) lease: Lease,
     /// The place there; none for a tunnel.
-    pub slot: Option<Slot>,
+    pub(crate) slot: Option<Slot>,
     /// Whether it has served a request before.
-    pub reused: bool,
+    pub(crate) reused: bool,
 }

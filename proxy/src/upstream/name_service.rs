@@ -32,19 +32,15 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// A kind of address, which has a record type of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressFamily {
-    /// IPv4: A.
+pub(crate) enum AddressFamily {
     V4,
-    /// IPv6: AAAA.
     V6,
 }
 
 impl AddressFamily {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+    pub(crate) const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The family of an address.
-    pub const fn of(address: IpAddr) -> Self {
+    pub(crate) const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
@@ -52,7 +48,7 @@ impl AddressFamily {
     }
 
     /// For logs and metrics.
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::V4 => "ipv4",
             Self::V6 => "ipv6",
@@ -96,7 +92,6 @@ pub(super) struct SystemFiles {
 type Content = Result<Vec<u8>, io::ErrorKind>;
 
 impl SystemFiles {
-    /// Reads them.
     pub(super) fn read() -> Self {
         let contents = Self::contents();
         let service = Arc::new(NameService::new(&contents));
@@ -120,7 +115,6 @@ impl SystemFiles {
     }
 }
 
-/// Looks names up.
 #[derive(Debug)]
 pub(super) struct NameService {
     hosts: Hosts,

@@ -15,7 +15,7 @@ const MAX_IDLE: usize = 512;
 ///
 /// The lock is only ever contended by the sweep and by the backend's removal.
 #[derive(Debug, Default)]
-pub struct IdleConnections(Mutex<Vec<Idle>>);
+pub(crate) struct IdleConnections(Mutex<Vec<Idle>>);
 
 #[derive(Debug)]
 struct Idle {
@@ -29,7 +29,7 @@ impl IdleConnections {
     }
 
     /// Takes a connection that is still open as far as can be known.
-    pub fn take(&self) -> Option<TcpStream> {
+    pub(crate) fn take(&self) -> Option<TcpStream> {
         loop {
             // Not `while let`, which would hold the lock while the socket is looked at.
             let idle = self.lock().pop()?;
@@ -39,8 +39,7 @@ impl IdleConnections {
         }
     }
 
-    /// Keeps a connection for later.
-    pub fn put(&self, stream: TcpStream) {
+    pub(crate) fn put(&self, stream: TcpStream) {
         let mut idle = self.lock();
         if idle.len() < MAX_IDLE {
             idle.push(Idle {
@@ -51,27 +50,24 @@ impl IdleConnections {
     }
 
     /// Closes connections that have been idle for `limit`, or that the backend has closed.
-    pub fn sweep(&self, limit: Duration) {
+    pub(crate) fn sweep(&self, limit: Duration) {
         let now = Instant::now();
         self.lock().retain(|idle| {
             now.saturating_duration_since(idle.since) < limit && is_quiet(&idle.stream)
         });
     }
 
-    /// Closes all.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.lock().clear();
     }
 
-    /// How many there are.
-    #[expect(clippy::len_without_is_empty, reason = "a number for the metrics")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 }
 
 /// An idle connection must have nothing to read: neither the end of the stream, nor bytes that
 /// no request of ours has asked for.
-pub fn is_quiet(stream: &TcpStream) -> bool {
+pub(crate) fn is_quiet(stream: &TcpStream) -> bool {
     matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -17,20 +17,17 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
 /// What came of a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Addresses.
+pub(crate) enum Outcome {
     Resolved,
     /// The name has no address of the family.
     NoAddress,
-    /// The name doesn't exist.
     NotFound,
     /// No usable answer.
     Failed,
 }
 
 impl Outcome {
-    /// All there are.
-    pub const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 4] = [
         Self::Resolved,
         Self::NoAddress,
         Self::NotFound,
@@ -38,7 +35,7 @@ impl Outcome {
     ];
 
     /// For the metrics.
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Resolved => "resolved",
             Self::NoAddress => "no_address",
@@ -50,7 +47,7 @@ impl Outcome {
 
 /// The look-ups so far, and who waits for the next.
 #[derive(Debug)]
-pub struct Resolutions {
+pub(crate) struct Resolutions {
     /// When somebody last asked for one.
     pub(super) wanted: watch::Sender<Instant>,
     /// The last one of each family that is over.
@@ -77,7 +74,7 @@ impl Default for Resolutions {
 
 impl Resolutions {
     /// How many look-ups of a family had this outcome.
-    pub fn count(&self, family: AddressFamily, outcome: Outcome) -> u64 {
+    pub(crate) fn count(&self, family: AddressFamily, outcome: Outcome) -> u64 {
         self.counters[family as usize][outcome as usize].load(Relaxed)
     }
 

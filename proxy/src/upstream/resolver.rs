@@ -37,7 +37,7 @@ const MAX_LOOK_UPS: usize = 4;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// Follows the upstream's name from now on, on a thread of its own, if it is a name.
-pub fn start(upstream: &Arc<Upstream>, interval: Duration) -> io::Result<()> {
+pub(crate) fn start(upstream: &Arc<Upstream>, interval: Duration) -> io::Result<()> {
     let Host::Name(name) = upstream.name.host.clone() else {
         return Ok(());
     };
@@ -61,7 +61,7 @@ pub fn start(upstream: &Arc<Upstream>, interval: Duration) -> io::Result<()> {
 ///
 /// A name that doesn't exist isn't waited for, and one that nobody can tell anything about no longer
 /// than [`FIRST_WAIT`].
-pub async fn first_answer(upstream: &Upstream) {
+pub(crate) async fn first_answer(upstream: &Upstream) {
     let Host::Name(_) = upstream.name.host else {
         return;
     };

@@ -10,21 +10,21 @@ use super::line::{Place, Places};
 
 /// One worker's places at one backend.
 #[derive(Debug)]
-pub struct Slots {
+pub(crate) struct Slots {
     all: Arc<Places>,
     streamed: Arc<Places>,
 }
 
 /// A place; given back when dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     streamed: Option<Place>,
     _any: Place,
 }
 
 impl Slots {
     /// So many places, one at least.
-    pub fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize) -> Self {
         let places = places.max(1);
         Self {
             all: Places::new(places),
@@ -33,7 +33,7 @@ impl Slots {
     }
 
     /// A place, if there is one; for a `streamed` request or a complete one.
-    pub fn try_take(&self, streamed: bool) -> Option<Slot> {
+    pub(crate) fn try_take(&self, streamed: bool) -> Option<Slot> {
         let streamed = if streamed {
             Some(self.streamed.try_take()?)
         } else {
@@ -46,7 +46,7 @@ impl Slots {
     }
 
     /// Waits in line for a place, on behalf of a client's network.
-    pub async fn take(&self, streamed: bool, network: IpAddr) -> Slot {
+    pub(crate) async fn take(&self, streamed: bool, network: IpAddr) -> Slot {
         let streamed = if streamed {
             Some(self.streamed.take(network).await)
         } else {
@@ -61,7 +61,7 @@ impl Slots {
 
 impl Slot {
     /// Notes that the request is complete.
-    pub fn completed(&mut self) {
+    pub(crate) fn completed(&mut self) {
         self.streamed = None;
     }
 }

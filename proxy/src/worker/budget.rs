@@ -16,10 +16,10 @@ use service::grants;
 use thiserror::Error;
 use tracing::warn;
 
-use crate::config::Settings;
+use crate::settings::Settings;
 
 /// How the numbers come about, for `--help`.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Budgets: three quarters of the memory limit are divided up. 16 MiB are the process's, 6 MiB each
 worker's; of the rest, connections get 8 KiB each and half of it at most, heads and bodies what is
 left. Beyond that the slowest and oldest clients give way. Each connection may need two open files,
@@ -46,27 +46,22 @@ const FEWEST_BUFFERS: u64 = 8 << 20;
 
 /// What the process may hold at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// Bytes of memory granted, where that is known.
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
     /// Files and sockets granted.
-    pub files: u64,
-    /// Client connections.
-    pub connections: usize,
-    /// Bytes of heads and bodies.
-    pub buffers: usize,
+    pub(crate) files: u64,
+    pub(crate) connections: usize,
+    pub(crate) buffers: usize,
 }
 
 /// Why the machine grants too little.
 #[derive(Debug, Error)]
-pub enum BudgetError {
-    /// The limit on open files can't be read or raised.
+pub(crate) enum BudgetError {
     #[error("open files: {0}")]
     Limit(io::Error),
-    /// Too few descriptors.
     #[error("open files: the limit is {0}, expected at least {FEWEST_FILES} (ulimit -n)")]
     Files(u64),
-    /// Too little memory for this many workers.
     #[error(
         "memory: the limit is {} MiB, expected at least {} MiB for {workers} workers (memory limit of \
          the container, PROXY_MEMORY_LIMIT, PROXY_WORKERS)",
@@ -74,18 +69,15 @@ pub enum BudgetError {
         needed >> 20
     )]
     Memory {
-        /// Bytes granted.
         granted: u64,
-        /// Bytes needed.
         needed: u64,
-        /// Number of workers.
         workers: usize,
     },
 }
 
 impl Budget {
     /// Descriptors that `settings` would need: each client may need a second one for its backend.
-    pub fn files_wanted(settings: &Settings) -> u64 {
+    pub(crate) fn files_wanted(settings: &Settings) -> u64 {
         let connections = settings.max_connections.unwrap_or(USUAL_CONNECTIONS);
         (connections as u64)
             .saturating_mul(2)
@@ -94,7 +86,7 @@ impl Budget {
 
     /// What this process may hold, by its control group and its limit on open files, which is raised as
     /// far as needed and allowed.
-    pub fn of_this_machine(settings: &Settings) -> Result<Self, BudgetError> {
+    pub(crate) fn of_this_machine(settings: &Settings) -> Result<Self, BudgetError> {
         let files = grants::open_files(Self::files_wanted(settings)).map_err(BudgetError::Limit)?;
         let memory = settings.memory_limit.or_else(grants::memory);
         if memory.is_none() {
@@ -116,7 +108,7 @@ impl Budget {
     }
 
     /// Divides up `memory` bytes and `files` descriptors.
-    pub fn derive(
+    pub(crate) fn derive(
         settings: &Settings,
         memory: Option<u64>,
         files: u64,
@@ -155,7 +147,7 @@ impl Budget {
     }
 
     /// The share of one of `workers` workers in client connections, and in bytes of heads and bodies.
-    pub fn share(&self, workers: usize) -> (usize, usize) {
+    pub(crate) fn share(&self, workers: usize) -> (usize, usize) {
         let share = |whole: usize| (whole / workers.max(1)).max(1);
         (share(self.connections), share(self.buffers))
     }

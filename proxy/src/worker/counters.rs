@@ -10,29 +10,24 @@ use super::histogram::Histogram;
 use crate::http1::Method;
 
 /// Statuses 100 to 599.
-pub const STATUSES: usize = 500;
+pub(crate) const STATUSES: usize = 500;
 
-/// The counters of one worker.
 #[derive(Debug)]
-pub struct WorkerMetrics {
+pub(crate) struct WorkerMetrics {
     /// By method, then status.
-    pub requests: Box<[AtomicU64]>,
+    pub(crate) requests: Box<[AtomicU64]>,
     /// Time from a request's head to the end of its response.
-    pub latency: Histogram,
+    pub(crate) latency: Histogram,
     /// Time that connecting to a backend took, where it succeeded.
-    pub upstream_connect: Histogram,
+    pub(crate) upstream_connect: Histogram,
     /// Time from the beginning of sending a request to a backend to the head of its response.
-    pub upstream_first_byte: Histogram,
-    /// Bytes received from clients.
-    pub bytes_in: AtomicU64,
-    /// Bytes sent to clients.
-    pub bytes_out: AtomicU64,
+    pub(crate) upstream_first_byte: Histogram,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
     /// Attempts beyond the first.
-    pub retries: AtomicU64,
-    /// Connections accepted.
-    pub accepted: AtomicU64,
-    /// Connections turned away because there were too many.
-    pub turned_away: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) turned_away: AtomicU64,
 }
 
 impl Default for WorkerMetrics {
@@ -55,7 +50,7 @@ impl Default for WorkerMetrics {
 
 impl WorkerMetrics {
     /// Counts one request that is over.
-    pub fn request(&self, method: Method, status: u16, took: Duration, bytes: (u64, u64)) {
+    pub(crate) fn request(&self, method: Method, status: u16, took: Duration, bytes: (u64, u64)) {
         let index = method as usize * STATUSES + usize::from(status.clamp(100, 599) - 100);
         if let Some(counter) = self.requests.get(index) {
             counter.fetch_add(1, Relaxed);

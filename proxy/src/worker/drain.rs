@@ -1,6 +1,6 @@
 //! Shutting down without cutting anybody off.
 //!
-//! The first SIGTERM or SIGINT closes the listeners, after taking in what the kernel has accepted
+//! The first SIGTERM or SIGINT ends the accept loops, after taking in what the kernel has accepted
 //! already, unless another process goes on with that. Requests in flight finish, each the last on
 //! its connection; a connection that waits for a request is given a moment, since one may be on its
 //! way, and is closed then. The process ends when none is left, after the drain timeout, or at a
@@ -38,48 +38,47 @@ use super::open_connections::Connections;
 
 /// Whether the process is stopping, and who has to know.
 #[derive(Debug)]
-pub struct Drain {
+pub(crate) struct Drain {
     started: AtomicBool,
-    /// Listeners that may still take connections in; one per worker.
-    listening: AtomicUsize,
-    listeners_closed: Notify,
+    /// Accept loops that may still take connections in; one per worker.
+    accepting: AtomicUsize,
+    accept_loops_ended: Notify,
     /// One per worker, so that waiting connections of different workers share no lock.
     workers: Box<[Notify]>,
 }
 
 impl Drain {
     /// Not draining yet.
-    pub fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         Self {
             started: AtomicBool::new(false),
-            listening: AtomicUsize::new(workers),
-            listeners_closed: Notify::new(),
+            accepting: AtomicUsize::new(workers),
+            accept_loops_ended: Notify::new(),
             workers: (0..workers).map(|_| Notify::new()).collect(),
         }
     }
 
-    /// Whether it has begun.
-    pub fn has_started(&self) -> bool {
+    pub(crate) fn has_started(&self) -> bool {
         self.started.load(Ordering::Acquire)
     }
 
     /// Ready when it begins after this call; ask [`Self::has_started`] after making it.
-    pub fn notified(&self, worker: usize) -> Notified<'_> {
+    pub(crate) fn notified(&self, worker: usize) -> Notified<'_> {
         // Workers are numbered by whoever made this.
         self.workers[worker].notified()
     }
 
-    /// Notes that a worker's listener is closed.
-    pub fn listener_closed(&self) {
-        if self.listening.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.listeners_closed.notify_one();
+    /// Notes that a worker's accept loop has ended.
+    pub(crate) fn accept_loop_ended(&self) {
+        if self.accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.accept_loops_ended.notify_one();
         }
     }
 
     /// Waits until all are: only then is the number of connections final.
-    async fn listeners_closed(&self) {
-        while self.listening.load(Ordering::Acquire) > 0 {
-            self.listeners_closed.notified().await;
+    async fn accept_loops_ended(&self) {
+        while self.accepting.load(Ordering::Acquire) > 0 {
+            self.accept_loops_ended.notified().await;
         }
     }
 
@@ -94,15 +93,14 @@ impl Drain {
 /// It has to be made before anything answers a health check: as process 1 of a container, one
 /// without a handler doesn't even die of SIGTERM. The runtime's own signals would come too late.
 #[derive(Debug)]
-pub struct StopSignals {
+pub(crate) struct StopSignals {
     receiver: UnboundedReceiver<&'static str>,
     /// One that has arrived and hasn't been received.
     next: Option<&'static str>,
 }
 
 impl StopSignals {
-    /// Installs the handlers.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let (sender, receiver) = unbounded_channel();
         thread::Builder::new()
@@ -124,7 +122,7 @@ impl StopSignals {
     }
 
     /// Waits for one and leaves it to be received.
-    pub async fn arrived(&mut self) -> &'static str {
+    pub(crate) async fn arrived(&mut self) -> &'static str {
         loop {
             if let Some(name) = self.next {
                 return name;
@@ -145,15 +143,14 @@ impl StopSignals {
 }
 
 /// Tells pingora when to end the process: after draining.
-pub struct DrainOnSignal {
+pub(crate) struct DrainOnSignal {
     /// What starts it.
-    pub signals: Mutex<StopSignals>,
+    pub(crate) signals: Mutex<StopSignals>,
     /// What to tell the workers.
-    pub drain: Arc<Drain>,
+    pub(crate) drain: Arc<Drain>,
     /// What to wait for.
-    pub connections: Arc<Connections>,
-    /// How long.
-    pub limit: Duration,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) limit: Duration,
 }
 
 #[async_trait]
@@ -164,7 +161,7 @@ impl ShutdownSignalWatch for DrainOnSignal {
         info!(signal, connections = self.connections.open(), "draining");
         self.drain.start();
         let drained = async {
-            self.drain.listeners_closed().await;
+            self.drain.accept_loops_ended().await;
             self.connections.none_left().await;
         };
         tokio::select! {

@@ -13,26 +13,23 @@ const BOUNDS: [f64; 14] = [
 /// How many durations there were in each bucket, and what they come to. Counting one is two relaxed
 /// additions.
 #[derive(Debug, Default)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     /// The last is for what exceeds all bounds.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     sum_micros: AtomicU64,
 }
 
-/// Several histograms, added up.
 #[derive(Debug)]
-pub struct Total {
+pub(crate) struct Total {
     /// Upper bound of each bucket in seconds, and how many there are in it.
-    pub buckets: Vec<(f64, u64)>,
-    /// How many there are.
-    pub count: u64,
+    pub(crate) buckets: Vec<(f64, u64)>,
+    pub(crate) count: u64,
     /// What they come to, in seconds.
-    pub sum: f64,
+    pub(crate) sum: f64,
 }
 
 impl Histogram {
-    /// Counts one.
-    pub fn observe(&self, duration: Duration) {
+    pub(crate) fn observe(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
         self.buckets[bucket].fetch_add(1, Relaxed);
@@ -41,7 +38,7 @@ impl Histogram {
     }
 
     /// Adds histograms up.
-    pub fn total<'h>(all: impl Iterator<Item = &'h Self> + Clone) -> Total {
+    pub(crate) fn total<'h>(all: impl Iterator<Item = &'h Self> + Clone) -> Total {
         let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds
             .enumerate()

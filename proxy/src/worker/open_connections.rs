@@ -7,31 +7,27 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Counts open client connections.
 #[derive(Debug, Default)]
-pub struct Connections {
+pub(crate) struct Connections {
     open: AtomicUsize,
     none_left: Notify,
 }
 
 /// One connection; no longer counted when dropped.
 #[derive(Debug)]
-pub struct Counted(Arc<Connections>);
+pub(crate) struct Counted(Arc<Connections>);
 
 impl Connections {
-    /// Counts one more.
-    pub fn count(self: &Arc<Self>) -> Counted {
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
         self.open.fetch_add(1, Ordering::AcqRel);
         Counted(Arc::clone(self))
     }
 
-    /// How many are open.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Waits until none is open.
-    pub async fn none_left(&self) {
+    pub(crate) async fn none_left(&self) {
         loop {
             let notified = self.none_left.notified();
             if self.open() == 0 {

@@ -3,13 +3,15 @@
 
 use proxy::http1::{ChunkedDecoder, Reframe, SyntaxError};
 
-use crate::{WORDS, driver};
+use testkit::{fuzz, table::words};
+
+use crate::WORDS;
 
 const LIMIT: u64 = 1000;
 
 #[test]
 fn chunked() {
-    driver::run("chunked", WORDS, 20_000, check);
+    fuzz::run("chunked", &words(WORDS), 20_000, check);
 }
 
 /// What was decoded, how much of the input it took, and whether that was all of the body.

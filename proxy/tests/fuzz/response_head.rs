@@ -8,11 +8,13 @@ use proxy::rewrite::request::RequestFacts;
 use proxy::rewrite::request_id::RequestId;
 use proxy::rewrite::response::{Persistence, rewrite};
 
-use crate::{WORDS, driver, lines, values};
+use testkit::{fuzz, table::words};
+
+use crate::{WORDS, lines, values};
 
 #[test]
 fn response_head() {
-    driver::run("response_head", WORDS, 20_000, check);
+    fuzz::run("response_head", &words(WORDS), 20_000, check);
 }
 
 fn check(input: &[u8]) -> String {

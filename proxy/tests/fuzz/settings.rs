@@ -1,16 +1,15 @@
 //! The proxy's settings, from any file and environment.
 
-use proxy::config::{KEYS, Settings};
-
-use crate::any_settings;
+use proxy::settings::{Settings, TABLE};
+use testkit::fuzz::settings;
 
 #[test]
 fn proxy_settings() {
-    any_settings::run(
+    settings::run(
         "proxy_settings",
         "PROXY_",
-        KEYS.iter().map(|key| (key.name, key.default)),
-        &[b"::/0", b"99999999999999999999"],
+        TABLE.keys.iter().map(|key| (key.name, key.default)),
+        "::/0 99999999999999999999",
         |file, environment| {
             let environment = environment.into_iter();
             let environment = environment.map(|(name, value)| (name.into(), value.into()));

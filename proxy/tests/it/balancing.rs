@@ -1,10 +1,10 @@
 //! Several addresses behind one name: spread, given up, taken back; and what is sent twice.
 
 use crate::support::{
-    Answer, Backend, NameServer, Request, TestProxy, WireError, free_address, loopback, ok, until,
+    Answer, Backend, NameServer, Request, TestProxy, WireError, free_address, loopback, ok,
+    proxied, wait_until,
 };
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -54,31 +54,20 @@ fn requests_are_spread_over_every_address() {
     }
 }
 
-/// A backend that answers nothing until the sender that comes with it is dropped.
-fn gated(address: SocketAddr) -> (Backend, Sender<()>) {
-    let (open, closed): (Sender<()>, Receiver<()>) = channel();
-    let closed = Mutex::new(closed);
-    let backend = Backend::answering_at(address, move |_| {
-        closed.lock().unwrap().recv().ok();
-        ok("at last")
-    });
-    (backend, open)
-}
-
 /// Least outstanding: who has not answered yet gets nothing more while others are free.
 #[test]
 fn a_busy_address_gets_no_more() {
     let addresses = addresses(2);
-    let (slow, gate) = gated(addresses[0]);
+    let (slow, gate) = Backend::held_at(addresses[0], "at last");
     let quick = named(addresses[1]);
     let (proxy, _names) = proxy_before(&addresses);
     let mut waiting = Vec::new();
-    until("a request that waits at the slow backend", || {
+    wait_until("a request that waits at the slow backend", || {
         let mut client = proxy.client();
         client.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
         waiting.push(client);
         thread::sleep(Duration::from_millis(20));
-        (!slow.requests().is_empty()).then_some(())
+        !slow.requests().is_empty()
     });
     let held = slow.requests().len();
     let mut client = proxy.client();
@@ -112,15 +101,15 @@ fn a_stopped_address_fails_no_request_and_is_taken_back() {
         assert_eq!(response.status, 200, "request {number} after the stop");
         assert_eq!(response.text(), addresses[0].ip().to_string());
     }
-    until("the ejection to be counted", || {
-        (proxy.metric("proxy_upstream_ejections_total", &[]) >= 1).then_some(())
+    wait_until("the ejection to be counted", || {
+        proxy.metric("proxy_upstream_ejections_total", &[]) >= 1
     });
 
     let returned = named(addresses[1]);
-    until("the address to be used again", || {
+    wait_until("the address to be used again", || {
         assert_eq!(client.get("/").status, 200);
         thread::sleep(Duration::from_millis(5));
-        (!returned.requests().is_empty()).then_some(())
+        !returned.requests().is_empty()
     });
     assert!(!stays.requests().is_empty());
 }
@@ -152,9 +141,9 @@ fn every_address_refuses() {
     let proxy = TestProxy::builder(format!("flask-app:{}", addresses[0].port()))
         .asking(&names)
         .start_alive();
-    until("a 502", || (proxy.get("/").status == 502).then_some(()));
+    wait_until("a 502", || proxy.get("/").status == 502);
     let backend = named(addresses[1]);
-    until("recovery", || (proxy.get("/").status == 200).then_some(()));
+    wait_until("recovery", || proxy.get("/").status == 200);
     assert!(!backend.requests().is_empty());
 }
 
@@ -211,8 +200,8 @@ fn an_idempotent_request_is_sent_again() {
             .map(|r| r.head.get("x-request-id"))
             .collect();
         assert_eq!(ids[0], ids[1], "a retry is the same request");
-        until("the retry to be counted", || {
-            (proxy.metric("proxy_retries_total", &[]) >= 1).then_some(())
+        wait_until("the retry to be counted", || {
+            proxy.metric("proxy_retries_total", &[]) >= 1
         });
     }
 }
@@ -222,16 +211,16 @@ fn an_idempotent_request_is_sent_again() {
 #[test]
 fn what_a_dead_address_had_goes_to_the_other() {
     let addresses = addresses(2);
-    let (dies, _gate) = gated(addresses[0]);
+    let (dies, _gate) = Backend::held_at(addresses[0], "at last");
     let lives = named(addresses[1]);
     let (proxy, _names) = proxy_before(&addresses);
     let mut clients = Vec::new();
-    until("a request at each address", || {
+    wait_until("a request at each address", || {
         let mut client = proxy.client();
         client.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
         clients.push(client);
         thread::sleep(Duration::from_millis(20));
-        (!dies.requests().is_empty() && !lives.requests().is_empty()).then_some(())
+        !dies.requests().is_empty() && !lives.requests().is_empty()
     });
     dies.close_connections();
     for mut client in clients {
@@ -242,8 +231,7 @@ fn what_a_dead_address_had_goes_to_the_other() {
 
 #[test]
 fn a_post_that_may_have_arrived_is_not_sent_again() {
-    let backend = closes_on_the_second();
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(closes_on_the_second());
     let mut client = proxy.client();
     client.get("/first");
     let response = client.exchange("POST", "/again", "", "once");
@@ -255,7 +243,7 @@ fn a_post_that_may_have_arrived_is_not_sent_again() {
 /// A body that was streamed through is gone, so it can't be sent again, whatever the method.
 #[test]
 fn a_streamed_put_is_not_sent_again_in_part() {
-    let backend = Backend::start(|connection| {
+    let (backend, proxy) = proxied(Backend::start(|connection| {
         while let Ok(head) = connection.head() {
             if head.start_line.starts_with("PUT") {
                 connection.skip(600_000).ok();
@@ -263,8 +251,7 @@ fn a_streamed_put_is_not_sent_again_in_part() {
             }
             connection.send(ok("first"));
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.get("/first");
     client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
@@ -301,7 +288,7 @@ fn no_request_fails_while_addresses_come_and_go() {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
                     let target = format!("/{client_number}/{sent}");
                     let response = client.get(&target);
-                    assert_eq!((response.status, response.text()), (200, target));
+                    response.assert_is(200, target);
                     sent += 1;
                 }
                 sent
@@ -315,8 +302,8 @@ fn no_request_fails_while_addresses_come_and_go() {
         thread::sleep(Duration::from_millis(150));
         backends.insert(index, echo(addresses[index]));
         let returned = &backends[index];
-        until("the address to be used again", || {
-            (!returned.requests().is_empty()).then_some(())
+        wait_until("the address to be used again", || {
+            !returned.requests().is_empty()
         });
     }
     done.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -1,34 +1,10 @@
 //! Settings from defaults, file and environment; and what is said of bad ones.
 
-use crate::support::{Backend, TestProxy, assert_within, free_address, ok, run_proxy};
+use crate::support::{
+    Backend, Signal, TestProxy, assert_within, free_address, ok, run_proxy, serving,
+};
 use std::net::TcpListener;
-
-/// Each key and its default.
-const KEYS: [(&str, &str); 23] = [
-    ("PROXY_LISTEN", "[::]:80"),
-    ("PROXY_LISTEN_FROM", "none"),
-    ("PROXY_UPSTREAM", "flask-app:9090"),
-    ("PROXY_UPSTREAM_TOKEN_FILE", "none"),
-    ("PROXY_ADMIN_LISTEN", "[::]:9180"),
-    ("PROXY_WORKERS", "CPU"),
-    ("PROXY_RESOLVE_INTERVAL", "1s"),
-    ("PROXY_CONNECT_TIMEOUT", "2s"),
-    ("PROXY_READ_TIMEOUT", "60s"),
-    ("PROXY_HEADER_TIMEOUT", "10s"),
-    ("PROXY_IDLE_TIMEOUT", "75s"),
-    ("PROXY_UPSTREAM_IDLE_TIMEOUT", "4s"),
-    ("PROXY_MAX_BODY", "1MiB"),
-    ("PROXY_MIN_BODY_RATE", "1KiB"),
-    ("PROXY_LINGER_TIMEOUT", "30s"),
-    ("PROXY_MEMORY_LIMIT", "auto"),
-    ("PROXY_MAX_CONNECTIONS", "auto"),
-    ("PROXY_UPSTREAM_CONNECTIONS", "1024"),
-    ("PROXY_UPSTREAM_QUEUE_TIMEOUT", "5s"),
-    ("PROXY_TRUSTED_PROXIES", ""),
-    ("PROXY_EARLY_HINTS", "on"),
-    ("PROXY_DRAIN_TIMEOUT", "10s"),
-    ("PROXY_ACCESS_LOG", "on"),
-];
+use testkit::process::help_of;
 
 /// Asserts that the proxy refuses to start, and that it says each of `mentions`.
 #[track_caller]
@@ -50,22 +26,7 @@ fn assert_refused(arguments: &[&str], environment: &[(&str, &str)], mentions: &[
 
 #[test]
 fn help_lists_every_key_with_its_default() {
-    let output = run_proxy(&["--help"], &[]);
-    assert_eq!(output.status.code(), Some(0));
-    let help = String::from_utf8(output.stdout).unwrap();
-    for (key, default) in KEYS {
-        let mut described = help.split(key).skip(1).map(|after| {
-            let end = after.find("PROXY_").unwrap_or(after.len());
-            &after[..end]
-        });
-        assert!(
-            described.any(|text| text.contains(default)),
-            "{key} ({default}) in:\n{help}"
-        );
-    }
-    for word in ["healthcheck", "--config", "--version"] {
-        assert!(help.contains(word), "{word} in:\n{help}");
-    }
+    insta::assert_snapshot!(help_of(env!("CARGO_BIN_EXE_proxy")));
 }
 
 #[test]
@@ -130,12 +91,11 @@ fn unknown_keys_are_errors() {
 /// Kubernetes and Docker's links put what a service called `proxy` has into every environment.
 #[test]
 fn variables_that_describe_a_service_are_passed_over_and_named() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("PORT", "tcp://10.0.0.11:80")
-        .set("PORT_80_TCP_ADDR", "10.0.0.11")
-        .set("SERVICE_HOST", "10.0.0.11")
-        .start();
+    let (_backend, proxy) = serving(&[
+        ("PORT", "tcp://10.0.0.11:80"),
+        ("PORT_80_TCP_ADDR", "10.0.0.11"),
+        ("SERVICE_HOST", "10.0.0.11"),
+    ]);
     assert_eq!(proxy.get("/").status, 200);
     for name in [
         "PROXY_PORT ",
@@ -191,18 +151,14 @@ fn the_gateway_can_be_trusted() {
     };
     let gateway = u32::from_str_radix(&gateway, 16).unwrap().to_ne_bytes();
     let gateway = std::net::Ipv4Addr::from(gateway).to_string();
-    let proxy = TestProxy::builder(backend.address())
-        .set("TRUSTED_PROXIES", "192.0.2.0/24,gateway")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("TRUSTED_PROXIES", "192.0.2.0/24,gateway")]);
     assert!(proxy.log().contains(&gateway), "{gateway}");
 }
 
 #[test]
 fn no_limit_is_written_as_0() {
     let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_BODY", "0")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("MAX_BODY", "0")]);
     let body = "x".repeat(5 << 20);
     let response = proxy.client().exchange("POST", "/", "", &body);
     assert_eq!(response.text(), body.len().to_string());
@@ -313,8 +269,7 @@ fn a_taken_address_is_named() {
 
 #[test]
 fn healthcheck_asks_the_admin_listener() {
-    let backend = Backend::answering(|_| ok("served"));
-    let mut proxy = TestProxy::before(backend.address());
+    let (_backend, mut proxy) = serving(&[]);
     let admin = proxy.admin.to_string();
     let environment = [("PROXY_ADMIN_LISTEN", admin.as_str())];
     for arguments in [&["healthcheck"][..], &["healthcheck", "--ready"]] {
@@ -335,8 +290,8 @@ fn healthcheck_asks_the_admin_listener() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(!output.stderr.is_empty(), "the reason is told");
 
-    proxy.signal(nix::sys::signal::Signal::SIGKILL);
-    proxy.wait();
+    proxy.signal(Signal::KILL);
+    proxy.ended();
     let output = run_proxy(&["healthcheck"], &environment);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);

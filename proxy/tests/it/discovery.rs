@@ -1,13 +1,14 @@
 //! The upstream's name is followed through DNS: from nothing, to new addresses, through failures.
 
 use crate::support::{
-    Answer, Backend, NameServer, TestProxy, assert_within, free_address, loopback, ok, until,
+    Answer, Backend, NameServer, ProxyBuilder, TestProxy, assert_within, free_address, free_port,
+    loopback, ok, wait_until,
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// A backend at the `n`th address of this process that says which it is.
-fn backend(n: u8, port: u16) -> Backend {
+pub(crate) fn backend(n: u8, port: u16) -> Backend {
     Backend::answering_at(SocketAddr::new(loopback(n), port), move |_| {
         ok(&n.to_string())
     })
@@ -22,7 +23,7 @@ fn at(numbers: &[u8]) -> Answer {
     )
 }
 
-fn builder(names: &NameServer, port: u16) -> crate::support::ProxyBuilder {
+fn builder(names: &NameServer, port: u16) -> ProxyBuilder {
     TestProxy::builder(format!("flask-app:{port}")).asking(names)
 }
 
@@ -37,9 +38,7 @@ fn it_starts_without_the_upstream_and_finds_it() {
     let _one = backend(1, port);
     names.set(at(&[1]));
     let appeared = Instant::now();
-    until("the upstream", || {
-        (proxy.get("/").status == 200).then_some(())
-    });
+    wait_until("the upstream", || proxy.get("/").status == 200);
     assert_within(Duration::from_secs(2), appeared);
     assert_eq!(proxy.admin_get("/readyz").status, 200);
 }
@@ -56,9 +55,7 @@ fn it_follows_a_new_address() {
 
     names.set(at(&[2]));
     let changed = Instant::now();
-    until("the new address", || {
-        (client.get("/").text() == "2").then_some(())
-    });
+    wait_until("the new address", || client.get("/").text() == "2");
     assert_within(Duration::from_secs(2), changed);
 
     // From then on nothing more goes to the old one, though it would still answer.
@@ -87,9 +84,7 @@ fn it_follows_when_the_old_address_dies_first() {
     let _new = backend(2, port);
     names.set(at(&[2]));
     let changed = Instant::now();
-    until("the new address", || {
-        (proxy.get("/").status == 200).then_some(())
-    });
+    wait_until("the new address", || proxy.get("/").status == 200);
     assert_within(Duration::from_secs(2), changed);
 }
 
@@ -119,16 +114,13 @@ fn addresses_come_and_go() {
         .start();
     let mut client = proxy.client();
     names.set(at(&[3, 1, 2]));
-    until("all three", || {
+    wait_until("all three", || {
         assert_eq!(client.get("/").status, 200);
-        backends
-            .iter()
-            .all(|backend| backend.requests().len() > 2)
-            .then_some(())
+        backends.iter().all(|backend| backend.requests().len() > 2)
     });
     names.set(at(&[2]));
-    until("a row of answers from one alone", || {
-        (0..20).all(|_| client.get("/").text() == "2").then_some(())
+    wait_until("a row of answers from one alone", || {
+        (0..20).all(|_| client.get("/").text() == "2")
     });
 }
 
@@ -143,9 +135,7 @@ fn a_failed_resolution_keeps_the_last_known_addresses() {
     for failure in [Answer::ServerFailure, Answer::Silence] {
         names.set(failure.clone());
         let asked = names.queries("flask-app");
-        until("more questions", || {
-            (names.queries("flask-app") >= asked + 2).then_some(())
-        });
+        wait_until("more questions", || names.queries("flask-app") >= asked + 2);
         for _ in 0..20 {
             assert_eq!(proxy.get("/").text(), "1", "{failure:?}");
         }
@@ -153,9 +143,7 @@ fn a_failed_resolution_keeps_the_last_known_addresses() {
     }
     let _two = backend(2, port);
     names.set(at(&[2]));
-    until("the name server's return", || {
-        (proxy.get("/").text() == "2").then_some(())
-    });
+    wait_until("the name server's return", || proxy.get("/").text() == "2");
 }
 
 /// Every kind of answer that tells nothing.
@@ -165,7 +153,7 @@ const NO_ANSWERS: [Answer; 3] = [Answer::ServerFailure, Answer::Refused, Answer:
 /// request would be a 502.
 #[test]
 fn a_family_that_is_not_answered_keeps_its_addresses() {
-    let port = crate::support::free_port();
+    let port = free_port();
     let six: IpAddr = "::1".parse().unwrap();
     for alive in [loopback(1), six] {
         let names = NameServer::start_at(if alive == six { 6 } else { 7 }, at(&[1]));
@@ -181,10 +169,10 @@ fn a_family_that_is_not_answered_keeps_its_addresses() {
                 names.set_a(failure.clone());
             }
             let asked = names.queries("flask-app");
-            until("a row of questions", || {
+            wait_until("a row of questions", || {
                 let response = proxy.get("/");
                 assert_eq!(response.status, 200, "{alive} {failure:?}");
-                (names.queries("flask-app") >= asked + 12).then_some(())
+                names.queries("flask-app") >= asked + 12
             });
         }
     }
@@ -203,9 +191,7 @@ fn a_family_that_is_not_answered_holds_up_the_other_in_nothing() {
     for n in [2, 1] {
         names.set_a(at(&[n]));
         let changed = Instant::now();
-        until("the new address", || {
-            (proxy.get("/").text() == n.to_string()).then_some(())
-        });
+        wait_until("the new address", || proxy.get("/").text() == n.to_string());
         assert_within(Duration::from_secs(2), changed);
     }
 }
@@ -213,7 +199,7 @@ fn a_family_that_is_not_answered_holds_up_the_other_in_nothing() {
 /// A family that is said to have no addresses has none, though the name still exists.
 #[test]
 fn a_name_moves_from_one_family_to_the_other() {
-    let port = crate::support::free_port();
+    let port = free_port();
     let names = NameServer::start(at(&[1]));
     let four = backend(1, port);
     let six = SocketAddr::new("::1".parse().unwrap(), port);
@@ -221,8 +207,8 @@ fn a_name_moves_from_one_family_to_the_other() {
     let proxy = builder(&names, port).start();
     assert_eq!(proxy.get("/").text(), "1");
     names.set(Answer::Addresses(vec![six.ip()]));
-    until("the move", || {
-        (proxy.metric("proxy_backend_up", &[]) == 1 && proxy.get("/").text() == "six").then_some(())
+    wait_until("the move", || {
+        proxy.metric("proxy_backend_up", &[]) == 1 && proxy.get("/").text() == "six"
     });
     let before = four.requests().len();
     for _ in 0..20 {
@@ -242,9 +228,7 @@ fn series_go_with_their_address_and_totals_stay() {
     assert_eq!(proxy.get("/").text(), "1");
     assert_eq!(connects(), 1);
     names.set_a(at(&[2]));
-    until("the new address", || {
-        (proxy.get("/").text() == "2").then_some(())
-    });
+    wait_until("the new address", || proxy.get("/").text() == "2");
     let text = proxy.admin_get("/metrics").text();
     assert!(!text.contains(&one.address().to_string()), "{text}");
     assert!(text.contains(&two.address().to_string()), "{text}");
@@ -263,12 +247,12 @@ fn late_answers_are_taken_and_delay_no_request() {
     names.set(Answer::Late(Duration::from_millis(1500), vec![loopback(2)]));
     let mut slowest = Duration::ZERO;
     let mut client = proxy.client();
-    until("the late answer", || {
+    wait_until("the late answer", || {
         let asked = Instant::now();
         let response = client.get("/");
         slowest = slowest.max(asked.elapsed());
         assert_eq!(response.status, 200);
-        (response.text() == "2").then_some(())
+        response.text() == "2"
     });
     assert!(
         slowest < Duration::from_millis(1200),
@@ -287,18 +271,16 @@ fn a_name_that_is_gone_for_good_is_given_up() {
         .start();
     assert_eq!(proxy.get("/").text(), "1");
     names.set(Answer::NoSuchName);
-    until("a 503", || (proxy.get("/").status == 503).then_some(()));
+    wait_until("a 503", || proxy.get("/").status == 503);
     assert_eq!(proxy.admin_get("/readyz").status, 503);
     names.set(at(&[1]));
-    until("the return", || {
-        (proxy.get("/").status == 200).then_some(())
-    });
+    wait_until("the return", || proxy.get("/").status == 200);
     drop(one);
 }
 
 #[test]
 fn ipv6_addresses_are_backends_too() {
-    let port = crate::support::free_port();
+    let port = free_port();
     let address = SocketAddr::new("::1".parse().unwrap(), port);
     let names = NameServer::start(Answer::Addresses(vec![address.ip()]));
     let _backend = Backend::answering_at(address, |_| ok("six"));

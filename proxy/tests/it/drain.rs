@@ -1,21 +1,15 @@
 //! SIGTERM: what is in flight is answered, nothing new is begun, and the end comes soon.
 
-use crate::support::{Backend, RawClient, TestProxy, assert_within, ok, until};
-use nix::sys::signal::Signal;
+use crate::support::{
+    Backend, RawClient, Signal, TestProxy, assert_within, free_address, ok, serving, wait_until,
+};
 use std::net::TcpStream;
-use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 /// A backend that answers when it is told to.
 fn on_command() -> (Backend, Sender<()>) {
-    let (answer, answers) = channel::<()>();
-    let answers = Mutex::new(answers);
-    let backend = Backend::answering(move |_| {
-        answers.lock().unwrap().recv().ok();
-        ok("finished")
-    });
-    (backend, answer)
+    Backend::held_at(free_address(), "finished")
 }
 
 /// A request that the backend has and has not answered.
@@ -28,18 +22,16 @@ fn in_flight(proxy: &TestProxy, backend: &Backend) -> RawClient {
 }
 
 fn wait_for_closed_listener(proxy: &TestProxy) {
-    until("the listener to be closed", || {
-        TcpStream::connect(proxy.address).is_err().then_some(())
+    wait_until("the listener to be closed", || {
+        TcpStream::connect(proxy.address).is_err()
     });
 }
 
 #[test]
 fn what_is_in_flight_is_finished() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::TERM, Signal::INT] {
         let (backend, answer) = on_command();
-        let mut proxy = TestProxy::builder(backend.address())
-            .set("DRAIN_TIMEOUT", "30s")
-            .start();
+        let mut proxy = TestProxy::with(&backend, &[("DRAIN_TIMEOUT", "30s")]);
         let mut idle = proxy.client();
         let mut client = in_flight(&proxy, &backend);
 
@@ -52,14 +44,11 @@ fn what_is_in_flight_is_finished() {
 
         answer.send(()).unwrap();
         let response = client.response("GET").unwrap();
-        assert_eq!(
-            (response.status, response.text().as_str()),
-            (200, "finished")
-        );
+        response.assert_is(200, "finished");
         assert_eq!(response.head.get("connection"), Some("close"));
         client.assert_closed();
         let answered = Instant::now();
-        assert_eq!(proxy.wait().code(), Some(0));
+        assert_eq!(proxy.ended().code(), Some(0));
         assert_within(Duration::from_secs(5), answered);
     }
 }
@@ -67,20 +56,16 @@ fn what_is_in_flight_is_finished() {
 #[test]
 fn an_upload_in_flight_is_finished() {
     let backend = Backend::answering(|request| ok(&String::from_utf8_lossy(&request.body)));
-    let mut proxy = TestProxy::builder(backend.address())
-        .set("DRAIN_TIMEOUT", "30s")
-        .start();
+    let mut proxy = TestProxy::with(&backend, &[("DRAIN_TIMEOUT", "30s")]);
     let mut client = proxy.client();
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     client.send(format!("{head}8\r\nbefo"));
-    until("the upload to begin", || {
-        (backend.connections() == 1).then_some(())
-    });
-    proxy.signal(Signal::SIGTERM);
+    wait_until("the upload to begin", || backend.connections() == 1);
+    proxy.signal(Signal::TERM);
     wait_for_closed_listener(&proxy);
     client.send("re++\r\n0\r\n\r\n");
     assert_eq!(client.response("POST").unwrap().text(), "before++");
-    assert_eq!(proxy.wait().code(), Some(0));
+    assert_eq!(proxy.ended().code(), Some(0));
 }
 
 /// What was pipelined behind the request in flight was never begun: the client is told by the
@@ -88,11 +73,9 @@ fn an_upload_in_flight_is_finished() {
 #[test]
 fn nothing_new_is_begun() {
     let (backend, answer) = on_command();
-    let mut proxy = TestProxy::builder(backend.address())
-        .set("DRAIN_TIMEOUT", "30s")
-        .start();
+    let mut proxy = TestProxy::with(&backend, &[("DRAIN_TIMEOUT", "30s")]);
     let mut client = in_flight(&proxy, &backend);
-    proxy.signal(Signal::SIGTERM);
+    proxy.signal(Signal::TERM);
     wait_for_closed_listener(&proxy);
     client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
     answer.send(()).unwrap();
@@ -102,43 +85,37 @@ fn nothing_new_is_begun() {
         Some("close")
     );
     client.assert_closed();
-    assert_eq!(proxy.wait().code(), Some(0));
+    assert_eq!(proxy.ended().code(), Some(0));
     assert_eq!(backend.targets(), ["/"]);
 }
 
 #[test]
 fn all_that_the_kernel_has_let_in_are_served() {
-    let backend = Backend::answering(|_| ok("served"));
-    let mut proxy = TestProxy::builder(backend.address())
-        .set("WORKERS", "1")
-        .start();
-    proxy.signal(Signal::SIGSTOP);
+    let (_backend, mut proxy) = serving(&[("WORKERS", "1")]);
+    proxy.signal(Signal::STOP);
     // More than a task of the runtime may take in at one time.
     let mut clients: Vec<RawClient> = (0..400).map(|_| proxy.client()).collect();
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    proxy.signal(Signal::SIGTERM);
-    proxy.signal(Signal::SIGCONT);
+    proxy.signal(Signal::TERM);
+    proxy.signal(Signal::CONT);
     for client in &mut clients {
         assert_eq!(client.response("GET").unwrap().status, 200);
     }
-    assert_eq!(proxy.wait().code(), Some(0));
+    assert_eq!(proxy.ended().code(), Some(0));
 }
 
 #[test]
 fn with_nothing_in_flight_the_end_comes_at_once() {
-    let backend = Backend::answering(|_| ok("served"));
-    let mut proxy = TestProxy::builder(backend.address())
-        .set("DRAIN_TIMEOUT", "30s")
-        .start();
+    let (_backend, mut proxy) = serving(&[("DRAIN_TIMEOUT", "30s")]);
     let mut idle: Vec<_> = (0..10).map(|_| proxy.client()).collect();
     for client in &mut idle[..5] {
         assert_eq!(client.get("/").status, 200);
     }
     let signalled = Instant::now();
-    proxy.signal(Signal::SIGTERM);
-    assert_eq!(proxy.wait().code(), Some(0));
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
     assert_within(Duration::from_secs(5), signalled);
     for client in &mut idle {
         client.assert_closed();
@@ -148,14 +125,12 @@ fn with_nothing_in_flight_the_end_comes_at_once() {
 #[test]
 fn the_drain_timeout_is_the_end() {
     let (backend, _answer) = on_command();
-    let mut proxy = TestProxy::builder(backend.address())
-        .set("DRAIN_TIMEOUT", "500ms")
-        .start();
+    let mut proxy = TestProxy::with(&backend, &[("DRAIN_TIMEOUT", "500ms")]);
     let mut clients = [in_flight(&proxy, &backend), proxy.client()];
     clients[1].send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
     let signalled = Instant::now();
-    proxy.signal(Signal::SIGTERM);
-    assert_eq!(proxy.wait().code(), Some(0));
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
     let took = signalled.elapsed();
     assert!(took >= Duration::from_millis(490), "{took:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");
@@ -169,31 +144,27 @@ fn a_tunnel_does_not_outlive_the_drain_timeout() {
             .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
         connection.drain(Duration::from_secs(30));
     });
-    let mut proxy = TestProxy::builder(backend.address())
-        .set("DRAIN_TIMEOUT", "500ms")
-        .start();
+    let mut proxy = TestProxy::with(&backend, &[("DRAIN_TIMEOUT", "500ms")]);
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
     assert_eq!(client.response("GET").unwrap().status, 101);
     let signalled = Instant::now();
-    proxy.signal(Signal::SIGTERM);
-    assert_eq!(proxy.wait().code(), Some(0));
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
     assert_within(Duration::from_secs(5), signalled);
 }
 
 #[test]
 fn a_second_signal_is_the_end_at_once() {
     let (backend, _answer) = on_command();
-    let mut proxy = TestProxy::builder(backend.address())
-        .set("DRAIN_TIMEOUT", "60s")
-        .start();
+    let mut proxy = TestProxy::with(&backend, &[("DRAIN_TIMEOUT", "60s")]);
     let _client = in_flight(&proxy, &backend);
-    proxy.signal(Signal::SIGTERM);
+    proxy.signal(Signal::TERM);
     wait_for_closed_listener(&proxy);
     assert!(proxy.is_running());
     let again = Instant::now();
-    proxy.signal(Signal::SIGTERM);
-    proxy.wait();
+    proxy.signal(Signal::TERM);
+    proxy.ended();
     assert_within(Duration::from_secs(5), again);
 }
 
@@ -202,7 +173,7 @@ fn a_second_signal_is_the_end_at_once() {
 fn it_stops_before_it_ever_served() {
     let mut proxy = TestProxy::builder("no-such-host.invalid:9090").start_alive();
     let signalled = Instant::now();
-    proxy.signal(Signal::SIGTERM);
-    assert_eq!(proxy.wait().code(), Some(0));
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.ended().code(), Some(0));
     assert_within(Duration::from_secs(5), signalled);
 }

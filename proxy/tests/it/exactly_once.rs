@@ -1,7 +1,7 @@
 //! With a token the upstream knows requests by their ids, so that every method may be repeated.
 
 use crate::error_pages::assert_error_page;
-use crate::support::{Backend, BackendConnection, ProxyBuilder, TestProxy, ok, until};
+use crate::support::{Backend, BackendConnection, ProxyBuilder, TestProxy, ok, wait_until};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::NamedTempFile;
@@ -98,8 +98,8 @@ fn every_method_is_repeated_once_under_one_id() {
                 assert_eq!(request.body, b"body");
             }
             // Counted when the exchange is over, which is after its last byte.
-            until("the retry to be counted", || {
-                (proxy.metric("proxy_retries_total", &[]) == 1).then_some(())
+            wait_until("the retry to be counted", || {
+                proxy.metric("proxy_retries_total", &[]) == 1
             });
         }
     }

@@ -1,21 +1,20 @@
 //! `Expect: 100-continue` (RFC 9110 §10.1.1): the backend decides whether it wants the body.
 
-use crate::support::{Backend, TestProxy, ok};
+use crate::support::{Backend, TestProxy, ok, proxied, serving};
 use std::time::Duration;
 
 const HEAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n";
 
 #[test]
 fn accepted_by_the_backend() {
-    let backend = Backend::start(|connection| {
+    let (backend, proxy) = proxied(Backend::start(|connection| {
         while let Ok(head) = connection.head() {
             assert_eq!(head.get("expect"), Some("100-continue"));
             connection.send("HTTP/1.1 100 Continue\r\n\r\n");
             let body = connection.take(4).unwrap();
             connection.send(ok(&String::from_utf8_lossy(&body)));
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for _ in 0..3 {
         client.send(format!("{HEAD}Content-Length: 4\r\n\r\n"));
@@ -28,7 +27,7 @@ fn accepted_by_the_backend() {
 
 #[test]
 fn accepted_with_a_chunked_body() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         if connection.head().is_ok() {
             connection.send("HTTP/1.1 100 Continue\r\n\r\n");
             assert_eq!(connection.chunk().unwrap(), b"body");
@@ -36,8 +35,7 @@ fn accepted_with_a_chunked_body() {
             connection.trailers().unwrap();
             connection.send(ok("whole"));
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send(format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n"));
     assert_eq!(client.response("POST").unwrap().status, 100);
@@ -62,7 +60,7 @@ fn refused_by_the_backend() {
         let mut client = proxy.client();
         client.send(format!("{HEAD}Content-Length: 4\r\n\r\n"));
         let response = client.response("POST").unwrap();
-        assert_eq!((response.status, response.text().as_str()), (status, "no"));
+        response.assert_is(status, "no");
         assert_eq!(response.head.get("connection"), Some("close"));
         client.assert_closed();
     }
@@ -71,28 +69,24 @@ fn refused_by_the_backend() {
 /// A client need not wait for the 100 (RFC 9110 §10.1.1).
 #[test]
 fn a_client_that_does_not_wait() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         while connection.head().is_ok() {
             let body = connection.take(4).unwrap();
             connection.send(ok(&String::from_utf8_lossy(&body)));
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for _ in 0..2 {
         client.send(format!("{HEAD}Content-Length: 4\r\n\r\nbody"));
         let response = client.response("POST").unwrap();
-        assert_eq!((response.status, response.text().as_str()), (200, "body"));
+        response.assert_is(200, "body");
     }
 }
 
 /// Too large by its own account: refused before the client sends it, and before the backend hears.
 #[test]
 fn refused_by_the_proxy() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_BODY", "1KiB")
-        .start();
+    let (backend, proxy) = serving(&[("MAX_BODY", "1KiB")]);
     let mut client = proxy.client();
     client.send(format!("{HEAD}Content-Length: 1025\r\n\r\n"));
     assert_eq!(client.response("POST").unwrap().status, 413);

@@ -2,9 +2,9 @@
 //! the way.
 
 use crate::support::{
-    Answer, Backend, NameServer, RawClient, TestListener, TestProxy, WireError, ok, until,
+    Answer, Backend, NameServer, RawClient, Signal, TestListener, TestProxy, WireError, ok, until,
+    wait_until,
 };
-use nix::sys::signal::Signal;
 use socket2::{SockFilter, SockRef};
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -53,9 +53,9 @@ impl Load {
     /// Waits for so many more answers.
     fn go_on(&self, more: usize) {
         let wanted = self.answered.load(Ordering::SeqCst) + more;
-        until("more answers", || {
+        wait_until("more answers", || {
             let lost_heart = self.clients.iter().any(thread::JoinHandle::is_finished);
-            (lost_heart || self.answered.load(Ordering::SeqCst) >= wanted).then_some(())
+            lost_heart || self.answered.load(Ordering::SeqCst) >= wanted
         });
     }
 
@@ -101,8 +101,8 @@ fn start(listener: &TestListener, upstream: impl ToString, names: &NameServer) -
         .set("WORKERS", 2)
         .set("DRAIN_TIMEOUT", "30s")
         .start_alive();
-    until("the proxy to be healthy", || {
-        (proxy.admin_get("/healthz").status == 200).then_some(())
+    wait_until("the proxy to be healthy", || {
+        proxy.admin_get("/healthz").status == 200
     });
     proxy
 }
@@ -122,14 +122,14 @@ fn a_successor_takes_over_and_no_request_is_lost() {
         for _ in 0..2 {
             let successor = start(&listener, &upstream, &names);
             load.go_on(100);
-            proxy.signal(Signal::SIGTERM);
-            assert_eq!(proxy.wait().code(), Some(0));
+            proxy.signal(Signal::TERM);
+            assert_eq!(proxy.ended().code(), Some(0));
             load.go_on(100);
             proxy = successor;
         }
         // And with nobody there in between: clients wait.
-        proxy.signal(Signal::SIGTERM);
-        assert_eq!(proxy.wait().code(), Some(0));
+        proxy.signal(Signal::TERM);
+        assert_eq!(proxy.ended().code(), Some(0));
         let _proxy = start(&listener, &upstream, &names);
         load.go_on(100);
         let answered = load.end();
@@ -150,16 +150,16 @@ fn it_starts_without_the_listener_and_follows_it() {
             "no listening sockets: PROXY_LISTEN_FROM = {}: No such file or directory (os error 2)\n",
             listener.socket().display()
         );
-        until("the reason", || {
+        wait_until("the reason", || {
             let answer = proxy.admin_get(path);
             assert_eq!(answer.status, 503);
-            (answer.text() == missing).then_some(())
+            answer.text() == missing
         });
     }
     for _ in 0..3 {
         listener.run();
-        until("the proxy to be ready", || {
-            (proxy.admin_get("/readyz").status == 200).then_some(())
+        wait_until("the proxy to be ready", || {
+            proxy.admin_get("/readyz").status == 200
         });
         // On every socket: each connection is hashed to one of them.
         for _ in 0..16 {
@@ -167,8 +167,8 @@ fn it_starts_without_the_listener_and_follows_it() {
         }
         let files = proxy.open_files();
         listener.kill();
-        until("the proxy to see the end", || {
-            (proxy.admin_get("/readyz").status == 503).then_some(())
+        wait_until("the proxy to see the end", || {
+            proxy.admin_get("/readyz").status == 503
         });
         assert!(proxy.open_files() <= files, "sockets of the past are kept");
     }
@@ -188,16 +188,13 @@ fn what_is_no_listener_is_asked_again() {
         .listening_from(&listener)
         .start_alive();
     answering.join().unwrap();
-    until("the refusal in the log", || {
-        proxy
-            .log()
-            .contains("nothing was handed over")
-            .then_some(())
+    wait_until("the refusal in the log", || {
+        proxy.log().contains("nothing was handed over")
     });
     assert_eq!(proxy.admin_get("/healthz").status, 503);
     listener.run();
-    until("the proxy to be ready", || {
-        (proxy.admin_get("/readyz").status == 200).then_some(())
+    wait_until("the proxy to be ready", || {
+        proxy.admin_get("/readyz").status == 200
     });
     assert_eq!(RawClient::connect(listener.address).get("/").status, 200);
 }
@@ -224,8 +221,8 @@ fn it_serves_again_after_somebody_has_shut_the_sockets_down() {
             assert_eq!(RawClient::connect(listener.address).get("/").status, 200);
         }
         assert_eq!(proxy.admin_get("/readyz").status, 200);
-        until("the broken ones to be closed", || {
-            (proxy.open_files() <= files).then_some(())
+        wait_until("the broken ones to be closed", || {
+            proxy.open_files() <= files
         });
     }
 }

@@ -1,14 +1,15 @@
 //! What the proxy adds to, takes from and leaves in the header fields (design §6).
 
-use crate::support::{Backend, RawClient, Request, Response, TestProxy, free_port, ok};
+use crate::support::{
+    Backend, RawClient, Request, Response, TestProxy, free_port, ok, proxied, serving,
+};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Sends these header lines through a proxy with the defaults; what the backend got.
 #[track_caller]
 fn passed(lines: &str) -> Request {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     assert_eq!(proxy.client().get_with("/", lines).status, 200);
     backend.only_request()
 }
@@ -16,10 +17,9 @@ fn passed(lines: &str) -> Request {
 /// What the client got of a response with these header lines.
 #[track_caller]
 fn returned(lines: &'static str) -> Response {
-    let backend = Backend::answering(move |_| {
+    let (_backend, proxy) = proxied(Backend::answering(move |_| {
         format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok").into_bytes()
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     proxy.get("/")
 }
 
@@ -52,8 +52,7 @@ fn end_to_end_fields_pass_in_order_and_unchanged() {
 
 #[test]
 fn host_is_preserved() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     for host in [
         "shop.example.test",
         "a!$&'()*+;=~%41.test:80",
@@ -76,8 +75,7 @@ fn host_is_preserved() {
 /// RFC 9112 §3.2: a 1.1 message has a Host, even when the 1.0 request had none.
 #[test]
 fn a_1_0_request_without_host_gets_one() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     assert_eq!(
         proxy
             .client()
@@ -141,10 +139,7 @@ fn underscores_smuggle_nothing() {
 
 #[test]
 fn a_trusted_proxy_is_believed() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.0/30")
-        .start();
+    let (backend, proxy) = serving(&[("TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.0/30")]);
     let lines = "X-Forwarded-For: 192.0.2.1, 10.1.2.3\r\nX-Forwarded-Proto: https\r\n\
                  X-Forwarded-Host: shop.test\r\n";
     let head = |source: [u8; 4], lines: &str| {
@@ -183,10 +178,7 @@ fn a_trusted_proxy_is_believed() {
 /// the log. What the client says itself counts for nothing.
 #[test]
 fn behind_trusted_proxies_nobody_forges_an_address() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.1")
-        .start();
+    let (backend, proxy) = serving(&[("TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.1")]);
     for (lines, client) in [
         ("X-Real-IP: 203.0.113.66\r\n", "127.0.0.1"),
         ("X-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1"),
@@ -273,10 +265,7 @@ fn a_mapped_address_is_an_ipv4_address() {
 
 #[test]
 fn request_ids_are_minted_unique_and_returned() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("WORKERS", "2")
-        .start();
+    let (backend, proxy) = serving(&[("WORKERS", "2")]);
     let mut ids = HashSet::new();
     for _ in 0..20 {
         let mut client = proxy.client();
@@ -405,8 +394,9 @@ fn authentication_to_a_proxy_is_somebody_elses() {
 /// believes.
 #[test]
 fn connection_cannot_strip_what_matters() {
-    let backend = Backend::answering(|request| ok(&String::from_utf8_lossy(&request.body)));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|request| {
+        ok(&String::from_utf8_lossy(&request.body))
+    }));
     for name in [
         "Host",
         "Content-Length",

@@ -1,13 +1,12 @@
 //! Connections that carry more than one request, on both sides of the proxy.
 
-use crate::support::{Backend, Framing, TestProxy, ok, until};
+use crate::support::{Backend, Framing, TestProxy, ok, proxied, wait_until};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
 fn one_client_connection_and_one_upstream_connection_carry_many_requests() {
-    let backend = Backend::answering(|request| ok(&request.target));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|request| ok(&request.target)));
     let mut client = proxy.client();
     for number in 0..50 {
         let target = format!("/{number}");
@@ -18,8 +17,7 @@ fn one_client_connection_and_one_upstream_connection_carry_many_requests() {
 
 #[test]
 fn clients_share_the_upstream_connections() {
-    let backend = Backend::answering(|request| ok(&request.target));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|request| ok(&request.target)));
     for number in 0..20 {
         let target = format!("/{number}");
         assert_eq!(proxy.get(&target).text(), target);
@@ -29,8 +27,7 @@ fn clients_share_the_upstream_connections() {
 
 #[test]
 fn a_client_that_says_close_is_told_close_and_closed() {
-    let backend = Backend::answering(|_| ok("bye"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|_| ok("bye")));
     let mut client = proxy.client();
     let response = client.get_with("/", "Connection: close\r\n");
     assert_eq!(response.head.get("connection"), Some("close"));
@@ -46,12 +43,11 @@ fn a_client_that_says_close_is_told_close_and_closed() {
 
 #[test]
 fn an_upstream_that_says_close_does_not_close_the_client() {
-    let backend = Backend::start(|connection| {
+    let (backend, proxy) = proxied(Backend::start(|connection| {
         if connection.request().is_ok() {
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for _ in 0..5 {
         let response = client.get("/");
@@ -65,8 +61,7 @@ fn an_upstream_that_says_close_does_not_close_the_client() {
 /// may notice, even with a method that must not be sent twice.
 #[test]
 fn a_stale_upstream_connection_is_never_used() {
-    let backend = Backend::answering(|_| ok("fresh"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|_| ok("fresh")));
     let mut client = proxy.client();
     for round in 1..=10 {
         let response = client.exchange("POST", "/", "", "once");
@@ -79,7 +74,7 @@ fn a_stale_upstream_connection_is_never_used() {
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
-    let backend = Backend::answering(|request| {
+    let (backend, proxy) = proxied(Backend::answering(|request| {
         if request.target == "/slow" {
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -88,8 +83,7 @@ fn pipelined_requests_are_answered_in_order() {
             request.target,
             String::from_utf8_lossy(&request.body)
         ))
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send(
         "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n\
@@ -107,7 +101,7 @@ fn pipelined_requests_are_answered_in_order() {
         ("GET", "/last "),
     ] {
         let response = client.response(method).unwrap();
-        assert_eq!((response.status, response.text().as_str()), (200, body));
+        response.assert_is(200, body);
     }
     client.assert_closed();
     assert_eq!(
@@ -118,8 +112,7 @@ fn pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn a_hundred_pipelined_requests_in_one_write() {
-    let backend = Backend::answering(|request| ok(&request.target));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = proxied(Backend::answering(|request| ok(&request.target)));
     let mut client = proxy.client();
     let requests = (0..100).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"));
     client.send(requests.collect::<String>());
@@ -130,14 +123,13 @@ fn a_hundred_pipelined_requests_in_one_write() {
 
 #[test]
 fn a_request_in_tiny_pieces_is_still_one_request() {
-    let backend = Backend::answering(|request| {
+    let (_backend, proxy) = proxied(Backend::answering(|request| {
         ok(&format!(
             "{} {}",
             request.target,
             String::from_utf8_lossy(&request.body)
         ))
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     let request = "POST /bytes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
                    3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n";
@@ -150,8 +142,7 @@ fn a_request_in_tiny_pieces_is_still_one_request() {
 
 #[test]
 fn http_1_0_is_closed_unless_it_asks_for_keep_alive() {
-    let backend = Backend::answering(|request| ok(&request.target));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = proxied(Backend::answering(|request| ok(&request.target)));
 
     let mut client = proxy.client();
     client.send("GET /plain HTTP/1.0\r\n\r\n");
@@ -205,8 +196,8 @@ fn a_connection_that_somebody_logs_in_over_is_nobody_elses() {
         }
         // The client's end is its connection's.
         drop(client);
-        until("the connection to be closed", || {
-            (backend.open_connections() == 1).then_some(())
+        wait_until("the connection to be closed", || {
+            backend.open_connections() == 1
         });
     }
 }

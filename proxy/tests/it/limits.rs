@@ -1,6 +1,9 @@
 //! Everything a client can make large, many or slow has a limit, and beyond it comes a status.
 
-use crate::support::{Backend, End, TestProxy, WireError, assert_within, ok, until};
+use crate::support::{
+    Backend, End, TestProxy, WireError, assert_within, free_address, ok, proxied, serving, until,
+    wait_until,
+};
 use std::time::{Duration, Instant};
 
 const MAX_BODY: usize = 10_000;
@@ -30,10 +33,7 @@ fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
             .client()
             .provoke(request(MAX_BODY).as_bytes())
             .unwrap();
-        assert_eq!(
-            (response.status, response.text()),
-            (200, MAX_BODY.to_string())
-        );
+        response.assert_is(200, MAX_BODY.to_string());
 
         let mut client = proxy.client();
         let response = client.provoke(request(MAX_BODY + 1).as_bytes()).unwrap();
@@ -55,26 +55,20 @@ fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
 #[test]
 fn the_limit_counts_the_body_not_its_chunks() {
     let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_BODY", 100)
-        .start();
+    let proxy = TestProxy::with(&backend, &[("MAX_BODY", "100")]);
     let chunks = "1\r\nx\r\n".repeat(100);
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let response = proxy
         .client()
         .provoke(format!("{head}{chunks}0\r\n\r\n").as_bytes())
         .unwrap();
-    assert_eq!((response.status, response.text().as_str()), (200, "100"));
+    response.assert_is(200, "100");
 }
 
 /// It has its answer at once, and some time to stop sending and read it.
 #[test]
 fn an_endless_chunked_body_is_cut() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_BODY", "1MiB")
-        .set("LINGER_TIMEOUT", "1s")
-        .start();
+    let (backend, proxy) = serving(&[("MAX_BODY", "1MiB"), ("LINGER_TIMEOUT", "1s")]);
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
@@ -89,8 +83,7 @@ fn an_endless_chunked_body_is_cut() {
 /// As http.client does it: all of the body, and only then a look at what has come back.
 #[test]
 fn a_client_that_sends_all_before_it_reads_gets_its_413() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     let size = 32 << 20;
     for head in [
         format!("Content-Length: {size}\r\n\r\n"),
@@ -114,8 +107,7 @@ fn a_client_that_sends_all_before_it_reads_gets_its_413() {
 fn requests_behind_the_last_one_do_not_reset_its_response() {
     let body = "x".repeat(1 << 20);
     let large = body.clone();
-    let backend = Backend::answering(move |_| ok(&large));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(move |_| ok(&large)));
     let mut client = proxy.client();
     let ignored = "GET /ignored HTTP/1.1\r\nHost: a\r\n\r\n".repeat(10_000);
     client.send(format!(
@@ -128,8 +120,7 @@ fn requests_behind_the_last_one_do_not_reset_its_response() {
 
 #[test]
 fn an_endless_chunk_extension_is_cut() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     let mut client = proxy.client();
     let extension = "x".repeat(1 << 20);
     let request =
@@ -142,8 +133,7 @@ fn an_endless_chunk_extension_is_cut() {
 /// Sends a head of this size or shape to a proxy with the defaults.
 #[track_caller]
 fn status_of(requests: &[(String, u16)]) {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     for (request, expected) in requests {
         let mut client = proxy.client();
         let start = &request[..request.len().min(60)];
@@ -212,8 +202,7 @@ fn long_targets() {
 #[test]
 fn a_long_method() {
     let request = format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "X".repeat(1 << 20));
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     let response = proxy.client().provoke(request.as_bytes()).unwrap();
     assert!(
         [400, 414, 431, 501].contains(&response.status),
@@ -226,10 +215,7 @@ fn a_long_method() {
 /// However steadily it drips, a head has to be complete within `HEADER_TIMEOUT`.
 #[test]
 fn a_head_that_drips_is_timed_out() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("HEADER_TIMEOUT", "1s")
-        .start();
+    let (backend, proxy) = serving(&[("HEADER_TIMEOUT", "1s")]);
     let mut client = proxy.client();
     let started = Instant::now();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n");
@@ -248,10 +234,7 @@ fn a_head_that_drips_is_timed_out() {
 
 #[test]
 fn a_head_that_stops_is_timed_out_in_time() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("HEADER_TIMEOUT", "1s")
-        .start();
+    let (_backend, proxy) = serving(&[("HEADER_TIMEOUT", "1s")]);
     for beginning in ["G", "GET / HTTP/1.1\r\nHost: a\r\n", "\r\n"] {
         let mut client = proxy.client();
         let started = Instant::now();
@@ -270,10 +253,7 @@ fn a_head_that_stops_is_timed_out_in_time() {
 /// The second request on a connection has the same limit.
 #[test]
 fn a_later_head_is_timed_out_too() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("HEADER_TIMEOUT", "1s")
-        .start();
+    let (_backend, proxy) = serving(&[("HEADER_TIMEOUT", "1s")]);
     let mut client = proxy.client();
     assert_eq!(client.get("/").status, 200);
     client.send("GET / HTT");
@@ -285,11 +265,7 @@ fn a_later_head_is_timed_out_too() {
 /// idle connections that counts on.
 #[test]
 fn empty_lines_between_requests_are_idleness() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("HEADER_TIMEOUT", "1s")
-        .set("IDLE_TIMEOUT", "4s")
-        .start();
+    let (_backend, proxy) = serving(&[("HEADER_TIMEOUT", "1s"), ("IDLE_TIMEOUT", "4s")]);
     for (with_the_body, afterwards) in [
         ("\r\n\r\n", &[][..]),
         ("", &["\r\n\r\n"]),
@@ -319,11 +295,7 @@ fn empty_lines_between_requests_are_idleness() {
 /// A client that says nothing is told nothing: neither at first, nor between requests.
 #[test]
 fn a_silent_client_is_closed_in_silence() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("HEADER_TIMEOUT", "1s")
-        .set("IDLE_TIMEOUT", "1s")
-        .start();
+    let (_backend, proxy) = serving(&[("HEADER_TIMEOUT", "1s"), ("IDLE_TIMEOUT", "1s")]);
     let started = Instant::now();
     proxy.client().assert_closed();
     let mut client = proxy.client();
@@ -335,10 +307,7 @@ fn a_silent_client_is_closed_in_silence() {
 /// One more than allowed is served: whoever has been idle for longest makes room.
 #[test]
 fn the_oldest_idle_connection_makes_room() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_CONNECTIONS", 3)
-        .start();
+    let (_backend, proxy) = serving(&[("MAX_CONNECTIONS", "3")]);
     let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
     for client in &mut clients {
         assert_eq!(client.get("/").status, 200);
@@ -350,9 +319,9 @@ fn the_oldest_idle_connection_makes_room() {
     for client in &mut clients[1..] {
         assert_eq!(client.get("/").status, 200);
     }
-    until("the eviction to be counted", || {
+    wait_until("the eviction to be counted", || {
         let evictions = proxy.metric("proxy_evictions_total", &["\"connections\""]);
-        (evictions >= 1).then_some(())
+        evictions >= 1
     });
 }
 
@@ -368,9 +337,7 @@ fn one_connection_too_many() {
         }
         ok("served")
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_CONNECTIONS", 3)
-        .start();
+    let proxy = TestProxy::with(&backend, &[("MAX_CONNECTIONS", "3")]);
     let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
     for client in &mut clients {
         client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -392,11 +359,7 @@ fn one_connection_too_many() {
 #[test]
 fn heads_and_bodies_keep_to_the_memory() {
     const CLIENTS: usize = 4_000;
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("MEMORY_LIMIT", "128MiB")
-        .set("HEADER_TIMEOUT", "60s")
-        .start();
+    let (_backend, proxy) = serving(&[("MEMORY_LIMIT", "128MiB"), ("HEADER_TIMEOUT", "60s")]);
     let long = "x".repeat(60 << 10);
     for request in [
         format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}"),
@@ -422,37 +385,33 @@ fn heads_and_bodies_keep_to_the_memory() {
         let peak = proxy.memory("VmHWM");
         assert!(peak < 128 << 20, "{} MiB", peak >> 20);
     }
-    until("the memory to be free again", || {
-        (proxy.metric("proxy_buffers_bytes", &[]) < 1 << 20).then_some(())
+    wait_until("the memory to be free again", || {
+        proxy.metric("proxy_buffers_bytes", &[]) < 1 << 20
     });
 }
 
 /// More than a backend is given at a time waits in line, for so long.
 #[test]
 fn requests_wait_in_line_for_a_place_at_the_backend() {
-    let (answer, answers) = std::sync::mpsc::channel();
-    let answers = std::sync::Mutex::new(answers);
-    let backend = Backend::answering(move |_| {
-        answers.lock().unwrap().recv().unwrap();
-        ok("served")
-    });
-    let proxy = TestProxy::builder(backend.address())
-        .set("UPSTREAM_CONNECTIONS", 2)
-        .set("UPSTREAM_QUEUE_TIMEOUT", "2s")
-        .start();
+    let (backend, answer) = Backend::held_at(free_address(), "served");
+    let limits = [
+        ("UPSTREAM_CONNECTIONS", "2"),
+        ("UPSTREAM_QUEUE_TIMEOUT", "2s"),
+    ];
+    let proxy = TestProxy::with(&backend, &limits);
     let mut clients: Vec<_> = (0..4).map(|_| proxy.client()).collect();
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    until("two to wait", || {
-        (proxy.metric("proxy_requests_waiting", &[]) == 2).then_some(())
+    wait_until("two to wait", || {
+        proxy.metric("proxy_requests_waiting", &[]) == 2
     });
     assert_eq!(backend.connections(), 2);
     answer.send(()).unwrap();
     backend.wait_for_requests(3);
     // The fourth gives up; the two at the backend are answered after that.
-    until("nobody to wait", || {
-        (proxy.metric("proxy_requests_waiting", &[]) == 0).then_some(())
+    wait_until("nobody to wait", || {
+        proxy.metric("proxy_requests_waiting", &[]) == 0
     });
     answer.send(()).unwrap();
     answer.send(()).unwrap();
@@ -467,9 +426,7 @@ fn requests_wait_in_line_for_a_place_at_the_backend() {
 #[test]
 fn slow_bodies_leave_places_at_the_backend() {
     let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
-    let proxy = TestProxy::builder(backend.address())
-        .set("UPSTREAM_CONNECTIONS", 4)
-        .start();
+    let proxy = TestProxy::with(&backend, &[("UPSTREAM_CONNECTIONS", "4")]);
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let slow: Vec<_> = (0..100)
         .map(|_| {
@@ -493,11 +450,7 @@ fn slow_bodies_leave_places_at_the_backend() {
 /// However steadily it drips, a body has a least speed.
 #[test]
 fn a_body_that_drips_is_timed_out() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("HEADER_TIMEOUT", "1s")
-        .set("MIN_BODY_RATE", "10KiB")
-        .start();
+    let (_backend, proxy) = serving(&[("HEADER_TIMEOUT", "1s"), ("MIN_BODY_RATE", "10KiB")]);
     let head = "POST / HTTP/1.1\r\nHost: a\r\n";
     for (request, drop) in [
         (format!("{head}Content-Length: 60000\r\n\r\n"), "x"),
@@ -528,10 +481,7 @@ fn a_body_that_drips_is_timed_out() {
 
 #[test]
 fn a_body_that_stops_is_timed_out() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "1s")
-        .start();
+    let (backend, proxy) = serving(&[("READ_TIMEOUT", "1s")]);
     let head = "POST / HTTP/1.1\r\nHost: a\r\n";
     for request in [
         format!("{head}Content-Length: 10\r\n\r\nhalf"),
@@ -550,8 +500,7 @@ fn a_body_that_stops_is_timed_out() {
 #[test]
 fn thousands_of_idle_connections() {
     const IDLE: usize = 5_000;
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     let before = proxy.memory("VmRSS");
     let mut clients = Vec::new();
     for number in 0..IDLE {
@@ -572,9 +521,7 @@ fn thousands_of_idle_connections() {
     let files = proxy.open_files();
     assert!(files > IDLE);
     drop(clients);
-    until("the sockets to be closed", || {
-        (proxy.open_files() < 100).then_some(())
-    });
+    wait_until("the sockets to be closed", || proxy.open_files() < 100);
 }
 
 /// 20,000 clients at once, more than there is room for: the newest are served, the oldest that only
@@ -583,11 +530,10 @@ fn thousands_of_idle_connections() {
 fn twenty_thousand_connections() {
     const ROOM: u16 = 8_000;
     const CLIENTS: usize = 20_000;
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_CONNECTIONS", ROOM)
-        .set("HEADER_TIMEOUT", "120s")
-        .start();
+    let (_backend, proxy) = serving(&[
+        ("MAX_CONNECTIONS", &ROOM.to_string()),
+        ("HEADER_TIMEOUT", "120s"),
+    ]);
     let mut served = proxy.client();
     let mut clients = Vec::new();
     for number in 0..CLIENTS {
@@ -623,14 +569,14 @@ fn too_few_files_or_too_little_memory_is_said() {
     for files in [16, 24, 100] {
         let proxy = TestProxy::builder(backend.address()).open_files(files);
         let mut proxy = proxy.spawn();
-        assert_eq!(proxy.wait().code(), Some(1));
+        assert_eq!(proxy.ended().code(), Some(1));
         let said = format!("the limit is {files}, expected at least 160 (ulimit -n)");
         assert!(proxy.log().contains(&said), "{}", proxy.log());
     }
     let mut proxy = TestProxy::builder(backend.address())
         .set("MEMORY_LIMIT", "24MiB")
         .spawn();
-    assert_eq!(proxy.wait().code(), Some(1));
+    assert_eq!(proxy.ended().code(), Some(1));
     let said = "the limit is 24 MiB, expected at least";
     assert!(proxy.log().contains(said), "{}", proxy.log());
 }

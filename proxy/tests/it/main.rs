@@ -3,8 +3,6 @@
 // A copied value costs a test nothing; another `&` at each call costs its reader something.
 #![allow(clippy::needless_pass_by_value, clippy::format_collect)]
 
-#[path = "../../../crates/service/tests/support/metrics_page.rs"]
-mod metrics_page;
 mod support;
 
 mod balancing;

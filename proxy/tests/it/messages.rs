@@ -1,11 +1,10 @@
 //! Methods, targets, statuses and bodies: what goes through, and how it is framed.
 
-use crate::support::{Backend, Framing, TestProxy, ok};
+use crate::support::{Backend, Framing, TestProxy, ok, proxied, serving};
 
 #[test]
 fn methods_and_targets_pass_untouched() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     let mut client = proxy.client();
     let requests = [
         ("GET", "/"),
@@ -48,8 +47,7 @@ fn methods_and_targets_pass_untouched() {
 /// RFC 9112 §3.2.2: the target's authority wins over `Host`.
 #[test]
 fn an_absolute_target_is_rewritten() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     for (target, path) in [
         ("http://example.org:81/a?b", "/a?b"),
         ("http://example.org:81", "/"),
@@ -80,13 +78,12 @@ fn an_absolute_target_is_rewritten() {
 
 #[test]
 fn bodies_keep_their_framing() {
-    let backend = Backend::answering(|request| match request.framing {
+    let (backend, proxy) = proxied(Backend::answering(|request| match request.framing {
         Framing::Chunked => {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec()
         }
         _ => ok("abc"),
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
 
     let response = client.exchange("POST", "/", "", "body");
@@ -128,8 +125,7 @@ fn bodies_keep_their_framing() {
 /// A GET may have a body (RFC 9110 §9.3.1); what matters is that it is framed.
 #[test]
 fn a_get_with_a_body_passes_whole() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     assert_eq!(proxy.client().exchange("GET", "/", "", "body").status, 200);
     assert_eq!(backend.only_request().body, b"body");
 }
@@ -138,14 +134,13 @@ fn a_get_with_a_body_passes_whole() {
 fn binary_bodies_pass_unchanged() {
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let answer = bytes.clone();
-    let backend = Backend::answering(move |_| {
+    let (backend, proxy) = proxied(Backend::answering(move |_| {
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
             answer.len()
         );
         [head.as_bytes(), &answer].concat()
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send(format!(
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
@@ -158,7 +153,7 @@ fn binary_bodies_pass_unchanged() {
 
 #[test]
 fn responses_without_a_body() {
-    let backend = Backend::answering(|request| {
+    let (backend, proxy) = proxied(Backend::answering(|request| {
         let head = match request.target.as_str() {
             "/204" => "HTTP/1.1 204 No Content\r\n\r\n",
             "/304" => "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 42\r\n\r\n",
@@ -168,8 +163,7 @@ fn responses_without_a_body() {
             other => return ok(other),
         };
         head.into()
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for (method, target, status, length) in [
         ("GET", "/204", 204, None),
@@ -199,12 +193,11 @@ fn responses_without_a_body() {
 
 #[test]
 fn a_body_until_close_becomes_chunked() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         if connection.request().is_ok() {
             connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil the end");
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for _ in 0..2 {
         let response = client.get("/");
@@ -217,12 +210,11 @@ fn a_body_until_close_becomes_chunked() {
 
 #[test]
 fn http_1_0_clients_get_no_chunks() {
-    let backend = Backend::answering(|_| {
+    let (_backend, proxy) = proxied(Backend::answering(|_| {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n\
           3\r\nabc\r\n4\r\ndefg\r\n0\r\nX: y\r\n\r\n"
             .to_vec()
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
     let response = client.response("GET").unwrap();
@@ -236,8 +228,7 @@ fn http_1_0_clients_get_no_chunks() {
 /// A TRACE would show its sender what the proxy adds for the backend alone.
 #[test]
 fn trace_is_not_forwarded() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     for lines in ["", "Max-Forwards: 0\r\n", "Max-Forwards: 5\r\n"] {
         let response = proxy.client().exchange("TRACE", "/", lines, "");
         assert_eq!(response.status, 405);
@@ -253,8 +244,7 @@ fn trace_is_not_forwarded() {
 /// RFC 9110 §7.6.2 and §9.3.7.
 #[test]
 fn options_go_as_far_as_max_forwards_says() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     let mut client = proxy.client();
     for target in ["*", "/", "http://example.test"] {
         let response = client.exchange("OPTIONS", target, "Max-Forwards: 0\r\n", "");
@@ -285,11 +275,10 @@ fn options_go_as_far_as_max_forwards_says() {
 /// RFC 9110 §15.2: a 1.0 client gets no interim response.
 #[test]
 fn interim_responses() {
-    let backend = Backend::answering(|_| {
+    let (_backend, proxy) = proxied(Backend::answering(|_| {
         let interim = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
         [interim.as_bytes(), interim.as_bytes(), &ok("final")].concat()
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     for _ in 0..2 {
@@ -302,7 +291,7 @@ fn interim_responses() {
     let mut old = proxy.client();
     old.send("GET / HTTP/1.0\r\n\r\n");
     let response = old.response("GET").unwrap();
-    assert_eq!((response.status, response.text().as_str()), (200, "final"));
+    response.assert_is(200, "final");
 }
 
 #[test]
@@ -312,9 +301,7 @@ fn early_hints_can_be_kept_back() {
             "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
         [interim.as_bytes(), &ok("final")].concat()
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("EARLY_HINTS", "off")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("EARLY_HINTS", "off")]);
     let mut client = proxy.client();
     assert_eq!(client.get("/").status, 102, "others pass");
     assert_eq!(client.response("GET").unwrap().text(), "final");
@@ -323,11 +310,10 @@ fn early_hints_can_be_kept_back() {
 /// nginx passes any number.
 #[test]
 fn hundreds_of_interim_responses_pass() {
-    let backend = Backend::answering(|_| {
+    let (_backend, proxy) = proxied(Backend::answering(|_| {
         let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(500);
         [interim.as_bytes(), &ok("final")].concat()
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     for _ in 0..500 {
@@ -339,12 +325,11 @@ fn hundreds_of_interim_responses_pass() {
 /// RFC 9110 §6.5.1: what would come too late there is ignored.
 #[test]
 fn a_response_with_forbidden_trailers_is_whole() {
-    let backend = Backend::answering(|_| {
+    let (backend, proxy) = proxied(Backend::answering(|_| {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nContent-Length: 9\r\n\
           X-Sum: 42\r\nTransfer-Encoding: gzip\r\nHost: evil.test\r\nConnection: close\r\n\r\n"
             .to_vec()
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for _ in 0..2 {
         let response = client.get("/");
@@ -356,12 +341,11 @@ fn a_response_with_forbidden_trailers_is_whole() {
 
 #[test]
 fn trailers_pass_both_ways() {
-    let backend = Backend::answering(|_| {
+    let (backend, proxy) = proxied(Backend::answering(|_| {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Other\r\n\r\n\
           5\r\nhello\r\n0\r\nX-Sum: 42\r\nX-Other: z\r\n\r\n"
             .to_vec()
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for _ in 0..2 {
         client.send(

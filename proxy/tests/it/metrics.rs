@@ -1,16 +1,15 @@
 //! What `/metrics` tells, and that docs/metrics.md tells the same.
 
-use super::metrics_page;
 use super::support::*;
 use std::{thread::sleep, time::Duration};
+use testkit::metrics_page;
 
 #[test]
 fn the_page_lists_every_metric_and_no_other() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     proxy.get("/");
-    until("the request in the metrics", || {
-        (proxy.metric("proxy_requests_total", &[]) == 1).then_some(())
+    wait_until("the request in the metrics", || {
+        proxy.metric("proxy_requests_total", &[]) == 1
     });
     let text = proxy.admin_get("/metrics").text();
     metrics_page::lists(&text, &["proxy_", "process_"]);
@@ -19,20 +18,19 @@ fn the_page_lists_every_metric_and_no_other() {
 /// Only a new connection takes connecting, and what the backend takes is told without it.
 #[test]
 fn the_time_of_the_upstream_is_told_apart() {
-    let backend = Backend::answering(|request| {
+    let (_backend, proxy) = proxied(Backend::answering(|request| {
         if request.target == "/slow" {
             sleep(Duration::from_millis(300));
         }
         ok("served")
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for target in ["/", "/slow"] {
         client.get(target);
     }
     let first_byte = "proxy_upstream_first_byte_duration_seconds";
-    until("both requests in the metrics", || {
-        (proxy.metric(&format!("{first_byte}_count"), &[]) == 2).then_some(())
+    wait_until("both requests in the metrics", || {
+        proxy.metric(&format!("{first_byte}_count"), &[]) == 2
     });
     let within = |bound: &str| {
         let label = format!("le=\"{bound}\"");

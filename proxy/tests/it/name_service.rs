@@ -1,19 +1,12 @@
 //! `/etc/hosts` and `/etc/resolv.conf`: whatever is in them the proxy starts, and it follows them.
 
+use crate::discovery::backend;
 use crate::support::{
-    Answer, Backend, NameServer, ProxyBuilder, TestProxy, assert_within, free_address, free_port,
-    loopback, ok, until,
+    Answer, Backend, NameServer, ProxyBuilder, Signal, TestProxy, assert_within, free_address,
+    free_port, loopback, ok, wait_until,
 };
-use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// A backend at the `n`th address of this process that says which it is.
-fn backend(n: u8, port: u16) -> Backend {
-    Backend::answering_at(SocketAddr::new(loopback(n), port), move |_| {
-        ok(&n.to_string())
-    })
-}
 
 fn at(n: u8) -> Answer {
     Answer::Addresses(vec![loopback(n)])
@@ -25,9 +18,9 @@ fn builder(upstream: &str) -> ProxyBuilder {
 
 #[track_caller]
 fn until_answered_by(proxy: &TestProxy, n: u8) {
-    until("the other backend's answer", || {
+    wait_until("the other backend's answer", || {
         let response = proxy.get("/");
-        (response.status == 200 && response.text() == n.to_string()).then_some(())
+        response.status == 200 && response.text() == n.to_string()
     });
 }
 
@@ -70,15 +63,15 @@ fn it_starts_with_resolv_conf(content: Option<&str>, named: &str) {
     // No better, but quicker to fail: a row of failures has to add nothing to the log.
     proxy.write_etc("resolv.conf", "still bad\noptions timeout:1 attempts:1\n");
     let failed = ["outcome=\"failed\""];
-    until("a row of failures", || {
-        (proxy.metric("proxy_resolutions_total", &failed) >= 10).then_some(())
+    wait_until("a row of failures", || {
+        proxy.metric("proxy_resolutions_total", &failed) >= 10
     });
     assert_eq!(warnings(&proxy, "still bad"), 1, "{content:?}");
     assert!(proxy.events().len() < 15, "{content:?}: {}", proxy.log());
 
-    proxy.signal(Signal::SIGTERM);
+    proxy.signal(Signal::TERM);
     let told = Instant::now();
-    assert_eq!(proxy.wait().code(), Some(0), "{content:?}");
+    assert_eq!(proxy.ended().code(), Some(0), "{content:?}");
     assert_within(Duration::from_secs(2), told);
 }
 
@@ -118,12 +111,10 @@ fn localhost_and_the_names_in_hosts_need_no_name_server() {
 fn a_stop_signal_is_served_before_the_first_answer() {
     let names = NameServer::start(Answer::Silence);
     let mut proxy = builder("flask-app:1").asking(&names).spawn();
-    until("the first question", || {
-        (names.all_queries() > 0).then_some(())
-    });
-    proxy.signal(Signal::SIGTERM);
+    wait_until("the first question", || names.all_queries() > 0);
+    proxy.signal(Signal::TERM);
     let told = Instant::now();
-    assert_eq!(proxy.wait().code(), Some(0));
+    assert_eq!(proxy.ended().code(), Some(0));
     assert_within(Duration::from_millis(700), told);
 }
 
@@ -233,9 +224,7 @@ fn timeout_and_attempts_are_honoured() {
         )
         .start_alive();
     let started = Instant::now();
-    until("the failure", || {
-        (warnings(&proxy, "can't be resolved") == 2).then_some(())
-    });
+    wait_until("the failure", || warnings(&proxy, "can't be resolved") == 2);
     // By default it would be ten seconds.
     assert_within(Duration::from_secs(4), started);
 }

@@ -1,15 +1,19 @@
 //! The access log, the metrics and the admin listener.
 
-use crate::support::{Backend, RawClient, TestProxy, assert_within, free_address, ok, until};
+use crate::support::{
+    Backend, RawClient, Signal, TestProxy, assert_within, free_address, ok, proxied, serving,
+    until, wait_until,
+};
 use std::time::{Duration, Instant};
 
 #[test]
 fn one_access_log_entry_for_each_request() {
-    let backend = Backend::answering(|request| match request.target.as_str() {
-        "/missing" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone".to_vec(),
-        _ => ok("hello"),
-    });
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|request| {
+        match request.target.as_str() {
+            "/missing" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone".to_vec(),
+            _ => ok("hello"),
+        }
+    }));
     let mut client = proxy.client();
     let mut expected = Vec::new();
     for (method, target, body, status) in [
@@ -38,13 +42,12 @@ fn one_access_log_entry_for_each_request() {
 /// A tunnel is logged when it ends, as the request that it began with.
 #[test]
 fn tunnels_are_in_the_access_log() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         connection.head().ok();
         connection
             .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
         connection.drain(Duration::from_secs(10));
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
     let response = client.response("GET").unwrap();
@@ -78,8 +81,7 @@ fn failures_are_in_the_access_log() {
 /// character, C1 and bidirectional overrides included.
 #[test]
 fn control_characters_are_escaped() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     let mut requests = 0;
     for bytes in [
         &b"GET /\x1b[31mred HTTP/1.1\r\nHost: a\r\n\r\n"[..],
@@ -111,8 +113,7 @@ fn control_characters_are_escaped() {
 /// Whoever could write long lines could rotate away what was logged of them.
 #[test]
 fn what_clients_choose_is_cut_and_says_so() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     let long = |size| "x".repeat(size);
     for (target, lines, method) in [
         (
@@ -185,8 +186,7 @@ fn control_characters_never_reach_a_terminal() {
 /// Secrets travel in these fields; the log is no place for them.
 #[test]
 fn the_log_holds_no_credentials() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     let response = proxy.client().get_with(
         "/",
         "Authorization: Bearer planted-secret\r\nCookie: session=planted-secret\r\n\
@@ -198,16 +198,13 @@ fn the_log_holds_no_credentials() {
 
 #[test]
 fn the_access_log_can_be_off() {
-    let backend = Backend::answering(|_| ok("served"));
-    let mut proxy = TestProxy::builder(backend.address())
-        .set("ACCESS_LOG", "off")
-        .start();
+    let (_backend, mut proxy) = serving(&[("ACCESS_LOG", "off")]);
     for _ in 0..10 {
         assert_eq!(proxy.get("/").status, 200);
     }
     // The end of the process is the end of the log.
-    proxy.signal(nix::sys::signal::Signal::SIGTERM);
-    proxy.wait();
+    proxy.signal(Signal::TERM);
+    proxy.ended();
     assert!(proxy.access_entries().is_empty());
     assert!(!proxy.events().is_empty(), "other events are still logged");
 }
@@ -215,26 +212,24 @@ fn the_access_log_can_be_off() {
 /// The last entries are not lost when the process ends.
 #[test]
 fn the_log_is_complete_at_the_end() {
-    let backend = Backend::answering(|_| ok("served"));
-    let mut proxy = TestProxy::before(backend.address());
+    let (_backend, mut proxy) = serving(&[]);
     let mut client = proxy.client();
     for _ in 0..200 {
         assert_eq!(client.get("/").status, 200);
     }
-    proxy.signal(nix::sys::signal::Signal::SIGTERM);
-    proxy.wait();
+    proxy.signal(Signal::TERM);
+    proxy.ended();
     assert_eq!(proxy.access_entries().len(), 200);
 }
 
 #[test]
 fn the_start_and_every_change_of_the_upstream_are_logged() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     assert_eq!(proxy.get("/").status, 200);
     let address = backend.address();
     for mentioned in [proxy.address, proxy.admin, address] {
-        until("an address in the log", || {
-            proxy.log().contains(&mentioned.to_string()).then_some(())
+        wait_until("an address in the log", || {
+            proxy.log().contains(&mentioned.to_string())
         });
     }
     let logged = |change: &str| {
@@ -262,9 +257,7 @@ fn metrics_are_openmetrics_and_count() {
         "/missing" => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
         _ => ok("hello"),
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("WORKERS", "2")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("WORKERS", "2")]);
     for _ in 0..7 {
         proxy.get("/");
     }
@@ -272,9 +265,9 @@ fn metrics_are_openmetrics_and_count() {
         proxy.get("/missing");
     }
     // Counted when the exchange is over, which the client may learn a moment earlier.
-    until("ten requests in the metrics", || {
+    wait_until("ten requests in the metrics", || {
         let total = proxy.metric("proxy_request_duration_seconds_count", &[]);
-        (total >= 10).then_some(())
+        total >= 10
     });
     let requests = |labels: &[&str]| proxy.metric("proxy_requests_total", labels);
     let counts = [
@@ -308,15 +301,14 @@ fn metrics_are_openmetrics_and_count() {
 /// What clients choose must not choose how many series there are.
 #[test]
 fn clients_cannot_grow_the_metrics() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     let series = || proxy.admin_get("/metrics").text().lines().count();
     let mut client = proxy.client();
     for method in ["GET", "POST", "UNHEARD-OF"] {
         client.exchange(method, "/", "", "");
     }
-    until("three requests in the metrics", || {
-        (proxy.metric("proxy_requests_total", &[]) >= 3).then_some(())
+    wait_until("three requests in the metrics", || {
+        proxy.metric("proxy_requests_total", &[]) >= 3
     });
     let before = series();
     for number in 0..50 {
@@ -328,8 +320,8 @@ fn clients_cannot_grow_the_metrics() {
             "",
         );
     }
-    until("fifty more in the metrics", || {
-        (proxy.metric("proxy_requests_total", &[]) >= 53).then_some(())
+    wait_until("fifty more in the metrics", || {
+        proxy.metric("proxy_requests_total", &[]) >= 53
     });
     assert_eq!(series(), before);
     assert!(!proxy.admin_get("/metrics").text().contains("UNHEARD-OF"));
@@ -337,8 +329,7 @@ fn clients_cannot_grow_the_metrics() {
 
 #[test]
 fn open_connections_are_counted_up_and_down() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     let open = || proxy.metric("proxy_client_connections_open", &[]);
     let clients: Vec<_> = (0..20)
         .map(|_| {
@@ -347,16 +338,17 @@ fn open_connections_are_counted_up_and_down() {
             client
         })
         .collect();
-    until("20 open connections", || (open() >= 20).then_some(()));
+    wait_until("20 open connections", || open() >= 20);
     drop(clients);
-    until("no open connections", || (open() < 1).then_some(()));
+    wait_until("no open connections", || open() < 1);
 }
 
 /// The admin paths are the backend's on the public listener.
 #[test]
 fn admin_is_not_reachable_through_the_front() {
-    let backend = Backend::answering(|request| ok(&format!("backend {}", request.target)));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|request| {
+        ok(&format!("backend {}", request.target))
+    }));
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(proxy.get(path).text(), format!("backend {path}"));
     }
@@ -372,8 +364,7 @@ fn admin_is_not_reachable_through_the_front() {
 
 #[test]
 fn admin_answers_get_and_head_only() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     for path in ["/healthz", "/readyz", "/metrics"] {
         let head = RawClient::connect(proxy.admin).exchange("HEAD", path, "", "");
         assert_eq!(head.status, 200, "{path}");
@@ -384,8 +375,7 @@ fn admin_answers_get_and_head_only() {
 
 #[test]
 fn admin_survives_garbage() {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = serving(&[]);
     let huge = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1 << 20));
     for bytes in [
         &b"garbage\r\n\r\n"[..],

@@ -1,7 +1,9 @@
 //! Backends that answer what is not HTTP or could be read in two ways: the client gets a 502, and
 //! nothing of it reaches the next request.
 
-use crate::support::{Backend, Framing, TestProxy, WireError, ok, until};
+use testkit::table::rows;
+
+use crate::support::{Backend, Framing, TestProxy, WireError, ok, proxied, wait_until};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -28,9 +30,10 @@ fn poisoner(cases: Vec<Vec<u8>>) -> Backend {
 
 /// Every case gets a 502, and the next request on the same client connection an honest answer.
 #[track_caller]
-fn assert_bad_gateway(cases: &[(&str, &[u8])]) {
-    let backend = poisoner(cases.iter().map(|(_, bytes)| bytes.to_vec()).collect());
-    let proxy = TestProxy::before(backend.address());
+fn assert_bad_gateway(cases: &[(&str, Vec<u8>)]) {
+    let (_backend, proxy) = proxied(poisoner(
+        cases.iter().map(|(_, bytes)| bytes.clone()).collect(),
+    ));
     let mut failures = Vec::new();
     for (number, (name, _)) in cases.iter().enumerate() {
         let mut client = proxy.client();
@@ -61,136 +64,67 @@ fn assert_bad_gateway(cases: &[(&str, &[u8])]) {
 
 #[test]
 fn status_lines() {
-    assert_bad_gateway(&[
-        ("garbage", b"garbage\r\n\r\n"),
-        ("an SSH banner", b"SSH-2.0-OpenSSH_9.2\r\n"),
-        ("zeros", &[0; 64]),
-        ("a request", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("no status", b"HTTP/1.1\r\n\r\n"),
-        ("two digits", b"HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n"),
-        (
-            "four digits",
-            b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
-        ),
-        ("letters", b"HTTP/1.1 2xx OK\r\nContent-Length: 0\r\n\r\n"),
-        (
-            "a status below 100",
-            b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "another version",
-            b"HTTP/2 200 OK\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "another protocol",
-            b"ICY 200 OK\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "two spaces",
-            b"HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "a leading space",
-            b" HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "a control byte in the reason",
-            b"HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "a switch that nobody asked for",
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-        ),
-        (
-            "an interim response with a body",
-            b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nhello",
-        ),
-        (
-            "an interim response in chunks",
-            b"HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-        ),
-        (
-            "another version after an interim response",
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/2.0 200 OK\r\n\r\n",
-        ),
-        (
-            "NUL in the reason",
-            b"HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",
-        ),
-        (
-            "a bare CR that hides a field in the reason",
-            b"HTTP/1.1 200 OK\rSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n",
-        ),
-    ]);
+    let text = r"
+garbage | garbage\r\n\r\n
+an SSH banner | SSH-2.0-OpenSSH_9.2\r\n
+zeros | \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0
+a request | GET / HTTP/1.1\r\nHost: a\r\n\r\n
+no status | HTTP/1.1\r\n\r\n
+two digits | HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n
+four digits | HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n
+letters | HTTP/1.1 2xx OK\r\nContent-Length: 0\r\n\r\n
+a status below 100 | HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n
+another version | HTTP/2 200 OK\r\nContent-Length: 0\r\n\r\n
+another protocol | ICY 200 OK\r\nContent-Length: 0\r\n\r\n
+two spaces | HTTP/1.1  200 OK\r\nContent-Length: 0\r\n\r\n
+a leading space | \sHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n
+a control byte in the reason | HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n
+a switch that nobody asked for | HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n
+an interim response with a body | HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nhello
+an interim response in chunks | HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n
+another version after an interim response | HTTP/1.1 100 Continue\r\n\r\nHTTP/2.0 200 OK\r\n\r\n
+NUL in the reason | HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n
+a bare CR that hides a field in the reason | HTTP/1.1 200 OK\rSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n
+";
+    assert_bad_gateway(&rows("", text, ""));
 }
 
 #[test]
 fn ambiguous_lengths() {
-    assert_bad_gateway(&[
-        ("CL, TE", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-        ("TE, CL", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n"),
-        ("CL twice, different", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
-        ("CL list", b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nok"),
-        ("CL plus", b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok"),
-        ("CL minus", b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
-        ("CL hexadecimal", b"HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok"),
-        ("CL empty", b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok"),
-        ("CL overflow", b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551618\r\n\r\nok"),
-        ("TE twice", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-        ("TE chunked, chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
-        ("TE nearly chunked", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
-        ("TE on HTTP/1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ]);
+    let text = r"
+CL, TE | HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n
+TE, CL | HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n
+CL twice, different | HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok
+CL list | HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nok
+CL plus | HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok
+CL minus | HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok
+CL hexadecimal | HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok
+CL empty | HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok
+CL overflow | HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551618\r\n\r\nok
+TE twice | HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n
+TE chunked, chunked | HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n
+TE nearly chunked | HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n
+TE on HTTP/1.0 | HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n
+";
+    assert_bad_gateway(&rows("", text, ""));
 }
 
 #[test]
 fn header_syntax() {
-    assert_bad_gateway(&[
-        (
-            "bare LF throughout",
-            b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
-        ),
-        (
-            "bare LF after a field",
-            b"HTTP/1.1 200 OK\r\nX: y\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "bare CR in a value",
-            b"HTTP/1.1 200 OK\r\nX: y\rSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "a fold",
-            b"HTTP/1.1 200 OK\r\nX: y\r\n z\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "a space before the colon",
-            b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok",
-        ),
-        (
-            "a leading space",
-            b"HTTP/1.1 200 OK\r\n X: y\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "no name",
-            b"HTTP/1.1 200 OK\r\n: y\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "no colon",
-            b"HTTP/1.1 200 OK\r\nX\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "a space in a name",
-            b"HTTP/1.1 200 OK\r\nX Y: z\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "a NUL in a value",
-            b"HTTP/1.1 200 OK\r\nX: \0\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "ESC in a value",
-            b"HTTP/1.1 200 OK\r\nX: \x1b[2J\r\nContent-Length: 2\r\n\r\nok",
-        ),
-    ]);
+    let text = r"
+bare LF throughout | HTTP/1.1 200 OK\nContent-Length: 2\n\nok
+bare LF after a field | HTTP/1.1 200 OK\r\nX: y\nContent-Length: 2\r\n\r\nok
+bare CR in a value | HTTP/1.1 200 OK\r\nX: y\rSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok
+a fold | HTTP/1.1 200 OK\r\nX: y\r\n z\r\nContent-Length: 2\r\n\r\nok
+a space before the colon | HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok
+a leading space | HTTP/1.1 200 OK\r\n X: y\r\nContent-Length: 2\r\n\r\nok
+no name | HTTP/1.1 200 OK\r\n: y\r\nContent-Length: 2\r\n\r\nok
+no colon | HTTP/1.1 200 OK\r\nX\r\nContent-Length: 2\r\n\r\nok
+a space in a name | HTTP/1.1 200 OK\r\nX Y: z\r\nContent-Length: 2\r\n\r\nok
+a NUL in a value | HTTP/1.1 200 OK\r\nX: \0\r\nContent-Length: 2\r\n\r\nok
+ESC in a value | HTTP/1.1 200 OK\r\nX: \x1b[2J\r\nContent-Length: 2\r\n\r\nok
+";
+    assert_bad_gateway(&rows("", text, ""));
 }
 
 #[test]
@@ -204,58 +138,38 @@ fn heads_without_measure() {
         .collect::<String>();
     let many = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok");
     assert_bad_gateway(&[
-        ("a field of 1 MiB", long.as_bytes()),
-        ("5,000 fields", many.as_bytes()),
+        ("a field of 1 MiB", long.into_bytes()),
+        ("5,000 fields", many.into_bytes()),
     ]);
 }
 
 /// Bytes after the end of a response belong to nobody: the connection must not be used again.
 #[test]
 fn bytes_after_a_response_are_not_the_next_response() {
-    let cases = [
-        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
-        (
-            "GET",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        ),
-        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
-        (
-            "GET",
-            "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",
-        ),
-        (
-            "POST",
-            "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        ),
-        (
-            "GET",
-            "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        ),
-        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
-        (
-            "HEAD",
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-        ),
-        (
-            "GET",
-            "HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n",
-        ),
-        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"),
-    ];
-    let backend = poisoner(
-        cases
-            .iter()
-            .map(|(_, bytes)| bytes.as_bytes().to_vec())
-            .collect(),
-    );
-    let proxy = TestProxy::before(backend.address());
+    let cases = r"
+GET | HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok
+GET | HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n
+GET | HTTP/1.1 204 No Content\r\n\r\n
+GET | HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok
+POST | HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n
+GET | HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n
+HEAD | HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok
+HEAD | HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n
+GET | HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n
+HEAD | HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n
+";
+    let cases = rows("", cases, "");
+    let (_backend, proxy) = proxied(poisoner(
+        cases.iter().map(|(_, bytes)| bytes.clone()).collect(),
+    ));
     for (number, (method, answer)) in cases.into_iter().enumerate() {
+        let answer = answer.escape_ascii();
         let mut client = proxy.client();
         let response = client.exchange(method, &format!("/{number}"), "", "");
-        assert!(response.status < 400, "{answer:?}");
-        assert!(!response.text().contains("poison"), "{answer:?}");
+        assert!(response.status < 400, "{answer}");
+        assert!(!response.text().contains("poison"), "{answer}");
         let next = client.get("/next");
-        assert_eq!(next.text(), "honest", "after {answer:?}");
+        assert_eq!(next.text(), "honest", "after {answer}");
     }
 }
 
@@ -265,7 +179,7 @@ fn an_unasked_response_poisons_nobody() {
     let (go, told) = channel::<()>();
     let (sent, poisoned) = channel::<()>();
     let signals = Mutex::new((told, sent));
-    let backend = Backend::start(move |connection| {
+    let (_backend, proxy) = proxied(Backend::start(move |connection| {
         while let Ok(request) = connection.request() {
             connection.send(ok("honest"));
             if request.target == "/poison" {
@@ -275,8 +189,7 @@ fn an_unasked_response_poisons_nobody() {
                 signals.1.send(()).ok();
             }
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     for _ in 0..3 {
         let mut client = proxy.client();
         assert_eq!(client.get("/poison").text(), "honest");
@@ -314,8 +227,7 @@ fn a_broken_body_has_no_clean_end() {
         };
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}{filler}").into_bytes()
     });
-    let backend = poisoner(answers.to_vec());
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = proxied(poisoner(answers.to_vec()));
     for (number, (name, _)) in cases.into_iter().enumerate() {
         let mut client = proxy.client();
         client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -342,9 +254,7 @@ fn interim_responses_without_end_are_cut() {
             {}
         }
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "2s")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("READ_TIMEOUT", "2s")]);
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     loop {
@@ -363,17 +273,18 @@ fn interim_responses_without_end_are_cut() {
 
 #[test]
 fn legal_oddities_are_served() {
-    let backend = Backend::answering(|request| match request.target.as_str() {
-        "/small" => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(),
-        "/no-reason" => b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok".to_vec(),
-        "/999" => b"HTTP/1.1 999 Request Denied\r\nContent-Length: 2\r\n\r\nok".to_vec(),
-        "/fields" => {
-            let fields: String = (0..400).map(|n| format!("X-{n}: y\r\n")).collect();
-            format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok").into_bytes()
+    let (_backend, proxy) = proxied(Backend::answering(|request| {
+        match request.target.as_str() {
+            "/small" => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec(),
+            "/no-reason" => b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok".to_vec(),
+            "/999" => b"HTTP/1.1 999 Request Denied\r\nContent-Length: 2\r\n\r\nok".to_vec(),
+            "/fields" => {
+                let fields: String = (0..400).map(|n| format!("X-{n}: y\r\n")).collect();
+                format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok").into_bytes()
+            }
+            _ => b"HTTP/1.1 299 Any Reason At All\r\nContent-Length: 2\r\n\r\nok".to_vec(),
         }
-        _ => b"HTTP/1.1 299 Any Reason At All\r\nContent-Length: 2\r\n\r\nok".to_vec(),
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for (target, status) in [
         ("/small", 200),
@@ -383,27 +294,26 @@ fn legal_oddities_are_served() {
         ("/fields", 200),
     ] {
         let response = client.get(target);
-        assert_eq!((response.status, response.text().as_str()), (status, "ok"));
+        response.assert_is(status, "ok");
     }
     assert_eq!(client.get("/fields").head.all("x-399"), ["y"]);
     // RFC 9110 §15: as a 5xx, without a series of its own.
-    until("the odd status in the metrics", || {
-        (proxy.metric("proxy_requests_total", &["5xx"]) == 1).then_some(())
+    wait_until("the odd status in the metrics", || {
+        proxy.metric("proxy_requests_total", &["5xx"]) == 1
     });
 }
 
 /// HTTP/1.0 backends close after each response; 1.1 clients are to notice nothing.
 #[test]
 fn an_http_1_0_backend_is_served() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         if let Ok(request) = connection.request() {
             connection.send(match request.target.as_str() {
                 "/length" => "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
                 _ => "HTTP/1.0 200 OK\r\n\r\nok",
             });
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     for (target, framing) in [
         ("/length", Framing::Length),

@@ -2,10 +2,13 @@
 //! behind us could find a request in what it got, or every server finds the same requests there,
 //! however strict or lax it reads ([`Reading`]).
 
-use crate::support::{Backend, End, Reading, Seen, TestProxy, ok};
+use testkit::table::rows;
+
+use crate::support::{Backend, End, Reading, Seen, ok, proxied, serving};
 use std::time::Duration;
 
 /// What has to become of a row of bytes.
+#[derive(Clone)]
 enum Fate {
     /// One of these statuses, then the end of the connection; no whole request upstream.
     Refused(&'static [u16]),
@@ -13,6 +16,7 @@ enum Fate {
     Forwarded(Vec<(&'static str, &'static str, &'static str)>),
 }
 
+#[derive(Clone)]
 struct Case {
     name: &'static str,
     bytes: Vec<u8>,
@@ -22,12 +26,17 @@ struct Case {
 /// Comes after what has to be refused, and must never be a request of its own.
 const SMUGGLED: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
-fn refused(name: &'static str, bytes: impl AsRef<[u8]>) -> Case {
-    Case {
+/// The start of a request with a body.
+const POST: &str = "POST /p HTTP/1.1\r\nHost: a\r\n";
+
+/// The cases of a table, between these bytes.
+fn refused(before: &str, text: &'static str, after: &str) -> Vec<Case> {
+    let case = |(name, bytes): (_, Vec<u8>)| Case {
         name,
-        bytes: [bytes.as_ref(), SMUGGLED].concat(),
+        bytes: [&bytes, SMUGGLED].concat(),
         fate: Fate::Refused(&[400, 501]),
-    }
+    };
+    rows(before, text, after).into_iter().map(case).collect()
 }
 
 fn forwarded(
@@ -42,22 +51,11 @@ fn forwarded(
     }
 }
 
-/// A POST with these field lines, each with its CRLF, and this body.
-fn post(lines: &str, body: &str) -> Vec<u8> {
-    post_bytes(lines.as_bytes(), body)
-}
-
-fn post_bytes(lines: &[u8], body: &str) -> Vec<u8> {
-    let head = b"POST /p HTTP/1.1\r\nHost: a\r\n";
-    [head, lines, b"\r\n", body.as_bytes()].concat()
-}
-
 /// Sends every case, each over a connection of its own, and compares what the backend got, in
 /// every reading, with what it should have got.
 #[track_caller]
 fn assert_fates(cases: &[Case]) {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     let mut expected = Vec::new();
     let mut failures = Vec::new();
     for case in cases {
@@ -119,404 +117,217 @@ fn assert_fates(cases: &[Case]) {
 /// The bodies here are such that whoever reads the length otherwise finds `/smuggled` in them.
 #[test]
 fn transfer_encoding_in_disguise() {
-    const BODY: &str = "0\r\n\r\n";
-    let mut cases = Vec::new();
-    for (name, value) in [
-        ("chunked, identity", &b"chunked, identity"[..]),
-        ("identity, chunked", b"identity, chunked"),
-        ("chunked and an empty member", b"chunked, "),
-        ("only empty members", b",,"),
-        ("a semicolon", b"chunked;"),
-        ("single letters quoted", b"chunke\"d\""),
-        ("an escape", b"chunke\\d"),
-        ("a colon", b": chunked"),
-        ("a form feed before", b"\x0cchunked"),
-        ("a form feed after", b"chunked\x0c"),
-        ("NEL before", b"\x85chunked"),
-        ("NEL after", b"chunked\x85"),
-        ("a no-break space, one byte, before", b"\xa0chunked"),
-        ("a no-break space, one byte, after", b"chunked\xa0"),
-        ("a byte order mark", b"\xef\xbb\xbfchunked"),
-        ("a dotless look-alike", "chun\u{212a}ed".as_bytes()),
-        ("ESC", b"\x1bchunked"),
-        ("DEL", b"chunked\x7f"),
-        ("percent-encoded", b"%63hunked"),
-        ("a comment", b"chunked (really)"),
-        ("a weight", b"chunked;q=0"),
-        ("deflate", b"deflate"),
-        ("a slash", b"chunked/1.1"),
-    ] {
-        let lines = [b"Transfer-Encoding: ", value, b"\r\n"].concat();
-        cases.push(refused(name, post_bytes(&lines, BODY)));
-        let both = [&lines[..], b"Content-Length: 5\r\n"].concat();
-        cases.push(refused(name, post_bytes(&both, BODY)));
-    }
-    for (name, lines) in [
-        (
-            "twice, the second unknown",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
-        ),
-        (
-            "twice, the first unknown",
-            "Transfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n",
-        ),
-        (
-            "twice, the second empty",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n",
-        ),
-        (
-            "twice, other case",
-            "Transfer-Encoding: chunked\r\ntransfer-encoding: CHUNKED\r\n",
-        ),
-        (
-            "folded before the coding",
-            "Transfer-Encoding:\r\n\tchunked\r\n",
-        ),
-        (
-            "folded after the coding",
-            "Transfer-Encoding: chunked\r\n , identity\r\n",
-        ),
-        (
-            "in a fold of another",
-            "X: y\r\n Transfer-Encoding: chunked\r\n",
-        ),
-        ("behind a bare CR", "X: y\r\rTransfer-Encoding: chunked\r\n"),
-        ("behind LF CR", "X: y\n\rTransfer-Encoding: chunked\r\n"),
-        (
-            "a vertical tab before the colon",
-            "Transfer-Encoding\x0b: chunked\r\n",
-        ),
-        (
-            "a form feed before the colon",
-            "Transfer-Encoding\x0c: chunked\r\n",
-        ),
-        ("a NUL before the name", "\0Transfer-Encoding: chunked\r\n"),
-        ("a tab before the name", "\tTransfer-Encoding: chunked\r\n"),
-        ("a quoted name", "\"Transfer-Encoding\": chunked\r\n"),
-        (
-            "an equals sign for the colon",
-            "Transfer-Encoding= chunked\r\n",
-        ),
-        (
-            "a line of a colon before",
-            ": x\r\nTransfer-Encoding: chunked\r\n",
-        ),
-        (
-            "nominated by Connection",
-            "Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n",
-        ),
-        (
-            "a length nominated by Connection",
-            "Connection: close, Content-Length\r\nContent-Length: 5\r\n",
-        ),
-    ] {
-        cases.push(refused(name, post(lines, BODY)));
-    }
-    for (name, name_bytes) in [
-        ("NEL before the colon", &b"Transfer-Encoding\x85"[..]),
-        (
-            "a no-break space before the colon",
-            b"Transfer-Encoding\xa0",
-        ),
-        ("NEL before the name", b"\x85Transfer-Encoding"),
-    ] {
-        let lines = [name_bytes, b": chunked\r\n"].concat();
-        cases.push(refused(name, post_bytes(&lines, BODY)));
-    }
-    assert_fates(&cases);
+    const BODY: &str = "\r\n\r\n0\r\n\r\n";
+    let value = format!("{POST}Transfer-Encoding: ");
+    let values = r#"
+chunked, identity | chunked, identity
+identity, chunked | identity, chunked
+chunked and an empty member | chunked,\s
+only empty members | ,,
+a semicolon | chunked;
+single letters quoted | chunke"d"
+an escape | chunke\\d
+a colon | : chunked
+a form feed before | \x0cchunked
+a form feed after | chunked\x0c
+NEL before | \x85chunked
+NEL after | chunked\x85
+a no-break space, one byte, before | \xa0chunked
+a no-break space, one byte, after | chunked\xa0
+a byte order mark | \xef\xbb\xbfchunked
+a dotless look-alike | chun\xe2\x84\xaaed
+ESC | \x1bchunked
+DEL | chunked\x7f
+percent-encoded | %63hunked
+a comment | chunked (really)
+a weight | chunked;q=0
+deflate | deflate
+a slash | chunked/1.1
+"#;
+    let alone = refused(&value, values, BODY);
+    let with_a_length = refused(&value, values, "\r\nContent-Length: 5\r\n\r\n0\r\n\r\n");
+    let lines = r#"
+twice, the second unknown | Transfer-Encoding: chunked\r\nTransfer-Encoding: x
+twice, the first unknown | Transfer-Encoding: x\r\nTransfer-Encoding: chunked
+twice, the second empty | Transfer-Encoding: chunked\r\nTransfer-Encoding:
+twice, other case | Transfer-Encoding: chunked\r\ntransfer-encoding: CHUNKED
+folded before the coding | Transfer-Encoding:\r\n\tchunked
+folded after the coding | Transfer-Encoding: chunked\r\n , identity
+in a fold of another | X: y\r\n Transfer-Encoding: chunked
+behind a bare CR | X: y\r\rTransfer-Encoding: chunked
+behind LF CR | X: y\n\rTransfer-Encoding: chunked
+a vertical tab before the colon | Transfer-Encoding\x0b: chunked
+a form feed before the colon | Transfer-Encoding\x0c: chunked
+a NUL before the name | \0Transfer-Encoding: chunked
+a tab before the name | \tTransfer-Encoding: chunked
+a quoted name | "Transfer-Encoding": chunked
+an equals sign for the colon | Transfer-Encoding= chunked
+a line of a colon before | : x\r\nTransfer-Encoding: chunked
+nominated by Connection | Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked
+a length nominated by Connection | Connection: close, Content-Length\r\nContent-Length: 5
+NEL before the colon | Transfer-Encoding\x85: chunked
+a no-break space before the colon | Transfer-Encoding\xa0: chunked
+NEL before the name | \x85Transfer-Encoding: chunked
+"#;
+    let lines = refused(POST, lines, BODY);
+    assert_fates(&[alone, with_a_length, lines].concat());
 }
 
 #[test]
 fn lengths_in_disguise() {
-    let mut cases = Vec::new();
-    for (name, value) in [
-        ("a list of equals", "5, 5"),
-        ("a list", "5, 6"),
-        ("a list without a space", "5,5"),
-        ("two words", "5 5"),
-        ("a sign", "+5"),
-        ("a negative", "-5"),
-        ("hexadecimal", "0x5"),
-        ("octal", "0o5"),
-        ("binary", "0b101"),
-        ("a unit", "5 bytes"),
-        ("a semicolon", "5;"),
-        ("2^64 + 5", "18446744073709551621"),
-        ("2^128 + 5", "340282366920938463463374607431768211461"),
-        ("NaN", "NaN"),
-        ("a fraction", "5.0"),
-        ("an exponent", "5e0"),
-        ("a parenthesis", "(5)"),
-        ("full-width digits", "\u{ff15}"),
-        ("Arabic digits", "\u{665}"),
-        ("a superscript", "\u{2075}"),
-    ] {
-        let lines = format!("Content-Length: {value}\r\n");
-        cases.push(refused(name, post(&lines, "12345")));
-    }
-    for (name, lines) in [
-        ("twice, equal", "Content-Length: 5\r\nContent-Length: 5\r\n"),
-        (
-            "twice, the second 0",
-            "Content-Length: 5\r\nContent-Length: 0\r\n",
-        ),
-        (
-            "twice, the first 0",
-            "Content-Length: 0\r\nContent-Length: 5\r\n",
-        ),
-        ("a fold", "Content-Length: 5\r\n 0\r\n"),
-        ("a space before the colon", "Content-Length : 5\r\n"),
-        (
-            "a vertical tab before the colon",
-            "Content-Length\x0b: 5\r\n",
-        ),
-        ("behind a bare CR", "X: y\rContent-Length: 5\r\n"),
-    ] {
-        cases.push(refused(name, post(lines, "12345")));
-    }
-    assert_fates(&cases);
+    let values = r"
+a list of equals | 5, 5
+a list | 5, 6
+a list without a space | 5,5
+two words | 5 5
+a sign | +5
+a negative | -5
+hexadecimal | 0x5
+octal | 0o5
+binary | 0b101
+a unit | 5 bytes
+a semicolon | 5;
+2^64 + 5 | 18446744073709551621
+2^128 + 5 | 340282366920938463463374607431768211461
+NaN | NaN
+a fraction | 5.0
+an exponent | 5e0
+a parenthesis | (5)
+full-width digits | \xef\xbc\x95
+Arabic digits | \xd9\xa5
+a superscript | \xe2\x81\xb5
+";
+    let values = refused(&format!("{POST}Content-Length: "), values, "\r\n\r\n12345");
+    let lines = r"
+twice, equal | Content-Length: 5\r\nContent-Length: 5
+twice, the second 0 | Content-Length: 5\r\nContent-Length: 0
+twice, the first 0 | Content-Length: 0\r\nContent-Length: 5
+a fold | Content-Length: 5\r\n 0
+a space before the colon | Content-Length : 5
+a vertical tab before the colon | Content-Length\x0b: 5
+behind a bare CR | X: y\rContent-Length: 5
+";
+    let lines = refused(POST, lines, "\r\n\r\n12345");
+    assert_fates(&[values, lines].concat());
 }
 
 /// What looks dangerous and is legal goes through, and means the same to everybody.
 #[test]
 fn what_is_forwarded_has_one_meaning() {
     const INNER: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-    let size = format!("{:x}", INNER.len());
-    let length = format!("Content-Length: {}\r\n", INNER.len());
-    let chunked = "Transfer-Encoding: chunked\r\n";
     let posted = &[("POST", "/p", "12345")];
-    assert_fates(&[
-        forwarded(
+    let mut cases = Vec::new();
+    let text = r"
+an extension that looks like a size | POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;ffff\r\n12345\r\n0;5\r\n\r\n
+zeros up to the last digit of a size | POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0000000000000005\r\n12345\r\n0000000000000000\r\n\r\n
+blanks between a size and an extension that looks like one | POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5 \t ;ff\r\n12345\r\n0 ;5\r\n\r\n
+trailers that frame | POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\nContent-Length: 99\r\nTransfer-Encoding: x\r\nHost: b\r\n\r\n
+a later minor version, in chunks | POST /p HTTP/1.9\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n
+tabs around the coding | POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\t\tchunked \t\r\n\r\n5\r\n12345\r\n0\r\n\r\n
+the coding in mixed case | POST /p HTTP/1.1\r\nHost: a\r\nTrAnSfEr-EnCoDiNg: ChUnKeD\r\n\r\n5\r\n12345\r\n0\r\n\r\n
+a length with underscores beside the real one | POST /p HTTP/1.1\r\nHost: a\r\nContent_Length: 0\r\nContent-Length: 5\r\n\r\n12345
+a coding with underscores beside a length | POST /p HTTP/1.1\r\nHost: a\r\nTransfer_Encoding: chunked\r\nContent-Length: 5\r\n\r\n12345
+a length with underscores beside the coding | POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nCONTENT_LENGTH: 999\r\n\r\n5\r\n12345\r\n0\r\n\r\n
+TE is not Transfer-Encoding | POST /p HTTP/1.1\r\nHost: a\r\nTE: chunked\r\nContent-Length: 5\r\n\r\n12345
+a field whose value is a field | POST /p HTTP/1.1\r\nHost: a\r\nX: Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n12345
+a name with the coding inside | POST /p HTTP/1.1\r\nHost: a\r\nX-Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n12345
+a trailer that begins like a request | POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\nGET: /smuggled HTTP/1.1\r\n\r\n
+a body announced and sent at once | POST /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n12345
+HTTP/1.0 with a length | POST /p HTTP/1.0\r\nContent-Length: 5\r\n\r\n12345
+";
+    for (name, bytes) in rows("", text, "") {
+        cases.push(forwarded(name, bytes, posted));
+    }
+    let chunked = format!("{POST}Transfer-Encoding: chunked\r\n\r\n");
+    let quoted = "; 0".repeat(1000);
+    let length = INNER.len();
+    let long_extension = format!("{chunked}5;a=\"{quoted}\\\"\"\r\n12345\r\n0\r\n\r\n");
+    let zeros = "0".repeat(40);
+    let many_zeros = format!("{chunked}{zeros}5\r\n12345\r\n{zeros}\r\n\r\n");
+    let next = "GET /q HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (first, second) = (("POST", "/p", ""), ("GET", "/q", ""));
+    for (name, bytes, requests) in [
+        (
+            "a long extension, quoted, with every sign",
+            long_extension,
+            &posted[..],
+        ),
+        (
+            "a size behind more zeros than any number has digits",
+            many_zeros,
+            posted,
+        ),
+        (
             "a request as a body",
-            post(&length, INNER),
+            format!("{POST}Content-Length: {length}\r\n\r\n{INNER}"),
             &[("POST", "/p", INNER)],
         ),
-        forwarded(
+        (
             "a request as a chunk",
-            post(chunked, &format!("{size}\r\n{INNER}\r\n0\r\n\r\n")),
+            format!("{chunked}{length:x}\r\n{INNER}\r\n0\r\n\r\n"),
             &[("POST", "/p", INNER)],
         ),
-        forwarded(
+        (
             "chunks that end in CR and begin with LF",
-            post(
-                chunked,
-                "3\r\na\r\n\r\n3\r\n0\r\n\r\n2\r\n\r\n\r\n0\r\n\r\n",
-            ),
+            format!("{chunked}3\r\na\r\n\r\n3\r\n0\r\n\r\n2\r\n\r\n\r\n0\r\n\r\n"),
             &[("POST", "/p", "a\r\n0\r\n\r\n")],
         ),
-        forwarded(
-            "an extension that looks like a size",
-            post(chunked, "5;ffff\r\n12345\r\n0;5\r\n\r\n"),
-            posted,
-        ),
-        forwarded(
-            "a long extension, quoted, with every sign",
-            post(
-                chunked,
-                &format!("5;a=\"{}\\\"\"\r\n12345\r\n0\r\n\r\n", "; 0".repeat(1000)),
-            ),
-            posted,
-        ),
-        forwarded(
-            "zeros up to the last digit of a size",
-            post(
-                chunked,
-                "0000000000000005\r\n12345\r\n0000000000000000\r\n\r\n",
-            ),
-            posted,
-        ),
-        forwarded(
-            "a size behind more zeros than any number has digits",
-            post(
-                chunked,
-                &format!("{0}5\r\n12345\r\n{0}\r\n\r\n", "0".repeat(40)),
-            ),
-            posted,
-        ),
-        forwarded(
-            "blanks between a size and an extension that looks like one",
-            post(chunked, "5 \t ;ff\r\n12345\r\n0 ;5\r\n\r\n"),
-            posted,
-        ),
-        forwarded(
-            "trailers that frame",
-            post(
-                chunked,
-                "5\r\n12345\r\n0\r\nContent-Length: 99\r\nTransfer-Encoding: x\r\nHost: b\r\n\r\n",
-            ),
-            posted,
-        ),
-        forwarded(
-            "a later minor version, in chunks",
-            "POST /p HTTP/1.9\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n",
-            posted,
-        ),
-        forwarded(
+        (
             "a query right behind the authority",
-            "GET http://a?/p HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a?/p HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
             &[("GET", "/?/p", "")],
         ),
-        forwarded(
+        (
             "empty lines between requests",
-            [
-                post("Content-Length: 5\r\n", "12345"),
-                b"\r\n\r\n\r\nGET /q HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
-            ]
-            .concat(),
-            &[("POST", "/p", "12345"), ("GET", "/q", "")],
+            format!("{POST}Content-Length: 5\r\n\r\n12345\r\n\r\n\r\n{next}"),
+            &[posted[0], second],
         ),
-        forwarded(
-            "tabs around the coding",
-            post(
-                "Transfer-Encoding:\t\tchunked \t\r\n",
-                "5\r\n12345\r\n0\r\n\r\n",
-            ),
-            posted,
-        ),
-        forwarded(
-            "the coding in mixed case",
-            post("TrAnSfEr-EnCoDiNg: ChUnKeD\r\n", "5\r\n12345\r\n0\r\n\r\n"),
-            posted,
-        ),
-        forwarded(
-            "a length with underscores beside the real one",
-            post("Content_Length: 0\r\nContent-Length: 5\r\n", "12345"),
-            posted,
-        ),
-        forwarded(
-            "a coding with underscores beside a length",
-            post(
-                "Transfer_Encoding: chunked\r\nContent-Length: 5\r\n",
-                "12345",
-            ),
-            posted,
-        ),
-        forwarded(
-            "a length with underscores beside the coding",
-            post(
-                "Transfer-Encoding: chunked\r\nCONTENT_LENGTH: 999\r\n",
-                "5\r\n12345\r\n0\r\n\r\n",
-            ),
-            posted,
-        ),
-        forwarded(
-            "TE is not Transfer-Encoding",
-            post("TE: chunked\r\nContent-Length: 5\r\n", "12345"),
-            posted,
-        ),
-        forwarded(
-            "a field whose value is a field",
-            post(
-                "X: Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-                "12345",
-            ),
-            posted,
-        ),
-        forwarded(
-            "a name with the coding inside",
-            post(
-                "X-Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-                "12345",
-            ),
-            posted,
-        ),
-        forwarded(
-            "a trailer that begins like a request",
-            post(
-                chunked,
-                "5\r\n12345\r\n0\r\nGET: /smuggled HTTP/1.1\r\n\r\n",
-            ),
-            posted,
-        ),
-        forwarded(
+        (
             "a length of 0 and another request",
-            [
-                post("Content-Length: 0\r\n", ""),
-                b"GET /q HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
-            ]
-            .concat(),
-            &[("POST", "/p", ""), ("GET", "/q", "")],
+            format!("{POST}Content-Length: 0\r\n\r\n{next}"),
+            &[first, second],
         ),
-        forwarded(
+        (
             "no length and another request",
-            [post("", ""), b"GET /q HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()].concat(),
-            &[("POST", "/p", ""), ("GET", "/q", "")],
+            format!("{POST}\r\n{next}"),
+            &[first, second],
         ),
-        forwarded(
+        (
             "a body where none is expected",
-            "HEAD /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345\
-             GET /q HTTP/1.1\r\nHost: a\r\n\r\n",
-            &[("HEAD", "/p", "12345"), ("GET", "/q", "")],
+            format!("HEAD /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345{next}"),
+            &[("HEAD", "/p", "12345"), second],
         ),
-        forwarded(
+        (
             "an upgrade that is declined, and what followed it",
-            "GET /p HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\
-             GET /q HTTP/1.1\r\nHost: a\r\n\r\n",
-            &[("GET", "/p", ""), ("GET", "/q", "")],
+            format!(
+                "GET /p HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n{next}"
+            ),
+            &[("GET", "/p", ""), second],
         ),
-        forwarded(
-            "a body announced and sent at once",
-            post("Expect: 100-continue\r\nContent-Length: 5\r\n", "12345").as_slice(),
-            posted,
-        ),
-        forwarded(
-            "HTTP/1.0 with a length",
-            "POST /p HTTP/1.0\r\nContent-Length: 5\r\n\r\n12345",
-            posted,
-        ),
-    ]);
+    ] {
+        cases.push(forwarded(name, bytes, requests));
+    }
+    assert_fates(&cases);
 }
 
 /// The instrument measures: what these tests are about is read in several ways here.
 #[test]
 fn readings_differ_where_servers_do() {
-    for (name, bytes) in [
-        (
-            "CL and TE",
-            post(
-                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-                "0\r\n\r\n",
-            ),
-        ),
-        (
-            "two lengths",
-            post("Content-Length: 5\r\nContent-Length: 0\r\n", "12345"),
-        ),
-        (
-            "a list of lengths",
-            post("Content-Length: 5, 6\r\n", "12345"),
-        ),
-        (
-            "a near miss",
-            post(
-                "Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n",
-                "0\r\n\r\n",
-            ),
-        ),
-        (
-            "a list of codings",
-            post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n"),
-        ),
-        (
-            "a space before the colon",
-            post("Content-Length : 5\r\n", "12345"),
-        ),
-        (
-            "a vertical tab before the colon",
-            post("Content-Length\x0b: 5\r\n", "12345"),
-        ),
-        ("an underscore", post("Content_Length: 5\r\n", "12345")),
-        ("a bare LF", post("X: y\nContent-Length: 5\r\n", "12345")),
-        ("a bare CR", post("X: y\rContent-Length: 5\r\n", "12345")),
-        ("a fold", post("X: y\r\n Content-Length: 5\r\n", "12345")),
-        (
-            "a size with 0x",
-            post(
-                "Transfer-Encoding: chunked\r\n",
-                "0x5\r\n12345\r\n0\r\n\r\n",
-            ),
-        ),
-    ] {
+    let text = r"
+CL and TE | Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n
+two lengths | Content-Length: 5\r\nContent-Length: 0\r\n\r\n12345
+a list of lengths | Content-Length: 5, 6\r\n\r\n12345
+a near miss | Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n
+a list of codings | Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n
+a space before the colon | Content-Length : 5\r\n\r\n12345
+a vertical tab before the colon | Content-Length\x0b: 5\r\n\r\n12345
+an underscore | Content_Length: 5\r\n\r\n12345
+a bare LF | X: y\nContent-Length: 5\r\n\r\n12345
+a bare CR | X: y\rContent-Length: 5\r\n\r\n12345
+a fold | X: y\r\n Content-Length: 5\r\n\r\n12345
+a size with 0x | Transfer-Encoding: chunked\r\n\r\n0x5\r\n12345\r\n0\r\n\r\n
+";
+    for (name, bytes) in rows(POST, text, "") {
         let mut readings: Vec<_> = Reading::all()
             .map(|reading| reading.requests(&bytes))
             .collect();
@@ -529,8 +340,7 @@ fn readings_differ_where_servers_do() {
 /// What came before an error on the same connection is answered; what comes after it is nothing.
 #[test]
 fn nothing_is_processed_after_an_error() {
-    let backend = Backend::answering(|request| ok(&request.target));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|request| ok(&request.target)));
     for broken in [
         "GET /broken HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
         "GET /broken HTTP/1.1\r\n\r\n",

@@ -1,6 +1,6 @@
 //! Bodies pass as they come: at once, whatever their size, and never held whole.
 
-use crate::support::{Backend, TestProxy, WireError, ok, until};
+use crate::support::{Backend, TestProxy, WireError, ok, proxied, wait_until};
 use std::time::{Duration, Instant};
 
 const BLOCK: usize = 64 * 1024;
@@ -18,9 +18,7 @@ fn a_large_upload_passes_in_bounded_memory() {
             connection.send(ok("received"));
         }
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_BODY", "300MiB")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("MAX_BODY", "300MiB")]);
     let mut client = proxy.client();
     client.send(format!(
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGE}\r\n\r\n"
@@ -50,9 +48,7 @@ fn a_large_chunked_upload_passes_in_bounded_memory() {
         connection.trailers().unwrap();
         connection.send(ok(&total.to_string()));
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("MAX_BODY", "300MiB")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("MAX_BODY", "300MiB")]);
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     let block = [
@@ -75,7 +71,7 @@ fn a_large_chunked_upload_passes_in_bounded_memory() {
 
 #[test]
 fn a_large_download_passes_in_bounded_memory() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         while connection.request().is_ok() {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n");
             connection.send(head);
@@ -84,8 +80,7 @@ fn a_large_download_passes_in_bounded_memory() {
                 connection.send(&block);
             }
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(
@@ -116,9 +111,7 @@ fn a_client_that_does_not_read_costs_no_memory() {
             }
         }
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "2s")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("READ_TIMEOUT", "2s")]);
     let mut idle = Vec::new();
     for _ in 0..20 {
         let mut client = proxy.client();
@@ -132,8 +125,8 @@ fn a_client_that_does_not_read_costs_no_memory() {
     assert!(proxy.memory("VmHWM") < MEMORY_BOUND);
 
     // In the end each is dropped: no progress for READ_TIMEOUT.
-    until("the proxy to give up on them", || {
-        (proxy.metric("proxy_client_connections_open", &[]) < 1).then_some(())
+    wait_until("the proxy to give up on them", || {
+        proxy.metric("proxy_client_connections_open", &[]) < 1
     });
     for mut client in idle {
         client.head().unwrap();
@@ -147,7 +140,7 @@ fn a_client_that_does_not_read_costs_no_memory() {
 fn server_sent_events_are_flushed_at_once() {
     let (next, events) = std::sync::mpsc::channel::<u32>();
     let events = std::sync::Mutex::new(events);
-    let backend = Backend::start(move |connection| {
+    let (_backend, proxy) = proxied(Backend::start(move |connection| {
         if connection.request().is_ok() {
             connection.send(
                 "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
@@ -159,8 +152,7 @@ fn server_sent_events_are_flushed_at_once() {
             }
             connection.send("0\r\n\r\n");
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("GET /events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n");
     let head = client.head().unwrap();
@@ -187,15 +179,14 @@ fn server_sent_events_are_flushed_at_once() {
 fn an_unframed_response_is_flushed_at_once() {
     let (next, events) = std::sync::mpsc::channel::<&str>();
     let events = std::sync::Mutex::new(events);
-    let backend = Backend::start(move |connection| {
+    let (_backend, proxy) = proxied(Backend::start(move |connection| {
         if connection.request().is_ok() {
             connection.send("HTTP/1.1 200 OK\r\n\r\n");
             for event in events.lock().unwrap().iter() {
                 connection.send(event);
             }
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.head().unwrap();
@@ -212,7 +203,7 @@ fn an_unframed_response_is_flushed_at_once() {
 fn an_upload_is_passed_on_as_it_comes() {
     let (seen, at_backend) = std::sync::mpsc::channel::<Vec<u8>>();
     let seen = std::sync::Mutex::new(seen);
-    let backend = Backend::start(move |connection| {
+    let (_backend, proxy) = proxied(Backend::start(move |connection| {
         if connection.head().is_ok() {
             for _ in 0..3 {
                 seen.lock()
@@ -224,8 +215,7 @@ fn an_upload_is_passed_on_as_it_comes() {
             connection.trailers().unwrap();
             connection.send(ok("whole"));
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     for piece in ["aaaa", "bbbb", "cccc"] {
@@ -240,8 +230,9 @@ fn an_upload_is_passed_on_as_it_comes() {
 /// A client that is slow with a small body costs the backend nothing.
 #[test]
 fn a_small_body_is_complete_before_the_backend_hears_of_it() {
-    let backend = Backend::answering(|request| ok(&request.body.len().to_string()));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|request| {
+        ok(&request.body.len().to_string())
+    }));
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
     client.send("x".repeat(59_999));
@@ -257,19 +248,20 @@ fn a_small_body_is_complete_before_the_backend_hears_of_it() {
 #[test]
 fn a_client_that_does_not_read_keeps_no_backend() {
     let backend = Backend::answering(|_| ok(&"x".repeat(16_000)));
-    let proxy = TestProxy::builder(backend.address())
-        .set("UPSTREAM_CONNECTIONS", 1)
-        .set("UPSTREAM_QUEUE_TIMEOUT", "1s")
-        .start();
+    let limits = [
+        ("UPSTREAM_CONNECTIONS", "1"),
+        ("UPSTREAM_QUEUE_TIMEOUT", "1s"),
+    ];
+    let proxy = TestProxy::with(&backend, &limits);
     let mut client = proxy.client();
     let requests = "GET /unread HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
     client.send(requests);
     // As many as the kernel holds responses for.
     let count = || backend.requests().len();
-    until("the proxy to stop for the client", || {
+    wait_until("the proxy to stop for the client", || {
         let before = count();
         std::thread::sleep(Duration::from_millis(300));
-        (before > 0 && count() == before).then_some(())
+        before > 0 && count() == before
     });
     assert!(count() < 1000, "the client's window has no end");
     for _ in 0..20 {
@@ -280,18 +272,17 @@ fn a_client_that_does_not_read_keeps_no_backend() {
 /// A response may begin, and even end, while the request's body is still on its way.
 #[test]
 fn an_early_response_reaches_the_client() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         if connection.head().is_ok() {
             connection.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
             connection.drain(Duration::from_secs(5));
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbeginning");
     let asked = Instant::now();
     let response = client.response("POST").unwrap();
-    assert_eq!((response.status, response.text().as_str()), (403, "no"));
+    response.assert_is(403, "no");
     assert!(
         asked.elapsed() < Duration::from_secs(4),
         "it waited for the body"
@@ -301,7 +292,7 @@ fn an_early_response_reaches_the_client() {
 /// Both directions at once: an echo that answers each piece as it comes.
 #[test]
 fn both_directions_flow_at_once() {
-    let backend = Backend::start(|connection| {
+    let (backend, proxy) = proxied(Backend::start(|connection| {
         if connection.head().is_ok() {
             connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
             while let Ok(chunk) = connection.chunk() {
@@ -313,8 +304,7 @@ fn both_directions_flow_at_once() {
             connection.trailers().unwrap();
             connection.send("0\r\n\r\n");
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.head().unwrap();
@@ -325,7 +315,7 @@ fn both_directions_flow_at_once() {
     client.send("0\r\n\r\n");
     assert_eq!(client.chunk().unwrap(), b"");
     client.trailers().unwrap();
-    until("the backend's connection to end", || {
-        (backend.connections() == 1).then_some(())
+    wait_until("the backend's connection to end", || {
+        backend.connections() == 1
     });
 }

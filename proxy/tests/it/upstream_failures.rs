@@ -1,7 +1,9 @@
 //! Backends that refuse, hang, break off or aren't there: which status, how soon, and on what page.
 
 use crate::error_pages::assert_error_page;
-use crate::support::{Backend, End, TestProxy, WireError, assert_within, free_address, ok, until};
+use crate::support::{
+    Backend, End, TestProxy, WireError, assert_within, free_address, ok, proxied, until, wait_until,
+};
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -27,7 +29,7 @@ impl Blackhole {
             queued.push(socket);
         }
         let full = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err();
-        until("the queue to be full", || full().then_some(()));
+        wait_until("the queue to be full", full);
         Self {
             address,
             _listener: listener,
@@ -107,9 +109,7 @@ fn hanging_on_the_response_is_a_504_in_time() {
             }
         }
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "1s")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("READ_TIMEOUT", "1s")]);
     for target in ["/hang", "/hang-in-head"] {
         let asked = Instant::now();
         assert_error_page(&proxy.get(target), 504);
@@ -145,9 +145,7 @@ fn a_slow_but_steady_response_is_no_timeout() {
             }
         }
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "2s")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("READ_TIMEOUT", "2s")]);
     assert_eq!(proxy.get("/").text(), "xxxxxxxx");
 }
 
@@ -160,9 +158,7 @@ fn a_body_that_hangs_ends_uncleanly() {
             connection.drain(Duration::from_secs(10));
         }
     });
-    let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "300ms")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("READ_TIMEOUT", "300ms")]);
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let asked = Instant::now();
@@ -173,15 +169,14 @@ fn a_body_that_hangs_ends_uncleanly() {
 
 #[test]
 fn closing_without_an_answer_is_a_502() {
-    let backend = Backend::start(|connection| {
+    let (backend, proxy) = proxied(Backend::start(|connection| {
         if connection
             .request()
             .is_ok_and(|request| request.target == "/reset")
         {
             connection.reset_at_end();
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     for (method, target) in [
         ("GET", "/close"),
         ("GET", "/reset"),
@@ -201,18 +196,17 @@ fn closing_without_an_answer_is_a_502() {
 
 #[test]
 fn closing_in_the_head_is_a_502() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         if connection.request().is_ok() {
             connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Half");
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     assert_error_page(&proxy.get("/"), 502);
 }
 
 #[test]
 fn a_backend_that_dies_in_mid_response_is_noticed_by_the_client() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         let Ok(request) = connection.request() else {
             return;
         };
@@ -227,8 +221,7 @@ fn a_backend_that_dies_in_mid_response_is_noticed_by_the_client() {
             connection.drain(Duration::from_millis(100));
             connection.reset_at_end();
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     for target in ["/length", "/chunked", "/in-chunk", "/in-trailers"] {
         for how in ["", "/reset"] {
             let mut client = proxy.client();
@@ -250,11 +243,10 @@ fn a_backend_that_dies_in_mid_response_is_noticed_by_the_client() {
 fn a_client_that_dies_in_mid_body_is_noticed_by_the_backend() {
     let (told, ends) = std::sync::mpsc::channel();
     let told = std::sync::Mutex::new(told);
-    let backend = Backend::start(move |connection| {
+    let (backend, proxy) = proxied(Backend::start(move |connection| {
         let outcome = connection.request().map(|request| request.target);
         told.lock().unwrap().send(outcome).unwrap();
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let head = "POST / HTTP/1.1\r\nHost: a\r\n";
     for (name, request) in [
         (
@@ -278,9 +270,7 @@ fn a_client_that_dies_in_mid_body_is_noticed_by_the_backend() {
             let before = backend.connections();
             let mut client = proxy.client();
             client.send(&request);
-            until("the backend to read", || {
-                (backend.connections() > before).then_some(())
-            });
+            wait_until("the backend to read", || backend.connections() > before);
             if reset {
                 client.reset_on_drop();
             }
@@ -302,13 +292,12 @@ fn a_client_that_dies_in_mid_body_is_noticed_by_the_backend() {
 fn a_client_that_leaves_while_it_waits_is_noticed_by_the_backend() {
     let (told, end) = std::sync::mpsc::channel();
     let told = std::sync::Mutex::new(told);
-    let backend = Backend::start(move |connection| {
+    let (backend, proxy) = proxied(Backend::start(move |connection| {
         if connection.request().is_ok() {
             connection.assert_closed();
             told.lock().unwrap().send(()).unwrap();
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     backend.wait_for_requests(1);
@@ -323,13 +312,12 @@ fn a_client_that_leaves_while_it_waits_is_noticed_by_the_backend() {
 fn a_client_that_only_ends_its_side_is_answered() {
     let (asked, go_on) = std::sync::mpsc::channel();
     let go_on = std::sync::Mutex::new(go_on);
-    let backend = Backend::start(move |connection| {
+    let (backend, proxy) = proxied(Backend::start(move |connection| {
         while let Ok(request) = connection.request() {
             go_on.lock().unwrap().recv().unwrap();
             connection.send(ok(&request.target));
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     client.send(
         "GET /first HTTP/1.1\r\nHost: a\r\n\r\nPOST /second HTTP/1.1\r\nHost: a\r\n\
@@ -349,7 +337,7 @@ fn a_client_that_only_ends_its_side_is_answered() {
 fn a_client_that_leaves_in_mid_response_is_noticed_by_the_backend() {
     let (told, end) = std::sync::mpsc::channel();
     let told = std::sync::Mutex::new(told);
-    let backend = Backend::start(move |connection| {
+    let (_backend, proxy) = proxied(Backend::start(move |connection| {
         while let Ok(request) = connection.request() {
             if request.target == "/first" {
                 connection.send(ok("first"));
@@ -362,8 +350,7 @@ fn a_client_that_leaves_in_mid_response_is_noticed_by_the_backend() {
             told.lock().unwrap().send(()).unwrap();
             return;
         }
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     // Everything that the proxy opens for itself is open when it has served once.
     assert_eq!(proxy.get("/first").status, 200);
     let files = proxy.open_files();
@@ -375,8 +362,8 @@ fn a_client_that_leaves_in_mid_response_is_noticed_by_the_backend() {
         end.recv_timeout(Duration::from_secs(10))
             .expect("the backend is told");
     }
-    until("the sockets to be closed", || {
-        (proxy.open_files() < files + 5).then_some(())
+    wait_until("the sockets to be closed", || {
+        proxy.open_files() < files + 5
     });
 }
 
@@ -385,16 +372,12 @@ fn a_client_that_leaves_in_mid_response_is_noticed_by_the_backend() {
 fn recovery_needs_no_restart() {
     let address = free_address();
     let proxy = TestProxy::builder(address).start_alive();
-    until("a failure", || (proxy.get("/").status == 502).then_some(()));
+    wait_until("a failure", || proxy.get("/").status == 502);
     let backend = Backend::answering_at(address, |_| ok("back"));
     let started = Instant::now();
-    until("the backend's return", || {
-        (proxy.get("/").status == 200).then_some(())
-    });
+    wait_until("the backend's return", || proxy.get("/").status == 200);
     assert_within(Duration::from_secs(5), started);
     backend.stop();
-    until("another failure", || {
-        (proxy.get("/").status != 200).then_some(())
-    });
+    wait_until("another failure", || proxy.get("/").status != 200);
     assert_eq!(proxy.admin_get("/healthz").status, 200);
 }

@@ -1,6 +1,6 @@
 //! `Upgrade` (RFC 9110 §7.8): WebSocket passes, everything else stays HTTP.
 
-use crate::support::{Backend, BackendConnection, TestProxy, assert_within, ok};
+use crate::support::{Backend, BackendConnection, TestProxy, assert_within, ok, proxied};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use tungstenite::protocol::CloseFrame;
@@ -47,8 +47,7 @@ fn connect(proxy: &TestProxy) -> Client {
 
 #[test]
 fn messages_pass_both_ways() {
-    let backend = Backend::start(echo);
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = proxied(Backend::start(echo));
     let mut sockets = [connect(&proxy), connect(&proxy), connect(&proxy)];
     for round in 0..50 {
         for socket in &mut sockets {
@@ -68,8 +67,7 @@ fn messages_pass_both_ways() {
 
 #[test]
 fn the_client_closes() {
-    let backend = Backend::start(echo);
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = proxied(Backend::start(echo));
     let mut socket = connect(&proxy);
     let frame = CloseFrame {
         code: CloseCode::Normal,
@@ -86,8 +84,7 @@ fn the_client_closes() {
 
 #[test]
 fn the_backend_closes() {
-    let backend = Backend::start(echo);
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = proxied(Backend::start(echo));
     let mut socket = connect(&proxy);
     socket.send(Message::text("close")).unwrap();
     let Message::Close(Some(frame)) = socket.read().unwrap() else {
@@ -102,8 +99,7 @@ fn the_backend_closes() {
 
 #[test]
 fn the_backend_drops_the_connection() {
-    let backend = Backend::start(echo);
-    let proxy = TestProxy::before(backend.address());
+    let (_backend, proxy) = proxied(Backend::start(echo));
     let mut socket = connect(&proxy);
     socket.send(Message::text("drop")).unwrap();
     assert!(socket.read().is_err(), "the client is told");
@@ -113,11 +109,10 @@ fn the_backend_drops_the_connection() {
 fn the_client_drops_the_connection() {
     let (ended, end) = std::sync::mpsc::channel();
     let ended = std::sync::Mutex::new(ended);
-    let backend = Backend::start(move |connection| {
+    let (_backend, proxy) = proxied(Backend::start(move |connection| {
         echo(connection);
         ended.lock().unwrap().send(()).unwrap();
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     drop(connect(&proxy));
     end.recv_timeout(Duration::from_secs(10))
         .expect("the backend is told");
@@ -126,15 +121,14 @@ fn the_client_drops_the_connection() {
 /// One direction may end before the other: what is under way still arrives.
 #[test]
 fn a_half_closed_tunnel_still_delivers() {
-    let backend = Backend::start(|connection| {
+    let (_backend, proxy) = proxied(Backend::start(|connection| {
         connection.head().unwrap();
         connection.send(
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: blob\r\n\r\n",
         );
         let (all, _) = connection.drain(Duration::from_secs(10));
         connection.send(format!("{} bytes", all.len()));
-    });
-    let proxy = TestProxy::before(backend.address());
+    }));
     let mut client = proxy.client();
     // What follows the head at once already belongs to the new protocol.
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: blob\r\n\r\n12345");
@@ -151,9 +145,7 @@ fn a_half_closed_tunnel_still_delivers() {
 #[test]
 fn a_silent_tunnel_is_closed() {
     let backend = Backend::start(echo);
-    let proxy = TestProxy::builder(backend.address())
-        .set("READ_TIMEOUT", "1s")
-        .start();
+    let proxy = TestProxy::with(&backend, &[("READ_TIMEOUT", "1s")]);
     let mut socket = connect(&proxy);
     for _ in 0..6 {
         std::thread::sleep(Duration::from_millis(250));
@@ -167,8 +159,7 @@ fn a_silent_tunnel_is_closed() {
 
 #[test]
 fn an_upgrade_that_the_backend_declines_is_an_ordinary_exchange() {
-    let backend = Backend::answering(|_| ok("plain"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|_| ok("plain")));
     let mut client = proxy.client();
     for _ in 0..2 {
         let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
@@ -183,8 +174,7 @@ fn an_upgrade_that_the_backend_declines_is_an_ordinary_exchange() {
 /// without `Connection: upgrade` is for somebody else.
 #[test]
 fn what_is_not_to_be_upgraded_is_not() {
-    let backend = Backend::answering(|_| ok("plain"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|_| ok("plain")));
     for lines in [
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
         "Connection: Upgrade\r\nUpgrade: H2C\r\n",
@@ -200,8 +190,7 @@ fn what_is_not_to_be_upgraded_is_not() {
 
 #[test]
 fn h2c_is_not_offered_beside_another_protocol() {
-    let backend = Backend::answering(|_| ok("plain"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|_| ok("plain")));
     for protocols in ["websocket, h2c", "h2c,websocket"] {
         let lines = format!("Connection: Upgrade\r\nUpgrade: {protocols}\r\n");
         assert_eq!(proxy.client().get_with("/", &lines).text(), "plain");
@@ -214,8 +203,7 @@ fn h2c_is_not_offered_beside_another_protocol() {
 /// Where a body ends and the new protocol begins could be read in two ways.
 #[test]
 fn a_request_with_a_body_is_not_upgraded() {
-    let backend = Backend::answering(|_| ok("plain"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|_| ok("plain")));
     let lines = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     let response = proxy.client().exchange("POST", "/", lines, "body");
     assert_eq!(response.text(), "plain");
@@ -225,8 +213,7 @@ fn a_request_with_a_body_is_not_upgraded() {
 /// Only HTTP/1.1 has `Upgrade` (RFC 9110 §7.8).
 #[test]
 fn http_1_0_is_not_upgraded() {
-    let backend = Backend::answering(|_| ok("plain"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|_| ok("plain")));
     let mut client = proxy.client();
     client.send(
         "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive, upgrade\r\nUpgrade: websocket\r\n\r\n",
@@ -239,8 +226,7 @@ fn http_1_0_is_not_upgraded() {
 /// checks: nothing that it sends before the 101 reaches the backend unchecked.
 #[test]
 fn what_follows_an_upgrade_waits_for_the_switch() {
-    let backend = Backend::answering(|_| ok("plain"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = proxied(Backend::answering(|_| ok("plain")));
     let mut client = proxy.client();
     client.send(
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\

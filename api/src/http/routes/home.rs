@@ -11,7 +11,7 @@ use crate::http::body::{self, BodyError};
 use crate::observe::metrics::Route;
 use crate::record::document::Received;
 use crate::record::document_id::DocumentId;
-use crate::write::coalescer::{Acknowledged, WriteError};
+use crate::write::fate::{Acknowledged, WriteError};
 
 /// What Flask's application answers while MongoDB is away.
 const UNAVAILABLE: &str = "Mongo is not available";

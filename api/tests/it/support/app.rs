@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::app::Application;
 use api::settings::Settings;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
+use testkit::process::{self, Signal};
 
-use super::{MemoryGroup, shared_mongo_uri, unique_name};
+use super::{MemoryGroup, eventually, shared_mongo_uri, unique_name};
 
 /// The application in this process, on ports of its own.
 pub(crate) struct TestApp {
@@ -30,6 +31,11 @@ impl TestApp {
         found.unwrap_or_else(|| panic!("{id} was answered, so it must be in the database"))
     }
 
+    /// What the document with this id has as its body.
+    pub(crate) async fn data(&self, id: ObjectId) -> String {
+        self.document(id).await.get_str("data").unwrap().to_owned()
+    }
+
     /// How many documents there are.
     pub(crate) async fn count(&self) -> u64 {
         self.collection.count_documents(doc! {}).await.unwrap()
@@ -43,7 +49,7 @@ pub(crate) async fn spawn_app() -> TestApp {
 
 /// Starts the application on a MongoDB with further settings.
 pub(crate) async fn spawn_app_with(mongo_uri: &str, settings: &[(&str, &str)]) -> TestApp {
-    let database = unique_name("db").chars().rev().take(38).collect::<String>();
+    let database = unique_database();
     let mut environment = HashMap::from([
         ("API_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
         ("API_ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
@@ -51,16 +57,11 @@ pub(crate) async fn spawn_app_with(mongo_uri: &str, settings: &[(&str, &str)]) -
         ("API_DATABASE".to_owned(), database),
         ("API_WORKERS".to_owned(), "2".to_owned()),
     ]);
-    environment.extend(
-        settings
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
-    );
-    let settings = Settings::from_sources(None, Some(environment)).unwrap();
-    let client = Client::with_uri_str(mongo_uri).await.unwrap();
-    let collection = client
-        .database(&settings.mongo.database)
-        .collection(&settings.mongo.collection);
+    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    environment.extend(settings.iter().map(own));
+    let settings = Settings::load(None, environment).unwrap();
+    assert_eq!(settings.mongo.collection, "requests");
+    let collection = requests_in(mongo_uri, &settings.mongo.database).await;
     let application = Application::build(settings).await.unwrap();
     let app = TestApp {
         address: application.address().unwrap(),
@@ -71,9 +72,20 @@ pub(crate) async fn spawn_app_with(mongo_uri: &str, settings: &[(&str, &str)]) -
     app
 }
 
-/// The binary, killed on drop.
+/// The name of a database that no other test has.
+pub(crate) fn unique_database() -> String {
+    unique_name("db").chars().rev().take(38).collect()
+}
+
+/// What the API has recorded in a database.
+pub(crate) async fn requests_in(mongo_uri: &str, database: &str) -> Collection<Document> {
+    let client = Client::with_uri_str(mongo_uri).await.unwrap();
+    client.database(database).collection("requests")
+}
+
+/// The binary.
 pub(crate) struct Process {
-    child: Child,
+    process: process::Process,
     lines: mpsc::Receiver<String>,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -118,15 +130,13 @@ impl Process {
     }
 
     fn spawn(mut command: Command, settings: &[(&str, &str)]) -> Self {
-        let mut child = command
+        command
             .env("API_LISTEN", "127.0.0.1:0")
             .env("API_ADMIN_LISTEN", "127.0.0.1:0")
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .envs(settings.iter().copied());
+        let mut process = process::Process::start(command.stdout(Stdio::piped()));
         let (sender, lines) = mpsc::channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = BufReader::new(process.stdout.take().unwrap());
         std::thread::spawn(move || {
             stdout
                 .lines()
@@ -135,7 +145,7 @@ impl Process {
         });
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
-            child,
+            process,
             lines,
             address: nowhere,
             admin: nowhere,
@@ -159,34 +169,14 @@ impl Process {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.process.signal(Signal::TERM);
     }
 
     /// Waits for the end, which must come within `limit`.
     pub(crate) async fn ended(&mut self, limit: Duration) -> ExitStatus {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                self.log.extend(self.lines.iter());
-                return status;
-            }
-            assert!(started.elapsed() < limit, "still running after {limit:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Fails if it has ended already, which is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let ended = || std::future::ready(self.process.try_wait().unwrap());
+        let status = eventually("the end of the process", limit, ended).await;
+        self.log.extend(self.lines.iter());
+        status
     }
 }

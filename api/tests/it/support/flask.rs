@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-/// A running Flask application, killed on drop.
+use testkit::process::Process;
+
+/// A running Flask application.
 pub(crate) struct Flask {
-    child: Child,
+    _process: Process,
     pub(crate) address: SocketAddr,
 }
 
@@ -16,15 +18,15 @@ impl Flask {
     /// Starts the application on a database.
     pub(crate) fn start(mongo_uri: &str, database: &str) -> Self {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flask");
-        let mut child = Command::new(python(&sources.join("requirements.txt")))
-            .arg(sources.join("app.py"))
-            .args([mongo_uri, database])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut process = Process::start(
+            Command::new(python(&sources.join("requirements.txt")))
+                .arg(sources.join("app.py"))
+                .args([mongo_uri, database])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null()),
+        );
         let mut port = String::new();
-        BufReader::new(child.stdout.take().unwrap())
+        BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut port)
             .unwrap();
         let port = port
@@ -32,16 +34,9 @@ impl Flask {
             .parse()
             .expect("Flask should say which port it listens on");
         Self {
-            child,
+            _process: process,
             address: ([127, 0, 0, 1], port).into(),
         }
-    }
-}
-
-impl Drop for Flask {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -55,15 +50,8 @@ fn python(requirements: &Path) -> PathBuf {
     let installed = venv.join("requirements.txt");
     let wanted = std::fs::read(requirements).unwrap();
     if std::fs::read(&installed).ok().as_ref() != Some(&wanted) {
-        command(
-            "python3",
-            &[
-                "-m".as_ref(),
-                "venv".as_ref(),
-                "--clear".as_ref(),
-                venv.as_ref(),
-            ],
-        );
+        let make = ["-m", "venv", "--clear"].map(Path::new);
+        command("python3", &[&make[..], &[&venv]].concat());
         let install = ["-m", "pip", "install", "--quiet", "--requirement"].map(Path::new);
         command(
             python.to_str().unwrap(),

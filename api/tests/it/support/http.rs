@@ -1,6 +1,7 @@
 //! Raw HTTP/1.1: requests are sent byte for byte as the test wrote them.
 
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -78,6 +79,38 @@ impl Response {
             .and_then(|rest| rest.strip_suffix('\n'));
         id.and_then(|id| id.parse().ok())
             .unwrap_or_else(|| panic!("an id is expected: {} {:?}", self.status, self.body))
+    }
+}
+
+/// A connection on which requests go out byte for byte.
+pub(crate) struct Connection(TcpStream);
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// The next answer, unless the connection ends before it.
+    pub(crate) async fn answer(&mut self) -> Option<Response> {
+        Response::read(&mut self.0, false).await
+    }
+}
+
+impl Deref for Connection {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.0
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut TcpStream {
+        &mut self.0
     }
 }
 

@@ -162,17 +162,8 @@ fn run(name: &str, port: u16, options: &[&str]) -> String {
         .unwrap_or_else(|_| "causeway/base-mongo:local".to_owned());
     let publish = format!("127.0.0.1:{port}:27017");
     let start = format!("exec timeout {LIFETIME} docker-entrypoint.sh mongod --quiet");
-    let mut arguments = vec![
-        "run",
-        "--detach",
-        "--label",
-        LABEL,
-        "--name",
-        name,
-        "--publish",
-        &publish,
-    ];
-    arguments.extend(["--entrypoint", "bash"]);
+    let mut arguments = vec!["run", "--detach", "--entrypoint", "bash"];
+    arguments.extend(["--label", LABEL, "--name", name, "--publish", &publish]);
     arguments.extend(options);
     arguments.extend([&image, "-c", &start]);
     docker(&arguments)

@@ -4,7 +4,6 @@ use std::{
     io::{BufRead, BufReader},
     net::{Shutdown, TcpStream},
     os::fd::AsFd,
-    process::ChildStdin,
     time::Duration,
 };
 
@@ -18,48 +17,30 @@ use super::*;
 
 /// A process that has the sockets, and does to each of them what `statement` says (Python; the
 /// socket is `s`). It keeps them until it is dropped.
-struct Rogue {
-    process: Child,
-    _stdin: ChildStdin,
-}
-
-impl Rogue {
-    fn start(socket: &Path, statement: &str) -> Self {
-        let script = format!(
-            "import array, ctypes, socket, struct, sys\n\
-             connection = socket.socket(socket.AF_UNIX)\n\
-             connection.connect(sys.argv[1])\n\
-             drop_all = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0))\n\
-             drop_all = struct.pack('HL', 1, ctypes.addressof(drop_all)), drop_all\n\
-             sockets = [socket.socket(fileno=f) for f in socket.recv_fds(connection, 1, 64)[1]]\n\
-             for s in sockets:\n    {statement}\n\
-             print('done', flush=True)\n\
-             sys.stdin.read()\n"
-        );
-        let mut process = Command::new("python3")
+fn rogue(socket: &Path, statement: &str) -> Process {
+    let script = format!(
+        "import array, ctypes, socket, struct, sys\n\
+         connection = socket.socket(socket.AF_UNIX)\n\
+         connection.connect(sys.argv[1])\n\
+         drop_all = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0))\n\
+         drop_all = struct.pack('HL', 1, ctypes.addressof(drop_all)), drop_all\n\
+         sockets = [socket.socket(fileno=f) for f in socket.recv_fds(connection, 1, 64)[1]]\n\
+         for s in sockets:\n    {statement}\n\
+         print('done', flush=True)\n\
+         sys.stdin.read()\n"
+    );
+    let mut process = Process::start(
+        Command::new("python3")
             .args(["-c", &script])
             .arg(socket)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        stdout.read_line(&mut said).unwrap();
-        assert_eq!(said, "done\n", "{statement}");
-        let stdin = process.stdin.take().unwrap();
-        Self {
-            process,
-            _stdin: stdin,
-        }
-    }
-}
-
-impl Drop for Rogue {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+            .stdout(Stdio::piped()),
+    );
+    let mut said = String::new();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
+    stdout.read_line(&mut said).unwrap();
+    assert_eq!(said, "done\n", "{statement}");
+    process
 }
 
 /// Whether each of many connections is taken in by one of `sockets`.
@@ -98,15 +79,15 @@ fn broken_sockets_are_replaced_while_others_have_them() {
         let listener = Listener::start(&directory, free_address(), 2);
         let (connection, before) = receive(&listener.socket);
         // As a proxy does, which would otherwise be the next to have it.
-        until("its own connection waits", || {
+        wait_until("its own connection waits", || {
             waiting(listener.address) == 1
         });
         accept_now(&before, &[]);
-        let rogue = Rogue::start(&listener.socket, statement);
-        let sockets = next_sockets(&connection);
+        let rogue = rogue(&listener.socket, statement);
+        let sockets = handed_over(&connection);
         assert_eq!(sockets.len(), 2, "{statement}");
         drop(before);
-        until(
+        wait_until(
             &format!("connections are taken in after {statement}"),
             || take_connections_in(&sockets, listener.address),
         );
@@ -128,7 +109,7 @@ fn only_the_broken_socket_is_replaced() {
     let clients: Vec<_> = (0..16)
         .map(|_| TcpStream::connect(listener.address).unwrap())
         .collect();
-    let sockets = next_sockets(&connection);
+    let sockets = handed_over(&connection);
     assert_eq!(sockets.len(), 3);
     drop(before);
     let mut missing: HashSet<_> = clients.iter().map(|it| it.local_addr().unwrap()).collect();
@@ -147,7 +128,7 @@ fn a_filter_is_removed_and_the_sockets_stay() {
     for socket in &sockets {
         SockRef::from(socket).attach_filter(&drop_all).unwrap();
     }
-    until("connections are taken in", || {
+    wait_until("connections are taken in", || {
         take_connections_in(&sockets, listener.address)
     });
     connection.set_nonblocking(true).unwrap();
@@ -164,14 +145,14 @@ fn options_that_accepted_sockets_inherit_are_set_again() {
     set_socket_linger(socket, Some(Duration::ZERO)).unwrap();
     set_tcp_nodelay(socket, false).unwrap();
     ioctl_fionbio(socket, false).unwrap();
-    until("they are as they were", || {
+    wait_until("they are as they were", || {
         socket_linger(socket).unwrap().is_none() && tcp_nodelay(socket).unwrap()
     });
     let nonblocking = || {
         let flags = rustix::fs::fcntl_getfl(socket).unwrap();
         flags.contains(rustix::fs::OFlags::NONBLOCK)
     };
-    until("accepting doesn't block", nonblocking);
+    wait_until("accepting doesn't block", nonblocking);
 }
 
 #[test]
@@ -181,23 +162,23 @@ fn it_is_unhealthy_while_broken_sockets_can_not_be_replaced() {
     let (connection, mut sockets) = receive(&listener.socket);
     // Somebody takes the address, if not at once then after the next try.
     let mut thief = None;
-    until("the address is taken", || {
+    wait_until("the address is taken", || {
         for socket in &sockets {
             SockRef::from(socket).shutdown(Shutdown::Both).unwrap();
         }
         thief = service::sockets::listen(listener.address, false).ok();
         if thief.is_none() {
-            sockets = next_sockets(&connection);
+            sockets = handed_over(&connection);
         }
         thief.is_some()
     });
-    until("the listener is unhealthy", || {
+    wait_until("the listener is unhealthy", || {
         let output = healthcheck(&listener.socket);
         let said = String::from_utf8_lossy(&output.stderr);
         output.status.code() == Some(1) && said.contains("no listening sockets that work")
     });
     drop((thief, sockets));
-    let sockets = next_sockets(&connection);
+    let sockets = handed_over(&connection);
     assert_eq!(sockets.len(), 2);
     assert!(healthcheck(&listener.socket).status.success());
     assert!(take_connections_in(&sockets, listener.address));
@@ -208,7 +189,7 @@ fn it_is_unhealthy_while_broken_sockets_can_not_be_replaced() {
 fn its_own_connections_do_not_pile_up() {
     let directory = tempfile::tempdir().unwrap();
     let listener = Listener::start(&directory, free_address(), 2);
-    until("it has tried one", || waiting(listener.address) == 1);
+    wait_until("it has tried one", || waiting(listener.address) == 1);
     let enough = Instant::now() + Duration::from_secs(7);
     while Instant::now() < enough {
         assert_eq!(waiting(listener.address), 1);

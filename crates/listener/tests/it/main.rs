@@ -7,29 +7,27 @@ use std::{
     collections::HashSet,
     ffi::OsStr,
     fs,
-    io::{IoSliceMut, Read, Write},
-    mem::MaybeUninit,
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::{ffi::OsStrExt, fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use rustix::{
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
-    process::{Pid, Signal, kill_process},
-};
 use tempfile::TempDir;
+use testkit::{
+    net::{free_address, handed_over},
+    process::{Process, Signal, assert_refused, help_of},
+    wait::{PATIENCE, until, wait_until},
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_listener");
-/// Longest wait for anything that has to happen.
-const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running listener, killed on drop.
+/// A running listener.
 struct Listener {
-    process: Child,
+    process: Process,
     address: SocketAddr,
     socket: PathBuf,
 }
@@ -37,33 +35,21 @@ struct Listener {
 impl Listener {
     fn start(directory: &TempDir, address: SocketAddr, count: usize) -> Self {
         let socket = directory.path().join("listen.sock");
-        let process = command(address, &socket)
-            .env("LISTENER_COUNT", count.to_string())
-            .spawn()
-            .unwrap();
-        let listener = Self {
+        let mut command = command(address, &socket);
+        let process = Process::start(command.env("LISTENER_COUNT", count.to_string()));
+        wait_until_healthy(&socket);
+        Self {
             process,
             address,
             socket,
-        };
-        until("the listener is healthy", || {
-            healthcheck(&listener.socket).status.success()
-        });
-        listener
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.process.id().try_into().unwrap());
-        kill_process(pid.unwrap(), signal).unwrap();
+        }
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // Fails if it has ended already, which is fine.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn wait_until_healthy(socket: &Path) {
+    wait_until("the listener is healthy", || {
+        healthcheck(socket).status.success()
+    });
 }
 
 fn command(address: SocketAddr, socket: &Path) -> Command {
@@ -81,56 +67,17 @@ fn healthcheck(socket: &Path) -> Output {
     command.arg("healthcheck").output().unwrap()
 }
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Asks for the sockets as a proxy does; the connection goes with them.
 fn receive(path: &Path) -> (UnixStream, Vec<TcpListener>) {
     let connection = UnixStream::connect(path).unwrap();
     connection.set_read_timeout(Some(PATIENCE)).unwrap();
-    let sockets = next_sockets(&connection);
+    let sockets = handed_over(&connection);
     (connection, sockets)
-}
-
-/// Waits for the next set of sockets.
-fn next_sockets(connection: &UnixStream) -> Vec<TcpListener> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut carrier = [0];
-    let message = recvmsg(
-        connection,
-        &mut [IoSliceMut::new(&mut carrier)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    );
-    assert_eq!(message.unwrap().bytes, 1);
-    let mut sockets = Vec::new();
-    for part in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
-            sockets.extend(descriptors.map(TcpListener::from));
-        }
-    }
-    sockets
 }
 
 /// Accepts one of `clients` from whichever socket has one.
 fn accept(sockets: &[TcpListener], clients: &[TcpStream]) -> TcpStream {
-    let mut found = None;
-    until("a client is there", || {
-        found = accept_now(sockets, clients);
-        found.is_some()
-    });
-    let stream = found.unwrap();
+    let stream = until("a client is there", || accept_now(sockets, clients));
     stream.set_nonblocking(false).unwrap();
     stream
 }
@@ -143,6 +90,11 @@ fn accept_now(sockets: &[TcpListener], clients: &[TcpStream]) -> Option<TcpStrea
     accepted
         .find(|(_, peer)| is_ours(*peer))
         .map(|(stream, _)| stream)
+}
+
+#[test]
+fn help_lists_every_key_with_its_default() {
+    insta::assert_snapshot!(help_of(BINARY));
 }
 
 #[test]
@@ -200,7 +152,7 @@ fn its_end_is_seen_and_its_successor_takes_the_place() {
         let mode = fs::metadata(&listener.socket).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let (mut connection, _sockets) = receive(&listener.socket);
-        listener.signal(signal);
+        listener.process.signal(signal);
         assert_eq!(connection.read(&mut [0]).unwrap(), 0);
         let status = listener.process.wait().unwrap();
         assert_eq!(
@@ -218,12 +170,7 @@ fn a_second_one_does_not_take_the_socket_away() {
     let directory = tempfile::tempdir().unwrap();
     let listener = Listener::start(&directory, free_address(), 1);
     let second = command(free_address(), &listener.socket).output().unwrap();
-    assert_eq!(second.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&second.stderr);
-    assert!(
-        said.contains("LISTENER_SOCKET") && said.contains("listen.sock"),
-        "{said}"
-    );
+    assert_refused(&second, 1, &["LISTENER_SOCKET", "listen.sock"]);
     assert!(healthcheck(&listener.socket).status.success());
 }
 
@@ -246,9 +193,7 @@ fn errors_name_the_key_the_value_and_what_is_allowed() {
             .env(key, value)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{key}={value}: {said}");
-        assert!(said.contains(key) && said.contains(expected), "{said}");
+        assert_refused(&output, code, &[key, expected]);
     }
 }
 
@@ -256,15 +201,11 @@ fn errors_name_the_key_the_value_and_what_is_allowed() {
 fn an_empty_variable_counts_as_unset() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("listen.sock");
-    let mut process = command(free_address(), &socket)
-        .env("LISTENER_COUNT", "")
-        .spawn()
-        .unwrap();
-    until("the listener is healthy", || {
-        healthcheck(&socket).status.success()
-    });
-    kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
-    assert!(process.wait().unwrap().success());
+    let mut command = command(free_address(), &socket);
+    let mut process = Process::start(command.env("LISTENER_COUNT", ""));
+    wait_until_healthy(&socket);
+    process.signal(Signal::TERM);
+    assert!(process.ended().success());
 }
 
 /// Kubernetes and Docker's links put such variables beside a service that is called `listener`.
@@ -272,19 +213,16 @@ fn an_empty_variable_counts_as_unset() {
 fn variables_that_describe_services_are_passed_over_and_named() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("listen.sock");
-    let mut process = command(free_address(), &socket)
+    let mut command = command(free_address(), &socket);
+    command
         .env("LISTENER_PORT", "tcp://10.0.0.11:80")
         .env("LISTENER_SERVICE_HOST", "10.0.0.11")
         .env("OTHER", OsStr::from_bytes(b"\xff"))
-        .env(OsStr::from_bytes(b"\xff"), "other")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    until("the listener is healthy", || {
-        healthcheck(&socket).status.success()
-    });
-    kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
-    assert!(process.wait().unwrap().success());
+        .env(OsStr::from_bytes(b"\xff"), "other");
+    let mut process = Process::start(command.stderr(Stdio::piped()));
+    wait_until_healthy(&socket);
+    process.signal(Signal::TERM);
+    assert!(process.ended().success());
     let mut said = String::new();
     let mut stderr = process.stderr.take().unwrap();
     stderr.read_to_string(&mut said).unwrap();
@@ -308,9 +246,7 @@ fn what_is_no_text_is_an_error_and_no_panic() {
             .env(key, bytes)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(key) && said.contains(expected), "{said}");
+        assert_refused(&output, 2, &[key, expected]);
     }
     let output = Command::new(BINARY).arg(bytes).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -331,11 +267,7 @@ fn too_few_open_files_are_an_error_that_says_how_many_it_takes() {
             )
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{limit}: {said}");
-        assert!(
-            said.contains(&format!("ulimit -n) = {limit}: expected")),
-            "{said}"
-        );
+        let expected = format!("ulimit -n) = {limit}: expected");
+        assert_refused(&output, 1, &[&expected]);
     }
 }

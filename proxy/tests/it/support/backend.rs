@@ -1,14 +1,15 @@
 //! A backend that keeps every byte it receives and answers what the test scripts.
 
-use super::message::Request;
-use super::net::{free_address, until};
-use super::wire::{Wire, WireError};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::HashMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use testkit::http::{Request, Wire, WireError, ok};
+use testkit::net::free_address;
+use testkit::wait::{until, wait_until};
 
 /// A server on loopback with one thread per connection; it ends with the value.
 pub(crate) struct Backend {
@@ -105,6 +106,17 @@ impl Backend {
         })
     }
 
+    /// Answers each request once it is told to, or when the sender is dropped.
+    pub(crate) fn held_at(address: SocketAddr, body: &'static str) -> (Self, Sender<()>) {
+        let (answer, answers) = channel();
+        let answers = Mutex::new(answers);
+        let backend = Self::answering_at(address, move |_| {
+            answers.lock().unwrap().recv().ok();
+            ok(body)
+        });
+        (backend, answer)
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -159,9 +171,8 @@ impl Backend {
     /// Waits until `count` connections have carried at least a byte.
     #[track_caller]
     pub(crate) fn wait_for_connections(&self, count: usize) {
-        until(&format!("{count} connections at the backend"), || {
-            (self.connections() >= count).then_some(())
-        });
+        let what = format!("{count} connections at the backend");
+        wait_until(&what, || self.connections() >= count);
     }
 
     /// Stops listening and closes every connection, as a stopped process does.

@@ -1,20 +1,19 @@
 //! The listener as the stack runs it: the process that holds the sockets.
 
-use super::net::{free_address, until};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
+use testkit::net::free_address;
+use testkit::process::Process;
+use testkit::wait::until;
 
 /// A listener, running or not; killed at the end of the test.
 pub(crate) struct TestListener {
     pub(crate) address: SocketAddr,
     count: usize,
-    process: Option<Child>,
+    process: Option<Process>,
     directory: TempDir,
 }
 
@@ -51,16 +50,15 @@ impl TestListener {
             "{} is missing: cargo build -p listener",
             binary.display()
         );
-        let process = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .env_clear()
             .env("LISTENER_LISTEN", self.address.to_string())
             .env("LISTENER_SOCKET", self.socket())
             .env("LISTENER_COUNT", self.count.to_string())
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
+            .stderr(Stdio::null());
+        self.process = Some(Process::start(&mut command));
         until("the listener's socket", || {
             UnixStream::connect(self.socket()).ok()
         });
@@ -70,38 +68,13 @@ impl TestListener {
     #[track_caller]
     pub(crate) fn take_sockets(&self) -> Vec<TcpListener> {
         let connection = UnixStream::connect(self.socket()).unwrap();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut carrier = [0];
-        let carrier = &mut [IoSliceMut::new(&mut carrier)];
-        recvmsg(
-            &connection,
-            carrier,
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        )
-        .unwrap();
-        let mut sockets = Vec::new();
-        for part in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = part {
-                sockets.extend(descriptors.map(TcpListener::from));
-            }
-        }
+        let sockets = testkit::net::handed_over(&connection);
         assert_eq!(sockets.len(), self.count);
         sockets
     }
 
     /// Ends it as no signal handler can notice.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
-    }
-}
-
-impl Drop for TestListener {
-    fn drop(&mut self) {
-        self.kill();
+        self.process = None;
     }
 }

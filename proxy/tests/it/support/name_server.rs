@@ -4,7 +4,6 @@
 //! to ask this one runs in a private mount namespace with an `/etc` of its own.
 //! Binding port 53 and mounting take root, as the end-to-end suite does.
 
-use super::net::loopback;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{RData, Record, RecordType};
@@ -13,6 +12,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use testkit::net::loopback;
 
 /// Long, as Docker's embedded DNS has it: a proxy that trusted it would not follow a redeploy.
 const TTL_SECONDS: u32 = 600;

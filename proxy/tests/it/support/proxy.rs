@@ -1,21 +1,22 @@
 //! The proxy as its users run it: a process with an environment, two listeners and a log.
 
-use super::client::RawClient;
+use super::backend::Backend;
 use super::listener::TestListener;
-use super::message::Response;
 use super::name_server::NameServer;
-use super::net::{free_address, until};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
+use testkit::http::{RawClient, Response, ok};
+use testkit::net::free_address;
+use testkit::process::{Process, output_of};
+use testkit::wait::{until, wait_until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
 
@@ -23,7 +24,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
 pub(crate) struct TestProxy {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
-    process: Child,
+    process: Process,
     /// Holds the log (`log`) and what the proxy was configured with.
     directory: TempDir,
 }
@@ -46,6 +47,15 @@ impl TestProxy {
     /// In front of one backend, otherwise with the defaults.
     pub(crate) fn before(backend: SocketAddr) -> Self {
         Self::builder(backend).start()
+    }
+
+    /// In front of one backend, with these settings: `PROXY_…`.
+    pub(crate) fn with(backend: &Backend, settings: &[(&str, &str)]) -> Self {
+        let mut builder = Self::builder(backend.address());
+        for (key, value) in settings {
+            builder = builder.set(key, value);
+        }
+        builder.start()
     }
 
     pub(crate) fn builder(upstream: impl ToString) -> ProxyBuilder {
@@ -98,13 +108,10 @@ impl TestProxy {
             .sum()
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
     /// A memory figure from `/proc/PID/status` in bytes (`VmRSS`, `VmHWM`).
     pub(crate) fn memory(&self, figure: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status
             .lines()
             .find(|line| line.starts_with(figure))
@@ -115,23 +122,9 @@ impl TestProxy {
 
     /// How many files and sockets the process has open.
     pub(crate) fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id()))
             .unwrap()
             .count()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
-    }
-
-    /// Waits for the process to end by itself.
-    #[track_caller]
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        until("the proxy's end", || self.process.try_wait().unwrap())
-    }
-
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
     }
 
     /// Writes a file of the proxy's own `/etc` in place.
@@ -181,6 +174,33 @@ impl TestProxy {
         let mut events = self.events();
         events.retain(|event| event["target"] == "access");
         events
+    }
+}
+
+/// A backend with a proxy in front of it that has the defaults.
+pub(crate) fn proxied(backend: Backend) -> (Backend, TestProxy) {
+    let proxy = TestProxy::before(backend.address());
+    (backend, proxy)
+}
+
+/// A backend that answers `served`, with a proxy in front of it that has these settings.
+pub(crate) fn serving(settings: &[(&str, &str)]) -> (Backend, TestProxy) {
+    let backend = Backend::answering(|_| ok("served"));
+    let proxy = TestProxy::with(&backend, settings);
+    (backend, proxy)
+}
+
+impl Deref for TestProxy {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for TestProxy {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 }
 
@@ -267,8 +287,8 @@ impl ProxyBuilder {
     #[track_caller]
     pub(crate) fn start(self) -> TestProxy {
         let proxy = self.start_alive();
-        until("the proxy's /readyz", || {
-            (proxy.admin_get("/readyz").status == 200).then_some(())
+        wait_until("the proxy's /readyz", || {
+            proxy.admin_get("/readyz").status == 200
         });
         proxy
     }
@@ -308,12 +328,8 @@ impl ProxyBuilder {
         }
         let log = File::create(directory.path().join("log")).unwrap();
         let log = if self.on_terminal { terminal(log) } else { log };
-        let process = self
-            .command(directory.path())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = self.command(directory.path());
+        let process = Process::start(command.stdout(log.try_clone().unwrap()).stderr(log));
         TestProxy {
             address,
             admin,
@@ -370,25 +386,7 @@ fn terminal(mut log: File) -> File {
 
 /// Runs the proxy's command line to its end.
 pub(crate) fn run_proxy(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    let child = Command::new(BINARY)
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A proxy that starts where it should have refused must not hang the test.
-    let pid = Pid::from_raw(child.id().try_into().unwrap());
-    let (done, ended) = std::sync::mpsc::channel::<()>();
-    let watchdog = std::thread::spawn(move || {
-        if ended.recv_timeout(super::net::PATIENCE).is_err() {
-            let _already_ended = kill(pid, Signal::SIGKILL);
-        }
-    });
-    let output = child.wait_with_output().unwrap();
-    done.send(()).ok();
-    watchdog.join().unwrap();
-    output
+    let mut command = Command::new(BINARY);
+    let environment = environment.iter().copied();
+    output_of(command.args(arguments).env_clear().envs(environment))
 }

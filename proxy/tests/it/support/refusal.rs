@@ -1,55 +1,53 @@
 //! Requests that have to be refused, and what refusing means: a status, a closed connection, and
 //! nothing upstream that could pass for a request.
 
-use super::backend::Backend;
-use super::client::RawClient;
-use super::message::ok;
-use super::proxy::TestProxy;
-use super::wire::End;
+use super::proxy::{TestProxy, serving};
 use std::time::Duration;
+use testkit::http::End;
+use testkit::table::rows;
 
 /// Follows every case on the wire: what a smuggler would like the backend to run.
 const SMUGGLED: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/// The start of a request with a body, and of one whose body is chunked.
+pub(crate) const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\n";
+pub(crate) const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
 /// A request that has to be refused, with one of these statuses.
+#[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) bytes: Vec<u8>,
     pub(crate) allowed: &'static [u16],
 }
 
-pub(crate) fn case(name: &'static str, bytes: impl AsRef<[u8]>, allowed: &'static [u16]) -> Case {
-    Case {
+/// The cases of a table, between these bytes.
+pub(crate) fn table(
+    before: &str,
+    text: &'static str,
+    after: &str,
+    allowed: &'static [u16],
+) -> Vec<Case> {
+    let case = |(name, bytes)| Case {
         name,
-        bytes: bytes.as_ref().to_vec(),
+        bytes,
         allowed,
-    }
-}
-
-/// A POST with these header lines (each with its CRLF) and this body.
-pub(crate) fn post(name: &'static str, lines: &str, body: &str) -> Case {
-    case(
-        name,
-        format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n{body}"),
-        &[400],
-    )
-}
-
-/// A GET with these header lines.
-pub(crate) fn get(name: &'static str, lines: impl AsRef<[u8]>) -> Case {
-    let head = [b"GET / HTTP/1.1\r\nHost: a\r\n", lines.as_ref(), b"\r\n"].concat();
-    case(name, head, &[400])
+    };
+    rows(before, text, after).into_iter().map(case).collect()
 }
 
 /// A chunked POST with this as its body.
 pub(crate) fn chunked(name: &'static str, body: impl AsRef<[u8]>) -> Case {
-    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    case(name, [head, body.as_ref()].concat(), &[400])
+    Case {
+        name,
+        bytes: [CHUNKED.as_bytes(), body.as_ref()].concat(),
+        allowed: &[400],
+    }
 }
 
 /// Sends the case; says what is wrong with the answer, if anything is.
 fn refused(proxy: &TestProxy, case: &Case) -> Result<(), String> {
-    let mut client = RawClient::connect(proxy.address);
+    let mut client = proxy.client();
     let bytes = [case.bytes.as_slice(), SMUGGLED].concat();
     let response = client
         .provoke(&bytes)
@@ -89,8 +87,7 @@ fn assert_all_refused(proxy: &TestProxy, cases: &[Case]) {
 /// For faults in the head: the backend must not see a single byte.
 #[track_caller]
 pub(crate) fn assert_refused_unseen(cases: &[Case]) {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     assert_all_refused(&proxy, cases);
     assert_eq!(backend.only_request().target, "/after");
     assert_eq!(
@@ -103,8 +100,7 @@ pub(crate) fn assert_refused_unseen(cases: &[Case]) {
 /// For faults in the body: the backend may have begun to read, but never sees a whole request.
 #[track_caller]
 pub(crate) fn assert_refused_unfinished(cases: &[Case]) {
-    let backend = Backend::answering(|_| ok("served"));
-    let proxy = TestProxy::before(backend.address());
+    let (backend, proxy) = serving(&[]);
     assert_all_refused(&proxy, cases);
     assert_eq!(backend.only_request().target, "/after");
     for received in backend.received() {

@@ -1,0 +1,76 @@
+//! The command line.
+
+use std::pin::pin;
+use std::process::ExitCode;
+
+use service::cli::{Program, USAGE, fail};
+use service::logging;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::Application;
+use crate::budget;
+use crate::settings::{Settings, TABLE};
+
+/// Does what the arguments and the environment say.
+pub fn run() -> ExitCode {
+    let program = Program {
+        name: "api",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Records HTTP requests in MongoDB",
+        table: &TABLE,
+        notes: budget::HELP.to_owned(),
+        load: |file| Settings::load(file, std::env::vars_os()),
+        admin: |settings: &Settings| settings.admin_listen,
+        serve,
+    };
+    program.run()
+}
+
+fn serve(settings: Settings) -> ExitCode {
+    // The server tells each step of its start and stop; ours says enough.
+    if let Err(error) = logging::start("actix_server") {
+        return fail(USAGE, error);
+    }
+    logging::note_passed_over(&settings.passed_over);
+    // The write path and MongoDB's connections have this thread; HTTP has its workers.
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, error),
+    };
+    runtime.block_on(async {
+        // Heeded from the first moment, also while a name is being looked up.
+        let mut stop = pin!(stop_signal());
+        let built = tokio::select! {
+            biased;
+            () = &mut stop => {
+                tracing::info!("stopped before the start was done");
+                return ExitCode::SUCCESS;
+            }
+            built = Application::build(settings) => built,
+        };
+        let application = match built {
+            Ok(application) => application,
+            Err(error) => return fail(if error.is_usage() { USAGE } else { 1 }, error),
+        };
+        match application.run_until_stopped(stop).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, error),
+        }
+    })
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("signals can't be handled here; stop the process with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

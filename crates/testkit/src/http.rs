@@ -1,0 +1,9 @@
+//! HTTP/1.1 as it is on the wire: a client and either end of a connection, byte by byte.
+
+mod client;
+mod message;
+mod wire;
+
+pub use client::RawClient;
+pub use message::{Framing, Head, Request, Response, ok};
+pub use wire::{End, Wire, WireError};
