@@ -26,7 +26,7 @@ use crate::{
         head::{MAX_FIELDS, Side, parse_request},
     },
     listener::handover::{Accepting, Handover},
-    upstream::{Upstream, upkeep},
+    upstream::{Upstream, probe},
     worker::drain::Drain,
 };
 
@@ -38,7 +38,7 @@ const HEAD_LIMIT: Duration = Duration::from_secs(1);
 /// Longest time for a request and its answer.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The service that runs what isn't about requests: admin, upkeep of the backends; on one thread.
+/// The service that runs what isn't about requests: admin, probes; on one thread.
 pub struct Control {
     /// Where the admin endpoints are served; taken when the service starts.
     pub listener: Option<StdListener>,
@@ -69,10 +69,7 @@ impl Service for Control {
         if let Some(handover) = self.handover.take() {
             tokio::spawn(handover.run());
         }
-        tokio::spawn(upkeep::run(
-            Arc::clone(upstream),
-            Arc::clone(&self.settings),
-        ));
+        tokio::spawn(probe::run(Arc::clone(upstream), Arc::clone(&self.settings)));
         if let Some(listener) = self.listener.take()
             && let Err(error) = serve(listener, &self.state).await
         {

@@ -1,6 +1,6 @@
 //! The upstream: the set of backends behind one name.
 //!
-//! [`resolver`] keeps the set in step with what the name service says of the name, [`upkeep`] puts
+//! [`resolver`] keeps the set in step with what the name service says of the name, [`probe`] puts
 //! backends back that had failed, [`balancer`] picks one for a request, [`slots`] limits how many it
 //! gets at a time, [`pool`] keeps their idle connections. All share the [`Backend`]s, whose state is
 //! atomics: a request takes no lock that another worker wants.
@@ -11,10 +11,10 @@ mod line;
 pub mod name;
 pub(crate) mod name_service;
 pub(crate) mod pool;
+pub(crate) mod probe;
 pub(crate) mod resolutions;
 pub(crate) mod resolver;
 pub(crate) mod slots;
-pub(crate) mod upkeep;
 
 use std::{
     net::{IpAddr, SocketAddr},

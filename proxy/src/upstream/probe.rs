@@ -10,12 +10,12 @@ use tokio::{
 use super::{Backend, Upstream};
 use crate::config::Settings;
 
-/// Time between two rounds.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// Time between two probes of an ejected backend.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Goes round all backends until dropped.
+/// Probes and sweeps until dropped.
 pub(crate) async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
-    let mut ticks = interval(INTERVAL);
+    let mut ticks = interval(PROBE_INTERVAL);
     loop {
         ticks.tick().await;
         for backend in upstream.backends().iter() {
@@ -23,14 +23,14 @@ pub(crate) async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
                 idle.sweep(settings.upstream_idle_timeout);
             }
             if backend.is_ejected() {
-                tokio::spawn(try_again(Arc::clone(backend), settings.connect_timeout));
+                tokio::spawn(probe(Arc::clone(backend), settings.connect_timeout));
             }
         }
     }
 }
 
 /// An ejected backend is back when it accepts a connection.
-async fn try_again(backend: Arc<Backend>, limit: Duration) {
+async fn probe(backend: Arc<Backend>, limit: Duration) {
     if let Ok(Ok(_)) = timeout(limit, TcpStream::connect(backend.address)).await {
         backend.reinstate();
     }
