@@ -1,6 +1,6 @@
 //! The upstream: the set of backends behind one name.
 //!
-//! [`resolver`] keeps the set in step with what the name service says of the name, [`probe`] puts
+//! [`resolver`] keeps the set in step with what the name service says of the name, [`upkeep`] puts
 //! backends back that had failed, [`balancer`] picks one for a request, [`slots`] limits how many it
 //! gets at a time, [`pool`] keeps their idle connections. All share the [`Backend`]s, whose state is
 //! atomics: a request takes no lock that another worker wants.
@@ -11,10 +11,10 @@ mod line;
 pub mod name;
 pub(crate) mod name_service;
 pub(crate) mod pool;
-pub(crate) mod probe;
 pub(crate) mod resolutions;
 pub(crate) mod resolver;
 pub(crate) mod slots;
+pub(crate) mod upkeep;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -28,7 +28,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::config::Settings;
+use crate::settings::Settings;
 use name::{Host, UpstreamName};
 use name_service::AddressFamily;
 use pool::IdleConnections;
