@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Command;
 
-use crate::stack::{Stack, docker, eventually, outcome};
+use crate::stack::{Stack, docker, eventually, outcome, outcome_of};
 
 const SERVICES: &str = "
 services:
