@@ -1,19 +1,22 @@
 //! From settings to a running process: bind, assemble, run until stopped.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
-use service::sockets;
+use service::sockets::{self, ListenError};
 use thiserror::Error;
 use tokio::{runtime::Builder, sync::Mutex};
 use tracing::info;
 
 use crate::{
     accept::{self, Acceptor},
-    admin::{Control, State},
-    config::Settings,
-    observe::{log_sink::LogSink, metrics::Metrics},
+    observe::{
+        admin::{Control, State},
+        log_sink::LogSink,
+        metrics::Metrics,
+    },
     rewrite::request_id::RequestId,
+    settings::Settings,
     upstream::{Upstream, resolver},
     worker::{
         Worker,
@@ -26,17 +29,10 @@ use crate::{
 
 /// Why the proxy can't start.
 #[derive(Debug, Error)]
-pub enum StartupError {
+pub(crate) enum StartupError {
     /// An address can't be listened on.
-    #[error("{key} = {address}: {error}")]
-    Bind {
-        /// The key that holds the address.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// What follows the upstream's name can't be started.
     #[error("resolver: {0}")]
     Resolver(io::Error),
@@ -52,7 +48,7 @@ pub enum StartupError {
 }
 
 /// A proxy that has its sockets and everything else it needs.
-pub struct Application {
+pub(crate) struct Application {
     server: Server,
     stop: DrainOnSignal,
 }
@@ -60,7 +56,7 @@ pub struct Application {
 impl Application {
     /// Looks the upstream up, binds the sockets and assembles the parts. Nothing is served yet;
     /// connections wait, and so does a signal.
-    pub fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
+    pub(crate) fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
         let mut signals = StopSignals::install().map_err(StartupError::Signals)?;
         RequestId::init()?;
         let budget = Budget::of_this_machine(&settings)?;
@@ -78,8 +74,8 @@ impl Application {
             },
         );
 
-        let (sockets, accepting, handover) =
-            accept::open(&settings).map_err(|error| StartupError::Bind {
+        let (sockets, accepting, holder) =
+            accept::open(&settings).map_err(|error| ListenError {
                 key: "PROXY_LISTEN",
                 address: settings.listen,
                 error,
@@ -97,12 +93,11 @@ impl Application {
             server.add_service(Acceptor::new(Arc::clone(&worker), sockets));
             workers.push(worker);
         }
-        let admin =
-            sockets::listen(settings.admin_listen, false).map_err(|error| StartupError::Bind {
-                key: "PROXY_ADMIN_LISTEN",
-                address: settings.admin_listen,
-                error,
-            })?;
+        let admin = sockets::listen(settings.admin_listen, false).map_err(|error| ListenError {
+            key: "PROXY_ADMIN_LISTEN",
+            address: settings.admin_listen,
+            error,
+        })?;
         let metrics = Metrics {
             workers,
             upstream: Arc::clone(&upstream),
@@ -118,7 +113,7 @@ impl Application {
         };
         server.add_service(Control {
             listener: Some(admin.into()),
-            handover,
+            holder,
             state: Arc::new(state),
             settings: Arc::clone(&settings),
         });
@@ -146,7 +141,7 @@ impl Application {
     }
 
     /// Runs until a signal has ended it.
-    pub fn run_until_stopped(self) {
+    pub(crate) fn run_until_stopped(self) {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(self.stop),
         });

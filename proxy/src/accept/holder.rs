@@ -7,22 +7,13 @@
 //! again.
 
 use std::{
-    io::{self, IoSliceMut},
-    mem::MaybeUninit,
+    io,
     net::TcpListener,
-    os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
-use rustix::{
-    cmsg_space,
-    net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg,
-        sockopt::socket_acceptconn,
-    },
-};
 use tokio::{
     io::Interest,
     net::UnixStream,
@@ -31,8 +22,6 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-/// Most sockets that are taken; more are an error rather than connections that nobody accepts.
-const MAX_SOCKETS: usize = 64;
 /// Pause before the holder is asked again.
 const RETRY: Duration = Duration::from_millis(100);
 /// Longest wait for what the holder sends to whoever connects.
@@ -40,11 +29,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(3);
 
 /// Whether connections are accepted, and if not, why; shared.
 #[derive(Debug, Clone)]
-pub struct Accepting(Arc<RwLock<Result<(), String>>>);
+pub(crate) struct Accepting(Arc<RwLock<Result<(), String>>>);
 
 impl Accepting {
     /// For sockets of this process.
-    pub fn always() -> Self {
+    pub(crate) fn always() -> Self {
         Self(Arc::new(RwLock::new(Ok(()))))
     }
 
@@ -52,7 +41,7 @@ impl Accepting {
     ///
     /// # Errors
     /// What keeps the sockets away, for people.
-    pub fn now(&self) -> Result<(), String> {
+    pub(crate) fn now(&self) -> Result<(), String> {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -64,17 +53,17 @@ impl Accepting {
     }
 }
 
-/// Fetches the sockets and gives each worker its share.
+/// The process that holds the sockets, as this one sees it: gives each worker its share of them.
 #[derive(Debug)]
-pub struct Handover {
+pub(crate) struct Holder {
     path: PathBuf,
     workers: Vec<UnboundedSender<Vec<TcpListener>>>,
     accepting: Accepting,
 }
 
-impl Handover {
+impl Holder {
     /// Will ask at `path`, and tell `workers`.
-    pub fn new(path: PathBuf, workers: Vec<UnboundedSender<Vec<TcpListener>>>) -> Self {
+    pub(crate) fn new(path: PathBuf, workers: Vec<UnboundedSender<Vec<TcpListener>>>) -> Self {
         Self {
             accepting: Accepting(Arc::new(RwLock::new(Err(format!(
                 "{} wasn't asked yet",
@@ -86,12 +75,12 @@ impl Handover {
     }
 
     /// Whether there are sockets.
-    pub fn accepting(&self) -> Accepting {
+    pub(crate) fn accepting(&self) -> Accepting {
         self.accepting.clone()
     }
 
     /// Keeps the workers in sockets until dropped.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         let path = self.path.display();
         let mut failures = 0_u32;
         loop {
@@ -136,7 +125,7 @@ impl Handover {
     /// Receives a set of sockets and deals it out to the workers.
     async fn take(&self, holder: &UnixStream) -> io::Result<()> {
         let sockets = holder
-            .async_io(Interest::READABLE, || receive(holder))
+            .async_io(Interest::READABLE, || handover::receive(holder))
             .await?;
         let shares = shares(sockets, self.workers.len())?;
         for (worker, share) in self.workers.iter().zip(shares) {
@@ -145,51 +134,6 @@ impl Handover {
         }
         Ok(())
     }
-}
-
-/// Receives one message, which carries a set of sockets.
-fn receive(holder: &UnixStream) -> io::Result<Vec<TcpListener>> {
-    let mut carrier = [0];
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_SOCKETS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(
-        holder,
-        &mut [IoSliceMut::new(&mut carrier)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
-    )?;
-    if message.bytes == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let mut sockets = Vec::new();
-    for part in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
-            for descriptor in descriptors {
-                sockets.push(listening(descriptor)?);
-            }
-        }
-    }
-    if message.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(invalid("more than 64 sockets"));
-    }
-    if sockets.is_empty() {
-        return Err(invalid("nothing was handed over"));
-    }
-    Ok(sockets)
-}
-
-fn listening(descriptor: OwnedFd) -> io::Result<TcpListener> {
-    if !socket_acceptconn(&descriptor)? {
-        return Err(invalid("a socket that doesn't listen"));
-    }
-    let socket = TcpListener::from(descriptor);
-    // Shared with everybody who has the socket, and so better not left to others.
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Deals the sockets out. Every socket goes to some worker, since the kernel queues connections on
