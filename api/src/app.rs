@@ -21,7 +21,6 @@ use crate::settings::Settings;
 use crate::write::coalescer::{Coalescer, Limits};
 use crate::write::store::{MongoStore, SetupError};
 
-/// Why the API can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
     #[error(transparent)]

@@ -73,7 +73,6 @@ pub enum BudgetError {
          memory that are granted here"
     )]
     MaxBody {
-        /// The setting.
         max_body: usize,
         /// The most that would do.
         most: u64,
@@ -106,11 +105,8 @@ pub enum BudgetError {
 /// What the API takes at most. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Memory that is granted.
     pub memory: u64,
-    /// Files that may be open.
     pub open_files: u64,
-    /// Connections to the public port.
     pub connections: usize,
     /// What all heads together take beyond the first buffer of their connections.
     pub heads: usize,

@@ -1,26 +1,26 @@
 //! Listening sockets, and the workers' loops that accept on them.
 //!
 //! The sockets are the process's own, one per worker, or come from a process that holds
-//! them for this one and its successor alike ([`Handover`]). The [`Acceptor`]s don't care, but at
+//! them for this one and its successor alike ([`Holder`]). The [`Acceptor`]s don't care, but at
 //! the end: what waits in the queue of an own socket has to be taken in before the socket is closed,
 //! what waits in that of another's is for the next process.
 
 mod acceptor;
 pub(crate) mod connection;
+mod holder;
 
 use std::{io, path::Path};
 
 use service::sockets::listen;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::{
-    config::Settings,
-    listener::handover::{Accepting, Handover},
-};
 pub(crate) use acceptor::{Acceptor, Sockets};
+pub(crate) use holder::{Accepting, Holder};
+
+use crate::settings::Settings;
 
 /// Where each worker's sockets come from, and what fetches them where it isn't this process.
-pub(crate) fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, Option<Handover>)> {
+pub(crate) fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, Option<Holder>)> {
     let Some(path) = &settings.listen_from else {
         let own = (0..settings.workers)
             .map(|_| listen(settings.listen, true).map(|socket| Sockets::Own(socket.into())));
@@ -29,9 +29,9 @@ pub(crate) fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, 
     Ok(handed(path, settings.workers))
 }
 
-fn handed(path: &Path, workers: usize) -> (Vec<Sockets>, Accepting, Option<Handover>) {
+fn handed(path: &Path, workers: usize) -> (Vec<Sockets>, Accepting, Option<Holder>) {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| unbounded_channel()).unzip();
-    let handover = Handover::new(path.to_owned(), senders);
+    let holder = Holder::new(path.to_owned(), senders);
     let sockets = receivers.into_iter().map(Sockets::Handed).collect();
-    (sockets, handover.accepting(), Some(handover))
+    (sockets, holder.accepting(), Some(holder))
 }

@@ -17,22 +17,12 @@
 #![allow(missing_docs)]
 
 mod accept;
-#[allow(unreachable_pub)]
-mod admin;
+mod app;
 pub mod cli;
-pub mod config;
 mod exchange;
-#[allow(unreachable_pub)]
-mod healthcheck;
 pub mod http1;
-#[allow(unreachable_pub)]
-mod listener;
 mod observe;
 pub mod rewrite;
-#[allow(unreachable_pub)]
-mod startup;
-#[allow(unreachable_pub)]
-mod telemetry;
+pub mod settings;
 pub mod upstream;
-pub mod upstream_token;
 mod worker;

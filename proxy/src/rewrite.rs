@@ -10,6 +10,7 @@ pub mod request_id;
 pub mod response;
 mod target;
 pub mod trusted_proxies;
+pub mod upstream_token;
 
 use httparse::Header;
 

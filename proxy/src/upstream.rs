@@ -28,7 +28,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
 use tracing::{info, warn};
 
-use crate::config::Settings;
+use crate::settings::Settings;
 use name::{Host, UpstreamName};
 use name_service::AddressFamily;
 use pool::IdleConnections;

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use self::{counters::WorkerMetrics, drain::Drain, ledger::Ledger, open_connections::Connections};
-use crate::{config::Settings, upstream::Upstream};
+use crate::{settings::Settings, upstream::Upstream};
 
 /// Most sets of buffers that a worker keeps for the next requests.
 const MAX_SPARE: usize = 64;

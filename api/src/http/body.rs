@@ -25,10 +25,8 @@ const LEAST_RATE: u32 = 16 << 10;
 /// Why there is no body.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// More bytes than allowed.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// The body didn't arrive in time.
     #[error("the body took longer than {GRACE:?}, and a second for each {LEAST_RATE} bytes")]
     TooSlow,
     /// The client went away or broke the framing.
@@ -48,7 +46,6 @@ impl From<Full> for BodyError {
 /// A body and its share of the memory for bodies, which is given back on drop.
 #[derive(Debug)]
 pub(crate) struct Body {
-    /// The bytes.
     pub(crate) bytes: Bytes,
     _share: Share,
 }

@@ -24,7 +24,6 @@ pub(crate) use account::{Account, Phase};
 /// The pools of one port. Sizes are in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Connections.
     pub(crate) connections: usize,
     /// What heads take beyond the first buffer of their connections.
     pub(crate) heads: usize,
@@ -79,7 +78,6 @@ struct Held {
 pub(crate) struct Place(Arc<Account>);
 
 impl Connections {
-    /// Nobody yet.
     pub(crate) fn new(limits: Limits, metrics: PlaceMetrics) -> Arc<Self> {
         Arc::new(Self {
             limits,
@@ -138,7 +136,6 @@ impl Connections {
         }
     }
 
-    /// Whether [`Self::stop`] was called.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
@@ -187,7 +184,6 @@ impl State {
 }
 
 impl Place {
-    /// The account of the connection that has this place.
     pub(crate) fn account(&self) -> &Arc<Account> {
         &self.0
     }

@@ -27,17 +27,14 @@ pub(crate) struct Recorder {
     pub(crate) store: Arc<MongoStore>,
     /// Where we listen: the host of a request that names none.
     pub(crate) local: SocketAddr,
-    /// Largest body in bytes.
     pub(crate) max_body: usize,
     /// How the proxy is known, if it is.
     pub(crate) proxy: Option<ProxyTokens>,
     /// Header fields whose values aren't stored.
     pub(crate) redact_headers: Vec<HeaderName>,
-    /// Counters.
     pub(crate) metrics: Metrics,
 }
 
-/// Adds the routes to an application.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.service(web::resource("/").to(home::home))
         .service(web::resource("/hello").to(hello::hello))

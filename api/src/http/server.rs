@@ -29,11 +29,9 @@ use crate::http::stream::{SHORT_LINGER, Stream, finished, linger, say};
 /// How many connections without a place each worker sees off at a time; further ones are closed.
 const REFUSALS: usize = SPARE / 2;
 
-/// How a port is served.
 pub(crate) struct Port<Routes> {
     /// Who has a place.
     pub(crate) connections: Arc<Connections>,
-    /// Threads.
     pub(crate) workers: usize,
     /// How long requests in flight may take when the server stops.
     pub(crate) patience: Duration,

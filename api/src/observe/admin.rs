@@ -19,7 +19,6 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Longest wait for MongoDB's answer: less than what health checks usually wait.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the admin endpoints tell about.
 #[derive(Debug)]
 pub(crate) struct Admin {
     store: Arc<MongoStore>,
@@ -60,7 +59,6 @@ impl Admin {
     }
 }
 
-/// Adds the endpoints to an application.
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.service(
         web::resource("/healthz")

@@ -20,15 +20,10 @@ use crate::write::fate::{Acknowledged, Fate, WriteError};
 /// Every metric of the process; clones share their values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
-    /// Requests answered, by route and status.
     pub(crate) requests: Family<RequestLabels, Counter>,
-    /// The write path.
     pub(crate) writes: WriteMetrics,
-    /// The connection to MongoDB.
     pub(crate) mongo: MongoMetrics,
-    /// The connections to the public port.
     pub(crate) public: PlaceMetrics,
-    /// The connections to the admin port.
     pub(crate) admin: PlaceMetrics,
 }
 
@@ -44,13 +39,11 @@ pub(crate) struct PlaceMetrics {
     pub(crate) refused: Counter,
 }
 
-/// Labels of what each port has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PortLabels {
     port: &'static str,
 }
 
-/// Labels of `api_evicted_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EvictionLabels {
     port: &'static str,
@@ -60,11 +53,8 @@ struct EvictionLabels {
 /// What the room was wanted for that a connection had to make.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Evicted {
-    /// A new connection.
     Connection,
-    /// A head.
     Head,
-    /// A body.
     Body,
 }
 
@@ -84,35 +74,27 @@ impl PlaceMetrics {
         set(&self.body_bytes, body_bytes);
     }
 
-    /// A connection had to make room.
     pub(crate) fn evicted(&self, wanted: Evicted) {
         self.evicted[wanted as usize].inc();
     }
 }
 
-/// Labels of `api_budget`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BudgetLabels {
     limit: &'static str,
 }
 
-/// Labels of `api_http_requests_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
-    /// Which handler answered.
     pub(crate) route: Route,
-    /// Status code of the answer.
     pub(crate) code: u16,
 }
 
 /// A handler. Paths aren't labels: clients choose them, and their number has no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Route {
-    /// `/`
     Home,
-    /// `/hello`
     Hello,
-    /// Every other path.
     Other,
 }
 
@@ -126,7 +108,6 @@ impl EncodeLabelValue for Route {
     }
 }
 
-/// Metrics of the coalescer.
 #[derive(Clone, Debug)]
 pub struct WriteMetrics {
     queue_documents: Gauge,
@@ -137,7 +118,6 @@ pub struct WriteMetrics {
     in_flight: Histogram,
 }
 
-/// Labels of `api_writes_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AnswerLabels {
     outcome: &'static str,
@@ -227,16 +207,12 @@ impl WriteMetrics {
     }
 }
 
-/// Metrics of the MongoDB driver.
 #[derive(Clone, Debug, Default)]
 pub struct MongoMetrics {
     /// 1 while a server that takes writes is known, else 0.
     pub(crate) up: Gauge,
-    /// Connections in the pool, busy or idle.
     pub(crate) connections: Gauge,
-    /// Connections in use.
     pub(crate) checked_out: Gauge,
-    /// Connections ever opened.
     pub(crate) opened: Counter<u64, AtomicU64>,
 }
 

@@ -52,11 +52,8 @@ const REDACTED: &str = "[redacted]";
 /// A request as it was received, body included.
 #[derive(Debug)]
 pub struct Received<'a> {
-    /// Method as it was sent.
     pub method: &'a Method,
-    /// Request target.
     pub target: &'a Uri,
-    /// Header fields.
     pub headers: &'a HeaderMap,
     /// Body, decoded from its transfer coding.
     pub body: &'a [u8],

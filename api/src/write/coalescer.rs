@@ -49,12 +49,10 @@ pub trait Store: Send + Sync + 'static {
 /// A document that the store doesn't want.
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    /// Position in the batch.
     pub index: usize,
     /// Whether the reason is that a document with the same `_id` is stored, as durably as the rest
     /// of the batch.
     pub duplicate_id: bool,
-    /// What the store said.
     pub reason: String,
 }
 
@@ -70,13 +68,10 @@ pub struct Limits {
     /// throughput, since batches only get smaller, and more than doubles the p99, since they wait for
     /// each other in MongoDB.
     pub lanes: usize,
-    /// Documents in a batch.
     pub batch_documents: usize,
     /// Bytes in a batch, unless a single document is larger.
     pub batch_bytes: usize,
-    /// Documents waiting.
     pub queue_documents: usize,
-    /// Bytes waiting.
     pub queue_bytes: usize,
 }
 
@@ -135,7 +130,6 @@ struct InFlight {
 }
 
 impl Coalescer {
-    /// Starts the lanes.
     pub fn start<S: Store>(
         store: &Arc<S>,
         write_timeout: Duration,

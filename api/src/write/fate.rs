@@ -3,7 +3,6 @@
 /// How a document came to be acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledged {
-    /// It was written.
     Written,
     /// It was there, from an earlier attempt of the proxy at the same request.
     AlreadyStored,

@@ -19,7 +19,6 @@ impl MongoUri {
         }
     }
 
-    /// Whether the string names a user.
     pub(crate) fn has_credentials(&self) -> bool {
         ConnectionString::parse(self.0.expose_secret()).is_ok_and(|uri| {
             uri.credential

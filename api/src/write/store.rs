@@ -41,7 +41,6 @@ pub enum SetupError {
     Client(String),
 }
 
-/// The collection that requests are written to.
 #[derive(Debug)]
 pub struct MongoStore {
     logins: Arc<Logins>,

@@ -1,5 +1,6 @@
 //! Waits until a container does what it is for, or says why it doesn't.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
@@ -41,6 +42,16 @@ pub enum Goal {
     Healthy,
     /// Exited with status 0.
     Completed,
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Healthy => "healthy",
+            Self::Completed => "completed",
+        })
+    }
 }
 
 /// How long and how strictly.

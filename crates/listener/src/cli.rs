@@ -6,20 +6,21 @@ use std::{
     process::ExitCode,
 };
 
-use service::grants;
+use handover::MAX_RECEIVERS;
+use service::{grants, sockets::ListenError};
 
 use crate::{
-    config::{KEYS, PREFIX, Settings},
     error::Error,
-    handover::{Handover, MAX_HOLDERS, stop_signals},
-    healthcheck,
+    holder::{Holder, stop_signals},
+    log::say,
+    settings::{Settings, TABLE},
     sockets::Sockets,
 };
 
 /// Exit status for bad arguments and bad settings.
 const USAGE: u8 = 2;
 /// Descriptors for all but the sockets: standard streams, signals, the Unix socket, connections.
-const OTHER_FILES: usize = MAX_HOLDERS + 10;
+const OTHER_FILES: usize = MAX_RECEIVERS + 10;
 
 /// Runs what the arguments and the environment ask for.
 pub fn run() -> ExitCode {
@@ -28,9 +29,7 @@ pub fn run() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
     let done = match arguments[..] {
         [] => serve(),
-        ["healthcheck"] => {
-            Settings::load(env::vars_os()).and_then(|settings| healthcheck::run(&settings.socket))
-        }
+        ["healthcheck"] => check(),
         ["--help" | "-h"] => {
             let _ = io::stdout().write_all(help().as_bytes());
             return ExitCode::SUCCESS;
@@ -44,7 +43,8 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error}"));
-            ExitCode::from(if error.is_usage() { USAGE } else { 1 })
+            let is_usage = matches!(error, Error::Settings(_));
+            ExitCode::from(if is_usage { USAGE } else { 1 })
         }
     }
 }
@@ -52,7 +52,7 @@ pub fn run() -> ExitCode {
 fn serve() -> Result<(), Error> {
     // First of all: as process 1 of a container, one without a handler doesn't even die of SIGTERM.
     let stop = stop_signals().map_err(Error::Signals)?;
-    let settings = Settings::load(env::vars_os())?;
+    let settings = Settings::load(env::vars_os()).map_err(Error::Settings)?;
     if !settings.passed_over.is_empty() {
         let names = settings.passed_over.join(", ");
         say(&format!(
@@ -65,34 +65,36 @@ fn serve() -> Result<(), Error> {
     if granted < wanted {
         return Err(Error::TooFewOpenFiles { granted, wanted });
     }
-    let fail = |error| Error::Bind {
-        address: settings.listen,
-        error,
+    let fail = |error| {
+        Error::Listen(ListenError {
+            key: "LISTENER_LISTEN",
+            address: settings.listen,
+            error,
+        })
     };
     let sockets = Sockets::bind(settings.listen, settings.count).map_err(fail)?;
     let address = sockets.address().map_err(fail)?;
-    let handover = Handover::open(&settings.socket, sockets, stop)?;
+    let holder = Holder::open(&settings.socket, sockets, stop)?;
     say(&format!(
         "listening on {address} with {} sockets, handed over at {}",
         settings.count,
         settings.socket.display()
     ));
-    handover.run()?;
+    holder.run()?;
     say("stopped");
     Ok(())
 }
 
-fn help() -> String {
-    let keys = KEYS.iter().map(|key| {
-        let (name, help, default) = (key.name, key.help, key.default);
-        format!("  {PREFIX}{name:<8} {help} [default: {default}]\n")
-    });
-    let usage = "Holds listening sockets and hands them to whoever connects to its Unix socket.\n\n\
-                 Usage: listener [healthcheck]\n\nEnvironment:\n";
-    std::iter::once(usage.to_owned()).chain(keys).collect()
+/// Whether the sockets are handed over, asked as everybody else does.
+fn check() -> Result<(), Error> {
+    let Settings { socket: path, .. } = Settings::load(env::vars_os()).map_err(Error::Settings)?;
+    handover::check(&path).map_err(|error| Error::Socket { path, error })
 }
 
-/// A line of log; there is nobody to tell if that fails.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+fn help() -> String {
+    format!(
+        "Holds listening sockets and hands them to whoever connects to its Unix socket.\n\n\
+         Usage: listener [healthcheck]\n\nEnvironment:\n{}",
+        TABLE.help()
+    )
 }

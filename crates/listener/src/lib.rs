@@ -12,8 +12,8 @@
 //! The library is public for the binary's sake, not as an interface for others.
 
 pub mod cli;
-pub mod config;
-pub mod error;
-pub mod handover;
-pub mod healthcheck;
-pub mod sockets;
+mod error;
+mod holder;
+mod log;
+mod settings;
+mod sockets;

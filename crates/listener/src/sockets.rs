@@ -27,7 +27,7 @@ use rustix::{
 use service::sockets::{listen, reachable, restore};
 use socket2::SockRef;
 
-use crate::cli::say;
+use crate::log::say;
 
 /// Pause between two connections of our own.
 const CONNECTION_INTERVAL: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ const CONNECTION_TIME_LIMIT: Duration = Duration::from_secs(1);
 
 /// The sockets that are held.
 #[derive(Debug)]
-pub struct Sockets {
+pub(crate) struct Sockets {
     address: SocketAddr,
     count: usize,
     held: Vec<OwnedFd>,
@@ -53,7 +53,7 @@ pub struct Sockets {
 
 impl Sockets {
     /// Binds `count` sockets to `address`.
-    pub fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
         Ok(Self {
             address,
             count,
@@ -68,20 +68,20 @@ impl Sockets {
     }
 
     /// Where they listen: not what was asked for where `[::]` had to become `0.0.0.0`.
-    pub fn address(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         let socket = self.held.first().ok_or(io::ErrorKind::NotConnected)?;
         Ok(getsockname(socket)?.try_into()?)
     }
 
     /// The sockets, as they are handed over. Fewer than there should be, or none, while broken ones
     /// can't be replaced.
-    pub fn held(&self) -> Vec<BorrowedFd<'_>> {
+    pub(crate) fn held(&self) -> Vec<BorrowedFd<'_>> {
         self.held.iter().map(AsFd::as_fd).collect()
     }
 
     /// Looks at each socket, and replaces those that are broken. Returns whether there are others
     /// now than before.
-    pub fn check(&mut self) -> bool {
+    pub(crate) fn check(&mut self) -> bool {
         for socket in self.replaced.drain(..) {
             // However many others have it: it mustn't get its share of the connections.
             let _ = SockRef::from(&socket).shutdown(Shutdown::Both);

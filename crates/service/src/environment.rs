@@ -10,7 +10,7 @@
 ///
 /// `name` is what follows the prefix: `PORT_80_TCP_ADDR` of `PROXY_PORT_80_TCP_ADDR`. Services whose
 /// names only begin alike count, too: `ADMIN_SERVICE_HOST` of `PROXY_ADMIN_SERVICE_HOST`.
-pub fn describes_a_service(name: &str, value: &str) -> bool {
+pub(crate) fn describes_a_service(name: &str, value: &str) -> bool {
     let words: Vec<&str> = name.split('_').collect();
     let is_url = ["tcp://", "udp://", "sctp://"]
         .iter()

@@ -7,15 +7,19 @@
 //! | `cli` | `--config`, `--help`, `healthcheck`, exit codes |
 //! | `logging` | `tracing` events, as JSON or for people |
 //! | `metrics` | what `/metrics` tells of a process |
-//! | [`healthcheck`] | asking a service's admin address how it is |
+//! | `admin` | `/healthz`, `/readyz` and `/metrics` |
+//! | `healthcheck` | asking a service's admin address how it is |
 //! | [`sockets`], [`grants`] | where it listens, and how much it may take |
 //!
 //! Those without a link are there with the feature `full`.
 
 #[cfg(feature = "full")]
+pub mod admin;
+#[cfg(feature = "full")]
 pub mod cli;
-pub mod environment;
+mod environment;
 pub mod grants;
+#[cfg(feature = "full")]
 pub mod healthcheck;
 #[cfg(feature = "full")]
 pub mod logging;

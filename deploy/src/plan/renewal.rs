@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::{Inputs, Step};
 use crate::compose::model::{Service, ServiceName};
-use crate::state::{Container, Health, Status};
+use crate::state::{Container, Health, State, Status};
 
 /// Why a container is started over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +19,13 @@ pub enum Cause {
     Requested,
 }
 
+impl Cause {
+    /// Whether the container doesn't work: nobody wants it back.
+    pub(super) fn is_ailment(&self) -> bool {
+        matches!(self, Self::Unhealthy | Self::Restarting)
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -33,25 +39,17 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What is done about a container that doesn't do its work; `None` for one that does.
-pub(super) fn of(inputs: Inputs<'_>, service: &Service, container: &Container) -> Option<Step> {
-    let cause = if let Some(ailment) = ailment(container) {
-        ailment
-    } else {
-        let target = service.leads_to.as_ref()?;
-        let mut behind = inputs.state.of_service(target).peekable();
-        behind.peek()?;
-        if !behind.all(|it| ailment(it).is_some()) {
-            return None;
-        }
-        Cause::LeadsNowhere(target.clone())
-    };
-    let id = container.id.clone();
-    Some(if container.anonymous_volumes {
-        Step::Restart { id, cause }
-    } else {
-        Step::Renew { id, cause }
-    })
+/// Why a container that doesn't do its work is started over; `None` for one that does.
+pub(super) fn cause(state: &State, service: &Service, container: &Container) -> Option<Cause> {
+    if let Some(ailment) = ailment(container) {
+        return Some(ailment);
+    }
+    let target = service.leads_to.as_ref()?;
+    let mut behind = state.of_service(target).peekable();
+    behind.peek()?;
+    behind
+        .all(|it| ailment(it).is_some())
+        .then(|| Cause::LeadsNowhere(target.clone()))
 }
 
 fn ailment(container: &Container) -> Option<Cause> {

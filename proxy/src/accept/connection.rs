@@ -372,7 +372,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::Settings,
+        settings::Settings,
         upstream::Upstream,
         worker::{drain::Drain, ledger::Ledger},
     };

@@ -6,7 +6,7 @@
 //! - A connection that breaks before the response's head is complete leaves it open whether the
 //!   request was carried out. It is sent again only if carrying it out twice is the same as once:
 //!   nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
-//!   upstream knows a request by its id, which stays the same (see [`crate::upstream_token`]). And
+//!   upstream knows a request by its id, which stays the same (see [`crate::rewrite::upstream_token`]). And
 //!   only if all that was sent is still at hand.
 //! - It is sent again once, to another backend if there is one: a request that breaks its backends
 //!   mustn't get to all of them. An idle connection that turns out to be stale doesn't count.

@@ -17,9 +17,9 @@ use super::{
     transport::READ_SIZE,
 };
 use crate::{
-    config::Settings,
     http1::{BodyLength, Reframe},
     rewrite::request::RequestFacts,
+    settings::Settings,
     worker::Lane,
 };
 

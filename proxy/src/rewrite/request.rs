@@ -11,6 +11,7 @@ use super::{
     request_id::RequestId,
     target::{Target, is_host},
     trusted_proxies::TrustedProxies,
+    upstream_token::UpstreamToken,
 };
 use crate::{
     http1::{
@@ -19,7 +20,6 @@ use crate::{
         head::{MAX_FIELDS, parse_request},
     },
     upstream::name::UpstreamName,
-    upstream_token::UpstreamToken,
 };
 
 /// Longest id that is taken over from a client.

@@ -72,7 +72,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::{config::Settings, upstream::name_service::AddressFamily};
+    use crate::{settings::Settings, upstream::name_service::AddressFamily};
 
     fn set(upstream: &Upstream, family: AddressFamily, addresses: &[&str]) {
         let addresses: Vec<_> = addresses.iter().map(|text| text.parse().unwrap()).collect();

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{Backend, Upstream};
-use crate::config::Settings;
+use crate::settings::Settings;
 
 /// Time between two rounds.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -16,7 +16,7 @@ use service::grants;
 use thiserror::Error;
 use tracing::warn;
 
-use crate::config::Settings;
+use crate::settings::Settings;
 
 /// How the numbers come about, for `--help`.
 pub(crate) const HELP: &str = "\

@@ -1,6 +1,6 @@
 //! The proxy's settings, from any file and environment.
 
-use proxy::config::{KEYS, Settings};
+use proxy::settings::{Settings, TABLE};
 use testkit::fuzz::settings;
 
 #[test]
@@ -8,7 +8,7 @@ fn proxy_settings() {
     settings::run(
         "proxy_settings",
         "PROXY_",
-        KEYS.iter().map(|key| (key.name, key.default)),
+        TABLE.keys.iter().map(|key| (key.name, key.default)),
         "::/0 99999999999999999999",
         |file, environment| {
             let environment = environment.into_iter();

@@ -68,7 +68,6 @@ impl Account {
         &self.connections
     }
 
-    /// Has its task look at it.
     pub(super) fn wake(&self) {
         self.task.wake();
     }
@@ -79,7 +78,6 @@ impl Account {
         self.wake();
     }
 
-    /// What the connection is about.
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Head,
@@ -102,7 +100,6 @@ impl Account {
         self.evicted.load(Ordering::Acquire)
     }
 
-    /// Whether the API is stopping.
     pub(crate) fn is_stopping(&self) -> bool {
         self.connections.is_stopping()
     }

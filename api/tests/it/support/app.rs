@@ -31,6 +31,11 @@ impl TestApp {
         found.unwrap_or_else(|| panic!("{id} was answered, so it must be in the database"))
     }
 
+    /// What the document with this id has as its body.
+    pub(crate) async fn data(&self, id: ObjectId) -> String {
+        self.document(id).await.get_str("data").unwrap().to_owned()
+    }
+
     /// How many documents there are.
     pub(crate) async fn count(&self) -> u64 {
         self.collection.count_documents(doc! {}).await.unwrap()

@@ -9,6 +9,7 @@ pub struct SettingsError(Problem);
 #[derive(Debug)]
 enum Problem {
     /// The file is missing, unreadable or not TOML.
+    #[cfg(feature = "full")]
     File {
         path: String,
         reason: String,
@@ -66,6 +67,7 @@ impl SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
+            #[cfg(feature = "full")]
             Problem::File { path, reason } => write!(f, "{path}: {reason}"),
             Problem::UnknownKey { place, key, known } => {
                 let known = known.join(", ");

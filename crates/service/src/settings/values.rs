@@ -251,7 +251,8 @@ impl Values {
     }
 }
 
-#[cfg(all(test, feature = "full"))]
+#[cfg(feature = "full")]
+#[cfg(test)]
 mod tests {
     use std::{fs, os::unix::ffi::OsStringExt as _};
 

@@ -1,0 +1,167 @@
+//! From settings to a running process: bind, assemble, run until stopped.
+
+use std::{io, sync::Arc};
+
+use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
+use service::sockets::{self, ListenError};
+use thiserror::Error;
+use tokio::{runtime::Builder, sync::Mutex};
+use tracing::info;
+
+use crate::{
+    accept::{self, Acceptor},
+    observe::{
+        admin::{Control, State},
+        log_sink::LogSink,
+        metrics::Metrics,
+    },
+    rewrite::request_id::RequestId,
+    settings::Settings,
+    upstream::{Upstream, resolver},
+    worker::{
+        Worker,
+        budget::{Budget, BudgetError},
+        drain::{Drain, DrainOnSignal, StopSignals},
+        ledger::Ledger,
+        open_connections::Connections,
+    },
+};
+
+/// Why the proxy can't start.
+#[derive(Debug, Error)]
+pub(crate) enum StartupError {
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// What follows the upstream's name can't be started.
+    #[error("resolver: {0}")]
+    Resolver(io::Error),
+    /// The machine grants too little.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    /// Signals can't be received.
+    #[error("signals: {0}")]
+    Signals(io::Error),
+    /// The system has no randomness.
+    #[error("no randomness for request ids: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+/// A proxy that has its sockets and everything else it needs.
+pub(crate) struct Application {
+    server: Server,
+    stop: DrainOnSignal,
+}
+
+impl Application {
+    /// Looks the upstream up, binds the sockets and assembles the parts. Nothing is served yet;
+    /// connections wait, and so does a signal.
+    pub(crate) fn build(settings: Settings, log: Arc<LogSink>) -> Result<Self, StartupError> {
+        let mut signals = StopSignals::install().map_err(StartupError::Signals)?;
+        RequestId::init()?;
+        let budget = Budget::of_this_machine(&settings)?;
+        let settings = Arc::new(settings);
+        let upstream = Arc::new(Upstream::new(&settings));
+        look_up(&upstream, &settings, &mut signals).map_err(StartupError::Resolver)?;
+        let connections = Arc::new(Connections::default());
+        let (max_connections, max_held) = budget.share(settings.workers);
+        let drain = Arc::new(Drain::new(settings.workers));
+        let mut server = Server::new_with_opt_and_conf(
+            None,
+            ServerConf {
+                work_stealing: false,
+                ..ServerConf::default()
+            },
+        );
+
+        let (sockets, accepting, holder) =
+            accept::open(&settings).map_err(|error| ListenError {
+                key: "PROXY_LISTEN",
+                address: settings.listen,
+                error,
+            })?;
+        let mut workers = Vec::new();
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let worker = Arc::new(Worker::new(
+                index,
+                Arc::clone(&settings),
+                Arc::clone(&upstream),
+                Arc::clone(&connections),
+                Ledger::new(max_connections, max_held),
+                Arc::clone(&drain),
+            ));
+            server.add_service(Acceptor::new(Arc::clone(&worker), sockets));
+            workers.push(worker);
+        }
+        let admin = sockets::listen(settings.admin_listen, false).map_err(|error| ListenError {
+            key: "PROXY_ADMIN_LISTEN",
+            address: settings.admin_listen,
+            error,
+        })?;
+        let metrics = Metrics {
+            workers,
+            upstream: Arc::clone(&upstream),
+            connections: Arc::clone(&connections),
+            budget,
+            log,
+        };
+        let state = State {
+            upstream,
+            drain: Arc::clone(&drain),
+            accepting,
+            registry: metrics.into_registry(),
+        };
+        server.add_service(Control {
+            listener: Some(admin.into()),
+            holder,
+            state: Arc::new(state),
+            settings: Arc::clone(&settings),
+        });
+
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen = %settings.listen,
+            admin = %settings.admin_listen,
+            upstream = %settings.upstream,
+            workers = settings.workers,
+            memory = budget.memory,
+            files = budget.files,
+            connections = budget.connections,
+            buffers = budget.buffers,
+            upstream_connections = settings.upstream_connections,
+            "listening"
+        );
+        let stop = DrainOnSignal {
+            signals: Mutex::new(signals),
+            drain,
+            connections,
+            limit: settings.drain_timeout,
+        };
+        Ok(Self { server, stop })
+    }
+
+    /// Runs until a signal has ended it.
+    pub(crate) fn run_until_stopped(self) {
+        self.server.run(RunArgs {
+            shutdown_signal: Box::new(self.stop),
+        });
+        info!("stopped");
+    }
+}
+
+/// Begins to follow the upstream's name, and waits for what is known of it at first or for a signal.
+fn look_up(
+    upstream: &Arc<Upstream>,
+    settings: &Settings,
+    signals: &mut StopSignals,
+) -> io::Result<()> {
+    resolver::start(upstream, settings.resolve_interval)?;
+    let waiting = Builder::new_current_thread().enable_time().build()?;
+    waiting.block_on(async {
+        tokio::select! {
+            () = resolver::first_answer(upstream) => {}
+            _ = signals.arrived() => {}
+        }
+    });
+    Ok(())
+}

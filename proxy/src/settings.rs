@@ -1,0 +1,350 @@
+//! What can be configured: `PROXY_…` in the environment, or `--config FILE`.
+
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use service::{
+    secrets,
+    settings::{SettingsError, Table, Values, key},
+};
+
+use crate::{
+    rewrite::{
+        trusted_proxies::{TrustError, TrustedProxies},
+        upstream_token::UpstreamToken,
+    },
+    upstream::name::UpstreamName,
+};
+
+/// Every key there is.
+pub static TABLE: Table = Table {
+    prefix: "PROXY_",
+    keys: &[
+        key("listen", "[::]:80", "address that clients connect to"),
+        key(
+            "listen_from",
+            "",
+            "Unix socket of the listener service; its sockets are accepted on then, and listen isn't \
+             bound",
+        ),
+        key(
+            "upstream",
+            "flask-app:9090",
+            "host:port to forward to; every address that /etc/hosts has for the name, else DNS, is a \
+             backend",
+        ),
+        key(
+            "upstream_token_file",
+            "",
+            "file whose first line goes to the upstream as X-Proxy-Token; set it only where the \
+             upstream answers a repeated X-Request-Id without acting twice: every method is retried \
+             then",
+        ),
+        key(
+            "admin_listen",
+            "[::]:9180",
+            "address of /healthz, /readyz and /metrics; never publish it",
+        ),
+        key(
+            "workers",
+            "auto",
+            "worker threads; auto: the CPUs that the cgroup grants",
+        ),
+        key(
+            "resolve_interval",
+            "1s",
+            "how often the upstream's name is looked up, and /etc/hosts and /etc/resolv.conf are read",
+        ),
+        key(
+            "connect_timeout",
+            "2s",
+            "longest wait for a connection to a backend",
+        ),
+        key(
+            "read_timeout",
+            "60s",
+            "longest silence in the middle of a request, response or tunnel",
+        ),
+        key(
+            "header_timeout",
+            "10s",
+            "longest time a client may take to send a request head",
+        ),
+        key(
+            "idle_timeout",
+            "75s",
+            "how long an idle client connection is kept",
+        ),
+        key(
+            "upstream_idle_timeout",
+            "4s",
+            "how long an idle backend connection is kept; keep it below the backend's own limit",
+        ),
+        key(
+            "max_body",
+            "1MiB",
+            "largest request body; 413 beyond; 0: any size",
+        ),
+        key(
+            "min_body_rate",
+            "1KiB",
+            "bytes a second that a client has to send of a body, after header_timeout; 0 for no limit",
+        ),
+        key(
+            "linger_timeout",
+            "30s",
+            "how long a client that is still sending is read from so that it gets to read its answer",
+        ),
+        key(
+            "memory_limit",
+            "auto",
+            "memory that the budgets add up to three quarters of; auto: what the cgroup grants",
+        ),
+        key(
+            "max_connections",
+            "auto",
+            "most client connections; beyond, the slowest and oldest give way; auto: 20000, or what the \
+             memory limit and the limit on open files allow",
+        ),
+        key(
+            "upstream_connections",
+            "1024",
+            "most requests to one backend at a time; keep it below what the backend takes. More wait in \
+             line",
+        ),
+        key(
+            "upstream_queue_timeout",
+            "5s",
+            "longest wait in line; 503 beyond",
+        ),
+        key(
+            "trusted_proxies",
+            "",
+            "CIDRs, comma-separated, of the proxies in front: the client is the right-most \
+             X-Forwarded-For entry that isn't theirs; gateway: this network's default gateway",
+        ),
+        key(
+            "early_hints",
+            "on",
+            "whether 103 responses are passed on: on or off",
+        ),
+        key(
+            "drain_timeout",
+            "10s",
+            "on SIGTERM, how long requests in flight may take to finish",
+        ),
+        key("access_log", "on", "one log line per request: on or off"),
+    ],
+};
+
+/// What an upstream may be.
+const UPSTREAM: &str = "host:port such as flask-app:9090 or [::1]:9090, the host an address or a \
+                        name whose labels are 1 to 63 letters, digits, hyphens and underscores, \
+                        no hyphen first or last";
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Who holds the sockets for that, if this process doesn't.
+    pub listen_from: Option<PathBuf>,
+    /// Where requests go.
+    pub upstream: UpstreamName,
+    /// What tells the upstream that requests are from us, if anything does.
+    pub upstream_token: Option<UpstreamToken>,
+    /// Where health and metrics are served.
+    pub admin_listen: SocketAddr,
+    /// Number of worker threads.
+    pub workers: usize,
+    /// Time between two resolutions of the upstream's name.
+    pub resolve_interval: Duration,
+    /// Limit on one attempt to connect to a backend.
+    pub connect_timeout: Duration,
+    /// Limit on silence in the middle of something.
+    pub read_timeout: Duration,
+    /// Limit on the arrival of a request head.
+    pub header_timeout: Duration,
+    /// Limit on silence between two requests of a client.
+    pub idle_timeout: Duration,
+    /// Limit on the age of an idle backend connection.
+    pub upstream_idle_timeout: Duration,
+    /// Largest request body in bytes; `u64::MAX` where any may pass.
+    pub max_body: u64,
+    /// Least speed of a request body, in bytes a second; 0 for no limit.
+    pub min_body_rate: u64,
+    /// Limit on reading from a client that has its answer already.
+    pub linger_timeout: Duration,
+    /// Memory that may be taken in bytes, where that isn't left to the machine.
+    pub memory_limit: Option<u64>,
+    /// Most client connections at a time, where that isn't left to the machine.
+    pub max_connections: Option<usize>,
+    /// Most requests to one backend at a time.
+    pub upstream_connections: usize,
+    /// Limit on the wait for one of them.
+    pub upstream_queue_timeout: Duration,
+    /// Peers that may say who their client is.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether clients get 103 (Early Hints).
+    pub early_hints: bool,
+    /// Limit on the time between SIGTERM and exit.
+    pub drain_timeout: Duration,
+    /// Whether requests are logged.
+    pub access_log: bool,
+    /// Variables that describe another service.
+    pub passed_over: Vec<String>,
+}
+
+impl Settings {
+    /// Reads them from a file, if one is given, and from `environment`.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let values = Values::load(&TABLE, file, environment)?;
+        Ok(Self {
+            listen: values.address("listen")?,
+            listen_from: values.path("listen_from")?,
+            upstream: values.parse("upstream", UPSTREAM)?,
+            upstream_token: values
+                .file("upstream_token_file", secrets::tokens)?
+                .and_then(|tokens| UpstreamToken::first(&tokens)),
+            admin_listen: values.address("admin_listen")?,
+            workers: values.one_per_cpu("workers", 1024)?,
+            resolve_interval: duration(&values, "resolve_interval")?,
+            connect_timeout: duration(&values, "connect_timeout")?,
+            read_timeout: duration(&values, "read_timeout")?,
+            header_timeout: duration(&values, "header_timeout")?,
+            idle_timeout: duration(&values, "idle_timeout")?,
+            upstream_idle_timeout: duration(&values, "upstream_idle_timeout")?,
+            max_body: max_body(&values)?,
+            min_body_rate: values.size(
+                "min_body_rate",
+                0..=u64::MAX,
+                "a size such as 1KiB, or 0",
+            )?,
+            linger_timeout: duration(&values, "linger_timeout")?,
+            memory_limit: match values.text("memory_limit") {
+                "auto" => None,
+                _ => Some(values.size(
+                    "memory_limit",
+                    0..=u64::MAX,
+                    "auto or a size such as 256MiB",
+                )?),
+            },
+            max_connections: values.read(
+                "max_connections",
+                "auto or a number of at least 1",
+                |text| match text {
+                    "auto" => Some(None),
+                    number => number.parse().ok().filter(|n| *n > 0).map(Some),
+                },
+            )?,
+            upstream_connections: values.positive("upstream_connections")?,
+            upstream_queue_timeout: duration(&values, "upstream_queue_timeout")?,
+            trusted_proxies: trusted_proxies(&values)?,
+            early_hints: values.switch("early_hints")?,
+            drain_timeout: duration(&values, "drain_timeout")?,
+            access_log: values.switch("access_log")?,
+            passed_over: values.passed_over().to_vec(),
+        })
+    }
+}
+
+fn duration(values: &Values, name: &str) -> Result<Duration, SettingsError> {
+    // Longer ones are typing errors.
+    let range = Duration::from_nanos(1)..=Duration::from_secs(24 * 60 * 60);
+    let expected = "a duration above 0s and up to 1day such as 250ms or 1s";
+    values.duration(name, range, expected)
+}
+
+/// Where 0 stands for any size.
+fn max_body(values: &Values) -> Result<u64, SettingsError> {
+    let expected = "a size such as 512KiB or 1MiB, or 0 for any";
+    let size = values.size("max_body", 0..=u64::MAX, expected)?;
+    Ok(if size == 0 { u64::MAX } else { size })
+}
+
+fn trusted_proxies(values: &Values) -> Result<TrustedProxies, SettingsError> {
+    let key = "trusted_proxies";
+    let expected = "CIDRs separated by commas such as 10.0.0.0/8,fd00::/8, or gateway";
+    let trusted = values.read(key, expected, |text| match TrustedProxies::parse(text) {
+        Err(TrustError::Syntax) => None,
+        trusted => Some(trusted.ok()),
+    })?;
+    trusted.ok_or_else(|| values.unusable(key, "there is no default gateway in this network"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn load(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let own = |(name, value): &(&str, &str)| (name.into(), value.into());
+        Settings::load(None, environment.iter().map(own))
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        let settings = load(&[("HOME", "/root")]).unwrap();
+        assert_eq!(settings.listen.to_string(), "[::]:80");
+        assert_eq!(settings.upstream.to_string(), "flask-app:9090");
+        assert_eq!(settings.max_body, 1024 * 1024);
+        assert!(settings.workers >= 1 && settings.access_log);
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(
+            file,
+            "read_timeout = '5s'\nmax_body = 1024\ntrusted_proxies = ['10.0.0.0/8']"
+        )
+        .unwrap();
+        let environment = [("PROXY_READ_TIMEOUT".into(), "250ms".into())];
+        let settings = Settings::load(Some(file.path()), environment).unwrap();
+        assert_eq!(settings.read_timeout, Duration::from_millis(250));
+        assert_eq!(settings.max_body, 1024);
+        let trusted = |peer: &str| settings.trusted_proxies.contains(peer.parse().unwrap());
+        assert!(trusted("10.1.2.3") && !trusted("11.1.2.3"));
+    }
+
+    #[test]
+    fn errors_name_the_key_the_value_and_what_is_allowed() {
+        for (name, value, expected) in [
+            ("PROXY_LISTEN", "localhost", "an address and port"),
+            ("PROXY_READ_TIMEOUT", "soon", "a duration"),
+            ("PROXY_READ_TIMEOUT", "0s", "a duration"),
+            ("PROXY_MAX_BODY", "big", "a size"),
+            ("PROXY_WORKERS", "0", "auto or a number"),
+            ("PROXY_ACCESS_LOG", "yes", "on or off"),
+            ("PROXY_UPSTREAM", "flask-app", "host:port"),
+            ("PROXY_UPSTREAM", "http://a:80", "host:port"),
+            ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,x", "CIDRs"),
+            ("PROXY_MAX_CONNECTIONS", "0", "auto or a number"),
+            ("PROXY_UPSTREAM_CONNECTIONS", "0", "a number"),
+            ("PROXY_MIN_BODY_RATE", "slow", "a size"),
+            ("PROXY_UPSTREAM_TOKEN_FILE", "/no/such/file", "No such file"),
+        ] {
+            let error = load(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+            assert!(error.contains(&format!("{value:?}")), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_limit_is_written_as_0() {
+        let limit = |text| load(&[("PROXY_MAX_BODY", text)]).unwrap().max_body;
+        assert_eq!(
+            (limit("0"), limit("0B"), limit("1")),
+            (u64::MAX, u64::MAX, 1)
+        );
+    }
+}
