@@ -26,6 +26,7 @@ FUZZ_SECONDS ?= 40
 CHAOS       ?=
 COLD        ?= bookworm
 ENGINE      ?= trixie
+AS          ?=
 
 # Where no PROJECT is given, `deploy` finds the name as Compose does.
 NAMED       := $(PROJECT:%=-p %)
@@ -88,8 +89,8 @@ check: ## Format, lints, documents and unit tests: the loop for a change; no eng
 test: ## Run every check and test, on real parts: format, lints, unit, integration, end to end
 	@$(TIED) scripts/test.sh
 
-test-engine: ## Run deploy's tests on another Docker engine, Debian trixie's
-	@$(TIED) scripts/test.sh --engine $(ENGINE)
+test-engine: ## Run deploy's tests on another Docker engine (ENGINE=trixie, sid or own; AS=member: not as root)
+	@$(TIED) scripts/test.sh --engine $(ENGINE) $(AS)
 
 test-cold: ## Both README commands on a bare Debian with only Rust, git and make (COLD=trixie), with their times
 	@$(TIED) scripts/test-cold.sh $(COLD)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks every Markdown file.
 
-What its links point to is there. The base images that it names are compose.yaml's, which goes for the
-Dockerfiles too. Paths in backquotes exist, in the guides to the sources.
+What its links point to is there, and so is each path in backquotes that begins at the top; in the guides
+to the sources any path does. The base images that it names are compose.yaml's, as the Dockerfiles' are.
 
 A link to a Rust file whose text is a name in backquotes claims that the file holds a test of that
 name, or a part of one: a function that a test in a file beside it calls. That is checked too, so that
@@ -19,6 +19,8 @@ NAME = re.compile(r"`(\w+)`")
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w.-]+\.(?:md|py|rs|sh|toml|yaml))`")
 IMAGE = re.compile(r"\b(rust|mongo):\d[\w.-]*")
 GUIDES = ("ARCHITECTURE.md", "CONTRIBUTING.md")
+MADE = ("target", "secrets")
+"""Folders that a checkout doesn't bring."""
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -52,9 +54,11 @@ def problems(document: pathlib.Path) -> list[str]:
     """What is wrong with the links and paths of one file."""
     text = document.read_text(encoding="utf-8")
     found = []
-    if document.name in GUIDES:
-        paths = [path for path in PATH.findall(text) if not path.startswith("target/")]
-        found += [f"{document}: {path} does not exist" for path in paths if not pathlib.Path(path).exists()]
+    for path in PATH.findall(text):
+        top = path.split("/")[0]
+        ours = document.name in GUIDES or ("/" in path and pathlib.Path(top).is_dir())
+        if ours and top not in MADE and not pathlib.Path(path).exists():
+            found.append(f"{document}: {path} does not exist")
     for link in LINK.finditer(text):
         label, target = link.groups()
         if re.match(r"[a-z]+:", target):

@@ -8,7 +8,9 @@
 # engine outside (which keeps them as causeway-test/…, so that the next time is quick), and the
 # database's. What `make deploy` inside then finds is up to date.
 #
-# CAUSEWAY_TEST_ENGINE names another engine than this machine's: `trixie`, Debian trixie's.
+# CAUSEWAY_TEST_ENGINE names another engine than this machine's: that of a Debian release, `trixie` or
+# `sid`. With CAUSEWAY_TEST_USER=member, what cargo runs (tests) isn't root but an ordinary
+# user who may use the engine, as members of the group `docker` are.
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -42,14 +44,30 @@ on_its_own() {
   wait "$machine"
 }
 
-# Debian trixie's engine over this machine's /usr, for as long as this machine of its own is there: with
-# its libc, which serves what was linked against an older one.
-lay_trixie_over() {
+# The engine of a Debian release over this machine's /usr, for as long as this machine of its own is
+# there: with its libc, which serves what was linked against an older one.
+lay_over() {
   local folder
-  folder=$(scripts/debian.sh --libraries trixie docker.io docker-cli containerd runc iptables)
+  folder=$(scripts/debian.sh --libraries "$1" docker.io docker-cli containerd runc iptables)
   mkdir -p "$ISOLATED"/usr/{upper,work}
   mount -t overlay overlay /usr \
     -o "lowerdir=$folder/usr:/usr,upperdir=$ISOLATED/usr/upper,workdir=$ISOLATED/usr/work"
+}
+
+# An ordinary user who may use the engine runs what cargo would: tests.
+run_as_member() {
+  local id=64000 home=$ISOLATED/member triple
+  triple=$(rustc -vV | sed -n 's/^host: //p')
+  local as=(setpriv --reuid "$id" --regid "$id" --groups "$(stat -c %g /var/run/docker.sock)" --inh-caps=-all)
+  install --directory --owner "$id" --group "$id" "$home"
+  mkdir -p "$target/tmp"
+  mount --bind "$home" "$target/tmp"
+  "${as[@]}" test -x "$target" || {
+    echo "own-engine: error: nobody but root may enter $(realpath "$target"): tests can't be run there as anybody else" >&2
+    exit 1
+  }
+  triple=${triple^^}
+  export "CARGO_TARGET_${triple//-/_}_RUNNER=${as[*]} env HOME=$home USER=member"
 }
 
 # The base images that compose.yaml takes, by whichever settings: the builder's and the database's.
@@ -61,12 +79,18 @@ print(services["proxy"]["build"]["args"]["RUST_IMAGE"], services["mongo"]["image
 }
 
 inside() {
-  local image setting
+  local image setting user
   case "${CAUSEWAY_TEST_ENGINE:-}" in
-    '') ;;
-    trixie) lay_trixie_over ;;
+    '' | own) ;;
+    trixie | sid) lay_over "$CAUSEWAY_TEST_ENGINE" ;;
     *)
-      echo "own-engine: error: CAUSEWAY_TEST_ENGINE=$CAUSEWAY_TEST_ENGINE: expected trixie, or nothing for this machine's engine" >&2
+      echo "own-engine: error: CAUSEWAY_TEST_ENGINE=$CAUSEWAY_TEST_ENGINE: expected trixie, sid, or own for this machine's engine" >&2
+      exit 1 ;;
+  esac
+  case "${CAUSEWAY_TEST_USER:-}" in
+    '' | member) user=${CAUSEWAY_TEST_USER:-} ;;
+    *)
+      echo "own-engine: error: CAUSEWAY_TEST_USER=$CAUSEWAY_TEST_USER: expected member, or nothing for root" >&2
       exit 1 ;;
   esac
   # Settings of the user's are for the user's stack.
@@ -77,6 +101,7 @@ inside() {
     esac
   done
   scripts/engine.sh
+  if [ -n "$user" ]; then run_as_member; fi
   if [ "$1" = --load ]; then
     shift
     docker load --quiet

@@ -6,7 +6,9 @@
 #
 #   scripts/test.sh                    everything, on this machine's engine
 #   scripts/test.sh --check            what needs no engine and little time: format, lints, documents, unit tests
-#   scripts/test.sh --engine trixie    `deploy`'s tests alone, on another one (scripts/own-engine.sh)
+#   scripts/test.sh --engine ENGINE [member]
+#                                      `deploy`'s tests alone, on another one (trixie, sid) or its own (own), as root
+#                                      or as an ordinary user who may use it (scripts/own-engine.sh)
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 # make's job slots aren't meant for cargo, which counts the processors itself.
@@ -74,13 +76,30 @@ outside() {
 }
 
 engine() {
+  local tests='all()' name reason
   begin
   step "build"
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
   scripts/steps.sh "tests" cargo nextest run --locked -p deploy --no-run
-  step "tests of deploy on the engine of $1"
-  CAUSEWAY_TEST_ENGINE=$1 scripts/own-engine.sh cargo nextest run --locked -p deploy
+  if [ "${2:-}" = member ]; then
+    step "left out, since it needs root"
+    while IFS=$'\t' read -r name reason; do
+      printf '  %s: %s\n' "$name" "$reason"
+      tests+=" and not test(=$name)"
+    done < <(needing_root)
+  fi
+  step "tests of deploy: engine $1, as ${2:-root}"
+  CAUSEWAY_TEST_ENGINE=$1 CAUSEWAY_TEST_USER=${2:-} \
+    scripts/own-engine.sh cargo nextest run --locked -p deploy -E "$tests"
   step "done"
+}
+
+# The tests whose comment says so, and why.
+needing_root() {
+  git ls-files -z '*/tests/*.rs' | xargs -0 awk -v OFS='\t' '
+    FNR == 1 { module = FILENAME; gsub(/.*\/|\.rs$/, "", module); reason = "" }
+    sub(/^\/\/\/ Needs root: /, "") { reason = $0 }
+    reason && sub(/^(async )?fn /, "") { sub(/\(.*/, ""); print module "::" $0, reason; reason = "" }'
 }
 
 inside() {
@@ -118,6 +137,6 @@ inside() {
 case "${1:-}" in
   --inside) inside ;;
   --check) check ;;
-  --engine) engine "${2:?which one: trixie}" ;;
+  --engine) engine "${2:?which one: trixie, sid or own}" "${3:-}" ;;
   *) outside ;;
 esac

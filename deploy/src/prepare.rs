@@ -2,7 +2,10 @@
 //! removing the containers that stand in their way. The services follow in
 //! [`rollout`](crate::rollout).
 
+use std::collections::HashMap;
+
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use crate::compose::Project;
 use crate::compose::model;
@@ -163,12 +166,31 @@ async fn create_network(
         )),
         ..NetworkCreateRequest::default()
     };
-    engine
+    let created = engine
         .docker()
         .create_network(request)
         .await
         .doing(|| format!("create network {}", network.name))?;
+    remove_twins(engine, project, &network.name, &created.id).await?;
     task.done("created");
+    Ok(())
+}
+
+/// Engines before 25 make a second network of one name: where they were still at the first one when
+/// the `deploy` that had asked for it was killed, and so nobody saw it. Nothing is on it.
+async fn remove_twins(engine: &Engine, project: &Project, name: &str, kept: &str) -> Result<()> {
+    let label = format!("{}={}", labels::PROJECT, project.name);
+    let filters = HashMap::from([("name", vec![name]), ("label", vec![label.as_str()])]);
+    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    let networks = engine.docker().list_networks(Some(options)).await;
+    let networks = networks.doing(|| "list the engine's networks".into())?;
+    // The filter takes parts of names.
+    let twins = networks
+        .into_iter()
+        .filter(|it| it.name.as_deref() == Some(name) && it.id.as_deref() != Some(kept));
+    for id in twins.filter_map(|it| it.id) {
+        remove::network(engine, &id).await?;
+    }
     Ok(())
 }
 

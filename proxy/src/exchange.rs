@@ -56,7 +56,6 @@ const MAX_INTERIM: usize = 256 * 1024;
 pub(crate) enum Next {
     /// It serves the next request.
     KeepAlive,
-    /// It is closed.
     Close,
     /// It is closed, after giving the client time to read the response: it is still sending.
     Linger,
@@ -66,10 +65,9 @@ pub(crate) enum Next {
 
 /// What is known about an exchange when it is over, for the log and the metrics.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub(crate) struct Summary {
     /// The status, 499 if the client was gone before there was one.
     pub(crate) status: u16,
-    /// What went wrong, if anything.
     pub(crate) failure: Option<Failure>,
     /// The backend that was asked last.
     pub(crate) backend: Option<Arc<Backend>>,
@@ -77,15 +75,11 @@ pub(crate) struct Report {
     pub(crate) upstream_time: Duration,
     /// Attempts beyond the first.
     pub(crate) retries: u32,
-    /// Bytes sent to the client.
     pub(crate) sent: u64,
-    /// Bytes received from the client.
     pub(crate) received: u64,
 }
 
-/// The client's connection.
 pub(crate) struct Client<'c, T> {
-    /// The connection itself.
     pub(crate) transport: &'c mut T,
     /// Its timer and account.
     pub(crate) deadline: &'c mut Deadline,
@@ -93,7 +87,6 @@ pub(crate) struct Client<'c, T> {
     pub(crate) pinned: &'c mut Pinned,
 }
 
-/// One exchange.
 pub(crate) struct Exchange<'c, T> {
     worker: &'c Worker,
     client: Client<'c, T>,
@@ -102,7 +95,7 @@ pub(crate) struct Exchange<'c, T> {
     upload: Upload<'c>,
     download: Download<'c>,
     attempts: Attempts,
-    report: Report,
+    summary: Summary,
 }
 
 /// The head of a final response; rewritten, it is in the download.
@@ -131,12 +124,12 @@ impl<'c, T: Transport> Exchange<'c, T> {
             upload: Upload::new(up, head, request, &worker.settings),
             download: Download::new(down),
             attempts: Attempts::default(),
-            report: Report::default(),
+            summary: Summary::default(),
         }
     }
 
     /// Runs it to its end.
-    pub(crate) async fn run(mut self) -> (Next, Report) {
+    pub(crate) async fn run(mut self) -> (Next, Summary) {
         let outcome = if self.request.max_forwards == Some(0) {
             Ok(self.answer_options().await)
         } else {
@@ -150,22 +143,22 @@ impl<'c, T: Transport> Exchange<'c, T> {
     }
 
     /// Answers a request that isn't forwarded.
-    pub(crate) async fn refuse(mut self, failure: Failure) -> (Next, Report) {
+    pub(crate) async fn refuse(mut self, failure: Failure) -> (Next, Summary) {
         let next = self.fail(failure).await;
         self.finish(next)
     }
 
-    fn finish(mut self, next: Next) -> (Next, Report) {
+    fn finish(mut self, next: Next) -> (Next, Summary) {
         self.upload.finish();
-        let report = Report {
+        let summary = Summary {
             backend: self.attempts.backend,
             upstream_time: self.attempts.upstream_time,
             retries: self.attempts.retries,
             sent: self.download.sent(),
             received: self.upload.received,
-            ..self.report
+            ..self.summary
         };
-        (next, report)
+        (next, summary)
     }
 
     async fn forward(&mut self) -> Result<Next, Failure> {
@@ -214,7 +207,6 @@ impl<'c, T: Transport> Exchange<'c, T> {
         safe && self.upload.rewind()
     }
 
-    /// Accounts for the memory that is held.
     fn hold(&mut self) {
         let held = self.upload.footprint() + self.download.footprint();
         self.client.deadline.account.hold(held);
@@ -266,10 +258,9 @@ impl<'c, T: Transport> Exchange<'c, T> {
         Err(Failure::Response(SyntaxError::HeadTooLarge))
     }
 
-    /// Relays a final response, or tunnels.
     async fn respond(&mut self, mut attempt: Attempt, head: FinalHead) -> Next {
         let FinalHead { facts, persistence } = head;
-        self.report.status = facts.status;
+        self.summary.status = facts.status;
         if facts.status == 101 {
             return self.tunnel(attempt.connection).await;
         }
@@ -281,7 +272,7 @@ impl<'c, T: Transport> Exchange<'c, T> {
             result = self.send_rest().await;
         }
         if let Err(failure) = result {
-            self.report.failure = Some(failure);
+            self.summary.failure = Some(failure);
             let evicted = failure == Failure::Evicted;
             if evicted || (!facts.delimited && failure != Failure::ClientGone) {
                 self.client.transport.reset_on_close();

@@ -13,7 +13,8 @@
 //! What all of it may take, [`worker::budget`] derives from what the machine grants; who has to go
 //! where that isn't enough, a [`worker::ledger`] decides. [`observe`] is what is told of it.
 //!
-//! The library is public for the binary's sake, not as an interface for others.
+//! The library is public for the binary's sake, its tests and benchmarks, not as an interface for others.
+#![allow(missing_docs)]
 
 mod accept;
 mod app;

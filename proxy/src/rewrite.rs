@@ -17,7 +17,7 @@ use httparse::Header;
 use crate::http1::{Field, SyntaxError, field};
 
 /// Our name in `Via`.
-pub const VIA_NAME: &str = "causeway";
+pub(crate) const VIA_NAME: &str = "causeway";
 
 /// Appends a field line.
 fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {

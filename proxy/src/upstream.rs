@@ -1,6 +1,6 @@
 //! The upstream: the set of backends behind one name.
 //!
-//! [`resolver`] keeps the set in step with what the name service says of the name, [`probe`] puts
+//! [`resolver`] keeps the set in step with what the name service says of the name, [`upkeep`] puts
 //! backends back that had failed, [`balancer`] picks one for a request, [`slots`] limits how many it
 //! gets at a time, [`pool`] keeps their idle connections. All share the [`Backend`]s, whose state is
 //! atomics: a request takes no lock that another worker wants.
@@ -11,10 +11,10 @@ mod line;
 pub mod name;
 pub(crate) mod name_service;
 pub(crate) mod pool;
-pub(crate) mod probe;
 pub(crate) mod resolutions;
 pub(crate) mod resolver;
 pub(crate) mod slots;
+pub(crate) mod upkeep;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -38,7 +38,6 @@ use slots::Slots;
 /// One address behind the upstream's name.
 #[derive(Debug)]
 pub(crate) struct Backend {
-    /// Where it listens.
     pub(crate) address: SocketAddr,
     /// The same as text, for logs and metrics.
     pub(crate) label: String,
@@ -48,7 +47,6 @@ pub(crate) struct Backend {
     retired: AtomicBool,
     /// Requests that are being answered.
     outstanding: AtomicU32,
-    /// The upstream's counters.
     counters: Arc<Counters>,
     /// Idle connections, one set per worker: a connection belongs to its worker's event loop.
     idle: Box<[IdleConnections]>,
@@ -59,7 +57,6 @@ pub(crate) struct Backend {
 /// What has happened to the backends so far, those included that are gone.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Connections made.
     pub(crate) connects: AtomicU64,
     /// Connections that could not be made.
     pub(crate) connect_failures: AtomicU64,
@@ -101,7 +98,6 @@ impl Backend {
         self.idle.iter().map(IdleConnections::len).sum()
     }
 
-    /// The places of `worker`.
     pub(crate) fn slots(&self, worker: usize) -> Option<&Slots> {
         self.slots.get(worker)
     }
@@ -124,7 +120,6 @@ impl Backend {
         self.reinstate();
     }
 
-    /// Puts an ejected backend back.
     pub(crate) fn reinstate(&self) {
         if self.ejected.load(Relaxed) && self.ejected.swap(false, Relaxed) {
             info!(backend = self.label, "backend reinstated");
@@ -178,7 +173,6 @@ impl Upstream {
         upstream
     }
 
-    /// The backends at this moment.
     pub(crate) fn backends(&self) -> Arc<Vec<Arc<Backend>>> {
         self.backends.load_full()
     }

@@ -40,7 +40,6 @@ const RECLAIM_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) struct Worker {
     /// Its number, from 0.
     pub(crate) index: usize,
-    /// The settings.
     pub(crate) settings: Arc<Settings>,
     /// Where requests go.
     pub(crate) upstream: Arc<Upstream>,
@@ -85,12 +84,10 @@ impl Worker {
         }
     }
 
-    /// Buffers for one exchange.
     pub(crate) fn take_buffers(&self) -> Buffers {
         lock(&self.spare).pop().unwrap_or_default()
     }
 
-    /// Gives buffers back.
     pub(crate) fn return_buffers(&self, mut buffers: Buffers) {
         let mut spare = lock(&self.spare);
         if spare.len() < MAX_SPARE {
@@ -135,14 +132,12 @@ pub(crate) struct Line {
 pub(crate) struct Waiting<'l>(&'l Line);
 
 impl Line {
-    /// Counts one more.
     pub(crate) fn join(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Relaxed);
         self.joined.notify_one();
         Waiting(self)
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.waiting.load(Relaxed)
     }
@@ -193,7 +188,6 @@ impl Buffers {
             + self.down.output.capacity()
     }
 
-    /// Each of them.
     pub(crate) fn all(&mut self) -> [&mut Vec<u8>; 5] {
         [
             &mut self.head,
@@ -210,7 +204,6 @@ impl Buffers {
 pub(crate) struct DateText([u8; 29]);
 
 impl DateText {
-    /// The text.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -280,6 +280,7 @@ fn a_container_that_does_not_run_has_nothing_to_give() {
     assert!(!stack.path().join("secrets").exists());
 }
 
+/// Needs root: only root may look into a container's `/proc`.
 #[test]
 fn of_an_image_without_cat_the_file_is_read_through_proc() {
     let stack = Stack::new("recoverbare");

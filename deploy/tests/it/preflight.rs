@@ -104,6 +104,7 @@ networks:
     stack.ok(&["plan"]).assert_says(&["no changes"]);
 }
 
+/// Needs root: it binds such a port, and becomes nobody.
 #[test]
 fn a_port_that_only_root_may_bind_is_seen_to_be_taken_by_everybody() {
     let nobody = "65534";
@@ -140,6 +141,8 @@ fn a_port_that_only_root_may_bind_is_seen_to_be_taken_by_everybody() {
 }
 
 /// `deploy` in a network namespace of its own: what is taken on its loopback isn't the engine's.
+///
+/// Needs root: it makes a network namespace.
 #[test]
 fn an_engine_in_another_network_namespace_is_looked_at_there() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -182,6 +185,8 @@ fn an_engine_in_another_network_namespace_is_looked_at_there() {
 }
 
 /// An engine in a mount namespace of its own: the directory of the stack isn't in it.
+///
+/// Needs root: it makes a mount namespace.
 #[test]
 fn an_engine_that_does_not_see_the_directory_is_found_out() {
     let stack = Stack::with(

@@ -27,11 +27,13 @@ networks:
   back: {name: PROJECT-back, internal: true}
 ";
 
+/// Needs root: it enters network namespaces.
 #[test]
 fn the_products_shape_agrees_with_the_engine_and_the_kernel() {
     assert_agrees(&Stack::up(), 3, 2);
 }
 
+/// Needs root: it enters network namespaces.
 #[test]
 fn three_networks_and_five_services_agree_with_the_engine_and_the_kernel() {
     assert_agrees(&Stack::of(FIVE), 6, 3);

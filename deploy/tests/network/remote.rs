@@ -83,6 +83,7 @@ fn to_engine(client: &TcpStream) {
     });
 }
 
+/// Needs root: it makes a network namespace.
 #[test]
 fn what_an_engine_publishes_on_its_own_loopback_is_asked_there() {
     let machine = Machine::new();

@@ -122,6 +122,7 @@ services:
     assert!(checks.iter().any(asked), "{checks:#?}");
 }
 
+/// Needs root: it makes a network namespace.
 #[test]
 fn an_engine_in_another_network_namespace_is_asked_there() {
     let stack = Stack::up();

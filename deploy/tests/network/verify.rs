@@ -206,6 +206,7 @@ fn a_service_that_is_stopped() {
     stack.assert_finds(&["api → store: expected open", "name mongo", &cause]);
 }
 
+/// Needs root: it adds a firewall rule.
 #[test]
 fn a_firewall_rule_that_drops_one_path() {
     let stack = Stack::up();
@@ -228,6 +229,7 @@ fn a_firewall_rule_that_drops_one_path() {
     ]);
 }
 
+/// Needs root: it adds a bridge.
 #[test]
 fn a_second_network_with_the_same_subnet() {
     let stack = Stack::up();

@@ -26,6 +26,7 @@ fn tried<'a>(document: &'a Value, to: &str, by: &str) -> Vec<&'a Value> {
         .collect()
 }
 
+/// Needs root: it gives a bridge an address.
 #[test]
 fn a_file_that_closes_them_is_held_to_it() {
     let stack = Stack::of(&closed());
@@ -75,6 +76,7 @@ fn a_file_that_leaves_the_gateway_open_is_verified_and_told_what_remains() {
     assert!(text.contains("verified: "), "{text}");
 }
 
+/// Needs root: its server listens on port 53.
 #[test]
 fn a_name_that_is_answered_from_outside_is_a_way_out() {
     // A server at the gateway stands for whatever the engine's own passes questions on to.

@@ -34,7 +34,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Most connections that are accepted before others on the worker have their turn.
 const AT_A_TIME: usize = 1024;
 
-/// What a worker accepts on.
 #[derive(Debug)]
 pub(crate) enum Sockets {
     /// A socket of this process.
@@ -51,7 +50,6 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts on `sockets` for `worker`.
     pub(crate) fn new(worker: Arc<Worker>, sockets: Sockets) -> Self {
         Self {
             name: format!("worker-{}", worker.index),
@@ -222,7 +220,7 @@ impl Service for Acceptor {
         // The tasks of those that were accepted last run before this one goes on, and are counted then:
         // the drain must not end without them.
         yield_now().await;
-        self.worker.drain.listener_closed();
+        self.worker.drain.accept_loop_ended();
     }
 
     fn name(&self) -> &str {

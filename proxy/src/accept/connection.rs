@@ -25,7 +25,7 @@ use tracing::info;
 
 use crate::{
     exchange::{
-        Client, Exchange, Next, Pinned, Report,
+        Client, Exchange, Next, Pinned, Summary,
         deadline::{Deadline, Expired},
         error_page::{Failure, TOO_MANY_CONNECTIONS},
         transport::{READ_SIZE, Transport, poll_read_more},
@@ -87,7 +87,6 @@ struct Connection<T> {
     pinned: Pinned,
 }
 
-/// How reading a head ended.
 enum HeadOutcome {
     /// The first so many bytes are a head.
     Head(usize),
@@ -169,7 +168,6 @@ impl<T: Transport> Connection<T> {
         .await
     }
 
-    /// Reads one request and answers it.
     async fn serve_request(&mut self, worker: &Worker, buffers: &mut Buffers) -> Next {
         let outcome = self.read_head(worker, buffers).await;
         let started = Instant::now();
@@ -199,11 +197,11 @@ impl<T: Transport> Connection<T> {
             pinned: &mut self.pinned,
         };
         let exchange = Exchange::new(worker, client, id, &facts, head, up, down);
-        let (next, report) = match refused {
+        let (next, summary) = match refused {
             None => exchange.run().await,
             Some(failure) => exchange.refuse(failure).await,
         };
-        self.report(worker, &id, &facts, &report, started.elapsed());
+        self.log(worker, &id, &facts, &summary, started.elapsed());
         next
     }
 
@@ -296,44 +294,43 @@ impl<T: Transport> Connection<T> {
         .await;
     }
 
-    /// Counts and logs an exchange.
-    fn report(
+    fn log(
         &self,
         worker: &Worker,
         id: &RequestId,
         facts: &RequestFacts<'_>,
-        report: &Report,
+        summary: &Summary,
         took: Duration,
     ) {
-        let bytes = (report.received, report.sent);
+        let bytes = (summary.received, summary.sent);
         worker
             .metrics
-            .request(facts.method, report.status, took, bytes);
-        if report.retries > 0 {
+            .request(facts.method, summary.status, took, bytes);
+        if summary.retries > 0 {
             worker
                 .metrics
                 .retries
-                .fetch_add(u64::from(report.retries), Relaxed);
+                .fetch_add(u64::from(summary.retries), Relaxed);
         }
         if !worker.settings.access_log {
             return;
         }
         let user_agent = String::from_utf8_lossy(facts.user_agent);
         let client = facts.client.map(|client| client.to_string());
-        let reason = report.failure.map(Failure::reason);
+        let reason = summary.failure.map(Failure::reason);
         info!(
             target: access_log::TARGET,
             request_id = id.as_str(),
             client = client.as_deref().unwrap_or(&self.peer),
             method = facts.method_token,
             path = facts.target,
-            status = u64::from(report.status),
-            bytes_in = report.received,
-            bytes_out = report.sent,
+            status = u64::from(summary.status),
+            bytes_in = summary.received,
+            bytes_out = summary.sent,
             duration_ms = millis(took),
-            upstream = report.backend.as_ref().map_or("", |backend| backend.label.as_str()),
-            upstream_ms = millis(report.upstream_time),
-            retries = u64::from(report.retries),
+            upstream = summary.backend.as_ref().map_or("", |backend| backend.label.as_str()),
+            upstream_ms = millis(summary.upstream_time),
+            retries = u64::from(summary.retries),
             user_agent = &*user_agent,
             error = reason.as_deref(),
         );

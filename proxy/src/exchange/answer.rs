@@ -14,7 +14,7 @@ use crate::{http1::Method, worker::ledger::Turn};
 impl<T: Transport> Exchange<'_, T> {
     /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).
     pub(super) async fn answer_options(&mut self) -> Next {
-        self.report.status = 200;
+        self.summary.status = 200;
         let keep = self.may_keep();
         let date = self.worker.date();
         let out = self.download.answer();
@@ -24,8 +24,8 @@ impl<T: Transport> Exchange<'_, T> {
 
     /// Answers with an error page; silently where nobody would read it.
     pub(super) async fn fail(&mut self, failure: Failure) -> Next {
-        self.report.status = failure.status();
-        self.report.failure = Some(failure);
+        self.summary.status = failure.status();
+        self.summary.failure = Some(failure);
         if failure == Failure::ClientGone {
             return Next::Close;
         }

@@ -55,7 +55,6 @@ impl Pinned {
     }
 }
 
-/// One attempt at a request.
 pub(crate) struct Attempt {
     /// What it goes over.
     pub(crate) connection: UpstreamConnection,
@@ -63,7 +62,6 @@ pub(crate) struct Attempt {
     pub(crate) started: Instant,
 }
 
-/// What has been tried for one request.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     /// The backend that was asked last.
@@ -80,9 +78,7 @@ pub(crate) struct Attempts {
     broken: usize,
     /// Whether idle connections have turned out to be stale.
     stale: bool,
-    /// Whether the name has been looked up again.
     looked_again: bool,
-    /// Why the last attempt failed.
     last: Option<Failure>,
 }
 

@@ -66,7 +66,6 @@ pub(crate) struct Incoming<'b> {
     /// End of what was taken over from the buffer.
     taken: usize,
     body: Body,
-    /// How the body goes out.
     reframe: Reframe,
     /// Size of the last read, and of all.
     last_read: usize,
@@ -103,7 +102,6 @@ impl<'b> Incoming<'b> {
         matches!(self.body, Body::Done)
     }
 
-    /// Bytes read so far.
     pub(crate) const fn read(&self) -> u64 {
         self.read
     }
@@ -165,7 +163,6 @@ impl<'b> Incoming<'b> {
         ends
     }
 
-    /// Reads more.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -180,7 +177,6 @@ impl<'b> Incoming<'b> {
     }
 }
 
-/// What goes out over one connection.
 #[derive(Debug)]
 pub(crate) struct Outgoing<'b> {
     pub(super) buffer: &'b mut Vec<u8>,
@@ -191,7 +187,6 @@ pub(crate) struct Outgoing<'b> {
 }
 
 impl<'b> Outgoing<'b> {
-    /// What is in the buffer.
     pub(crate) const fn new(buffer: &'b mut Vec<u8>) -> Self {
         Self {
             buffer,
@@ -200,7 +195,6 @@ impl<'b> Outgoing<'b> {
         }
     }
 
-    /// Bytes written so far.
     pub(crate) const fn sent(&self) -> u64 {
         self.sent
     }
@@ -215,7 +209,6 @@ impl<'b> Outgoing<'b> {
         self.written = 0;
     }
 
-    /// Empties the buffer.
     pub(crate) fn clear(&mut self) {
         self.buffer.clear();
         self.written = 0;

@@ -18,7 +18,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::error_page::Failure;
 use crate::worker::ledger::{Account, Turn};
 
-/// Why a wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expired {
     /// The limit has passed.
@@ -42,7 +41,6 @@ impl Expired {
 pub(crate) struct Deadline {
     due: Instant,
     timer: Pin<Box<Sleep>>,
-    /// What the connection holds.
     pub(crate) account: Account,
 }
 

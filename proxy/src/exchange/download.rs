@@ -19,12 +19,10 @@ use crate::{
     worker::Lane,
 };
 
-/// A response on its way.
 #[derive(Debug)]
 pub(crate) struct Download<'b> {
     /// From the upstream: heads, then the body.
     incoming: Incoming<'b>,
-    /// To the client.
     outgoing: Outgoing<'b>,
     scanner: HeadScanner,
     /// Whether the client was the one waited for the last time.

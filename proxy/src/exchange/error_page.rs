@@ -16,11 +16,9 @@ pub(crate) enum Failure {
     ClientTimeout,
     /// The client took no more of the response.
     ClientStalled,
-    /// The client closed its connection.
     ClientGone,
     /// The connection was closed to make room for others.
     Evicted,
-    /// No backend is known.
     NoBackend,
     /// All backends have as many requests as they are given.
     Busy,
@@ -120,13 +118,11 @@ impl Format {
 /// How a page is to be sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Delivery<'a> {
-    /// The media type.
     pub(crate) format: Format,
     /// Whether to leave the body out: the request was HEAD.
     pub(crate) head_only: bool,
     /// Whether the connection is closed afterwards.
     pub(crate) close: bool,
-    /// The value of `Date`.
     pub(crate) date: &'a [u8],
 }
 

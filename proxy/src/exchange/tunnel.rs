@@ -19,7 +19,6 @@ use super::{
 };
 use crate::worker::ledger::Turn;
 
-/// One direction.
 struct Direction<'a, 'b> {
     outgoing: &'a mut Outgoing<'b>,
     read: u64,

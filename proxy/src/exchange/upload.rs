@@ -38,7 +38,6 @@ enum Progress {
     Refused,
 }
 
-/// A request on its way.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "none has to do with another")]
 pub(crate) struct Upload<'b> {
@@ -93,7 +92,6 @@ impl<'b> Upload<'b> {
         }
     }
 
-    /// Whether the whole body has been received.
     pub(crate) const fn is_received(&self) -> bool {
         self.incoming.is_received()
     }
@@ -103,7 +101,6 @@ impl<'b> Upload<'b> {
         !matches!(self.progress, Progress::Sending)
     }
 
-    /// Whether all of it has been sent.
     pub(crate) const fn is_complete(&self) -> bool {
         matches!(self.progress, Progress::Sent)
     }

@@ -13,9 +13,7 @@ use super::{Field, SyntaxError, head::parse_fields};
 const MAX_EXTENSIONS: u32 = 16 * 1024;
 /// Digits of a chunk size that count as nothing else.
 const SIZE_DIGITS: u8 = 16;
-/// Largest trailer section.
 const MAX_TRAILERS: usize = 8 * 1024;
-/// Most trailer fields.
 const MAX_TRAILER_FIELDS: usize = 32;
 
 /// How decoded data is framed on its way out.
@@ -67,7 +65,6 @@ enum State {
     Done,
 }
 
-/// Decodes one chunked body.
 #[derive(Debug)]
 pub struct ChunkedDecoder {
     state: State,
@@ -93,7 +90,6 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Whether the whole body has been decoded.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }

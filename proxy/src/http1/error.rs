@@ -22,7 +22,6 @@ pub enum SyntaxError {
     /// A major version other than 1.
     #[error("HTTP version not supported")]
     Version,
-    /// The request or status line can't be parsed.
     #[error("malformed start line")]
     StartLine,
     /// A line that ends in LF without CR.
@@ -44,25 +43,20 @@ pub enum SyntaxError {
     /// `Content-Length` that isn't one plain decimal number.
     #[error("malformed Content-Length")]
     ContentLength,
-    /// `Content-Length` together with `Transfer-Encoding`.
     #[error("both Content-Length and Transfer-Encoding")]
     AmbiguousLength,
     /// `Transfer-Encoding` that is malformed or not allowed here.
     #[error("malformed Transfer-Encoding")]
     TransferEncoding,
-    /// A transfer coding other than `chunked`.
     #[error("transfer coding not implemented")]
     UnknownCoding,
     /// `Connection` names a field that frames or routes the message.
     #[error("Connection names a field that can't be hop-by-hop")]
     Connection,
-    /// The chunked coding is broken.
     #[error("malformed chunked body")]
     Chunk,
-    /// A trailer section that is malformed or too large.
     #[error("malformed trailer section")]
     Trailer,
-    /// The body is larger than allowed.
     #[error("body too large")]
     BodyTooLarge,
 }

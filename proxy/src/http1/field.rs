@@ -3,23 +3,16 @@
 /// What a header field means to the proxy. Most mean nothing and are passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// Passed on as it is.
     EndToEnd,
     /// `Accept`: passed on, and decides the form of our own error pages.
     Accept,
     /// `WWW-Authenticate` and `Proxy-Authenticate`: passed on, and may bind a connection to a user.
     Challenge,
-    /// `Connection`
     Connection,
-    /// `Content-Length`
     ContentLength,
-    /// `Date`
     Date,
-    /// `Expect`
     Expect,
-    /// `Forwarded` (RFC 7239)
     Forwarded,
-    /// `Host`
     Host,
     /// The name of a field that we interpret, with `_` for `-`: `Content_Length`. Gateways that
     /// make variables of names (RFC 3875 §4.1.18, WSGI) can't tell the two apart.
@@ -28,31 +21,21 @@ pub(crate) enum Field {
     HopByHop,
     /// `Max-Forwards`: counted down in OPTIONS (RFC 9110 §7.6.2).
     MaxForwards,
-    /// `TE`
     Te,
-    /// `Trailer`
     Trailer,
-    /// `Transfer-Encoding`
     TransferEncoding,
-    /// `Upgrade`
     Upgrade,
     /// `User-Agent`: passed on and logged.
     UserAgent,
-    /// `X-Correlation-Id`
     XCorrelationId,
-    /// `X-Forwarded-For`
     XForwardedFor,
-    /// `X-Forwarded-Host`
     XForwardedHost,
     /// Any other `X-Forwarded-…`
     XForwardedOther,
-    /// `X-Forwarded-Proto`
     XForwardedProto,
     /// `X-Proxy-Token`: a secret between the proxy and its upstream, never anybody else's.
     XProxyToken,
-    /// `X-Real-IP`
     XRealIp,
-    /// `X-Request-Id`
     XRequestId,
 }
 

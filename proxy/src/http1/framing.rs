@@ -22,7 +22,7 @@ pub enum BodyLength {
 
 impl BodyLength {
     /// Whether there is nothing to read.
-    pub const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(self) -> bool {
         matches!(self, Self::Fixed(0))
     }
 }

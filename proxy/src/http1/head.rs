@@ -11,27 +11,23 @@ use memchr::memchr;
 use super::SyntaxError;
 
 /// Largest head, in bytes, start line included.
-pub const MAX_HEAD: usize = 64 * 1024;
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// Most header fields in a request.
-pub const MAX_FIELDS: usize = 100;
+pub(crate) const MAX_FIELDS: usize = 100;
 /// Most header fields in a response.
-pub const MAX_RESPONSE_FIELDS: usize = 500;
+pub(crate) const MAX_RESPONSE_FIELDS: usize = 500;
 /// Longest request line, in bytes (RFC 9112 §3 recommends at least 8000).
-pub const MAX_REQUEST_LINE: usize = 16 * 1024;
+pub(crate) const MAX_REQUEST_LINE: usize = 16 * 1024;
 
 /// Which side wrote the head: requests have more rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// From a client.
     Request,
-    /// From an upstream.
     Response,
 }
 
-/// HTTP version of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// HTTP/1.0
     Http10,
     /// HTTP/1.1, and what a later minor version is treated as (RFC 9110 §2.5).
     Http11,
@@ -48,7 +44,7 @@ impl Version {
 
 /// Removes the empty lines in front of a request line. A server should ignore one at least (RFC 9112
 /// §2.2); how many there are decides nothing, so that it is the same however they arrive.
-pub fn skip_empty_lines(buf: &mut Vec<u8>) {
+pub(crate) fn skip_empty_lines(buf: &mut Vec<u8>) {
     let lines = buf.chunks_exact(2).take_while(|line| line == b"\r\n");
     let length = 2 * lines.count();
     buf.drain(..length);
@@ -57,21 +53,13 @@ pub fn skip_empty_lines(buf: &mut Vec<u8>) {
 /// The methods that anything here depends on. All others are forwarded the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// GET
     Get,
-    /// HEAD
     Head,
-    /// POST
     Post,
-    /// PUT
     Put,
-    /// DELETE
     Delete,
-    /// OPTIONS
     Options,
-    /// PATCH
     Patch,
-    /// TRACE
     Trace,
     /// Any other token.
     Other,
@@ -79,7 +67,7 @@ pub enum Method {
 
 impl Method {
     /// Every variant, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Get,
         Self::Head,
         Self::Post,
@@ -99,7 +87,7 @@ impl Method {
     }
 
     /// The method's name, `OTHER` for those without a variant.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Head => "HEAD",
@@ -114,7 +102,7 @@ impl Method {
     }
 
     /// Whether doing it twice has the effect of doing it once (RFC 9110 §9.2.2).
-    pub const fn is_idempotent(self) -> bool {
+    pub(crate) const fn is_idempotent(self) -> bool {
         !matches!(self, Self::Post | Self::Patch | Self::Other)
     }
 }
@@ -204,22 +192,20 @@ fn check_partial_start(line: &[u8], side: Side) -> Result<(), SyntaxError> {
 
 /// A parsed request line; its fields are in the array that was handed to [`parse_request`].
 #[derive(Debug)]
-pub struct RequestLine<'b> {
+pub(crate) struct RequestLine<'b> {
     /// The method as it was sent.
-    pub method_token: &'b str,
+    pub(crate) method_token: &'b str,
     /// The same, as far as anything depends on it.
-    pub method: Method,
+    pub(crate) method: Method,
     /// The request target as it was sent.
-    pub target: &'b str,
-    /// The version.
-    pub version: Version,
+    pub(crate) target: &'b str,
+    pub(crate) version: Version,
 }
 
 /// Room for the fields of a head.
-pub type Fields<'b> = [httparse::Header<'b>; MAX_FIELDS];
+pub(crate) type Fields<'b> = [httparse::Header<'b>; MAX_FIELDS];
 
-/// Parses a whole request head.
-pub fn parse_request<'b, 'f>(
+pub(crate) fn parse_request<'b, 'f>(
     head: &'b [u8],
     fields: &'f mut Fields<'b>,
 ) -> Result<(RequestLine<'b>, &'f [httparse::Header<'b>]), SyntaxError> {
@@ -254,7 +240,7 @@ pub fn parse_request<'b, 'f>(
 }
 
 /// Parses header fields with the empty line after them, and nothing else.
-pub fn parse_fields<'b, 'f>(
+pub(crate) fn parse_fields<'b, 'f>(
     section: &'b [u8],
     fields: &'f mut [httparse::Header<'b>],
 ) -> Result<&'f [httparse::Header<'b>], SyntaxError> {
@@ -265,22 +251,19 @@ pub fn parse_fields<'b, 'f>(
     }
 }
 
-/// A parsed status line.
 #[derive(Debug)]
-pub struct StatusLine<'b> {
+pub(crate) struct StatusLine<'b> {
     /// The status code, 100 to 999; above 599 it means what 500 means (RFC 9110 §15).
-    pub status: u16,
+    pub(crate) status: u16,
     /// The reason phrase, often empty.
-    pub reason: &'b str,
-    /// The version.
-    pub version: Version,
+    pub(crate) reason: &'b str,
+    pub(crate) version: Version,
 }
 
 /// Room for the fields of a response's head: not initialised, since most of it is never used.
-pub type ResponseFields<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_RESPONSE_FIELDS];
+pub(crate) type ResponseFields<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_RESPONSE_FIELDS];
 
-/// Parses a whole response head.
-pub fn parse_response<'b, 'f>(
+pub(crate) fn parse_response<'b, 'f>(
     head: &'b [u8],
     fields: &'f mut ResponseFields<'b>,
 ) -> Result<(StatusLine<'b>, &'f [httparse::Header<'b>]), SyntaxError> {

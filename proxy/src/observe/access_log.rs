@@ -22,7 +22,6 @@ use tracing_subscriber::layer::{Context, Filter, Layer};
 
 use super::log_sink::LogSink;
 
-/// The target of access events.
 pub(crate) const TARGET: &str = "access";
 
 /// Most bytes that the text of a field takes in a line, escapes included.
@@ -35,7 +34,6 @@ const fn limit_of(field: &str) -> usize {
     }
 }
 
-/// Which of two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// One JSON object per line.
@@ -47,9 +45,7 @@ pub(crate) enum Style {
 /// Formats access events into the sink.
 #[derive(Debug)]
 pub(crate) struct AccessLayer {
-    /// Where the lines go.
     pub(crate) sink: Arc<LogSink>,
-    /// What they look like.
     pub(crate) style: Style,
 }
 

@@ -14,11 +14,11 @@ use tracing::error;
 use crate::{
     accept::{Accepting, Holder},
     settings::Settings,
-    upstream::{Upstream, probe},
+    upstream::{Upstream, upkeep},
     worker::drain::Drain,
 };
 
-/// The service that runs what isn't about requests: admin, probes; on one thread.
+/// The service that runs what isn't about requests: admin, upkeep of the backends; on one thread.
 pub(crate) struct Control {
     /// Where the admin endpoints are served; taken when the service starts.
     pub(crate) listener: Option<TcpListener>,
@@ -26,19 +26,16 @@ pub(crate) struct Control {
     pub(crate) holder: Option<Holder>,
     /// What they tell.
     pub(crate) state: Arc<State>,
-    /// The settings.
     pub(crate) settings: Arc<Settings>,
 }
 
 /// What the endpoints tell.
 pub(crate) struct State {
-    /// The backends.
     pub(crate) upstream: Arc<Upstream>,
     /// Whether the process is stopping.
     pub(crate) drain: Arc<Drain>,
     /// Whether there are sockets to accept on.
     pub(crate) accepting: Accepting,
-    /// The metrics.
     pub(crate) registry: Registry,
 }
 
@@ -49,7 +46,10 @@ impl Service for Control {
         if let Some(holder) = self.holder.take() {
             tokio::spawn(holder.run());
         }
-        tokio::spawn(probe::run(Arc::clone(upstream), Arc::clone(&self.settings)));
+        tokio::spawn(upkeep::run(
+            Arc::clone(upstream),
+            Arc::clone(&self.settings),
+        ));
         if let Some(listener) = self.listener.take()
             && let Err(error) = serve(listener, Arc::clone(&self.state)).await
         {

@@ -31,7 +31,6 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 /// Longest wait for the last lines to be taken.
 const FINAL_FLUSH: Duration = Duration::from_secs(1);
 
-/// The buffers.
 #[derive(Debug)]
 pub(crate) struct LogSink {
     buffers: [Mutex<Vec<u8>>; BUFFERS],
@@ -41,7 +40,6 @@ pub(crate) struct LogSink {
 }
 
 thread_local! {
-    /// This thread's buffer.
     static BUFFER: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
@@ -80,7 +78,6 @@ impl LogSink {
         }
     }
 
-    /// Lines dropped so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }

@@ -33,15 +33,10 @@ use crate::{
 /// Everything that is shown.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    /// The workers' counters.
     pub(crate) workers: Vec<Arc<Worker>>,
-    /// The backends.
     pub(crate) upstream: Arc<Upstream>,
-    /// The client connections.
     pub(crate) connections: Arc<Connections>,
-    /// What the process may hold.
     pub(crate) budget: Budget,
-    /// The log.
     pub(crate) log: Arc<LogSink>,
 }
 

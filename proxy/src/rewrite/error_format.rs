@@ -5,11 +5,8 @@ use crate::http1::field;
 /// The media type of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// `text/plain`
     Text,
-    /// `text/html`
     Html,
-    /// `application/json`
     Json,
 }
 

@@ -43,7 +43,6 @@ pub struct Origin<'a> {
 /// head.
 #[derive(Debug)]
 pub struct RequestFacts<'h> {
-    /// The method.
     pub method: Method,
     /// The method as it was sent.
     pub method_token: &'h str,
@@ -53,11 +52,9 @@ pub struct RequestFacts<'h> {
     pub user_agent: &'h [u8],
     /// Who asked, where a trusted proxy says that it wasn't itself.
     pub client: Option<IpAddr>,
-    /// The client's HTTP version.
     pub version: Version,
     /// How often the request may be forwarded, where it says so: at 0 it ends here.
     pub max_forwards: Option<u64>,
-    /// The body's length.
     pub body: BodyLength,
     /// Whether the client wants to keep the connection.
     pub keep_alive: bool,

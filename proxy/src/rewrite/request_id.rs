@@ -12,7 +12,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The id of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId([u8; 24]);
 
@@ -23,7 +22,7 @@ impl RequestId {
     /// Draws the random part that all ids of this process share, and where the counter starts.
     ///
     /// Fails where the operating system has no randomness to give.
-    pub fn init() -> Result<(), getrandom::Error> {
+    pub(crate) fn init() -> Result<(), getrandom::Error> {
         let (mut process, mut counter) = ([0; 5], [0; 4]);
         getrandom::fill(&mut process)?;
         getrandom::fill(&mut counter)?;
@@ -33,7 +32,6 @@ impl RequestId {
         Ok(())
     }
 
-    /// A new id.
     pub fn mint(now: SystemTime) -> Self {
         let seconds = now
             .duration_since(UNIX_EPOCH)
@@ -51,13 +49,11 @@ impl RequestId {
         Self(hex)
     }
 
-    /// The hex digits.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The hex digits.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }

@@ -18,11 +18,9 @@ use crate::http1::{
 /// What the rest of an exchange needs to know of a response.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseFacts {
-    /// The status code.
     pub status: u16,
     /// Where the body ends, as it comes in.
     pub body: BodyLength,
-    /// How the body goes out.
     pub reframe: Reframe,
     /// Whether the client can tell where the body ends without the connection's end.
     pub delimited: bool,
@@ -36,9 +34,7 @@ pub struct ResponseFacts {
 /// Tells the client what becomes of the connection, once that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
-    /// The connection stays open.
     Keep,
-    /// The connection is closed after this response.
     Close,
 }
 

@@ -51,20 +51,18 @@ impl TrustedProxies {
         Ok(Self(networks))
     }
 
-    /// Whether nobody is trusted.
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `address` is a trusted proxy's.
-    pub fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 
     /// The client of a request that came from a trusted proxy: the right-most of the entries of its
     /// `X-Forwarded-For` that isn't trusted, or the left-most where all are. An entry that isn't an
     /// address ends the list. `None` if the list is empty: the client is the peer then.
-    pub fn client<'e>(
+    pub(crate) fn client<'e>(
         &self,
         forwarded_for: impl DoubleEndedIterator<Item = &'e [u8]>,
     ) -> Option<IpAddr> {

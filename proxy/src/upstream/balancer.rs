@@ -20,7 +20,6 @@ impl Lease {
         Self(backend)
     }
 
-    /// The backend.
     pub(crate) fn backend(&self) -> &Arc<Backend> {
         &self.0
     }

@@ -6,9 +6,7 @@ use super::{balancer::Lease, slots::Slot};
 
 /// A connection to a backend, in use.
 pub(crate) struct UpstreamConnection {
-    /// The connection.
     pub(crate) stream: TcpStream,
-    /// The claim on the backend.
     pub(crate) lease: Lease,
     /// The place there; none for a tunnel.
     pub(crate) slot: Option<Slot>,

@@ -29,7 +29,6 @@ struct State {
 pub(super) struct Place(Arc<Places>);
 
 impl Places {
-    /// So many places.
     pub(super) fn new(places: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             free: places,

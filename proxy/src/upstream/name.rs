@@ -13,7 +13,6 @@ use hickory_resolver::proto::rr::Name;
 pub struct UpstreamName {
     /// What is looked up, if it has to be.
     pub host: Host,
-    /// Port of every backend.
     pub port: u16,
 }
 

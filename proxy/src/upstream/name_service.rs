@@ -33,17 +33,13 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// A kind of address, which has a record type of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AddressFamily {
-    /// IPv4: A.
     V4,
-    /// IPv6: AAAA.
     V6,
 }
 
 impl AddressFamily {
-    /// Both.
     pub(crate) const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The family of an address.
     pub(crate) const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
@@ -96,7 +92,6 @@ pub(super) struct SystemFiles {
 type Content = Result<Vec<u8>, io::ErrorKind>;
 
 impl SystemFiles {
-    /// Reads them.
     pub(super) fn read() -> Self {
         let contents = Self::contents();
         let service = Arc::new(NameService::new(&contents));
@@ -120,7 +115,6 @@ impl SystemFiles {
     }
 }
 
-/// Looks names up.
 #[derive(Debug)]
 pub(super) struct NameService {
     hosts: Hosts,

@@ -39,7 +39,6 @@ impl IdleConnections {
         }
     }
 
-    /// Keeps a connection for later.
     pub(crate) fn put(&self, stream: TcpStream) {
         let mut idle = self.lock();
         if idle.len() < MAX_IDLE {
@@ -58,12 +57,10 @@ impl IdleConnections {
         });
     }
 
-    /// Closes all.
     pub(crate) fn clear(&self) {
         self.lock().clear();
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }

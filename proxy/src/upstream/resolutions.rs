@@ -18,18 +18,15 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// What came of a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Addresses.
     Resolved,
     /// The name has no address of the family.
     NoAddress,
-    /// The name doesn't exist.
     NotFound,
     /// No usable answer.
     Failed,
 }
 
 impl Outcome {
-    /// All there are.
     pub(crate) const ALL: [Self; 4] = [
         Self::Resolved,
         Self::NoAddress,

@@ -51,22 +51,17 @@ pub(crate) struct Budget {
     pub(crate) memory: Option<u64>,
     /// Files and sockets granted.
     pub(crate) files: u64,
-    /// Client connections.
     pub(crate) connections: usize,
-    /// Bytes of heads and bodies.
     pub(crate) buffers: usize,
 }
 
 /// Why the machine grants too little.
 #[derive(Debug, Error)]
 pub(crate) enum BudgetError {
-    /// The limit on open files can't be read or raised.
     #[error("open files: {0}")]
     Limit(io::Error),
-    /// Too few descriptors.
     #[error("open files: the limit is {0}, expected at least {FEWEST_FILES} (ulimit -n)")]
     Files(u64),
-    /// Too little memory for this many workers.
     #[error(
         "memory: the limit is {} MiB, expected at least {} MiB for {workers} workers (memory limit of \
          the container, PROXY_MEMORY_LIMIT, PROXY_WORKERS)",
@@ -74,11 +69,8 @@ pub(crate) enum BudgetError {
         needed >> 20
     )]
     Memory {
-        /// Bytes granted.
         granted: u64,
-        /// Bytes needed.
         needed: u64,
-        /// Number of workers.
         workers: usize,
     },
 }

@@ -12,7 +12,6 @@ use crate::http1::Method;
 /// Statuses 100 to 599.
 pub(crate) const STATUSES: usize = 500;
 
-/// The counters of one worker.
 #[derive(Debug)]
 pub(crate) struct WorkerMetrics {
     /// By method, then status.
@@ -23,15 +22,11 @@ pub(crate) struct WorkerMetrics {
     pub(crate) upstream_connect: Histogram,
     /// Time from the beginning of sending a request to a backend to the head of its response.
     pub(crate) upstream_first_byte: Histogram,
-    /// Bytes received from clients.
     pub(crate) bytes_in: AtomicU64,
-    /// Bytes sent to clients.
     pub(crate) bytes_out: AtomicU64,
     /// Attempts beyond the first.
     pub(crate) retries: AtomicU64,
-    /// Connections accepted.
     pub(crate) accepted: AtomicU64,
-    /// Connections turned away because there were too many.
     pub(crate) turned_away: AtomicU64,
 }
 

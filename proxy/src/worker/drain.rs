@@ -1,6 +1,6 @@
 //! Shutting down without cutting anybody off.
 //!
-//! The first SIGTERM or SIGINT closes the listeners, after taking in what the kernel has accepted
+//! The first SIGTERM or SIGINT ends the accept loops, after taking in what the kernel has accepted
 //! already, unless another process goes on with that. Requests in flight finish, each the last on
 //! its connection; a connection that waits for a request is given a moment, since one may be on its
 //! way, and is closed then. The process ends when none is left, after the drain timeout, or at a
@@ -40,9 +40,9 @@ use super::open_connections::Connections;
 #[derive(Debug)]
 pub(crate) struct Drain {
     started: AtomicBool,
-    /// Listeners that may still take connections in; one per worker.
-    listening: AtomicUsize,
-    listeners_closed: Notify,
+    /// Accept loops that may still take connections in; one per worker.
+    accepting: AtomicUsize,
+    accept_loops_ended: Notify,
     /// One per worker, so that waiting connections of different workers share no lock.
     workers: Box<[Notify]>,
 }
@@ -52,13 +52,12 @@ impl Drain {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
             started: AtomicBool::new(false),
-            listening: AtomicUsize::new(workers),
-            listeners_closed: Notify::new(),
+            accepting: AtomicUsize::new(workers),
+            accept_loops_ended: Notify::new(),
             workers: (0..workers).map(|_| Notify::new()).collect(),
         }
     }
 
-    /// Whether it has begun.
     pub(crate) fn has_started(&self) -> bool {
         self.started.load(Ordering::Acquire)
     }
@@ -69,17 +68,17 @@ impl Drain {
         self.workers[worker].notified()
     }
 
-    /// Notes that a worker's listener is closed.
-    pub(crate) fn listener_closed(&self) {
-        if self.listening.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.listeners_closed.notify_one();
+    /// Notes that a worker's accept loop has ended.
+    pub(crate) fn accept_loop_ended(&self) {
+        if self.accepting.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.accept_loops_ended.notify_one();
         }
     }
 
     /// Waits until all are: only then is the number of connections final.
-    async fn listeners_closed(&self) {
-        while self.listening.load(Ordering::Acquire) > 0 {
-            self.listeners_closed.notified().await;
+    async fn accept_loops_ended(&self) {
+        while self.accepting.load(Ordering::Acquire) > 0 {
+            self.accept_loops_ended.notified().await;
         }
     }
 
@@ -101,7 +100,6 @@ pub(crate) struct StopSignals {
 }
 
 impl StopSignals {
-    /// Installs the handlers.
     pub(crate) fn install() -> io::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let (sender, receiver) = unbounded_channel();
@@ -152,7 +150,6 @@ pub(crate) struct DrainOnSignal {
     pub(crate) drain: Arc<Drain>,
     /// What to wait for.
     pub(crate) connections: Arc<Connections>,
-    /// How long.
     pub(crate) limit: Duration,
 }
 
@@ -164,7 +161,7 @@ impl ShutdownSignalWatch for DrainOnSignal {
         info!(signal, connections = self.connections.open(), "draining");
         self.drain.start();
         let drained = async {
-            self.drain.listeners_closed().await;
+            self.drain.accept_loops_ended().await;
             self.connections.none_left().await;
         };
         tokio::select! {

@@ -19,19 +19,16 @@ pub(crate) struct Histogram {
     sum_micros: AtomicU64,
 }
 
-/// Several histograms, added up.
 #[derive(Debug)]
 pub(crate) struct Total {
     /// Upper bound of each bucket in seconds, and how many there are in it.
     pub(crate) buckets: Vec<(f64, u64)>,
-    /// How many there are.
     pub(crate) count: u64,
     /// What they come to, in seconds.
     pub(crate) sum: f64,
 }
 
 impl Histogram {
-    /// Counts one.
     pub(crate) fn observe(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let bucket = BOUNDS.partition_point(|bound| *bound < seconds);

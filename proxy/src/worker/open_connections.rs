@@ -7,7 +7,6 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Counts open client connections.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     open: AtomicUsize,
@@ -19,18 +18,15 @@ pub(crate) struct Connections {
 pub(crate) struct Counted(Arc<Connections>);
 
 impl Connections {
-    /// Counts one more.
     pub(crate) fn count(self: &Arc<Self>) -> Counted {
         self.open.fetch_add(1, Ordering::AcqRel);
         Counted(Arc::clone(self))
     }
 
-    /// How many are open.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Waits until none is open.
     pub(crate) async fn none_left(&self) {
         loop {
             let notified = self.none_left.notified();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bollard::models::ContainerSummary;
-
 use compose_file::model::exclude_each_other;
+
 use crate::owner::Owner;
 
 /// What belongs to others.

@@ -10,12 +10,12 @@ use tokio::{
 use super::{Backend, Upstream};
 use crate::settings::Settings;
 
-/// Time between two probes of an ejected backend.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// Time between two rounds.
+const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Probes and sweeps until dropped.
+/// Goes round all backends until dropped.
 pub(crate) async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
-    let mut ticks = interval(PROBE_INTERVAL);
+    let mut ticks = interval(INTERVAL);
     loop {
         ticks.tick().await;
         for backend in upstream.backends().iter() {
@@ -23,14 +23,14 @@ pub(crate) async fn run(upstream: Arc<Upstream>, settings: Arc<Settings>) {
                 idle.sweep(settings.upstream_idle_timeout);
             }
             if backend.is_ejected() {
-                tokio::spawn(probe(Arc::clone(backend), settings.connect_timeout));
+                tokio::spawn(try_again(Arc::clone(backend), settings.connect_timeout));
             }
         }
     }
 }
 
 /// An ejected backend is back when it accepts a connection.
-async fn probe(backend: Arc<Backend>, limit: Duration) {
+async fn try_again(backend: Arc<Backend>, limit: Duration) {
     if let Ok(Ok(_)) = timeout(limit, TcpStream::connect(backend.address)).await {
         backend.reinstate();
     }
