@@ -27,10 +27,8 @@ use crate::{
     },
 };
 
-/// Why the proxy can't start.
 #[derive(Debug, Error)]
 pub(crate) enum StartupError {
-    /// An address can't be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// What follows the upstream's name can't be started.

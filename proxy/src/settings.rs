@@ -146,7 +146,6 @@ const UPSTREAM: &str = "host:port such as flask-app:9090 or [::1]:9090, the host
                         name whose labels are 1 to 63 letters, digits, hyphens and underscores, \
                         no hyphen first or last";
 
-/// All settings, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where clients connect.
@@ -157,9 +156,7 @@ pub struct Settings {
     pub upstream: UpstreamName,
     /// What tells the upstream that requests are from us, if anything does.
     pub upstream_token: Option<UpstreamToken>,
-    /// Where health and metrics are served.
     pub admin_listen: SocketAddr,
-    /// Number of worker threads.
     pub workers: usize,
     /// Time between two resolutions of the upstream's name.
     pub resolve_interval: Duration,
@@ -193,7 +190,6 @@ pub struct Settings {
     pub early_hints: bool,
     /// Limit on the time between SIGTERM and exit.
     pub drain_timeout: Duration,
-    /// Whether requests are logged.
     pub access_log: bool,
     /// Variables that describe another service.
     pub passed_over: Vec<String>,

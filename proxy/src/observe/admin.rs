@@ -26,19 +26,16 @@ pub(crate) struct Control {
     pub(crate) holder: Option<Holder>,
     /// What they tell.
     pub(crate) state: Arc<State>,
-    /// The settings.
     pub(crate) settings: Arc<Settings>,
 }
 
 /// What the endpoints tell.
 pub(crate) struct State {
-    /// The backends.
     pub(crate) upstream: Arc<Upstream>,
     /// Whether the process is stopping.
     pub(crate) drain: Arc<Drain>,
     /// Whether there are sockets to accept on.
     pub(crate) accepting: Accepting,
-    /// The metrics.
     pub(crate) registry: Registry,
 }
 

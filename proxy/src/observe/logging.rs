@@ -10,7 +10,6 @@ use crate::observe::{
     log_sink::{self, EventWriter, Guard},
 };
 
-/// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoggingError {
     /// `RUST_LOG` doesn't parse.
