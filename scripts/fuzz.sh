@@ -8,7 +8,7 @@ unset MAKEFLAGS MFLAGS
 scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev cmake=cmake
 export FUZZ_SECONDS=${FUZZ_SECONDS:-40}
 failed=0
-for crate in proxy api deploy; do
+for crate in proxy api compose-file; do
   cargo test --quiet --locked -p $crate --test fuzz -- --nocapture --test-threads 1 || failed=1
 done
 exit $failed

@@ -1,9 +1,7 @@
-//! From the file to the running stack: observe, plan, check, prepare, and roll out.
+//! From the file to the running stack: observe, plan, check, and carry the plan out.
 //!
-//! The plan is made twice: once to be shown, and again when images, secrets and
-//! networks are there, because only then is everything known that a container is
-//! made from. Both come from what is on the engine at that moment, never from what
-//! we believe to have done, which is what makes every interruption harmless.
+//! The plan that is shown is the one that is carried out. It comes from what is on the engine at that
+//! moment, never from what we believe to have done, which is what makes every interruption harmless.
 
 use std::time::Duration;
 
@@ -13,15 +11,14 @@ use crate::compose::Project;
 use crate::compose::model::ServiceName;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::execute::Executor;
 use crate::image::{Images, Refresh};
 use crate::origin::Reach;
 use crate::output::Output;
 use crate::output::plan::PlanView;
-use crate::plan::{Inputs, Plan};
+use crate::plan::{Changes, Inputs, Plan};
 use crate::preflight;
-use crate::prepare;
 use crate::releases::{Begun, Release, Releases};
-use crate::rollout::Rollout;
 use crate::secrets::{self, Secrets};
 use crate::state::State;
 
@@ -62,11 +59,11 @@ struct Observed {
     plan: Plan,
 }
 
-/// A plan, and whether it can be carried out.
+/// What would be done, and whether it can be.
 #[derive(Debug)]
 pub struct Planned {
-    /// What would be done.
-    pub plan: Plan,
+    /// What differs.
+    pub changes: Changes,
     /// What [`Preflight::check`](preflight::Preflight::check) says of it.
     pub preflight: Result<()>,
 }
@@ -78,7 +75,7 @@ impl Observed {
             project,
             state: &self.state,
             secrets: &self.secrets,
-            plan: &self.plan,
+            changes: &self.plan.changes,
             only: options.only.as_deref(),
             force: options.force,
         };
@@ -91,12 +88,10 @@ impl Observed {
 /// # Errors
 /// When there is no plan: the engine doesn't answer, or an image can't be had.
 pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Planned> {
-    let now = observe(engine, project, options, options.refresh).await?;
+    let now = observe(engine, project, options).await?;
     let preflight = now.preflight(engine, project, options).await;
-    Ok(Planned {
-        plan: now.plan,
-        preflight,
-    })
+    let changes = now.plan.changes;
+    Ok(Planned { changes, preflight })
 }
 
 /// Brings the stack to where the file says.
@@ -106,18 +101,11 @@ pub async fn apply(
     project: &Project,
     options: &Options,
 ) -> Result<Applied> {
-    let first = observe(engine, project, options, options.refresh).await?;
-    let view = PlanView::new(project, &first.plan);
-    output.event(&json!({"event": "plan", "plan": view}));
-    for line in view.lines(output.style()) {
-        output.line(&line);
-    }
-    for note in &first.plan.notes {
-        output.note(note);
-    }
-    first.preflight(engine, project, options).await?;
+    let mut now = observe(engine, project, options).await?;
+    show(output, project, &now.plan);
+    now.preflight(engine, project, options).await?;
 
-    let changed = !first.plan.is_empty();
+    let changed = !now.plan.changes.is_empty();
     if changed && options.only.is_none() {
         let begun = match &options.release {
             Some(release) => Begun::Rollback(release.number),
@@ -125,44 +113,37 @@ pub async fn apply(
         };
         Releases::read(project)?.begin(project, begun)?;
     }
-    prepare::run(engine, output, project, &first.state, &first.plan).await?;
-    let now = if changed {
-        observe(engine, project, options, Refresh::default()).await?
-    } else {
-        first
-    };
-    let rollout = Rollout {
-        engine,
-        output,
-        project,
-        state: &now.state,
-        images: &now.images,
-        secrets: &now.secrets,
-        timeout: options.timeout,
-    };
-    rollout.run(&now.plan).await?;
+    let executor = Executor::new(engine, output, project, options.timeout);
+    executor.run(&now.plan, &mut now.images).await?;
     Ok(Applied {
         changed,
         images: now.images,
     })
 }
 
-async fn observe(
-    engine: &Engine,
-    project: &Project,
-    options: &Options,
-    refresh: Refresh,
-) -> Result<Observed> {
+/// Says what is going to be done.
+pub fn show(output: &Output, project: &Project, plan: &Plan) {
+    let view = PlanView::new(project, &plan.changes);
+    output.event(&json!({"event": "plan", "plan": view}));
+    for line in view.lines(output.style()) {
+        output.line(&line);
+    }
+    for note in &view.notes {
+        output.note(note);
+    }
+}
+
+async fn observe(engine: &Engine, project: &Project, options: &Options) -> Result<Observed> {
     let secrets = Secrets::read(project)?;
     let images = async {
         match &options.release {
             Some(release) => Images::of_release(engine, &release.images).await,
-            None => Images::observe(engine, project, refresh).await,
+            None => Images::observe(engine, project, options.refresh).await,
         }
     };
     let (mut state, images) = tokio::try_join!(State::observe(engine, &project.name), images)?;
     state.set_aside(engine, project, options.reach);
-    let mut plan = Plan::compute(Inputs {
+    let mut plan = Plan::up(Inputs {
         project,
         state: &state,
         images: &images,
@@ -170,7 +151,7 @@ async fn observe(
         only: options.only.as_deref(),
         force_recreate: options.force_recreate,
     });
-    plan.notes.extend(secrets::exposed(project));
+    plan.changes.notes.extend(secrets::exposed(project));
     Ok(Observed {
         state,
         images,

@@ -7,7 +7,6 @@ use crate::compose::Project;
 use crate::compose::model::{Mount, Service, ServiceName};
 use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
-use crate::plan::Plan;
 use crate::state::State;
 
 /// Refuses a second container where there can only be one: `name` is to have `count`. Several that
@@ -65,18 +64,22 @@ fn place(mount: &Mount) -> String {
 }
 
 /// What to tell of services that are given another container which writes where one does already.
-pub fn contended(project: &Project, plan: &Plan) -> impl Iterator<Item = String> {
-    let growing = plan.services.iter().filter(|it| it.adds_containers());
+pub fn contended<'a>(
+    project: &'a Project,
+    growing: impl Iterator<Item = &'a ServiceName>,
+) -> impl Iterator<Item = String> {
     growing.filter_map(|it| {
-        let (line, sharing) = several_writers(project, &it.service)?;
+        let (line, sharing) = several_writers(project, it)?;
         Some(format!("{line}{sharing}: {DESTRUCTIVE}; {MADE_TO_SHARE}"))
     })
 }
 
 /// A note for each service whose containers were let write to one place.
-pub fn sharing(project: &Project, plan: &Plan) -> Vec<String> {
-    let steady = plan.services.iter().filter(|it| !it.adds_containers());
-    let sharing = steady.filter_map(|it| several_writers(project, &it.service));
+pub fn sharing<'a>(
+    project: &Project,
+    steady: impl Iterator<Item = &'a ServiceName>,
+) -> Vec<String> {
+    let sharing = steady.filter_map(|it| several_writers(project, it));
     sharing
         .map(|(line, sharing)| {
             format!("{line}{sharing} at once; most databases destroy their data that way")

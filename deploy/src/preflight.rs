@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::{EngineContext, Error, Result};
 use crate::origin::{self, Origin};
 use crate::owner::Kind;
-use crate::plan::{self, NetworkAction, Plan, Step};
+use crate::plan::{self, Changes, NetworkAction, Step};
 use crate::secrets::{self, Exchanged, Lost, Secrets};
 use crate::spec;
 use crate::state::{State, Status};
@@ -31,7 +31,7 @@ pub struct Preflight<'a> {
     /// The secrets that exist.
     pub secrets: &'a Secrets,
     /// What is to be done.
-    pub plan: &'a Plan,
+    pub changes: &'a Changes,
     /// Only these services; `None`: everything.
     pub only: Option<&'a [ServiceName]>,
     /// More containers are let in than can be answered for.
@@ -48,23 +48,23 @@ impl Preflight<'_> {
             engine,
             project,
             state,
-            plan,
+            changes,
             ..
         } = self;
-        let mut conflicts = standing(project, state, self.secrets, plan.takes_over.as_ref());
-        conflicts.extend(secrets::unfit_places(project, &plan.secrets));
+        let mut conflicts = standing(project, state, self.secrets, changes.takes_over.as_ref());
+        conflicts.extend(secrets::unfit_places(project, &changes.secrets));
         if !self.force {
-            conflicts.extend(capacity::contended(project, plan));
-            if plan.adds_containers() {
+            conflicts.extend(capacity::contended(project, changes.growing()));
+            if changes.growing().next().is_some() {
                 conflicts.extend(capacity::lack(engine, project, state, self.only).await?);
             }
         }
-        names(project, state, plan, &mut conflicts);
+        names(project, state, changes, &mut conflicts);
         volumes(project, state, &mut conflicts);
         ports::check(self, &mut conflicts).await;
         sight::check(engine, project, &mut conflicts).await?;
         subnets::check(self, &mut conflicts).await?;
-        networks_to_go(engine, project, state, plan, &mut conflicts).await?;
+        networks_to_go(engine, project, state, changes, &mut conflicts).await?;
         if conflicts.is_empty() {
             return Ok(());
         }
@@ -159,10 +159,10 @@ async fn networks_to_go(
     engine: &Engine,
     project: &Project,
     state: &State,
-    plan: &Plan,
+    changes: &Changes,
     conflicts: &mut Vec<String>,
 ) -> Result<()> {
-    for action in &plan.networks {
+    for action in &changes.networks {
         let name = match action {
             NetworkAction::Recreate { key, .. } => project
                 .networks
@@ -178,9 +178,9 @@ async fn networks_to_go(
     Ok(())
 }
 
-fn names(project: &Project, state: &State, plan: &Plan, conflicts: &mut Vec<String>) {
+fn names(project: &Project, state: &State, changes: &Changes, conflicts: &mut Vec<String>) {
     let foreign = &state.foreign;
-    for service_plan in &plan.services {
+    for service_plan in &changes.services {
         let Some(service) = project.services.get(&service_plan.service) else {
             continue;
         };
@@ -279,11 +279,7 @@ async fn guests(
 }
 
 /// Names of the containers on a network that aren't the project's.
-pub async fn foreign_endpoints(
-    engine: &Engine,
-    state: &State,
-    network: &str,
-) -> Result<Vec<String>> {
+async fn foreign_endpoints(engine: &Engine, state: &State, network: &str) -> Result<Vec<String>> {
     let found = engine
         .docker()
         .inspect_network(network, None)

@@ -15,6 +15,8 @@ use crate::secrets::Secrets;
 const RENDERING: u32 = 1;
 /// The salt of secret fingerprints is kept under this key.
 const SALT: &str = "secret_salt";
+/// What is in the image is kept under this key.
+pub const IMAGE_CONTENT: &str = "image_content";
 
 /// Settings of the service that rule how `deploy` acts, not what a container is.
 const NOT_OF_THE_CONTAINER: [&str; 3] = ["build", "depends_on", "pull_policy"];
@@ -47,7 +49,7 @@ pub fn container(
         deploy.retain(|key, _| key == "resources");
     }
     settings.insert("rendering".into(), RENDERING.into());
-    settings.insert("image_content".into(), image_content.into());
+    settings.insert(IMAGE_CONTENT.into(), image_content.into());
     // A network that is made anew takes its containers with it.
     let networks: Map<String, Value> = service
         .networks
@@ -100,6 +102,11 @@ pub fn container(
 /// The salt in recorded container settings.
 pub fn salt_of(recorded: &Value) -> Option<&str> {
     recorded.get(SALT)?.as_str()
+}
+
+/// What was in the image, in recorded container settings.
+pub fn image_content_of(recorded: &Value) -> Option<&str> {
+    recorded.get(IMAGE_CONTENT)?.as_str()
 }
 
 /// The canonical settings of a network.

@@ -2,67 +2,47 @@
 
 use std::process::{Command, Output};
 
-use testkit::process::assert_refused;
+use testkit::process::{assert_refused, help_of, output_of};
 
 use crate::support::{Process, get, shared_mongo_uri};
 
 fn api(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_api"))
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_api"));
+    output_of(command.args(arguments).envs(environment.iter().copied()))
 }
 
 #[test]
 fn help_lists_the_settings_with_their_defaults() {
-    let output = api(&["--help"], &[]);
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    for expected in [
-        "API_MONGO_URI",
-        "[default: mongodb://mongo:27017]",
-        "API_WORKERS",
-        "1MiB",
-    ] {
-        assert!(text.contains(expected), "{expected} isn't in {text}");
-    }
+    insta::assert_snapshot!(help_of(env!("CARGO_BIN_EXE_api")));
 }
 
 #[test]
 fn settings_that_cannot_be_used_exit_with_2() {
-    let bad = api(&[], &[("API_MAX_BODY", "lots")]);
-    assert_refused(&bad, 2, &["API_MAX_BODY", "\"lots\"", "15MiB"]);
-    assert_refused(
-        &api(&[], &[("API_MAXBODY", "1")]),
-        2,
-        &["API_MAXBODY", "API_MAX_BODY"],
-    );
-    assert_refused(
-        &api(&["--config", "/no/such.toml"], &[]),
-        2,
-        &["/no/such.toml"],
-    );
+    let missing = [
+        ("API_MONGO_USERNAME", "api"),
+        ("API_MONGO_PASSWORD_FILE", "/no/such/file"),
+        ("API_LISTEN", "127.0.0.1:0"),
+        ("API_ADMIN_LISTEN", "127.0.0.1:0"),
+    ];
+    for (environment, said) in [
+        (
+            &[("API_MAX_BODY", "lots")][..],
+            &["API_MAX_BODY", "\"lots\"", "15MiB"][..],
+        ),
+        (&[("API_MAX_BODY", "0")], &["API_MAX_BODY", "from 1B"]),
+        (&[("API_MAXBODY", "1")], &["API_MAXBODY", "API_MAX_BODY"]),
+        (&[("API_PORT", "9090")], &["API_PORT"]),
+        (&[("RUST_LOG", "a=b=c")], &["RUST_LOG", "a=b=c"]),
+        (
+            &missing,
+            &["API_MONGO_PASSWORD_FILE", "/no/such/file", "No such file"],
+        ),
+    ] {
+        assert_refused(&api(&[], environment), 2, said);
+    }
+    let no_file = api(&["--config", "/no/such.toml"], &[]);
+    assert_refused(&no_file, 2, &["/no/such.toml"]);
     assert_refused(&api(&["--nonsense"], &[]), 2, &["--nonsense"]);
-    assert_refused(
-        &api(&[], &[("RUST_LOG", "a=b=c")]),
-        2,
-        &["RUST_LOG", "a=b=c"],
-    );
-    let missing = api(
-        &[],
-        &[
-            ("API_LISTEN", "127.0.0.1:0"),
-            ("API_ADMIN_LISTEN", "127.0.0.1:0"),
-            ("API_MONGO_USERNAME", "api"),
-            ("API_MONGO_PASSWORD_FILE", "/no/such/file"),
-        ],
-    );
-    assert_refused(
-        &missing,
-        2,
-        &["API_MONGO_PASSWORD_FILE", "/no/such/file", "No such file"],
-    );
 }
 
 #[test]
@@ -88,11 +68,8 @@ fn a_connection_string_is_refused_without_its_password() {
 fn a_taken_port_exits_with_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    assert_refused(
-        &api(&[], &[("API_LISTEN", &address)]),
-        1,
-        &["API_LISTEN", &address],
-    );
+    let refused = api(&[], &[("API_LISTEN", &address)]);
+    assert_refused(&refused, 1, &["API_LISTEN", &address]);
 }
 
 #[tokio::test]
@@ -104,11 +81,8 @@ async fn healthcheck_asks_the_running_api() {
     let not_ready = api(&["healthcheck", "--ready"], &environment);
     assert_refused(&not_ready, 1, &["503", "not ready"]);
     drop(away);
-    assert_refused(
-        &api(&["healthcheck"], &environment),
-        1,
-        &["no answer from", &admin],
-    );
+    let gone = api(&["healthcheck"], &environment);
+    assert_refused(&gone, 1, &["no answer from", &admin]);
 
     let uri = shared_mongo_uri().await;
     let here = Process::start(&[("API_MONGO_URI", &uri)]);
@@ -125,19 +99,11 @@ async fn healthcheck_asks_the_running_api() {
 
 #[test]
 fn too_few_files_are_refused_by_name() {
-    let refused = Command::new("sh")
-        .args([
-            "-c",
-            r#"ulimit -n 24 && exec "$0""#,
-            env!("CARGO_BIN_EXE_api"),
-        ])
-        .output()
-        .unwrap();
-    assert_refused(
-        &refused,
-        1,
-        &["24 files may be open", "ulimit -n", "at least"],
-    );
+    let limited = ["-c", r#"ulimit -n 24 && exec "$0""#];
+    let mut shell = Command::new("sh");
+    let refused = output_of(shell.args(limited).arg(env!("CARGO_BIN_EXE_api")));
+    let said = ["24 files may be open", "ulimit -n", "at least"];
+    assert_refused(&refused, 1, &said);
 }
 
 #[test]
@@ -150,12 +116,6 @@ fn variables_that_describe_a_service_are_no_settings() {
     let process = Process::start(&service);
     let note = process.log.iter().find(|line| line.contains("passed over"));
     assert!(note.expect("a note").contains("API_PORT API_SERVICE_HOST"));
-    assert_refused(&api(&[], &[("API_PORT", "9090")]), 2, &["API_PORT"]);
-    assert_refused(
-        &api(&[], &[("API_MAX_BODY", "0")]),
-        2,
-        &["API_MAX_BODY", "from 1B"],
-    );
 }
 
 /// Every address is both families', where there are two.

@@ -294,10 +294,8 @@ async fn write_at_once(coalescer: &Arc<Coalescer>, count: i64) -> Vec<Fate> {
 fn a_lone_request_is_written_at_once_and_a_crowd_together() {
     in_virtual_time(async {
         let store = Scripted::new(vec![(10, Behaviour::Acknowledge)]);
-        let limits = Limits {
-            lanes: 1,
-            ..usual()
-        };
+        let lanes = 1;
+        let limits = Limits { lanes, ..usual() };
         let coalescer = started(&store, limits);
         let started = Instant::now();
         assert_eq!(

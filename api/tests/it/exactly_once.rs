@@ -66,7 +66,7 @@ async fn a_repeated_request_is_stored_once() {
         assert_eq!(response.id(), id);
     }
     assert_eq!(app.count().await, 1);
-    assert_eq!(app.document(id).await.get_str("data").unwrap(), "first");
+    assert_eq!(app.data(id).await, "first");
     assert_eq!(writes(&app, "acknowledged").await, 1);
     assert_eq!(writes(&app, "already_stored").await, 1);
     let older = request(
@@ -137,7 +137,7 @@ async fn a_repetition_finds_what_survived_a_kill() {
     })
     .await;
     assert_eq!(count, 1);
-    assert_eq!(app.document(id).await.get_str("data").unwrap(), "before");
+    assert_eq!(app.data(id).await, "before");
 }
 
 /// A client's text in MongoDB's message mustn't make a document pass for stored.

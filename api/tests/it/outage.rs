@@ -73,11 +73,8 @@ async fn it_recovers_when_mongodb_comes_back() {
         (response.status == 200).then(|| response.id())
     })
     .await;
-    assert_eq!(
-        app.document(before).await.get_str("data").unwrap(),
-        "before"
-    );
-    assert_eq!(app.document(after).await.get_str("data").unwrap(), "after");
+    assert_eq!(app.data(before).await, "before");
+    assert_eq!(app.data(after).await, "after");
     eventually("readiness is back", SLACK * 4, || async {
         (get(app.admin, "/readyz").await.status == 200).then_some(())
     })

@@ -1,5 +1,6 @@
 //! Waits until a container does what it is for, or says why it doesn't.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
@@ -41,6 +42,16 @@ pub enum Goal {
     Healthy,
     /// Exited with status 0.
     Completed,
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Healthy => "healthy",
+            Self::Completed => "completed",
+        })
+    }
 }
 
 /// How long and how strictly.
@@ -128,10 +139,15 @@ fn verdict(
         }
     };
     if restarted >= CRASH_LOOP {
-        return Verdict::Failed(format!(
-            "keeps restarting ({restarted} times): it {}",
-            ended()
-        ));
+        // A run that has begun hides how the last one ended.
+        return match status {
+            Status::RUNNING if steady < SETTLE_AFTER_RESTART => Verdict::Waiting("restarting"),
+            Status::RUNNING => Verdict::Failed(format!("keeps restarting ({restarted} times)")),
+            _ => Verdict::Failed(format!(
+                "keeps restarting ({restarted} times): it {}",
+                ended()
+            )),
+        };
     }
     match (status, gate.goal) {
         (Status::EXITED | Status::DEAD, Goal::Completed) if code == 0 => {

@@ -103,9 +103,8 @@ impl Images {
     pub async fn present(engine: &Engine, project: &Project) -> Result<Self> {
         let mut images = BTreeMap::new();
         for service in project.services.values() {
-            let found = inspect(engine, &service.image).await?;
             let state = ImageState {
-                content: found.as_ref().map(content),
+                content: content_of(engine, &service.image).await?,
                 ..ImageState::default()
             };
             images.insert(service.image.clone(), state);
@@ -121,11 +120,11 @@ impl Images {
         let mut images = BTreeMap::new();
         let mut missing = Vec::new();
         for (image, pin) in pins {
-            let now = inspect(engine, image).await?.as_ref().map(content);
+            let now = content_of(engine, image).await?;
             let pinned = if now.as_ref() == Some(&pin.content) {
                 None
             } else {
-                let kept = inspect(engine, &pin.tag).await?.as_ref().map(content);
+                let kept = content_of(engine, &pin.tag).await?;
                 if kept.as_ref() != Some(&pin.content) {
                     missing.push(format!("{image}, which was kept as {}", pin.tag));
                 }
@@ -155,6 +154,13 @@ impl Images {
         self.0.get(image).cloned().unwrap_or_default()
     }
 
+    /// What a build or a pull came to.
+    pub fn learn(&mut self, image: &str, content: &str) {
+        let state = self.0.entry(image.to_owned()).or_default();
+        state.content = Some(content.to_owned());
+        state.need = None;
+    }
+
     /// As if the engine had these.
     pub fn with(entries: impl IntoIterator<Item = (&'static str, ImageState)>) -> Self {
         Self(
@@ -175,6 +181,11 @@ pub async fn inspect(engine: &Engine, image: &str) -> Result<Option<ImageInspect
         }) => Ok(None),
         Err(err) => Err(err).doing(|| format!("inspect image {image}")),
     }
+}
+
+/// What a container made from an image would get; `None`: the engine doesn't have it.
+pub async fn content_of(engine: &Engine, image: &str) -> Result<Option<String>> {
+    Ok(inspect(engine, image).await?.as_ref().map(content))
 }
 
 /// The labels that an image brings; none where it is gone.

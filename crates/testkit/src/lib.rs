@@ -1,6 +1,6 @@
 //! What the tests of several crates are made of: [`wait`]ing for a condition, addresses of one's own
-//! ([`net`]), [`http`] on the wire, [`process`]es that end with their test, [`table`]s of cases, the
-//! fuzzer ([`fuzz`]), and docs/metrics.md held against what a part tells ([`metrics_page`]).
+//! ([`net`]), [`http`] on the wire, [`process`]es that end with their test, Docker ([`engine`]), the
+//! [`table`]s of cases, the fuzzer ([`fuzz`]), and docs/metrics.md held against what a part tells ([`metrics_page`]).
 //!
 //! Nothing here is part of a binary. A helper panics where a test can't go on.
 
@@ -11,6 +11,7 @@
     reason = "a test that can't go on fails"
 )]
 
+pub mod engine;
 pub mod fuzz;
 pub mod http;
 pub mod metrics_page;

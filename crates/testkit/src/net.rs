@@ -40,6 +40,12 @@ pub fn free_port() -> u16 {
         .expect("a free port")
 }
 
+/// A port of 127.0.0.1 on which nobody listens.
+pub fn local_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 /// The next listening sockets that come over a connection to the listener, beside one byte.
 #[track_caller]
 pub fn handed_over(connection: &UnixStream) -> Vec<TcpListener> {

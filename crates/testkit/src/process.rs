@@ -5,6 +5,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
+use serde_json::Value;
 
 use crate::wait::{PATIENCE, until};
 
@@ -84,6 +85,88 @@ pub fn output_of(command: &mut Command) -> Output {
     output
 }
 
+/// What the command prints, which must succeed; panics with all of it if it fails.
+#[track_caller]
+pub fn run(command: &mut Command) -> String {
+    let done = outcome_of(command);
+    done.assert_code(0);
+    done.stdout
+}
+
+/// The same with what it prints to standard error after the rest.
+#[track_caller]
+pub fn both(command: &mut Command) -> String {
+    let done = outcome_of(command);
+    done.assert_code(0);
+    done.text
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Outcome {
+    command: String,
+    /// Its exit status.
+    pub code: i32,
+    /// What it printed to standard output.
+    pub stdout: String,
+    /// Both outputs, for assertions about what the user reads.
+    pub text: String,
+}
+
+/// What the command does, whatever that is.
+#[track_caller]
+pub fn outcome_of(command: &mut Command) -> Outcome {
+    let output = command.output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    Outcome {
+        command: format!("{command:?}:\n"),
+        ..outcome(&output)
+    }
+}
+
+/// What the command did that ended so.
+pub fn outcome(output: &Output) -> Outcome {
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    Outcome {
+        command: String::new(),
+        code: output.status.code().unwrap_or(-1),
+        stdout,
+        text,
+    }
+}
+
+impl Outcome {
+    /// Asserts that it ended with this status.
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) {
+        assert_eq!(self.code, code, "{}{}", self.command, self.text);
+    }
+
+    /// Every line of the output, which is JSON.
+    pub fn events(&self) -> Vec<Value> {
+        let parse =
+            |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("JSON: {line}"));
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// Asserts that all of `parts` are said.
+    #[track_caller]
+    pub fn assert_says(&self, parts: &[&str]) {
+        for part in parts {
+            assert!(self.text.contains(part), "{part:?} in:\n{}", self.text);
+        }
+    }
+
+    /// Asserts that both are said, and the first one before the second.
+    #[track_caller]
+    pub fn assert_order(&self, first: &str, second: &str) {
+        self.assert_says(&[first, second]);
+        let in_order = self.text.find(first) < self.text.find(second);
+        assert!(in_order, "{}", self.text);
+    }
+}
+
 /// Asserts that the process ended with `code` and said each of `parts` on standard error.
 #[track_caller]
 pub fn assert_refused(output: &Output, code: i32, parts: &[&str]) {
@@ -92,4 +175,12 @@ pub fn assert_refused(output: &Output, code: i32, parts: &[&str]) {
     for part in parts {
         assert!(said.contains(part), "{part:?} isn't in {said:?}");
     }
+}
+
+/// What the program says to `--help`, which is no mistake.
+#[track_caller]
+pub fn help_of(program: &str) -> String {
+    let output = output_of(Command::new(program).arg("--help"));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -1,24 +1,22 @@
 //! `deploy down`: takes away what `up` made, dependents first. Volumes stay unless
 //! asked for, secrets always do: a volume's database knows no other password.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
 use super::Context;
 use crate::cli::Down;
 use crate::compose::Project;
-use crate::concurrency;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::execute::Executor;
+use crate::image::Images;
 use crate::lock::Lock;
 use crate::origin;
-use crate::output::Output;
-use crate::plan;
-use crate::preflight::foreign_endpoints;
+use crate::plan::Plan;
 use crate::releases::Releases;
-use crate::remove;
-use crate::state::{Container, State};
+use crate::state::State;
 
 pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let output = &context.output;
@@ -29,29 +27,19 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     state.set_aside(&engine, &project, args.reach.into());
     check(&project, &state)?;
 
-    for wave in waves(&project, &state) {
-        concurrency::try_all(wave.into_iter().map(|container| {
-            let engine = &engine;
-            async move {
-                let task = output.task(&format!("container {}", container.name), "going down");
-                remove::container(engine, &container.id, &container.name, &task).await?;
-                task.done("removed");
-                Ok::<(), Error>(())
-            }
-        }))
-        .await?;
-    }
-    remove_networks(&engine, output, &project, &state).await?;
+    let (networks, lines) = networks(&project, &state);
     let (volumes, of_compose) = volumes(&project, &state);
+    let removed: &[&str] = if args.volumes { &volumes } else { &[] };
+    let plan = Plan::down(&project, &state, &networks, removed);
+    let executor = Executor::new(&engine, output, &project, None);
+    executor.run(&plan, &mut Images::default()).await?;
     if args.volumes {
-        for name in &volumes {
-            let task = output.task(&format!("volume {name}"), "removing");
-            remove::volume(&engine, name).await?;
-            task.done("removed");
-        }
         Releases::read(&project)?
             .forget(&engine, output, &project)
             .await?;
+    }
+    for line in lines {
+        output.line(&line);
     }
     let kept: &[&str] = if args.volumes { &[] } else { &volumes };
     let all_kept = [kept, &of_compose].concat();
@@ -66,49 +54,28 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     Ok(())
 }
 
-/// Removes the project's networks, except those that the file calls external: another file of
-/// the project may have made them.
-async fn remove_networks(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    state: &State,
-) -> Result<()> {
+/// The project's networks, except those that the file calls external: another file of the project
+/// may have made them. And lines about those that stay because others are on them.
+fn networks<'a>(project: &Project, state: &'a State) -> (Vec<&'a str>, Vec<String>) {
     let external = |name: &str| {
-        let mut networks = project.networks.values();
-        networks.any(|it| it.external && it.name == name)
+        let network = project.network_named(name);
+        network.is_some_and(|it| it.external)
     };
+    let (mut going, mut kept) = (Vec::new(), Vec::new());
     for network in state.networks.iter().filter(|it| !external(&it.name)) {
         let users: Vec<&str> = state.elsewhere.users_of(&network.name).collect();
-        if !users.is_empty() {
-            output.line(&format!(
+        if users.is_empty() {
+            going.push(network.name.as_str());
+        } else {
+            kept.push(format!(
                 "kept network {}: {} is on it, which came from another Compose file \
                  (`deploy down --remove-orphans` removes both)",
                 network.name,
                 users.join(", ")
             ));
-            continue;
         }
-        let guests = foreign_endpoints(engine, state, &network.name).await?;
-        if !guests.is_empty() {
-            let guests = guests.join(" ");
-            return Err(Error::failed(
-                format!(
-                    "network {} can't be removed: {guests}, not this project's, is connected to it",
-                    network.name
-                ),
-                format!(
-                    "`docker network disconnect {} {guests}`, then `deploy down` again; everything \
-                     else of the project that was to go is gone",
-                    network.name
-                ),
-            ));
-        }
-        let task = output.task(&format!("network {}", network.name), "removing");
-        remove::network(engine, &network.name).await?;
-        task.done("removed");
     }
-    Ok(())
+    (going, kept)
 }
 
 /// The project's volumes, without those that the file calls external: `deploy`'s, and those
@@ -183,27 +150,4 @@ fn kept_lines(project: &Project, volumes: &[&str], of_compose: &[&str]) -> Vec<S
         ));
     }
     lines
-}
-
-/// Containers that can go at the same time, in the order in which they do: what
-/// depends on a service goes before it, and what the file doesn't know goes first.
-fn waves<'a>(project: &Project, state: &'a State) -> Vec<Vec<&'a Container>> {
-    let mut depth: BTreeMap<String, usize> = BTreeMap::new();
-    for name in plan::order(project) {
-        let Some(service) = project.services.get(&name) else {
-            continue;
-        };
-        let below = plan::dependencies(service)
-            .iter()
-            .filter_map(|(dependency, _)| depth.get(dependency.as_str()))
-            .max()
-            .map_or(0, |depth| depth + 1);
-        depth.insert(name.to_string(), below);
-    }
-    let mut waves: BTreeMap<usize, Vec<&Container>> = BTreeMap::new();
-    for container in &state.containers {
-        let depth = depth.get(&container.service).copied().unwrap_or(usize::MAX);
-        waves.entry(depth).or_default().push(container);
-    }
-    waves.into_values().rev().collect()
 }

@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {
         ..Options::default()
     };
     let planned = apply::plan(&engine, &project, &options).await?;
-    let view = PlanView::new(&project, &planned.plan);
+    let view = PlanView::new(&project, &planned.changes);
     if output.is_json() {
         // One document: the plan, or why it can't be carried out.
         planned.preflight?;

@@ -4,16 +4,16 @@
 use serde_json::json;
 
 use super::{Context, known_services};
+use crate::apply;
 use crate::cli::Restart;
 use crate::compose::model::ServiceName;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::execute::Executor;
 use crate::image::Images;
 use crate::lock::Lock;
-use crate::output::plan::PlanView;
 use crate::plan::{Inputs, Plan};
 use crate::preflight;
-use crate::rollout::Rollout;
 use crate::secrets::Secrets;
 use crate::state::State;
 
@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "restart", patience).await?;
     let secrets = Secrets::read(&project)?;
-    let (mut state, images) = tokio::try_join!(
+    let (mut state, mut images) = tokio::try_join!(
         State::observe(&engine, &project.name),
         Images::present(&engine, &project)
     )?;
@@ -52,22 +52,15 @@ pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
         force_recreate: false,
     };
     let plan = Plan::restart(inputs, &services, args.in_place)?;
-    let view = PlanView::new(&project, &plan);
-    output.event(&json!({"event": "plan", "plan": view}));
-    for line in view.lines(output.style()) {
-        output.line(&line);
-    }
-    let rollout = Rollout {
-        engine: &engine,
-        output,
-        project: &project,
-        state: &state,
-        images: &images,
-        secrets: &secrets,
-        timeout: args.timeout,
-    };
-    rollout.run(&plan).await?;
-    let restarted: Vec<&str> = plan.services.iter().map(|it| it.service.as_str()).collect();
+    apply::show(output, &project, &plan);
+    let executor = Executor::new(&engine, output, &project, args.timeout);
+    executor.run(&plan, &mut images).await?;
+    let restarted: Vec<&str> = plan
+        .changes
+        .services
+        .iter()
+        .map(|it| it.service.as_str())
+        .collect();
     output.event(&json!({"event": "restart", "services": restarted}));
     output.line(&format!("restarted: {}", restarted.join(", ")));
     Ok(())

@@ -10,7 +10,7 @@ use crate::compose::model::UpdateOrder;
 use crate::container;
 use crate::diff::Change;
 use crate::image::Need;
-use crate::plan::{NetworkAction, Plan, Step};
+use crate::plan::{Changes, NetworkAction, Step};
 
 /// A plan, ready to be printed.
 #[derive(Debug, Serialize)]
@@ -43,8 +43,8 @@ pub struct Line {
 }
 
 impl PlanView {
-    /// The lines of `plan`.
-    pub fn new(project: &Project, plan: &Plan) -> Self {
+    /// A line for each of `plan`.
+    pub fn new(project: &Project, plan: &Changes) -> Self {
         let mut actions = Vec::new();
         let mut unchanged = 0;
         let mut add = |kind, name: &str, action, reason: &str, changes: &[Change]| {
@@ -96,19 +96,25 @@ impl PlanView {
             };
             for action in &service_plan.containers {
                 let name = container::name(project, &service_plan.service, service, action.number);
+                let order = match service_plan.order {
+                    _ if action.evicted => UpdateOrder::StopFirst,
+                    order => order,
+                };
                 match &action.step {
+                    // Unless it is replaced, which has a line of its own.
+                    Step::Keep { .. } if action.condition.is_some() => {}
                     Step::Keep { .. } => unchanged += 1,
                     Step::Start { reason, .. } => add("container", &name, "start", reason, &[]),
                     Step::Create => add("container", &name, "create", "", &[]),
                     Step::Recreate { changes, .. } => {
-                        let how = match service_plan.order {
+                        let how = match order {
                             UpdateOrder::StartFirst => "the new one first",
                             UpdateOrder::StopFirst => "",
                         };
                         add("container", &name, "recreate", how, changes);
                     }
                     Step::Renew { cause, .. } => {
-                        let how = match service_plan.order {
+                        let how = match order {
                             UpdateOrder::StartFirst => format!("{cause}; the new one first"),
                             UpdateOrder::StopFirst => cause.to_string(),
                         };

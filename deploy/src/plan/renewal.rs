@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Inputs, Step};
-use crate::compose::model::{Service, ServiceName};
-use crate::state::{Container, Health, Status};
+use crate::compose::Project;
+use crate::compose::model::ServiceName;
+use crate::state::{Container, Health, State, Status};
 
 /// Why a container is started over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +13,18 @@ pub enum Cause {
     Unhealthy,
     /// Its process ends again and again.
     Restarting,
-    /// No container of this service, which it leads to (`x-leads-to`), works: what comes in isn't
+    /// No container of this service, which accepts what comes in at its ports, works: what comes in isn't
     /// served.
     LeadsNowhere(ServiceName),
     /// By the user.
     Requested,
+}
+
+impl Cause {
+    /// Whether the container doesn't work: nobody wants it back.
+    pub(super) fn is_ailment(&self) -> bool {
+        matches!(self, Self::Unhealthy | Self::Restarting)
+    }
 }
 
 impl fmt::Display for Cause {
@@ -33,25 +40,17 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What is done about a container that doesn't do its work; `None` for one that does.
-pub(super) fn of(inputs: Inputs<'_>, service: &Service, container: &Container) -> Option<Step> {
-    let cause = if let Some(ailment) = ailment(container) {
-        ailment
-    } else {
-        let target = service.leads_to.as_ref()?;
-        let mut behind = inputs.state.of_service(target).peekable();
-        behind.peek()?;
-        if !behind.all(|it| ailment(it).is_some()) {
-            return None;
-        }
-        Cause::LeadsNowhere(target.clone())
-    };
-    let id = container.id.clone();
-    Some(if container.anonymous_volumes {
-        Step::Restart { id, cause }
-    } else {
-        Step::Renew { id, cause }
-    })
+/// Why a container that doesn't do its work is started over; `None` for one that does.
+pub(super) fn cause(project: &Project, state: &State, container: &Container) -> Option<Cause> {
+    if let Some(ailment) = ailment(container) {
+        return Some(ailment);
+    }
+    let target = project.accepted_by(&container.service)?;
+    let mut behind = state.of_service(target).peekable();
+    behind.peek()?;
+    behind
+        .all(|it| ailment(it).is_some())
+        .then(|| Cause::LeadsNowhere(target.clone()))
 }
 
 fn ailment(container: &Container) -> Option<Cause> {

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cause, ContainerAction, Inputs, Plan, ServicePlan, Step, order, replacement_order};
+use super::changes::Changes;
+use super::inputs::Inputs;
+use super::order::order;
+use super::renewal::Cause;
+use super::service::{self, ContainerAction, ServicePlan, Step};
 use crate::compose::Project;
 use crate::compose::model::{NetworkMode, Service, ServiceName, UpdateOrder};
 use crate::error::{Error, Result};
 
-impl Plan {
-    /// Restarts every container of `services`, and of those that live in their network namespaces.
-    /// Where a service is replaced start-first, a new container takes the place of each, unless
-    /// `in_place`, or data in an anonymous volume would go with the old one.
-    ///
-    /// # Errors
-    /// When a service has no container, or when a new container would differ from the old one.
-    pub fn restart(inputs: Inputs<'_>, services: &[ServiceName], in_place: bool) -> Result<Self> {
+impl Changes {
+    /// See [`Plan::restart`](crate::plan::Plan::restart).
+    pub(super) fn restart(
+        inputs: Inputs<'_>,
+        services: &[ServiceName],
+        in_place: bool,
+    ) -> Result<Self> {
         let mut plan = Self::default();
         let restarted = with_guests(inputs.project, services);
         let mut changes = Vec::new();
@@ -25,7 +28,7 @@ impl Plan {
             if !restarted.contains(&name) {
                 continue;
             }
-            let order = replacement_order(service);
+            let order = service::replacement_order(service);
             let host_goes = plan.replaces_host_of(service);
             let mut containers = Vec::new();
             for container in inputs.state.of_service(&name) {
@@ -35,19 +38,18 @@ impl Plan {
                     order == UpdateOrder::StartFirst && !container.anonymous_volumes && !in_place;
                 let step = if start_first || host_goes {
                     // By itself: that its host is restarted is no change.
-                    let differing = Self::default().staleness(inputs, &name, service, container);
+                    let none = BTreeSet::new();
+                    let differing =
+                        service::difference(inputs, &[], &none, &name, service, container);
                     let line = |change| format!("{}: {change}", container.name);
-                    changes.extend(differing.iter().map(line));
+                    changes.extend(differing.changes.iter().map(line));
                     // The new one is of this file.
                     plan.takes_over.clone_from(&inputs.state.origin);
                     Step::Renew { id, cause }
                 } else {
                     Step::Restart { id, cause }
                 };
-                containers.push(ContainerAction {
-                    number: container.number,
-                    step,
-                });
+                containers.push(ContainerAction::new(container.number, step));
             }
             if containers.is_empty() {
                 return Err(Error::failed(

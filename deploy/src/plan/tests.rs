@@ -1,10 +1,14 @@
-//! Plans from made-up states: each test names one difference and the one step it costs.
+//! Plans from made-up states: each test names one difference and the operations that it costs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::compose::{self, LoadOptions};
-use crate::image::ImageState;
+use crate::diff::Change;
+use crate::image::{ImageState, Images, Need as ImageNeed};
+use crate::secrets::Secrets;
+use crate::spec;
+use crate::state::{Container, Health, Resource, Status};
 
 const FILE: &str = "
 services:
@@ -26,6 +30,7 @@ struct Scene {
     project: Project,
     state: State,
     images: Images,
+    secrets: Secrets,
 }
 
 impl Scene {
@@ -34,8 +39,9 @@ impl Scene {
             project: load(file),
             state: State::default(),
             images: images(None),
+            secrets: Secrets::default(),
         };
-        for plan in scene.plan().services {
+        for plan in scene.plan().changes.services {
             for action in plan.containers {
                 let container = scene.container(&plan.service, action.number);
                 scene.state.containers.push(container);
@@ -98,28 +104,57 @@ impl Scene {
     }
 
     fn plan_only(&self, only: Option<&[ServiceName]>) -> Plan {
-        Plan::compute(Inputs {
-            project: &self.project,
-            state: &self.state,
-            images: &self.images,
-            secrets: &Secrets::default(),
+        Plan::up(Inputs {
             only,
-            force_recreate: false,
+            ..self.inputs()
         })
     }
 
-    /// The steps for one service, without those that keep.
-    fn steps(&self, service: &str) -> Vec<(u32, Step)> {
-        let plans = self
-            .plan()
-            .services
-            .into_iter()
-            .filter(|it| it.service.as_str() == service);
-        plans
-            .flat_map(|it| it.containers)
-            .filter(|it| !it.is_keep())
-            .map(|it| (it.number, it.step))
+    fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            project: &self.project,
+            state: &self.state,
+            images: &self.images,
+            secrets: &self.secrets,
+            only: None,
+            force_recreate: false,
+        }
+    }
+
+    /// What is done for one service, beside waiting for what is there.
+    fn operations(&self, service: &str) -> Vec<String> {
+        let plan = self.plan();
+        let nodes = plan.graph.nodes().map(|(_, node)| node);
+        let of_service = nodes.filter(|it| it.service.as_deref() == Some(service));
+        let done = of_service.map(|it| &it.operation).filter(|it| {
+            let idle = matches!(it, Operation::Begin { .. } | Operation::Replaced(_));
+            let kept = matches!(it, Operation::To(_, Act::Await { fresh: false, .. }));
+            !idle && !kept
+        });
+        done.map(ToString::to_string).collect()
+    }
+
+    /// The settings that differ in the containers of one service.
+    fn changes(&self, service: &str) -> Vec<Change> {
+        let services = self.plan().changes.services.into_iter();
+        let of_service = services.filter(|it| it.service.as_str() == service);
+        let steps = of_service.flat_map(|it| it.containers).map(|it| it.step);
+        steps
+            .filter_map(|step| match step {
+                Step::Recreate { changes, .. } => Some(changes),
+                _ => None,
+            })
+            .flatten()
             .collect()
+    }
+
+    fn service(&self, name: &str) -> ServiceName {
+        let (name, _) = self
+            .project
+            .services
+            .get_key_value(name)
+            .expect("of the file");
+        name.clone()
     }
 
     fn container_mut(&mut self, id: &str) -> &mut Container {
@@ -150,15 +185,19 @@ fn load(file: &str) -> Project {
     compose::load(&options).expect("a valid file")
 }
 
-fn images(need: Option<Need>) -> Images {
-    Images::with([(
-        "app",
-        ImageState {
-            content: Some("content".to_owned()),
-            need,
-            pinned: None,
-        },
-    )])
+fn images(need: Option<ImageNeed>) -> Images {
+    let image = |need| ImageState {
+        content: Some("content".to_owned()),
+        need,
+        pinned: None,
+    };
+    Images::with([("app", image(need)), ("other", image(None))])
+}
+
+/// The text without its indentation.
+fn lines(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|it| !it.is_empty());
+    lines.flat_map(|it| [it, "\n"]).collect()
 }
 
 #[test]
@@ -167,43 +206,137 @@ fn a_bare_engine_needs_everything_dependencies_first() {
         project: load(FILE),
         state: State::default(),
         images: images(None),
+        secrets: Secrets::default(),
     };
-    let plan = scene.plan();
-    assert_eq!(plan.networks.len(), 2, "front and the default one of db");
-    assert_eq!(plan.volumes, ["data"]);
-    let services: Vec<&str> = plan.services.iter().map(|it| it.service.as_str()).collect();
-    assert_eq!(services, ["db", "api"]);
-    let numbers: Vec<u32> = plan.services[1]
-        .containers
-        .iter()
-        .map(|it| it.number)
-        .collect();
-    assert_eq!(numbers, [1, 2]);
+    assert_eq!(
+        scene.plan().to_string(),
+        lines(
+            "
+            1 create network front
+            2 create network test_default
+            3 create volume test_data
+            4 begin db
+            5 create test-db-1
+            6 start test-db-1
+            7 await test-db-1 up
+            8 begin api, after 3, after 4, after 6
+            9 create test-api-1
+            10 start test-api-1
+            11 await test-api-1 up
+            12 create test-api-2, after 8
+            13 start test-api-2
+            14 await test-api-2 up
+            "
+        )
+    );
 }
 
 #[test]
 fn what_is_as_it_should_be_needs_nothing() {
     let plan = Scene::up(FILE).plan();
-    assert!(plan.is_empty(), "{plan:?}");
+    assert!(plan.changes.is_empty(), "{plan:?}");
 }
 
 #[test]
-fn a_changed_setting_recreates_its_service_alone() {
+fn start_first_an_old_container_stays_until_all_are_replaced_and_comes_back_if_one_fails() {
     let mut scene = Scene::up(FILE);
     scene.project = load(&FILE.replace("blue", "green"));
-    assert!(scene.steps("db").is_empty());
+    assert_eq!(
+        scene.plan().to_string(),
+        lines(
+            "
+            1 begin db
+            2 await test-db-1 up
+            3 begin api, after 1
+            4 create test-api-3 (no names on front); undo 1: discard test-api-3
+            5 start test-api-3
+            6 await test-api-3 up
+            7 name test-api-3 on front
+            8 stop test-api-1; undo 1: start test-api-1, await test-api-1 up
+            9 create test-api-4 (no names on front), after 3, after 8; undo 1: discard test-api-4
+            10 start test-api-4
+            11 await test-api-4 up
+            12 name test-api-4 on front
+            13 stop test-api-2; undo 1: start test-api-2, await test-api-2 up
+            14 api replaced, after 8, after 13
+            15 remove test-api-1, after 8, after 14
+            16 remove test-api-2, after 13, after 14
+            "
+        )
+    );
+    assert_eq!(scene.operations("db"), [""; 0]);
     let change = Change {
         setting: "environment.COLOUR".into(),
         old: Some("\"blue\"".into()),
         new: Some("\"green\"".into()),
     };
-    for (_, step) in scene.steps("api") {
-        let Step::Recreate { changes, .. } = step else {
-            panic!("{step:?}")
-        };
-        assert_eq!(changes, std::slice::from_ref(&change));
-    }
-    assert_eq!(scene.steps("api").len(), 2);
+    assert_eq!(scene.changes("api"), [change.clone(), change]);
+}
+
+#[test]
+fn stop_first_there_is_nothing_to_go_back_to() {
+    let file = FILE.replace("start-first", "stop-first, parallelism: 2, monitor: 2s");
+    let mut scene = Scene::up(&file);
+    scene.project = load(&file.replace("blue", "green"));
+    assert_eq!(
+        scene.plan().to_string(),
+        lines(
+            "
+            1 begin db
+            2 await test-db-1 up
+            3 begin api, after 1
+            4 stop test-api-1
+            5 remove test-api-1
+            6 create test-api-1 (no names on front)
+            7 start test-api-1
+            8 await test-api-1 up
+            9 name test-api-1 on front
+            10 watch test-api-1 2.0s
+            11 stop test-api-2, after 3
+            12 remove test-api-2
+            13 create test-api-2 (no names on front)
+            14 start test-api-2
+            15 await test-api-2 up
+            16 name test-api-2 on front
+            17 watch test-api-2 2.0s
+            18 api replaced, after 10, after 17
+            "
+        )
+    );
+}
+
+#[test]
+fn a_rollout_that_continues_goes_on_whatever_became_of_the_last_batch() {
+    let file = FILE.replace(
+        "start-first",
+        "start-first, failure_action: continue, delay: 5s",
+    );
+    let mut scene = Scene::up(&file);
+    scene.project = load(&file.replace("blue", "green"));
+    assert_eq!(
+        scene.plan().to_string(),
+        lines(
+            "
+            1 begin db
+            2 await test-db-1 up
+            3 begin api, after 1
+            4 create test-api-3 (no names on front)
+            5 start test-api-3
+            6 await test-api-3 up
+            7 name test-api-3 on front
+            8 stop test-api-1
+            9 wait 5.0s, after 3, once 8 is over
+            10 create test-api-4 (no names on front)
+            11 start test-api-4
+            12 await test-api-4 up
+            13 name test-api-4 on front
+            14 stop test-api-2
+            15 api replaced, after 8, after 14
+            16 remove test-api-1, after 8, once 15 is over
+            17 remove test-api-2, after 14, once 15 is over
+            "
+        )
+    );
 }
 
 #[test]
@@ -214,69 +347,137 @@ fn how_services_are_rolled_out_is_not_a_setting_of_their_containers() {
             .replace("start-first", "stop-first")
             .replace("depends_on: [db]", ""),
     );
-    assert!(scene.plan().is_empty());
+    assert!(scene.plan().changes.is_empty());
 }
 
 #[test]
 fn start_first_needs_room_for_two() {
-    let order = |file: &str| {
-        Scene::up(file)
-            .plan()
-            .services
-            .pop()
-            .expect("api comes last")
-            .order
-    };
-    assert_eq!(order(FILE), UpdateOrder::StartFirst);
-    let published = FILE.replace("replicas: 2,", "").replace(
+    let file = FILE.replace("replicas: 2,", "").replace(
         "depends_on: [db]",
         "ports: ['8080:80']\n    depends_on: [db]",
     );
-    assert_eq!(order(&published), UpdateOrder::StopFirst);
+    let mut scene = Scene::up(&file);
+    scene.project = load(&file.replace("blue", "green"));
+    assert_eq!(scene.operations("api")[0], "stop test-api-1");
 }
 
 #[test]
-fn a_rebuilt_image_may_change_its_containers() {
-    let mut scene = Scene::up(FILE);
-    scene.images = images(Some(Need::Build {
+fn what_a_build_comes_to_decides_whether_its_containers_are_replaced() {
+    let mut scene = Scene::up(&FILE.replace("replicas: 2", "replicas: 1"));
+    scene.images = images(Some(ImageNeed::Build {
         reason: "its sources changed",
         hash: "x".into(),
     }));
-    let plan = scene.plan();
     assert_eq!(
-        plan.images.len(),
-        1,
-        "one image, though two services use it"
+        scene.plan().to_string(),
+        lines(
+            "
+            1 build image app
+            2 begin db
+            3 does the image of test-db-1 differ?
+            4 await test-db-1 up, after 2, unless 3
+            5 stop test-db-1, after 4, if 3
+            6 remove test-db-1, after 5, if 3
+            7 create test-db-1, after 6, if 3
+            8 start test-db-1, after 7, if 3
+            9 await test-db-1 up, after 8, if 3
+            10 db replaced
+            11 begin api, after 1, after 10
+            12 does the image of test-api-1 differ?
+            13 await test-api-1 up, after 11, unless 12
+            14 create test-api-2 (no names on front), after 13, if 12; undo 1: discard test-api-2
+            15 start test-api-2, after 14, if 12
+            16 await test-api-2 up, after 15, if 12
+            17 name test-api-2 on front, after 16, if 12
+            18 stop test-api-1, after 17, if 12; undo 1: start test-api-1, await test-api-1 up
+            19 api replaced
+            20 remove test-api-1, after 18, after 19, if 12
+            "
+        )
     );
-    assert_eq!(scene.steps("db").len(), 1);
+    let new = |change: &Change| change.new.clone().unwrap_or_default();
+    let new: Vec<String> = scene.changes("db").iter().map(new).collect();
+    assert_eq!(new, ["rebuilt, if the result differs"]);
+}
+
+#[test]
+fn who_shares_a_network_namespace_follows_if_its_host_is_replaced() {
+    let file = "
+services:
+  host: {image: app}
+  guest: {image: other, network_mode: 'service:host'}
+";
+    let mut scene = Scene::up(file);
+    scene.container_mut("guest-1").network_mode = "container:host-1".to_owned();
+    assert!(scene.plan().changes.is_empty());
+    scene.images = images(Some(ImageNeed::Pull { reason: "--pull" }));
+    assert_eq!(
+        scene.plan().to_string(),
+        lines(
+            "
+            1 pull image app
+            2 begin host
+            3 does the image of test-host-1 differ?
+            4 await test-host-1 up, after 2, unless 3
+            5 stop test-host-1, after 4, if 3
+            6 remove test-host-1, after 5, if 3
+            7 create test-host-1, after 6, if 3
+            8 start test-host-1, after 7, if 3
+            9 await test-host-1 up, after 8, if 3
+            10 host replaced
+            11 begin guest, after 1, after 10
+            12 does the image of test-guest-1 differ?
+            13 await test-guest-1 up, after 11, unless 12
+            14 stop test-guest-1, after 13, if 12
+            15 remove test-guest-1, after 14, if 12
+            16 create test-guest-1 (joins what 7 comes to or host-1), after 15, if 12
+            17 start test-guest-1, after 16, if 12
+            18 await test-guest-1 up, after 17, if 12
+            19 guest replaced
+            "
+        )
+    );
 }
 
 #[test]
 fn a_missing_container_takes_the_lowest_free_number() {
     let mut scene = Scene::up(FILE);
     scene.state.containers.retain(|it| it.id != "api-1");
-    assert_eq!(scene.steps("api"), [(1, Step::Create)]);
+    assert_eq!(
+        scene.operations("api"),
+        [
+            "create test-api-1 (no names on front)",
+            "start test-api-1",
+            "await test-api-1 up",
+            "name test-api-1 on front"
+        ]
+    );
+}
+
+#[test]
+fn a_batch_is_ready_before_the_next_one_starts() {
+    let mut scene = Scene::up(FILE);
+    scene.project = load(&FILE.replace("replicas: 2", "replicas: 10"));
+    let text = scene.plan().to_string();
+    let ninth = text.lines().find(|it| it.contains("create test-api-9"));
+    assert_eq!(
+        ninth,
+        Some(
+            "30 create test-api-9 (no names on front), after 4, after 5, after 9, after 13, \
+             after 17, after 21, after 25, after 29"
+        )
+    );
 }
 
 #[test]
 fn the_best_containers_stay_when_there_are_too_many() {
     let mut scene = Scene::up(FILE);
     scene.project = load(&FILE.replace("replicas: 2", "replicas: 1"));
-    let surplus = |id: &str| Step::Remove {
-        id: id.into(),
-        reason: "one too many",
-    };
-    assert_eq!(
-        scene.steps("api"),
-        [(2, surplus("api-2"))],
-        "the newest goes"
-    );
+    let newest = ["stop test-api-2", "remove test-api-2"];
+    assert_eq!(scene.operations("api"), newest);
     scene.container_mut("api-1").health = Some(Health::Unhealthy);
-    assert_eq!(
-        scene.steps("api"),
-        [(1, surplus("api-1"))],
-        "unless another fails"
-    );
+    let failing = ["stop test-api-1", "remove test-api-1"];
+    assert_eq!(scene.operations("api"), failing);
 }
 
 #[test]
@@ -287,14 +488,10 @@ fn an_interrupted_start_first_replacement_ends_with_the_old_one_going() {
             .replace("replicas: 2", "replicas: 1")
             .replace("blue", "green"),
     );
-    let new = scene.project.services.keys().next().expect("api").clone();
-    let new = scene.container(&new, 2);
+    let new = scene.container(&scene.service("api"), 2);
     scene.state.containers.push(new);
-    let old = Step::Remove {
-        id: "api-1".into(),
-        reason: "replaced",
-    };
-    assert_eq!(scene.steps("api"), [(1, old)]);
+    let old = ["stop test-api-1", "remove test-api-1"];
+    assert_eq!(scene.operations("api"), old);
 }
 
 #[test]
@@ -303,20 +500,17 @@ fn a_container_that_does_not_run_is_started_unless_its_work_is_done() {
     let db = scene.container_mut("db-1");
     db.status = Status::Exited;
     db.exit_code = Some(137);
-    let start = |reason: &str| Step::Start {
-        id: "db-1".into(),
-        reason: reason.into(),
-    };
-    assert_eq!(scene.steps("db"), [(1, start("it ended with status 137"))]);
+    let started = ["start test-db-1", "await test-db-1 up"];
+    assert_eq!(scene.operations("db"), started);
     scene.container_mut("db-1").exit_code = Some(0);
-    assert!(scene.steps("db").is_empty());
+    assert!(scene.operations("db").is_empty());
     scene.container_mut("db-1").status = Status::Created;
-    assert_eq!(scene.steps("db"), [(1, start("it was never started"))]);
+    assert_eq!(scene.operations("db"), started);
     scene.container_mut("db-1").status = Status::Dead;
-    assert!(matches!(
-        scene.steps("db")[..],
-        [(1, Step::Recreate { .. })]
-    ));
+    assert_eq!(
+        scene.operations("db")[..2],
+        ["stop test-db-1", "remove test-db-1"]
+    );
 }
 
 #[test]
@@ -328,11 +522,12 @@ fn a_lost_alias_recreates() {
         .get_mut("front")
         .expect("connected");
     names.retain(|name| name != "site");
-    let steps = scene.steps("api");
-    let [(2, Step::Recreate { changes, .. })] = &steps[..] else {
-        panic!("{steps:?}")
-    };
-    assert_eq!(changes[0].new.as_deref(), Some("with alias site"));
+    let new = scene.changes("api").pop().and_then(|it| it.new);
+    assert_eq!(new.as_deref(), Some("with alias site"));
+    assert_eq!(
+        scene.operations("api")[0],
+        "create test-api-3 (no names on front)"
+    );
 }
 
 #[test]
@@ -342,50 +537,144 @@ fn what_the_file_does_not_know_goes_unless_only_some_services_are_planned() {
     scene.state.networks.push(resource("old"));
     scene.state.volumes.push(resource("old"));
     let plan = scene.plan();
-    assert_eq!(plan.orphans.len(), 1);
-    assert_eq!(
-        plan.networks,
-        [NetworkAction::Remove { name: "old".into() }]
+    assert!(
+        plan.to_string().starts_with(&lines(
+            "
+            1 stop test-api-1
+            2 remove test-api-1
+            3 remove network old
+            "
+        )),
+        "{plan}"
     );
-    assert_eq!(plan.notes.len(), 1, "the volume is kept and mentioned");
+    assert_eq!(
+        plan.changes.notes.len(),
+        1,
+        "the volume is kept and mentioned"
+    );
 
-    let db = scene.project.services.keys().nth(1).expect("db").clone();
-    let plan = scene.plan_only(Some(&[db]));
-    assert!(plan.is_empty(), "{plan:?}");
+    let plan = scene.plan_only(Some(&[scene.service("db")]));
+    assert!(plan.changes.is_empty(), "{plan:?}");
 }
 
 #[test]
-fn what_does_not_work_is_renewed_or_restarted_where_data_would_go() {
+fn a_network_takes_its_containers_with_it() {
+    let mut scene = Scene::up(FILE);
+    scene.project = load(&FILE.replace("name: front", "name: front, internal: true"));
+    assert_eq!(
+        scene.plan().to_string(),
+        lines(
+            "
+            1 stop test-api-1
+            2 remove test-api-1
+            3 stop test-api-2, at once
+            4 remove test-api-2
+            5 remove network front, after 2, after 4
+            6 create network front
+            7 begin db
+            8 await test-db-1 up
+            9 begin api, after 6, after 7
+            10 create test-api-1
+            11 start test-api-1
+            12 await test-api-1 up
+            13 create test-api-2, after 9
+            14 start test-api-2
+            15 await test-api-2 up
+            "
+        )
+    );
+    let only = scene.plan_only(Some(&[scene.service("db")])).to_string();
+    assert!(only.contains("create test-api-1"), "{only}");
+}
+
+#[test]
+fn what_does_not_work_is_replaced_or_restarted_where_data_would_go() {
     let mut scene = Scene::up(FILE);
     scene.container_mut("api-1").health = Some(Health::Unhealthy);
     scene.container_mut("api-2").status = Status::Restarting;
-    let renewed = |id: &str, cause| Step::Renew {
-        id: id.to_owned(),
-        cause,
-    };
     assert_eq!(
-        scene.steps("api"),
-        [
-            (1, renewed("api-1", Cause::Unhealthy)),
-            (2, renewed("api-2", Cause::Restarting))
-        ]
+        scene.plan().to_string(),
+        lines(
+            "
+            1 begin db
+            2 await test-db-1 up
+            3 begin api, after 1
+            4 does test-api-1 still fail?
+            5 create test-api-3 (no names on front), after 3, if 4; undo 2: discard test-api-3
+            6 start test-api-3, after 5, if 4
+            7 await test-api-3 up, after 6, if 4
+            8 name test-api-3 on front, after 7, if 4
+            9 stop test-api-1, after 8, if 4; undo 2: start test-api-1, await test-api-1 up
+            10 create test-api-4 (no names on front), after 3, after 9; undo 3: discard test-api-4
+            11 start test-api-4
+            12 await test-api-4 up
+            13 name test-api-4 on front
+            14 stop test-api-2; undo 3: start test-api-2, await test-api-2 up
+            15 api replaced, after 9, after 14
+            16 remove test-api-1, after 9, once 15 is over, if 4
+            17 remove test-api-2, after 14, once 15 is over
+            "
+        )
     );
     scene.container_mut("api-2").status = Status::Running;
     scene.container_mut("api-1").anonymous_volumes = true;
-    let restarted = Step::Restart {
-        id: "api-1".to_owned(),
-        cause: Cause::Unhealthy,
-    };
-    assert_eq!(scene.steps("api"), [(1, restarted)]);
+    assert_eq!(
+        scene.operations("api"),
+        ["stop test-api-1", "start test-api-1", "await test-api-1 up"]
+    );
 }
 
 #[test]
-fn who_leads_to_others_is_renewed_when_none_of_them_works() {
-    let mut scene = Scene::up(&FILE.replace("  db:\n", "  db:\n    x-leads-to: api\n"));
+fn who_leads_to_others_is_replaced_when_none_of_them_works() {
+    let mut scene = Scene::up(&format!(
+        "{FILE}x-verify: {{entry_points: {{db: {{accepted_by: api}}}}}}\n"
+    ));
     scene.container_mut("api-1").health = Some(Health::Unhealthy);
-    assert_eq!(scene.steps("db"), [], "one is left");
+    assert!(scene.operations("db").is_empty(), "one is left");
     scene.container_mut("api-2").health = Some(Health::Unhealthy);
-    let cause = Cause::LeadsNowhere(scene.project.services.keys().next().expect("api").clone());
-    let id = "db-1".to_owned();
-    assert_eq!(scene.steps("db"), [(1, Step::Renew { id, cause })]);
+    assert_eq!(scene.operations("db")[0], "stop test-db-1");
+}
+
+#[test]
+fn a_restart_is_of_the_same_containers_or_of_new_ones_start_first() {
+    let scene = Scene::up(FILE);
+    let services = [scene.service("db")];
+    let plan = Plan::restart(scene.inputs(), &services, false).expect("a plan");
+    assert_eq!(
+        plan.to_string(),
+        lines(
+            "
+            1 begin db
+            2 stop test-db-1
+            3 start test-db-1
+            4 await test-db-1 up
+            "
+        )
+    );
+    let services = [scene.service("api")];
+    let plan = Plan::restart(scene.inputs(), &services, false).expect("a plan");
+    assert!(plan.to_string().contains("create test-api-3"), "{plan}");
+    let plan = Plan::restart(scene.inputs(), &services, true).expect("a plan");
+    assert!(!plan.to_string().contains("create"), "{plan}");
+}
+
+#[test]
+fn what_depends_on_others_goes_down_before_them() {
+    let scene = Scene::up(FILE);
+    let plan = Plan::down(&scene.project, &scene.state, &["front"], &["test_data"]);
+    assert_eq!(
+        plan.to_string(),
+        lines(
+            "
+            1 stop test-api-1
+            2 remove test-api-1
+            3 stop test-api-2, at once
+            4 remove test-api-2
+            5 stop test-db-1, after 2, after 4
+            6 remove test-db-1
+            7 remove network front
+            8 remove volume test_data
+            "
+        )
+    );
 }

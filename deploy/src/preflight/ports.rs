@@ -15,8 +15,10 @@ use crate::probe::run::{Place, one};
 use crate::probe::{Report, Request, namespace};
 
 pub(super) async fn check(preflight: Preflight<'_>, conflicts: &mut Vec<String>) {
-    let Preflight { project, plan, .. } = preflight;
-    let changing = plan
+    let Preflight {
+        project, changes, ..
+    } = preflight;
+    let changing = changes
         .services
         .iter()
         .filter(|it| !it.containers.iter().all(ContainerAction::is_keep));

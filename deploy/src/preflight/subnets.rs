@@ -8,10 +8,12 @@ use crate::error::{EngineContext, Result};
 use crate::plan::NetworkAction;
 
 pub(super) async fn check(preflight: Preflight<'_>, conflicts: &mut Vec<String>) -> Result<()> {
-    let Preflight { project, plan, .. } = preflight;
+    let Preflight {
+        project, changes, ..
+    } = preflight;
     // The networks that are made, and by that name those whose subnets are given back before.
     let (mut made, mut going) = (Vec::new(), Vec::new());
-    for action in &plan.networks {
+    for action in &changes.networks {
         match action {
             NetworkAction::Create { key } | NetworkAction::Recreate { key, .. } => {
                 made.extend(project.networks.get_key_value(key.as_str()));

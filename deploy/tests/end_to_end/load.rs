@@ -2,7 +2,7 @@
 //! the stack. In the end each request was answered 200, and each answer is a document.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
+    io,
     net::TcpStream,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -11,6 +11,8 @@ use std::{
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+
+use testkit::http::{Framing, Response, Wire};
 
 use crate::stack::Stack;
 
@@ -132,8 +134,8 @@ impl Shared {
 
     /// Sends requests until the answer says that it was the connection's last.
     fn use_up_a_connection(&self, keep: bool) -> io::Result<()> {
-        let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", self.port))?);
-        stream.get_ref().set_read_timeout(Some(PATIENCE))?;
+        let mut connection = Wire::new(TcpStream::connect(("127.0.0.1", self.port))?);
+        connection.stream().set_read_timeout(Some(PATIENCE))?;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: {}\r\n\r\n",
             self.target,
@@ -141,10 +143,12 @@ impl Shared {
             if keep { "keep-alive" } else { "close" }
         );
         while !self.done.load(Ordering::SeqCst) {
-            stream.get_mut().write_all(request.as_bytes())?;
-            let answer = Answer::read(&mut stream)?;
-            self.outcomes().ids.push(answer.id()?);
-            if answer.last {
+            connection.try_send(&request)?;
+            let answer = connection.response("GET");
+            let answer = answer.map_err(|error| io::Error::other(format!("{error:?}")))?;
+            let id = id_in(&answer).ok_or_else(|| io::Error::other(format!("{answer:?}")))?;
+            self.outcomes().ids.push(id);
+            if answer.head.get("connection") == Some("close") {
                 return Ok(());
             }
         }
@@ -152,53 +156,12 @@ impl Shared {
     }
 }
 
-/// A response.
-struct Answer {
-    head: String,
-    body: String,
-    /// Whether the connection ends with it.
-    last: bool,
-}
-
-impl Answer {
-    fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Self> {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if stream.read_line(&mut head)? == 0 {
-                return Err(io::Error::other(format!(
-                    "the connection ended after {head:?}"
-                )));
-            }
-        }
-        head.make_ascii_lowercase();
-        let field = |name: &str| {
-            let mut lines = head.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-        };
-        let length = field("content-length").and_then(|it| it.parse().ok());
-        let length = length.ok_or_else(|| io::Error::other(format!("no length: {head}")))?;
-        let last = field("connection") == Some("close");
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body)?;
-        Ok(Self {
-            body: String::from_utf8_lossy(&body).into_owned(),
-            head,
-            last,
-        })
-    }
-
-    /// The id under which the request is stored, if it says so: the proxy's, which the API believes
-    /// because it knows the proxy's token.
-    fn id(&self) -> io::Result<String> {
-        let id = self
-            .body
-            .strip_prefix("Request information stored successfully: ")
-            .map(str::trim_end)
-            .filter(|id| {
-                self.head.starts_with("http/1.1 200 ")
-                    && self.head.contains(&format!("x-request-id: {id}\r\n"))
-            })
-            .ok_or_else(|| io::Error::other(format!("{}{}", self.head, self.body)))?;
-        Ok(id.to_owned())
-    }
+/// The id under which the request is stored, if it says so: the proxy's, which the API believes
+/// because it knows the proxy's token.
+fn id_in(answer: &Response) -> Option<String> {
+    let body = answer.text();
+    let id = body.strip_prefix("Request information stored successfully: ")?;
+    let id = id.trim_end();
+    let told = answer.head.get("x-request-id") == Some(id) && answer.framing == Framing::Length;
+    (answer.status == 200 && told).then(|| id.to_owned())
 }

@@ -3,13 +3,17 @@
 use std::{
     env, fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
+use testkit::{engine::remove_labelled, net::local_port, repository};
+
 use crate::container::by_service;
+
+pub(crate) use testkit::process::{both, run};
 
 /// The project that every end-to-end test runs as.
 pub(crate) const PROJECT: &str = "causeway-e2e";
@@ -28,7 +32,7 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) fn fresh_checkout() -> Self {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let repository = repository();
         let held = run(Command::new("docker").args(["network", "ls", "--format", "{{.Name}}"]));
         for network in ["public-net-1", "private-net-1"] {
             assert!(
@@ -43,15 +47,14 @@ impl Stack {
             .prefix("causeway-e2e-")
             .tempdir()
             .unwrap();
-        let files = run(Command::new("git")
-            .args([
-                "ls-files",
-                "-z",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-            ])
-            .current_dir(repository));
+        let list = [
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ];
+        let files = run(Command::new("git").args(list).current_dir(repository));
         for file in files.split_terminator('\0') {
             let (from, to) = (repository.join(file), checkout.path().join(file));
             if from.is_file() {
@@ -62,15 +65,10 @@ impl Stack {
 
         let target = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| repository.join("target"), |dir| repository.join(dir));
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         Self {
             checkout,
             target,
-            port,
+            port: local_port(),
         }
     }
 
@@ -145,14 +143,8 @@ impl Stack {
     }
 
     pub(crate) fn container_ids(&self) -> String {
-        self.docker(&[
-            "ps",
-            "--all",
-            "--quiet",
-            "--no-trunc",
-            "--filter",
-            &label_filter(),
-        ])
+        let filter = label_filter();
+        self.docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter])
     }
 
     /// Sends one HTTP/1.0 request to the published port; the status is 0 where nothing answers.
@@ -238,53 +230,6 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         // By our own project label, whichever tool created it.
-        let list = |kind: &[&str]| {
-            let output = self
-                .command("docker")
-                .args(kind)
-                .args(["--quiet", "--filter", &label_filter()])
-                .output()
-                .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-            output
-                .unwrap_or_default()
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        for (kind, remove) in [
-            (vec!["ps", "--all"], vec!["rm", "--force"]),
-            (vec!["network", "ls"], vec!["network", "rm"]),
-            (vec!["volume", "ls"], vec!["volume", "rm"]),
-        ] {
-            let names = list(&kind);
-            if !names.is_empty() {
-                let _ = self.command("docker").args(remove).args(names).output();
-            }
-        }
+        remove_labelled(&format!("com.docker.compose.project={PROJECT}"));
     }
-}
-
-/// Runs a command to its end and returns what it printed; panics with all of it if it failed.
-pub(crate) fn run(command: &mut Command) -> String {
-    String::from_utf8_lossy(&succeed(command).stdout).into_owned()
-}
-
-/// Like [`run`], with what it printed to standard error after the rest.
-pub(crate) fn both(command: &mut Command) -> String {
-    let output = succeed(command);
-    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-}
-
-fn succeed(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
 }

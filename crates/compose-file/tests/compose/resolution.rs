@@ -17,245 +17,91 @@ fn resolved(keys: &str, pointer: &str) -> Value {
     serde_json::from_str(&value.to_string().replace(directory, "DIR")).unwrap()
 }
 
+/// Keys of a service, a pointer into it, and what is there.
+const SYNTAXES: &str = r#"
+# ports
+ports: ["80"] | ports/0 | {"target": 80, "protocol": "tcp"}
+ports: [8080:80] | ports/0 | {"target": 80, "published": 8080, "protocol": "tcp"}
+ports: [80] | ports/0/target | 80
+ports: ["[::1]:53:5353/udp"] | ports/0 | {"target": 5353, "published": 53, "host_ip": "::1", "protocol": "udp"}
+ports: ["9000-9001:80-81"] | ports | [{"target": 80, "published": 9000, "protocol": "tcp"}, {"target": 81, "published": 9001, "protocol": "tcp"}]
+ports: ["0:80"] | ports/0 | {"target": 80, "protocol": "tcp"}
+ports: [{target: 80, published: 8080, mode: host}] | ports/0 | {"target": 80, "published": 8080, "protocol": "tcp"}
+ports: [{target: 80, published: "8080"}] | ports/0 | {"target": 80, "published": 8080, "protocol": "tcp"}
+expose: [9090, "53/udp", "7-8"] | expose | ["9090/tcp", "53/udp", "7/tcp", "8/tcp"]
+# volumes
+volumes: [./a/../b:/c] | volumes/0 | {"type": "bind", "source": "DIR/b", "target": "/c", "bind": {"create_host_path": true}}
+volumes: [/a:/c:rw] | volumes/0 | {"type": "bind", "source": "/a", "target": "/c", "bind": {"create_host_path": true}}
+volumes: [/a:/c:ro] | volumes/0/read_only | true
+volumes: [/c] | volumes/0 | {"type": "volume", "target": "/c", "volume": {"nocopy": false}}
+volumes: ['v:/c:ro,nocopy']\n---\nvolumes: {v: }\n | volumes/0 | {"type": "volume", "source": "v", "target": "/c", "read_only": true, "volume": {"nocopy": true}}
+volumes: [{type: bind, source: a, target: /c, bind: {create_host_path: false}}] | volumes/0 | {"type": "bind", "source": "DIR/a", "target": "/c", "bind": {"create_host_path": false}}
+volumes: [{type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 01777}}] | volumes/0 | {"type": "tmpfs", "target": "/t", "tmpfs": {"size": 1048576, "mode": "1777"}}
+tmpfs: /run | tmpfs | ["/run"]
+tmpfs: [/run, '/tmp:size=64m,mode=1777'] | tmpfs | ["/run", "/tmp:size=64m,mode=1777"]
+# secrets
+secrets: [a]\n---\nsecrets: {a: {file: ./a}}\n | secrets/0 | {"source": "a", "target": "/run/secrets/a"}
+secrets: [{source: a, target: b, uid: '1', gid: 2, mode: 0440}]\n---\nsecrets: {a: {file: a}}\n | secrets/0 | {"source": "a", "target": "/run/secrets/b", "uid": "1", "gid": "2", "mode": "0440"}
+secrets: [{source: a, target: /etc/b, mode: "400"}]\n---\nsecrets: {a: {file: a}}\n | secrets/0 | {"source": "a", "target": "/etc/b", "mode": "0400"}
+# build
+build: web | build | {"context": "DIR/web", "dockerfile": "DIR/web/Dockerfile"}
+build: {context: ., dockerfile: ../D, target: t, args: [A=1, B=], labels: {l: 1}} | build/args | {"A": "1", "B": ""}
+# environment
+environment: [A=1, B=x=y, C=] | environment | {"A": "1", "B": "x=y", "C": ""}
+environment: {A: 1.10, B: true, C: no, D: 0x10, E: '', F: 1e3} | environment | {"A": "1.10", "B": "true", "C": "no", "D": "0x10", "E": "", "F": "1e3"}
+labels: [a=b, c] | labels | {"a": "b", "c": ""}
+labels: {a: 1, c: } | labels | {"a": "1", "c": ""}
+sysctls: {net.core.somaxconn: 1024} | sysctls | {"net.core.somaxconn": "1024"}
+# commands
+command: a 'b c' "d" | command | ["a", "b c", "d"]
+command: [a, b c] | command | ["a", "b c"]
+command: [] | command | []
+command: '' | command | []
+command: | command | null
+entrypoint: /e -x | entrypoint | ["/e", "-x"]
+# health
+healthcheck: {test: curl x} | healthcheck/test | ["CMD-SHELL", "curl x"]
+healthcheck: {test: [CMD, curl, x]} | healthcheck/test | ["CMD", "curl", "x"]
+healthcheck: {test: [NONE]} | healthcheck/test | ["NONE"]
+healthcheck: {disable: true} | healthcheck/test | ["NONE"]
+healthcheck: {interval: 1m30s, retries: 3} | healthcheck | {"interval": "1m30s", "retries": 3}
+# networks
+networks: [a, b]\n---\nnetworks: {a: , b: }\n | networks | {"a": {}, "b": {}}
+networks: {a: {aliases: [x], ipv4_address: 10.0.0.2}}\n---\nnetworks: {a: }\n | networks/a | {"aliases": ["x"], "ipv4_address": "10.0.0.2"}
+hostname: h | networks | {"default": {}}
+network_mode: none | networks | null
+extra_hosts: ['h:1.2.3.4', 'g=host-gateway', 'v6=[::1]'] | extra_hosts | ["h:1.2.3.4", "g:host-gateway", "v6:::1"]
+extra_hosts: {h: [1.2.3.4, 5.6.7.8]} | extra_hosts | ["h:1.2.3.4", "h:5.6.7.8"]
+dns: 9.9.9.9 | dns | ["9.9.9.9"]
+security_opt: ['no-new-privileges:true', 'label:disable', seccomp=unconfined] | security_opt | ["no-new-privileges=true", "label=disable", "seccomp=unconfined"]
+# limits
+ulimits: {nofile: 5, nproc: {soft: 1, hard: -1}} | ulimits | {"nofile": {"soft": 5, "hard": 5}, "nproc": {"soft": 1, "hard": -1}}
+mem_limit: 64m\ncpus: 0.25\npids_limit: 9\nmem_reservation: 32m\nscale: 2 | deploy | {"replicas": 2, "update_config": {"parallelism": 1, "delay": "0s", "order": "stop-first", "failure_action": "rollback", "monitor": "0s"}, "resources": {"limits": {"cpus": "0.25", "memory": "67108864", "pids": 9}, "reservations": {"memory": "33554432"}}}
+deploy: {resources: {limits: {cpus: '1.5', memory: 1gb, pids: -1}}} | deploy/resources/limits | {"cpus": "1.5", "memory": "1073741824", "pids": -1}
+deploy: {update_config: {order: start-first, delay: 10s, failure_action: rollback, parallelism: 0}} | deploy/update_config | {"parallelism": 0, "delay": "10s", "order": "start-first", "failure_action": "rollback", "monitor": "0s"}
+shm_size: 64m | shm_size | 67108864
+memswap_limit: -1 | memswap_limit | -1
+cpu_shares: 73 | cpu_shares | 73
+cpu_shares: '262144' | cpu_shares | 262144
+# the rest
+restart: on-failure:3 | restart | "on-failure:3"
+restart: no | restart | "no"
+stop_grace_period: 1.5s | stop_grace_period | "1s500ms"
+init: true | init | true
+cap_drop: [ALL] | cap_drop | ["ALL"]
+logging: {driver: json-file, options: {max-size: 10m, max-file: 3}} | logging/options | {"max-size": "10m", "max-file": "3"}
+x-anything: {goes: [here]} | image | "i"
+"#;
+
 #[test]
 fn short_and_long_syntaxes() {
-    let bind = |source: &str, target: &str| json!({"type": "bind", "source": source, "target": target, "bind": {"create_host_path": true}});
-    let port = |published: u16, target: u16| json!({"target": target, "published": published, "protocol": "tcp"});
-    let cases = [
-        // ports
-        (
-            r#"ports: ["80"]"#,
-            "ports/0",
-            json!({"target": 80, "protocol": "tcp"}),
-        ),
-        ("ports: [8080:80]", "ports/0", port(8080, 80)),
-        ("ports: [80]", "ports/0/target", json!(80)),
-        (
-            r#"ports: ["[::1]:53:5353/udp"]"#,
-            "ports/0",
-            json!({"target": 5353, "published": 53, "host_ip": "::1", "protocol": "udp"}),
-        ),
-        (
-            r#"ports: ["9000-9001:80-81"]"#,
-            "ports",
-            json!([port(9000, 80), port(9001, 81)]),
-        ),
-        (
-            r#"ports: ["0:80"]"#,
-            "ports/0",
-            json!({"target": 80, "protocol": "tcp"}),
-        ),
-        (
-            "ports: [{target: 80, published: 8080, mode: host}]",
-            "ports/0",
-            port(8080, 80),
-        ),
-        (
-            r#"ports: [{target: 80, published: "8080"}]"#,
-            "ports/0",
-            port(8080, 80),
-        ),
-        (
-            r#"expose: [9090, "53/udp", "7-8"]"#,
-            "expose",
-            json!(["9090/tcp", "53/udp", "7/tcp", "8/tcp"]),
-        ),
-        // volumes
-        ("volumes: [./a/../b:/c]", "volumes/0", bind("DIR/b", "/c")),
-        ("volumes: [/a:/c:rw]", "volumes/0", bind("/a", "/c")),
-        ("volumes: [/a:/c:ro]", "volumes/0/read_only", json!(true)),
-        (
-            "volumes: [/c]",
-            "volumes/0",
-            json!({"type": "volume", "target": "/c", "volume": {"nocopy": false}}),
-        ),
-        (
-            "volumes: ['v:/c:ro,nocopy']\n---\nvolumes: {v: }\n",
-            "volumes/0",
-            json!({"type": "volume", "source": "v", "target": "/c", "read_only": true, "volume": {"nocopy": true}}),
-        ),
-        (
-            "volumes: [{type: bind, source: a, target: /c, bind: {create_host_path: false}}]",
-            "volumes/0",
-            json!({"type": "bind", "source": "DIR/a", "target": "/c", "bind": {"create_host_path": false}}),
-        ),
-        (
-            "volumes: [{type: tmpfs, target: /t, tmpfs: {size: 1m, mode: 01777}}]",
-            "volumes/0",
-            json!({"type": "tmpfs", "target": "/t", "tmpfs": {"size": 1 << 20, "mode": "1777"}}),
-        ),
-        ("tmpfs: /run", "tmpfs", json!(["/run"])),
-        (
-            "tmpfs: [/run, '/tmp:size=64m,mode=1777']",
-            "tmpfs",
-            json!(["/run", "/tmp:size=64m,mode=1777"]),
-        ),
-        // secrets
-        (
-            "secrets: [a]\n---\nsecrets: {a: {file: ./a}}\n",
-            "secrets/0",
-            json!({"source": "a", "target": "/run/secrets/a"}),
-        ),
-        (
-            "secrets: [{source: a, target: b, uid: '1', gid: 2, mode: 0440}]\n---\nsecrets: {a: {file: a}}\n",
-            "secrets/0",
-            json!({"source": "a", "target": "/run/secrets/b", "uid": "1", "gid": "2", "mode": "0440"}),
-        ),
-        (
-            "secrets: [{source: a, target: /etc/b, mode: \"400\"}]\n---\nsecrets: {a: {file: a}}\n",
-            "secrets/0",
-            json!({"source": "a", "target": "/etc/b", "mode": "0400"}),
-        ),
-        // build
-        (
-            "build: web",
-            "build",
-            json!({"context": "DIR/web", "dockerfile": "DIR/web/Dockerfile"}),
-        ),
-        (
-            "build: {context: ., dockerfile: ../D, target: t, args: [A=1, B=], labels: {l: 1}}",
-            "build/args",
-            json!({"A": "1", "B": ""}),
-        ),
-        // environment
-        (
-            "environment: [A=1, B=x=y, C=]",
-            "environment",
-            json!({"A": "1", "B": "x=y", "C": ""}),
-        ),
-        (
-            "environment: {A: 1.10, B: true, C: no, D: 0x10, E: '', F: 1e3}",
-            "environment",
-            json!({"A": "1.10", "B": "true", "C": "no", "D": "0x10", "E": "", "F": "1e3"}),
-        ),
-        ("labels: [a=b, c]", "labels", json!({"a": "b", "c": ""})),
-        ("labels: {a: 1, c: }", "labels", json!({"a": "1", "c": ""})),
-        (
-            "sysctls: {net.core.somaxconn: 1024}",
-            "sysctls",
-            json!({"net.core.somaxconn": "1024"}),
-        ),
-        // commands
-        (
-            "command: a 'b c' \"d\"",
-            "command",
-            json!(["a", "b c", "d"]),
-        ),
-        ("command: [a, b c]", "command", json!(["a", "b c"])),
-        ("command: []", "command", json!([])),
-        ("command: ''", "command", json!([])),
-        ("command:", "command", Value::Null),
-        ("entrypoint: /e -x", "entrypoint", json!(["/e", "-x"])),
-        // health
-        (
-            "healthcheck: {test: curl x}",
-            "healthcheck/test",
-            json!(["CMD-SHELL", "curl x"]),
-        ),
-        (
-            "healthcheck: {test: [CMD, curl, x]}",
-            "healthcheck/test",
-            json!(["CMD", "curl", "x"]),
-        ),
-        (
-            "healthcheck: {test: [NONE]}",
-            "healthcheck/test",
-            json!(["NONE"]),
-        ),
-        (
-            "healthcheck: {disable: true}",
-            "healthcheck/test",
-            json!(["NONE"]),
-        ),
-        (
-            "healthcheck: {interval: 1m30s, retries: 3}",
-            "healthcheck",
-            json!({"interval": "1m30s", "retries": 3}),
-        ),
-        // networks
-        (
-            "networks: [a, b]\n---\nnetworks: {a: , b: }\n",
-            "networks",
-            json!({"a": {}, "b": {}}),
-        ),
-        (
-            "networks: {a: {aliases: [x], ipv4_address: 10.0.0.2}}\n---\nnetworks: {a: }\n",
-            "networks/a",
-            json!({"aliases": ["x"], "ipv4_address": "10.0.0.2"}),
-        ),
-        ("hostname: h", "networks", json!({"default": {}})),
-        ("network_mode: none", "networks", Value::Null),
-        (
-            "extra_hosts: ['h:1.2.3.4', 'g=host-gateway', 'v6=[::1]']",
-            "extra_hosts",
-            json!(["h:1.2.3.4", "g:host-gateway", "v6:::1"]),
-        ),
-        (
-            "extra_hosts: {h: [1.2.3.4, 5.6.7.8]}",
-            "extra_hosts",
-            json!(["h:1.2.3.4", "h:5.6.7.8"]),
-        ),
-        ("dns: 9.9.9.9", "dns", json!(["9.9.9.9"])),
-        (
-            "security_opt: ['no-new-privileges:true', 'label:disable', seccomp=unconfined]",
-            "security_opt",
-            json!([
-                "no-new-privileges=true",
-                "label=disable",
-                "seccomp=unconfined"
-            ]),
-        ),
-        // limits
-        (
-            "ulimits: {nofile: 5, nproc: {soft: 1, hard: -1}}",
-            "ulimits",
-            json!({"nofile": {"soft": 5, "hard": 5}, "nproc": {"soft": 1, "hard": -1}}),
-        ),
-        (
-            "mem_limit: 64m\ncpus: 0.25\npids_limit: 9\nmem_reservation: 32m\nscale: 2",
-            "deploy",
-            json!({
-                "replicas": 2,
-                "update_config": {"parallelism": 1, "delay": "0s", "order": "stop-first", "failure_action": "rollback", "monitor": "0s"},
-                "resources": {
-                    "limits": {"cpus": "0.25", "memory": "67108864", "pids": 9},
-                    "reservations": {"memory": "33554432"},
-                },
-            }),
-        ),
-        (
-            "deploy: {resources: {limits: {cpus: '1.5', memory: 1gb, pids: -1}}}",
-            "deploy/resources/limits",
-            json!({"cpus": "1.5", "memory": "1073741824", "pids": -1}),
-        ),
-        (
-            "deploy: {update_config: {order: start-first, delay: 10s, failure_action: rollback, parallelism: 0}}",
-            "deploy/update_config",
-            json!({"parallelism": 0, "delay": "10s", "order": "start-first", "failure_action": "rollback", "monitor": "0s"}),
-        ),
-        ("shm_size: 64m", "shm_size", json!(64 << 20)),
-        ("memswap_limit: -1", "memswap_limit", json!(-1)),
-        ("cpu_shares: 73", "cpu_shares", json!(73)),
-        ("cpu_shares: '262144'", "cpu_shares", json!(262_144)),
-        // the rest
-        ("restart: on-failure:3", "restart", json!("on-failure:3")),
-        ("restart: no", "restart", json!("no")),
-        (
-            "stop_grace_period: 1.5s",
-            "stop_grace_period",
-            json!("1s500ms"),
-        ),
-        ("init: true", "init", json!(true)),
-        ("cap_drop: [ALL]", "cap_drop", json!(["ALL"])),
-        (
-            "logging: {driver: json-file, options: {max-size: 10m, max-file: 3}}",
-            "logging/options",
-            json!({"max-size": "10m", "max-file": "3"}),
-        ),
-        ("x-anything: {goes: [here]}", "image", json!("i")),
-    ];
-    for (keys, pointer, expected) in cases {
-        assert_eq!(resolved(keys, pointer), expected, "{keys}");
+    for line in SYNTAXES.lines().filter(|line| line.contains(" | ")) {
+        let [keys, pointer, expected] = line.split(" | ").collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let keys = keys.replace("\\n", "\n");
+        let expected: Value = serde_json::from_str(expected).unwrap();
+        assert_eq!(resolved(&keys, pointer), expected, "{keys}");
     }
 }
 

@@ -94,6 +94,11 @@ impl Container {
         Ok(inspect(engine, id).await?.map(Self::from_inspect))
     }
 
+    /// Whether the name is taken.
+    pub async fn exists(engine: &Engine, name: &str) -> Result<bool> {
+        Ok(inspect(engine, name).await?.is_some())
+    }
+
     /// The project's container of this name; `None`: there is none, or it is somebody else's.
     pub async fn find(engine: &Engine, project: &str, name: &str) -> Result<Option<Self>> {
         let Some(inspected) = inspect(engine, name).await? else {

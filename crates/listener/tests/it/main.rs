@@ -19,7 +19,7 @@ use std::{
 use tempfile::TempDir;
 use testkit::{
     net::{free_address, handed_over},
-    process::{Process, Signal, assert_refused},
+    process::{Process, Signal, assert_refused, help_of},
     wait::{PATIENCE, until, wait_until},
 };
 
@@ -90,6 +90,11 @@ fn accept_now(sockets: &[TcpListener], clients: &[TcpStream]) -> Option<TcpStrea
     accepted
         .find(|(_, peer)| is_ours(*peer))
         .map(|(stream, _)| stream)
+}
+
+#[test]
+fn help_lists_every_key_with_its_default() {
+    insta::assert_snapshot!(help_of(BINARY));
 }
 
 #[test]

@@ -1,0 +1,19 @@
+//! From the tree to the model, a file for each part of the Compose specification.
+
+mod build;
+mod deploy;
+mod environment;
+mod external;
+mod forms;
+mod health;
+mod mounts;
+mod network;
+mod ports;
+mod process;
+mod project;
+mod service;
+mod verify;
+mod words;
+
+pub(super) use network::named as default_network;
+pub(super) use project::{Sections, project, project_name};

@@ -1,0 +1,81 @@
+//! Properties of the Compose reader that hold for any input (`testkit::fuzz`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use compose_file::{Error, LoadOptions, Project, load};
+use testkit::{fuzz, table::words};
+
+const WORDS: &str = r#"
+\n \n\s\s \n\s\s\s\s :\s -\s [ ] { } ,\s " ' |\n >\n *a &a\s <<:\s*a !!str\s ~ #\s \t \n---\n $$
+${X ${X:- ${X:? ${X:+ } services: networks: volumes: secrets: name:\s image:\si build:\s. ports:\s
+80:80 127.0.0.1:1-3:4-6/udp environment:\s command:\s command:\sa\s'b\sc'\s\\;\s#d\s&&\se
+env_file:\s[.env,\s.env] 'it\\'s'\s#\sc export\s A=$A$A\s# entrypoint:\s healthcheck:\s test:\s
+interval:\s1s depends_on:\s condition:\sservice_healthy deploy:\s replicas:\s2 update_config:\s
+order:\sstart-first resources:\s limits:\s memory:\s1g ulimits:\s tmpfs:\s network_mode:\s
+service:s extra_hosts:\s read_only:\strue restart:\salways labels:\s external:\strue
+internal:\strue ipam:\s subnet:\s10.0.0.0/8 aliases:\s x-a:\s \xff \xc2\x9b \x1b \xe2\x80\xae -1
+0x1 1e3 0440 1_000 yes null .inf
+"#;
+
+#[test]
+fn compose() {
+    let directory = tempfile::TempDir::new().unwrap();
+    fuzz::run("compose", &words(WORDS), 1_500, |input| {
+        check(input, directory.path())
+    });
+}
+
+fn read(text: &[u8], dot_env: &[u8], directory: &Path) -> Result<Project, Error> {
+    let file = directory.join("compose.yaml");
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(directory.join(".env"), dot_env).unwrap();
+    load(&LoadOptions {
+        file,
+        project_name: None,
+        env: BTreeMap::new(),
+    })
+}
+
+/// The file, and after a line of `---` the `.env` beside it. What is understood is written back as
+/// a file that is understood in the same way.
+fn check(input: &[u8], directory: &Path) -> String {
+    let separator = b"\n---\n";
+    let end = input
+        .windows(separator.len())
+        .position(|part| part == separator);
+    let (text, dot_env) = end.map_or((input, &b""[..]), |end| {
+        (&input[..end], &input[end + separator.len()..])
+    });
+    let project = match read(text, dot_env, directory) {
+        Ok(project) => project,
+        Err(Error::Invalid { problems, .. }) => {
+            assert!(!problems.is_empty());
+            let first = &problems[0];
+            let message: String = first
+                .message
+                .chars()
+                .filter(char::is_ascii_alphabetic)
+                .take(24)
+                .collect();
+            return format!(
+                "{} {message}",
+                first.path.split('.').next_back().unwrap_or_default()
+            );
+        }
+        Err(error) => return error.to_string().chars().take(20).collect(),
+    };
+    let yaml = project.to_yaml().expect("a project has a YAML form");
+    let again =
+        read(yaml.as_bytes(), b"", directory).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+    assert_eq!(again.name, project.name);
+    assert_eq!(again.services, project.services, "{yaml}");
+    assert_eq!(again.networks, project.networks, "{yaml}");
+    assert_eq!(again.volumes, project.volumes, "{yaml}");
+    format!(
+        "ok {} {}",
+        project.services.len(),
+        yaml.lines().count().min(60)
+    )
+}

@@ -1,0 +1,167 @@
+//! Networks and volumes. What is gone already counts as removed, so that a removal killed half way
+//! can be repeated.
+
+use std::collections::HashMap;
+
+use bollard::errors::Error as EngineError;
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::query_parameters::{ListNetworksOptionsBuilder, RemoveVolumeOptions};
+
+use crate::compose::Project;
+use crate::compose::model;
+use crate::engine::Engine;
+use crate::error::{EngineContext, Error, Result};
+use crate::labels;
+use crate::spec;
+
+/// Creates the project's network with this key.
+pub(super) async fn create_network(engine: &Engine, project: &Project, key: &str) -> Result<()> {
+    let Some(network) = project.networks.get(key) else {
+        return Ok(());
+    };
+    let settings = spec::network(network);
+    let compose = [(labels::COMPOSE_NETWORK, key.to_owned())];
+    let request = NetworkCreateRequest {
+        name: network.name.clone(),
+        driver: network.driver.clone(),
+        internal: Some(network.internal),
+        attachable: Some(network.attachable),
+        enable_ipv6: Some(network.enable_ipv6),
+        ipam: network.ipam.as_ref().map(ipam),
+        options: Some(network.driver_opts.clone().into_iter().collect()),
+        labels: Some(labels::all(
+            project,
+            key,
+            &settings,
+            &network.labels,
+            compose,
+        )),
+        ..NetworkCreateRequest::default()
+    };
+    let created = engine
+        .docker()
+        .create_network(request)
+        .await
+        .doing(|| format!("create network {}", network.name))?;
+    remove_twins(engine, project, &network.name, &created.id).await
+}
+
+/// Engines before 25 make a second network of one name: where they were still at the first one when
+/// the `deploy` that had asked for it was killed, and so nobody saw it. Nothing is on it.
+async fn remove_twins(engine: &Engine, project: &Project, name: &str, kept: &str) -> Result<()> {
+    let label = format!("{}={}", labels::PROJECT, project.name);
+    let filters = HashMap::from([("name", vec![name]), ("label", vec![label.as_str()])]);
+    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    let networks = engine.docker().list_networks(Some(options)).await;
+    let networks = networks.doing(|| "list the engine's networks".into())?;
+    // The filter takes parts of names.
+    let twins = networks
+        .into_iter()
+        .filter(|it| it.name.as_deref() == Some(name) && it.id.as_deref() != Some(kept));
+    for id in twins.filter_map(|it| it.id) {
+        remove_network(engine, &id).await?;
+    }
+    Ok(())
+}
+
+fn ipam(ipam: &model::Ipam) -> Ipam {
+    Ipam {
+        driver: ipam.driver.clone(),
+        config: Some(
+            ipam.config
+                .iter()
+                .map(|pool| IpamConfig {
+                    subnet: Some(pool.subnet.to_string()),
+                    ip_range: pool.ip_range.map(|range| range.to_string()),
+                    gateway: pool.gateway.map(|gateway| gateway.to_string()),
+                    ..IpamConfig::default()
+                })
+                .collect(),
+        ),
+        ..Ipam::default()
+    }
+}
+
+/// Removes a network; one that something is connected to stays.
+pub(super) async fn remove_network(engine: &Engine, name: &str) -> Result<()> {
+    let docker = engine.docker();
+    let removed = docker.remove_network(name).await;
+    if let Err(EngineError::DockerResponseServerError {
+        status_code: 403, ..
+    }) = &removed
+    {
+        let found = docker.inspect_network(name, None).await;
+        let found = found.doing(|| format!("inspect network {name}"))?;
+        let endpoints = found.containers.unwrap_or_default().into_iter();
+        let guests: Vec<String> = endpoints
+            .map(|(id, endpoint)| endpoint.name.unwrap_or(id))
+            .collect();
+        let guests = guests.join(" ");
+        return Err(Error::failed(
+            format!(
+                "network {name} can't be removed: {guests}, not this project's, is connected to it"
+            ),
+            format!("`docker network disconnect {name} {guests}`, then run again"),
+        ));
+    }
+    unless_gone(removed).doing(|| format!("remove network {name}"))
+}
+
+/// Creates the project's volume with this key.
+pub(super) async fn create_volume(engine: &Engine, project: &Project, key: &str) -> Result<()> {
+    let Some(volume) = project.volumes.get(key) else {
+        return Ok(());
+    };
+    let settings = spec::volume(volume);
+    let compose = [(labels::COMPOSE_VOLUME, key.to_owned())];
+    let request = VolumeCreateRequest {
+        name: Some(volume.name.clone()),
+        driver: volume.driver.clone(),
+        driver_opts: Some(volume.driver_opts.clone().into_iter().collect()),
+        labels: Some(labels::all(
+            project,
+            key,
+            &settings,
+            &volume.labels,
+            compose,
+        )),
+        ..VolumeCreateRequest::default()
+    };
+    engine
+        .docker()
+        .create_volume(request)
+        .await
+        .doing(|| format!("create volume {}", volume.name))?;
+    Ok(())
+}
+
+/// Removes a volume and what is in it.
+pub(super) async fn remove_volume(engine: &Engine, name: &str) -> Result<()> {
+    let removed = engine
+        .docker()
+        .remove_volume(name, None::<RemoveVolumeOptions>)
+        .await;
+    if let Err(EngineError::DockerResponseServerError {
+        status_code: 409,
+        message,
+    }) = &removed
+    {
+        return Err(Error::failed(
+            format!("could not remove volume {name}: {}", message.trim()),
+            format!(
+                "remove the container that uses it (`docker ps -a --filter volume={name}`), then run again"
+            ),
+        ));
+    }
+    unless_gone(removed).doing(|| format!("remove volume {name}"))
+}
+
+/// Ok where there is nothing any more.
+pub(super) fn unless_gone(result: Result<(), EngineError>) -> Result<(), EngineError> {
+    match result {
+        Err(EngineError::DockerResponseServerError {
+            status_code: 404, ..
+        }) => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,33 @@
+//! The `deploy` command against a real engine: every test has its own project, networks, ports and
+//! directory, and leaves nothing behind.
+
+// The conveniences that test functions have, for the helpers beside them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod build;
+mod command_line;
+mod compose_file;
+mod conflicts;
+mod converge;
+mod down;
+mod failures;
+mod interrupted;
+mod json;
+mod lab;
+mod live_restore;
+mod lock;
+mod lost_secrets;
+mod network;
+mod origin;
+mod ownership;
+mod podman;
+mod preflight;
+mod pull;
+mod replicas;
+mod restart;
+mod rollback;
+mod rolling;
+mod rotation;
+mod secrets;
+mod stack;
+mod unhealthy;
