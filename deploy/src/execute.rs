@@ -286,11 +286,13 @@ impl<'a> Executor<'a> {
                     let note = secrets::generate(project, name, secret)?;
                     let task = output.task(&format!("secret {name}"), "generating");
                     task.done("generated");
-                    note.iter().for_each(|note| output.note(note));
+                    if let Some(note) = note {
+                        output.note(&note);
+                    }
                 }
             }
             Operation::Pull { image } => {
-                image::pull::run(engine, output, image).await?;
+                Box::pin(image::pull::run(engine, output, image)).await?;
                 return self.content(image).await;
             }
             Operation::Build {
@@ -301,7 +303,8 @@ impl<'a> Executor<'a> {
                 if let Some(service) = project.services.get(service)
                     && let Some(build) = &service.build
                 {
-                    image::build::run(engine, output, project, service, build, hash).await?;
+                    let build = image::build::run(engine, output, project, service, build, hash);
+                    Box::pin(build).await?;
                 }
                 return self.content(image).await;
             }

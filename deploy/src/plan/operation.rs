@@ -166,10 +166,14 @@ impl Operation {
         match &mut filled {
             Self::Create(creation) => {
                 let values = creation.content.iter_mut().chain(&mut creation.joins);
-                values.for_each(|it| it.fill(known));
+                for value in values {
+                    value.fill(known);
+                }
             }
             Self::Compare { contents, .. } => {
-                contents.iter_mut().for_each(|it| it.content.fill(known));
+                for comparison in contents {
+                    comparison.content.fill(known);
+                }
             }
             Self::To(container, _) => container.id.fill(known),
             _ => {}
