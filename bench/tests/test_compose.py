@@ -26,7 +26,7 @@ class Services(unittest.TestCase):
                 "logging": {"driver": "json-file", "options": {"max-size": "10m"}},
                 "deploy": {"replicas": 1, "resources": {"limits": {"memory": "256M"}}},
                 "healthcheck": {"test": ["CMD", "true"]},
-                "x-leads-to": "other",
+                "x-note": "other",
             },
         )
         self.assertEqual(

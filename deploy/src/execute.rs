@@ -142,7 +142,7 @@ impl<'a> Executor<'a> {
 
     /// Does one operation. `goes_on`: its line of progress stays, for the next one.
     async fn carry_out(&self, operation: &Operation, goes_on: bool) -> Result<Outcome> {
-        let piece = async {
+        let piece = Box::pin(async {
             let Some(subject) = operation.subject() else {
                 return self.without_task(operation).await;
             };
@@ -158,7 +158,7 @@ impl<'a> Executor<'a> {
                 task.done(said);
             }
             Ok(outcome)
-        };
+        });
         if operation.is_work() {
             concurrency::one(piece).await
         } else {
@@ -346,15 +346,16 @@ impl<'a> Executor<'a> {
         })
     }
 
-    /// What comes in reaches a service through those that lead to it (`x-leads-to`), and its health
-    /// check may fail for their sake: a proxy's, because it can't reach the listener.
+    /// What comes in reaches a service through those at whose ports it accepts, and its health check may
+    /// fail for their sake: a proxy's, because it can't reach the listener.
     fn ways_to<'s>(
         &'s self,
         service: Option<&'s ServiceName>,
     ) -> impl Iterator<Item = String> + 's {
         let services = self.project.services.iter();
-        let doors =
-            services.filter(move |(_, it)| service.is_some() && it.leads_to.as_ref() == service);
+        let doors = services.filter(move |(door, _)| {
+            service.is_some() && self.project.accepted_by(door) == service
+        });
         doors
             .zip(std::iter::repeat(service))
             .filter_map(|((door, _), service)| {

@@ -8,7 +8,7 @@ use super::Position;
 use super::context::Context;
 use super::fields::nearest;
 use super::model::{
-    Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName,
+    Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName, Verify,
     exclude_each_other,
 };
 use super::read::Sections;
@@ -41,6 +41,9 @@ pub(super) fn check(
     }
     for (name, secret) in &sections.secrets {
         check.told(name, secret);
+    }
+    if let Some(verify) = &sections.verify {
+        check.verify(verify);
     }
     check.cycles();
     check.published_ports();
@@ -116,20 +119,67 @@ impl Check<'_> {
                 );
             }
         }
-        if let Some(other) = &service.leads_to {
-            let keys = ["services", name, "x-leads-to"];
-            if !known.contains(&other.as_str()) {
-                self.undefined(&keys, "service", other, &known);
-            } else if other.as_str() == name {
-                self.report(&keys, "leads to itself; without the key it does so anyway");
-            }
-        }
         if let Some(NetworkMode::Service(other)) = &service.network_mode {
             let keys = ["services", name, "network_mode"];
             if !known.contains(&other.as_str()) {
                 self.undefined(&keys, "service", other, &known);
             }
         }
+    }
+
+    /// What `x-verify` says of services is so by the rest of the file.
+    fn verify(&self, verify: &Verify) {
+        let known = self.defined("services");
+        for (name, entry) in &verify.entry_points {
+            let keys = |key| ["x-verify", "entry_points", name.as_str(), key];
+            if !known.contains(&name.as_str()) {
+                self.undefined(&keys("")[..3], "service", name, &known);
+            }
+            if let Some(other) = &entry.accepted_by {
+                if !known.contains(&other.as_str()) {
+                    self.undefined(&keys("accepted_by"), "service", other, &known);
+                } else if other == name {
+                    let message = "accepts what comes in itself; without the key it does so anyway";
+                    self.report(&keys("accepted_by"), message);
+                }
+            }
+            if let (Some(port), Some(service)) = (entry.port, self.sections.services.get(name))
+                && !service.publishes(port)
+            {
+                let message = format!("{name} doesn't publish the TCP port {port}");
+                self.report(&keys("port"), message);
+            }
+            if let Some(document) = &entry.document
+                && !known.contains(&document.service.as_str())
+            {
+                let keys = [&keys("document")[..], &["service"]].concat();
+                self.undefined(&keys, "service", &document.service, &known);
+            }
+        }
+        for name in &verify.no_way_out {
+            let keys = ["x-verify", "no_way_out", name.as_str()];
+            match self.sections.services.get(name) {
+                None => self.undefined(&keys, "service", name, &known),
+                Some(service) => {
+                    if let Some(way) = self.way_out(service) {
+                        self.report(&keys, format!("{name} has a way out: {way}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// By which setting a service has one. What an external network is, the engine knows.
+    fn way_out(&self, service: &Service) -> Option<String> {
+        if let Some(mode) = &service.network_mode {
+            return (*mode != NetworkMode::None).then(|| format!("network_mode: {mode}"));
+        }
+        let mut networks = service.networks.keys();
+        let open = networks.find(|key| {
+            let network = self.sections.networks.get(*key);
+            network.is_some_and(|network| !network.internal && !network.external)
+        });
+        open.map(|key| format!("the network {key} isn't internal"))
     }
 
     /// The keys of a top-level section, also of entries that have problems of their own.

@@ -121,6 +121,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         networks,
         volumes,
         secrets,
+        verify,
     } = sections;
     Ok(Project {
         name,
@@ -128,6 +129,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         networks,
         volumes,
         secrets,
+        verify,
         file,
         working_dir,
         environment_files,

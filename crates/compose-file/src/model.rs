@@ -11,6 +11,7 @@ mod network;
 mod rollout;
 mod service;
 mod values;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,6 +26,7 @@ pub use network::*;
 pub use rollout::*;
 pub use service::*;
 pub use values::*;
+pub use verify::*;
 
 use super::{Position, Problem};
 
@@ -44,6 +46,9 @@ pub struct Project {
     /// Secrets, each a file on this host.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub secrets: IndexMap<SecretName, Secret>,
+    /// What there is to prove that the rest of the file doesn't say.
+    #[serde(rename = "x-verify", skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
     /// The Compose file, absolute.
     #[serde(skip)]
     pub file: PathBuf,
@@ -59,6 +64,33 @@ pub struct Project {
     /// What was doubtful but no error, to be shown to the user.
     #[serde(skip)]
     pub warnings: Vec<Problem>,
+}
+
+impl Project {
+    /// The network that has this name on the engine.
+    pub fn network_named(&self, name: &str) -> Option<&Network> {
+        self.networks.values().find(|it| it.name == name)
+    }
+
+    /// The networks that the file attaches a service to, with the service's names there. None for a
+    /// service with a network mode.
+    pub fn attachments(&self, service: &str) -> Option<Vec<(&Network, &Attachment)>> {
+        let service = self.services.get(service);
+        let service = service.filter(|it| it.network_mode.is_none())?;
+        let networks = service.networks.iter();
+        let known = networks.filter_map(|(key, it)| Some((self.networks.get(key)?, it)));
+        Some(known.collect())
+    }
+
+    /// Where requests come in at the service's ports.
+    pub fn entry_point(&self, service: &str) -> Option<&EntryPoint> {
+        self.verify.as_ref()?.entry_points.get(service)
+    }
+
+    /// Who accepts what comes in at the service's ports, where that is another service.
+    pub fn accepted_by(&self, service: &str) -> Option<&ServiceName> {
+        self.entry_point(service)?.accepted_by.as_ref()
+    }
 }
 
 /// An entry of the top-level `networks`.

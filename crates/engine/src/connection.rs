@@ -6,9 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::models::SystemVersion;
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
-use crate::error::{EngineContext, Error, Result, chain};
+use crate::error::{Error, Result, chain};
+use crate::said;
 
 /// Engine API 1.41 is Docker 20.10, the oldest that we support.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -33,47 +35,24 @@ impl Engine {
     /// or what answers is older than Docker 20.10.
     pub async fn connect() -> Result<Self> {
         let address = address()?;
-        let docker = dial(&address)?;
-        let docker = docker
-            .negotiate_version()
-            .await
-            .map_err(|err| unreachable(&address, &chain(&err)))?;
-        let version = docker.client_version();
-        if (version.major_version, version.minor_version) < OLDEST_API {
+        let found = dial(&address, API_DEFAULT_VERSION)?.version().await;
+        let found = found.map_err(|err| unreachable(&address, &chain(&err)))?;
+        let (major, minor) = spoken(&found);
+        if (major, minor) < OLDEST_API {
             return Err(Error::no_engine(
                 format!(
-                    "the engine at {address} speaks API {}.{}; 1.41 (Docker 20.10) is the oldest supported",
-                    version.major_version, version.minor_version
+                    "the engine at {address} speaks API {major}.{minor}; 1.41 (Docker 20.10) is the oldest supported"
                 ),
                 "upgrade the Docker engine",
             ));
         }
-        let engine = Self { docker, address };
-        engine.refuse_podman().await?;
-        Ok(engine)
-    }
-
-    /// Podman speaks Docker's API, of a version that we support, and answers it differently: what is
-    /// started through it would neither be found ready nor verified. So nothing is.
-    async fn refuse_podman(&self) -> Result<()> {
-        let version = self.docker.version().await;
-        let version = version.doing(|| "ask the engine's version".into())?;
-        let podman = version
-            .components
-            .iter()
-            .flatten()
-            .find(|component| component.name == "Podman Engine");
-        let Some(podman) = podman else {
-            return Ok(());
+        refuse_podman(&address, &found)?;
+        let version = ClientVersion {
+            major_version: major,
+            minor_version: minor,
         };
-        Err(Error::no_engine(
-            format!(
-                "what answers at {} is Podman {}, not a Docker engine; nothing was changed",
-                self.address, podman.version
-            ),
-            NEXT_INSTALL,
-        )
-        .with_details(PODMAN_LACKS.map(str::to_owned)))
+        let docker = dial(&address, &version)?;
+        Ok(Self { docker, address })
     }
 
     /// The Engine API client.
@@ -113,15 +92,33 @@ impl Engine {
     pub fn address(&self) -> &str {
         &self.address
     }
+}
 
-    /// The engine's own version, `20.10.24`.
-    pub async fn version(&self) -> Result<String> {
-        let version = self
-            .docker
-            .version()
-            .await
-            .doing(|| "ask the engine's version".into())?;
-        Ok(version.version.unwrap_or_default())
+/// The version of the API that both sides know.
+fn spoken(found: &SystemVersion) -> (usize, usize) {
+    let ours = API_DEFAULT_VERSION;
+    let ours = (ours.major_version, ours.minor_version);
+    let theirs: Option<(usize, usize)> = found.api_version.as_deref().and_then(|version| {
+        let (major, minor) = version.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    theirs.map_or(ours, |theirs| ours.min(theirs))
+}
+
+/// Podman speaks Docker's API, of a version that we support, and answers it differently: what is
+/// started through it would neither be found ready nor verified. So nothing is.
+fn refuse_podman(address: &str, found: &SystemVersion) -> Result<()> {
+    let mut components = found.components.iter().flatten();
+    match components.find(|component| component.name == "Podman Engine") {
+        None => Ok(()),
+        Some(podman) => Err(Error::no_engine(
+            format!(
+                "what answers at {address} is Podman {}, not a Docker engine; nothing was changed",
+                podman.version
+            ),
+            NEXT_INSTALL,
+        )
+        .with_details(PODMAN_LACKS.map(str::to_owned))),
     }
 }
 
@@ -172,10 +169,10 @@ const PODMAN_LACKS: [&str; 3] = [
 const NEXT_INSTALL: &str = "start Docker (`systemctl start docker`, or Docker Desktop), or install it \
      (Debian: `apt-get install docker.io`), or point DOCKER_HOST at an engine";
 
-fn dial(address: &str) -> Result<Docker> {
+fn dial(address: &str, version: &ClientVersion) -> Result<Docker> {
     let seconds = TIMEOUT.as_secs();
     let dialled = if address.starts_with("unix://") {
-        Docker::connect_with_unix(address, seconds, API_DEFAULT_VERSION)
+        Docker::connect_with_unix(address, seconds, version)
     } else if address.starts_with("tcp://") || address.starts_with("http://") {
         if env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty()) {
             return Err(Error::usage(
@@ -184,7 +181,7 @@ fn dial(address: &str) -> Result<Docker> {
                  and DOCKER_HOST=unix:///tmp/docker.sock",
             ));
         }
-        Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
+        Docker::connect_with_http(address, seconds, version)
     } else {
         return Err(Error::usage(
             format!("DOCKER_HOST={address}: expected unix:///path or tcp://host:port"),
@@ -195,7 +192,7 @@ fn dial(address: &str) -> Result<Docker> {
 }
 
 fn unreachable(address: &str, reason: &str) -> Error {
-    let next = if reason.contains("ermission denied") {
+    let next = if said::is_not_permitted(reason) {
         "run as root, or add yourself to the docker group: `sudo usermod -aG docker $USER`, \
          then log in again"
     } else {

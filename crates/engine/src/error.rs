@@ -2,6 +2,8 @@
 
 pub use terminal::error::{Error, Exit, Result, chain};
 
+use crate::said;
+
 /// Turns an engine's refusal into an [`Error`] that says what was being done.
 pub trait EngineContext<T> {
     /// `doing` completes the sentence "could not …".
@@ -24,10 +26,10 @@ pub fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
         } => {
             let next = match status_code {
                 400 => "correct the setting the engine names in the Compose file and run again",
-                _ if message.contains("rlimit") => {
+                _ if said::is_about_limits(message) => {
                     "lower `ulimits` of the service: the engine itself may not have that many"
                 }
-                _ if message.contains("address pool") => {
+                _ if said::is_out_of_pools(message) => {
                     "give the network a subnet of its own (`ipam: {config: [{subnet: …}]}`), one of each \
                      family that it is to have, or the engine more pools (`default-address-pools` in \
                      /etc/docker/daemon.json)"

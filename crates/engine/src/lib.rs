@@ -12,6 +12,7 @@ pub mod image;
 pub mod labels;
 pub mod origin;
 pub mod owner;
+pub mod said;
 pub mod state;
 
 pub use connection::{Engine, reached_at};

@@ -145,7 +145,7 @@ impl State {
             let file = file.as_deref();
             file.is_some_and(|it| origin::same(it, &project.file))
         };
-        let has_network = |name: &str| project.networks.values().any(|it| it.name == name);
+        let has_network = |name: &str| project.network_named(name).is_some();
         let has_volume = |name: &str| project.volumes.values().any(|it| it.name == name);
         let (kept, elsewhere) = mem::take(&mut self.containers).into_iter().partition(|it| {
             project.services.contains_key(it.service.as_str()) || from_here(&it.file)

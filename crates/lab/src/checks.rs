@@ -113,12 +113,10 @@ impl Step {
             .iter()
             .find(|rule| rule.source.is_some_and(|source| subnets.contains(&source)));
         let Some(rule) = rule else {
-            let mut unread = rules.incomplete.iter();
-            let reason = unread.find(|line| line.contains("masquerading"));
-            let reason = reason.map_or(
-                "none in nf_tables: `ip-masq` is off, or the legacy iptables has it",
-                String::as_str,
-            );
+            let reason = rules
+                .masquerading_unread
+                .as_deref()
+                .unwrap_or("none in nf_tables: `ip-masq` is off, or the legacy iptables has it");
             return self.saw(NAT_TABLE, [format!("(not seen here: {reason})")]);
         };
         let own = view::or_none(view::bridge_name(bridge));

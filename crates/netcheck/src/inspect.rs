@@ -6,8 +6,8 @@
 
 mod engine;
 pub mod mermaid;
-pub mod model;
-pub mod observe;
+pub(crate) mod model;
+pub(crate) mod observe;
 pub mod svg;
 pub mod table;
 

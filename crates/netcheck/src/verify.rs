@@ -9,13 +9,15 @@
 
 mod beyond;
 mod cause;
-mod database;
-pub mod expect;
-pub mod facts;
+mod check;
+mod document;
+mod expect;
+mod facts;
 mod journey;
-pub mod judge;
+mod judge;
+mod link;
 mod matrix;
-pub mod observe;
+mod observe;
 mod ports;
 mod request;
 mod watch;
@@ -23,17 +25,18 @@ mod watch;
 use std::time::Instant;
 
 use compose_file::Project;
-use compose_file::model::{Port, Protocol, SecretName, ServiceName};
+use compose_file::model::{EntryPoint, Port, Protocol, SecretName, ServiceName};
 use engine::Engine;
 use engine::error::{Error, Exit, Result};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use terminal::Output;
 
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
 use crate::probe::image::Image;
 use crate::probe::request::Target;
-use judge::{Link, Verdict};
+use check::{Check, Finding};
+use link::{HOST, Link, OUTSIDE, Verdict};
 use observe::Observation;
 pub use watch::watch;
 
@@ -46,87 +49,29 @@ const PATIENT_TIMEOUT_MS: u64 = 3_000;
 /// which not everybody may who may ask the engine.
 pub type SecretValues<'a> = dyn Fn(&SecretName) -> Vec<String> + 'a;
 
-/// One thing that was looked at beside the links between containers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Where it was looked from.
-    pub from: String,
-    /// What was looked at.
-    pub to: String,
-    /// By which means: `http`, `document`, `gateway`, `resolver`, ….
-    pub by: &'static str,
-    /// What the file implies.
-    pub expected: String,
-    /// What was seen.
-    pub observed: String,
-    /// Whether they agree.
-    pub verdict: Verdict,
-    /// If not: the likely cause, for the sentence.
-    pub cause: String,
-}
-
-impl Check {
-    /// In one sentence what isn't as expected, or why nobody can tell.
-    fn finding(&self) -> Finding {
-        let Self {
-            from,
-            to,
-            by,
-            expected,
-            observed,
-            cause,
-            ..
-        } = self;
-        let subject = format!("{from} → {to} ({by})");
-        let mut sentence = match self.verdict {
-            Verdict::Unjudged => format!("{subject}: {observed}"),
-            _ => format!("{subject}: expected {expected}, saw {observed}"),
-        };
-        if !cause.is_empty() {
-            sentence.push_str("; likely cause: ");
-            sentence.push_str(cause);
-        }
-        Finding { subject, sentence }
-    }
-}
-
-/// Something that isn't as the file draws it, or that couldn't be judged; as JSON, its sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What it is about: the same as long as it lasts.
-    subject: String,
-    sentence: String,
-}
-
-impl Serialize for Finding {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.sentence)
-    }
-}
-
 /// Everything that was found out; the document of `verify --json`.
 #[derive(Debug, Serialize)]
-pub struct Verification {
+struct Verification {
     /// `verify`, so that it can be told from other lines of `up --json`.
-    pub event: &'static str,
+    event: &'static str,
     /// The project's name.
-    pub project: String,
+    project: String,
     /// Whether everything is proven to be as the file draws it.
-    pub ok: bool,
+    ok: bool,
     /// How long it took, in milliseconds.
-    pub elapsed_ms: u64,
+    elapsed_ms: u64,
     /// Every name, port and ping that was tried between two ends.
-    pub links: Vec<Link>,
+    links: Vec<Link>,
     /// Everything else.
-    pub checks: Vec<Check>,
+    checks: Vec<Check>,
     /// The failures, a sentence each.
-    pub findings: Vec<Finding>,
+    findings: Vec<Finding>,
     /// What couldn't be judged, a sentence each.
-    pub unjudged: Vec<Finding>,
+    unjudged: Vec<Finding>,
     /// What is open though `internal` might be taken to close it, and the file could: a sentence each.
-    pub remaining: Vec<Finding>,
+    remaining: Vec<Finding>,
     /// What else is to be known of the look itself.
-    pub notes: Vec<String>,
+    notes: Vec<String>,
     #[serde(skip)]
     sources: Vec<String>,
     #[serde(skip)]
@@ -230,7 +175,7 @@ pub async fn after_deploy(
 }
 
 /// Looks at everything.
-pub async fn verify(
+async fn verify(
     engine: &Engine,
     project: &Project,
     secrets: &SecretValues<'_>,
@@ -246,7 +191,7 @@ pub async fn verify(
     let topology = &seen.topology;
     let links = judge::links(&seen);
     let mut checks = facts::checks(project, &seen);
-    checks.extend(journey.checks);
+    checks.extend(journey);
     let of_checks = |verdict| {
         let checks = checks.iter().filter(move |it| it.verdict == verdict);
         checks.map(Check::finding)
@@ -256,32 +201,30 @@ pub async fn verify(
     findings.extend(judge::findings(project, &seen, &links));
     let mut unjudged: Vec<Finding> = of_checks(Verdict::Unjudged).collect();
     unjudged.extend(judge::unjudged(&links));
-    let mut notes = topology.notes.clone();
-    notes.extend(journey.notes);
     let label = |sandbox: &Sandbox| sandbox.label(topology);
     let up = topology.sandboxes.iter().filter(|sandbox| sandbox.is_up());
-    let to_host = links.iter().any(|link| link.to == judge::HOST);
+    let to_host = links.iter().any(|link| link.to == HOST);
     Ok(Verification {
         event: "verify",
         project: project.name.to_string(),
         ok: findings.is_empty() && unjudged.is_empty(),
         elapsed_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        sources: std::iter::once(judge::HOST.to_owned())
+        sources: std::iter::once(HOST.to_owned())
             .chain(up.map(label))
             .collect(),
         targets: topology
             .sandboxes
             .iter()
             .map(label)
-            .chain(to_host.then(|| judge::HOST.to_owned()))
-            .chain(std::iter::once(judge::OUTSIDE.to_owned()))
+            .chain(to_host.then(|| HOST.to_owned()))
+            .chain(std::iter::once(OUTSIDE.to_owned()))
             .collect(),
         remaining: judge::remaining(project, &seen, &links),
         links,
         checks,
         findings,
         unjudged,
-        notes,
+        notes: topology.notes.clone(),
     })
 }
 
@@ -324,8 +267,8 @@ fn published<'a>(
 /// Published ports as URLs.
 pub fn urls(engine: &Engine, project: &Project) -> Vec<String> {
     published(engine, project)
-        .map(|(_, port, target)| {
-            if speaks_http(port) {
+        .map(|(name, port, target)| {
+            if speaks_http(project, name, port).is_some() {
                 format!("http://{target}/")
             } else {
                 format!("tcp://{target}")
@@ -334,7 +277,8 @@ pub fn urls(engine: &Engine, project: &Project) -> Vec<String> {
         .collect()
 }
 
-/// By convention: nothing in a Compose file says what a port speaks.
-fn speaks_http(port: &Port) -> bool {
-    matches!(port.target, 80 | 8080)
+/// Where the file says that HTTP is spoken at the port; nothing else in it does.
+fn speaks_http<'a>(project: &'a Project, name: &str, port: &Port) -> Option<&'a EntryPoint> {
+    let entry = project.entry_point(name);
+    entry.filter(|entry| entry.port == Some(port.target))
 }

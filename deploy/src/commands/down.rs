@@ -58,8 +58,8 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
 /// may have made them. And lines about those that stay because others are on them.
 fn networks<'a>(project: &Project, state: &'a State) -> (Vec<&'a str>, Vec<String>) {
     let external = |name: &str| {
-        let mut networks = project.networks.values();
-        networks.any(|it| it.external && it.name == name)
+        let network = project.network_named(name);
+        network.is_some_and(|it| it.external)
     };
     let (mut going, mut kept) = (Vec::new(), Vec::new());
     for network in state.networks.iter().filter(|it| !external(&it.name)) {

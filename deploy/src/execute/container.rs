@@ -144,7 +144,7 @@ pub(super) async fn start(engine: &Engine, id: &str, name: &str) -> Result<()> {
     let docker = engine.docker();
     match docker.start_container(id, None).await {
         Err(EngineError::DockerResponseServerError { message, .. })
-            if message.contains("paused") =>
+            if engine::said::is_paused(&message) =>
         {
             docker.unpause_container(id).await
         }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::compose::model::{Service, ServiceName};
+use crate::compose::Project;
+use crate::compose::model::ServiceName;
 use crate::state::{Container, Health, State, Status};
 
 /// Why a container is started over.
@@ -12,7 +13,7 @@ pub enum Cause {
     Unhealthy,
     /// Its process ends again and again.
     Restarting,
-    /// No container of this service, which it leads to (`x-leads-to`), works: what comes in isn't
+    /// No container of this service, which accepts what comes in at its ports, works: what comes in isn't
     /// served.
     LeadsNowhere(ServiceName),
     /// By the user.
@@ -40,11 +41,11 @@ impl fmt::Display for Cause {
 }
 
 /// Why a container that doesn't do its work is started over; `None` for one that does.
-pub(super) fn cause(state: &State, service: &Service, container: &Container) -> Option<Cause> {
+pub(super) fn cause(project: &Project, state: &State, container: &Container) -> Option<Cause> {
     if let Some(ailment) = ailment(container) {
         return Some(ailment);
     }
-    let target = service.leads_to.as_ref()?;
+    let target = project.accepted_by(&container.service)?;
     let mut behind = state.of_service(target).peekable();
     behind.peek()?;
     behind

@@ -175,7 +175,7 @@ fn stay(
         changes,
     };
     let renewed = inputs.force_recreate.then_some(Cause::Requested);
-    let step = match renewed.or_else(|| renewal::cause(inputs.state, service, container)) {
+    let step = match renewed.or_else(|| renewal::cause(inputs.project, inputs.state, container)) {
         Some(cause) if container.anonymous_volumes && cause != Cause::Requested => Step::Restart {
             id: id.clone(),
             cause,

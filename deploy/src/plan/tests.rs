@@ -626,7 +626,9 @@ fn what_does_not_work_is_replaced_or_restarted_where_data_would_go() {
 
 #[test]
 fn who_leads_to_others_is_replaced_when_none_of_them_works() {
-    let mut scene = Scene::up(&FILE.replace("  db:\n", "  db:\n    x-leads-to: api\n"));
+    let mut scene = Scene::up(&format!(
+        "{FILE}x-verify: {{entry_points: {{db: {{accepted_by: api}}}}}}\n"
+    ));
     scene.container_mut("api-1").health = Some(Health::Unhealthy);
     assert!(scene.operations("db").is_empty(), "one is left");
     scene.container_mut("api-2").health = Some(Health::Unhealthy);

@@ -101,7 +101,7 @@ async fn sees(engine: &Engine, paths: &[PathBuf]) -> Result<bool> {
         Err(EngineError::DockerResponseServerError {
             status_code: 400,
             message,
-        }) if message.contains("does not exist") => Ok(false),
+        }) if engine::said::is_not_there(&message) => Ok(false),
         Err(err) => Err(err).doing(doing),
         // Somebody gave an image this name.
         Ok(created) => {

@@ -28,12 +28,13 @@ volumes:
 fn the_first_up_creates_and_the_second_changes_nothing() {
     let port = local_port();
     let stack = Stack::new("first");
-    stack.compose(&PAIR.replace(
+    let file = PAIR.replace(
         "    networks: {front: {aliases: [site]}}",
         &format!(
             "    networks: {{front: {{aliases: [site]}}}}\n    ports: ['127.0.0.1:{port}:80']\n    command: [httpd, -f, -p, '80']"
         ),
-    ));
+    );
+    stack.compose(&(file + "x-verify: {entry_points: {web: {port: 80}}}\n"));
     let first = stack.ok(&["up"]);
     first.assert_says(&[
         &format!("+ create   network   {}-front", stack.project),

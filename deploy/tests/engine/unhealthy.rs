@@ -152,7 +152,6 @@ fn who_leads_to_nobody_that_works_is_replaced_too() {
 services:
   door:
     <<: *app
-    x-leads-to: web
     command: [sh, -c, 'echo > /run/door/socket; exec sleep 1000']
     healthcheck: {test: [CMD, 'true'], interval: 200ms}
     volumes: ['door:/run/door']
@@ -163,6 +162,7 @@ services:
     depends_on: {door: {condition: service_healthy}}
     deploy: {update_config: {order: start-first}}
 volumes: {door: }
+x-verify: {entry_points: {door: {accepted_by: web}}}
 ",
     );
     stack.ok(&["up"]);

@@ -12,7 +12,7 @@ use super::mount::tmpfs_list;
 use super::values::optional_duration;
 use super::{
     Attachment, Dependency, Deploy, ExposedPort, ExtraHost, Healthcheck, Mount, NetworkKey,
-    NetworkMode, Port, SecretMount, ServiceName, is_false,
+    NetworkMode, Port, Protocol, SecretMount, ServiceName, is_false,
 };
 
 /// An entry of `services`. `None` and empty mean "as the image or the engine has it".
@@ -68,10 +68,6 @@ pub struct Service {
     /// Services to be waited for, and for what.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<ServiceName, Dependency>,
-    /// Who serves what comes in at this service's ports, where that is another service
-    /// (`x-leads-to`, an extension that other tools skip).
-    #[serde(rename = "x-leads-to", skip_serializing_if = "Option::is_none")]
-    pub leads_to: Option<ServiceName>,
     /// Replicas, rollout, resources.
     pub deploy: Deploy,
     /// Swap included, as the Engine API's `MemorySwap`: bytes, −1 for unlimited.
@@ -154,6 +150,12 @@ impl Service {
             _ => None,
         };
         self.depends_on.keys().chain(owner)
+    }
+
+    /// Whether this TCP port of its containers is published on the host.
+    pub fn publishes(&self, port: u16) -> bool {
+        let mut ports = self.ports.iter();
+        ports.any(|it| it.target == port && it.protocol == Protocol::Tcp)
     }
 
     /// What all containers of the service write to.

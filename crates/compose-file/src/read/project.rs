@@ -7,13 +7,14 @@ use indexmap::IndexMap;
 
 use super::external::{check_external, external_and_name};
 use super::forms::{host_path, is_name};
-use super::{network, service};
+use super::words::command;
+use super::{network, service, verify};
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
     Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
-    Volume, VolumeKey,
+    Verify, Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
@@ -30,6 +31,7 @@ pub(crate) struct Sections {
     pub(crate) networks: IndexMap<NetworkKey, Network>,
     pub(crate) volumes: IndexMap<VolumeKey, Volume>,
     pub(crate) secrets: IndexMap<SecretName, Secret>,
+    pub(crate) verify: Option<Verify>,
 }
 
 /// The project's name. It is read first since default names contain it. As in Compose: `given`
@@ -104,6 +106,7 @@ pub(crate) fn project(root: &Cursor<'_>) -> Sections {
         networks: section(fields.get("networks"), NetworkKey, network::network),
         volumes: section(fields.get("volumes"), VolumeKey, volume),
         secrets: section(fields.get("secrets"), SecretName, secret),
+        verify: fields.get("x-verify").and_then(|c| verify::verify(&c)),
     };
     fields.finish(HINTS);
     sections
@@ -194,13 +197,7 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
 fn rotate(cursor: &Cursor<'_>) -> Option<Rotate> {
     let fields = Fields::of(cursor)?;
     let service = fields.required("service").and_then(|c| c.filled());
-    let command = fields.required("command").and_then(|c| {
-        let words = c.strings()?;
-        if words.first().is_none_or(String::is_empty) {
-            c.problem("expected a program and its arguments");
-        }
-        Some(words)
-    });
+    let command = fields.required("command").and_then(|c| command(&c));
     fields.finish(&[]);
     Some(Rotate {
         service: ServiceName(service?.to_owned()),

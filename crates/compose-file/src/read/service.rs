@@ -12,7 +12,7 @@ use super::words::words;
 use super::{build, deploy, health, mounts, ports};
 use crate::cursor::Cursor;
 use crate::fields::Fields;
-use crate::model::{Attachment, NetworkKey, PullPolicy, Service, ServiceName};
+use crate::model::{Attachment, NetworkKey, PullPolicy, Service};
 
 /// Keys of Compose that aren't supported, and what to do instead.
 const HINTS: &[(&str, &str)] = &[
@@ -105,7 +105,6 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
             .get("depends_on")
             .map(|c| health::depends_on(&c))
             .unwrap_or_default(),
-        leads_to: string("x-leads-to").map(ServiceName),
         deploy: deploy::deploy(&fields),
         memswap_limit: fields.get("memswap_limit").and_then(|c| memswap_limit(&c)),
         shm_size: fields.get("shm_size").and_then(|c| size(&c)),

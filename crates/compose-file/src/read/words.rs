@@ -5,6 +5,15 @@
 
 use crate::cursor::Cursor;
 
+/// A program and its arguments, as a list.
+pub(super) fn command(cursor: &Cursor<'_>) -> Option<Vec<String>> {
+    let words = cursor.strings()?;
+    if words.first().is_none_or(String::is_empty) {
+        cursor.problem("expected a program and its arguments");
+    }
+    Some(words)
+}
+
 /// A command line: a list of words, or one string that is split. Null leaves it to the image.
 pub(super) fn words(cursor: &Cursor<'_>) -> Option<Vec<String>> {
     if cursor.is_null() {

@@ -11,6 +11,7 @@ use terminal::{Layers, Output, text};
 
 use crate::Engine;
 use crate::error::{Error, Result};
+use crate::said;
 
 /// The engine says nothing until the registry answers; behind a silent firewall it never does.
 const SILENCE: Duration = Duration::from_secs(90);
@@ -67,10 +68,9 @@ pub async fn run(engine: &Engine, output: &Output, image: &str) -> Result<()> {
 fn failure(image: &str, reason: &str) -> Error {
     let reason = text::escape(reason.trim()).into_owned();
     let registry = registry(image);
-    let missing = ["not found", "manifest unknown", "does not exist", "unknown"];
-    let next = if reason.contains("unauthorized") || reason.contains("no basic auth") {
+    let next = if said::wants_login(&reason) {
         format!("`docker login {registry}` as a user who may read it, then run again")
-    } else if reason.contains("denied") || missing.iter().any(|word| reason.contains(word)) {
+    } else if said::is_no_such_image(&reason) {
         format!(
             "see that the name and tag are right; if the image is private, `docker login {registry}` first"
         )

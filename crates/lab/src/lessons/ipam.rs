@@ -209,9 +209,7 @@ fn fixed_address(inside: &Report, wanted: Ipv4Addr) -> Step {
 
 fn outside_the_pool(refusal: Option<&Error>, wanted: Ipv4Addr) -> Step {
     let said = refusal.map_or("the container was started".to_owned(), ToString::to_string);
-    // The sentence differs between versions: "It does not belong to any of this network's
-    // subnets", "no configured subnet contains IP address".
-    let refused = refusal.is_some() && said.contains("subnet");
+    let refused = refusal.is_some() && engine::said::is_about_subnets(&said);
     Step::asks("And one from outside of the pool?")
         .by_hand(&[
             "docker run --rm --network lab-net --ip 192.0.2.77 busybox true   # fails: no \

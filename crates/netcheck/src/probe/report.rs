@@ -37,6 +37,8 @@ pub struct Report {
     pub fetched: Vec<Fetched>,
     /// The rules of [`Request::masquerading`](super::Request::masquerading).
     pub masquerading: Vec<Masquerade>,
+    /// Why these couldn't be read, in a sentence.
+    pub masquerading_unread: Option<String>,
     /// What couldn't be read, and why; a sentence each.
     pub incomplete: Vec<String>,
 }

@@ -35,8 +35,13 @@ pub async fn report(request: &Request) -> Report {
     report.hosts = take(&mut incomplete, "/etc/hosts", files::hosts());
     report.listening = take(&mut incomplete, "the listening ports", listening::tcp());
     if request.masquerading {
-        let rules = masquerading::ipv4();
-        report.masquerading = take(&mut incomplete, "the rules for masquerading", rules);
+        match masquerading::ipv4() {
+            Ok(rules) => report.masquerading = rules,
+            Err(error) => {
+                let unread = format!("the rules for masquerading: {error}");
+                report.masquerading_unread = Some(unread);
+            }
+        }
     }
     match interfaces::handle() {
         Ok(handle) => {

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use compose_file::Project;
 use rand::distr::{Alphanumeric, SampleString};
 
-use super::expect::{Basis, By, End, Expectation, attachments};
+use super::link::{Basis, By, End, Expectation};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
 
@@ -30,18 +30,18 @@ const MOST_PORTS: usize = 8;
 
 /// What there is beyond the containers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Beyond {
+pub(super) struct Beyond {
     /// The host's router and its name servers. Nobody else is bothered.
-    pub outside: Vec<By>,
+    pub(super) outside: Vec<By>,
     /// A name that nobody in the world has (RFC 6761 §6.4): who is told so was answered from out there.
-    pub name: Option<String>,
+    pub(super) name: Option<String>,
     /// TCP ports that services of the host listen on.
-    pub ports: Vec<u16>,
+    pub(super) ports: Vec<u16>,
 }
 
 impl Beyond {
     /// What there is beyond the host that was looked at. Each time with a name that nothing has cached.
-    pub fn of(topology: &Topology) -> Self {
+    pub(super) fn of(topology: &Topology) -> Self {
         let random = Alphanumeric.sample_string(&mut rand::rng(), 12);
         let listening: BTreeSet<u16> = topology
             .host
@@ -80,8 +80,14 @@ impl Beyond {
         if open {
             return links;
         }
+        let verify = project.verify.as_ref();
+        let declared = verify.is_some_and(|it| it.no_way_out.contains(source.service.as_str()));
         let closed = |to, by, by_file| Expectation {
-            basis: if by_file { Basis::File } else { Basis::Engine },
+            basis: if by_file || declared {
+                Basis::File
+            } else {
+                Basis::Engine
+            },
             ..Expectation::new((from, to), by, false)
         };
         links.extend(self.name.clone().map(|name| {
@@ -115,7 +121,7 @@ pub(super) fn closes_gateway(options: &BTreeMap<String, String>, ipv4: bool) -> 
 }
 
 fn has_no_gateway(project: &Project, source: &Sandbox, address: IpAddr) -> bool {
-    attachments(project, &source.service).is_none_or(|given| {
+    project.attachments(&source.service).is_none_or(|given| {
         given
             .iter()
             .all(|(network, _)| closes_gateway(&network.driver_opts, address.is_ipv4()))

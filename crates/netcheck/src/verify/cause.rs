@@ -8,12 +8,11 @@ use compose_file::Project;
 use engine::state::Status;
 
 use super::beyond::{GATEWAY_MODE6, INHIBIT, closes_gateway};
-use super::expect::{By, End, attachments};
-use super::judge::Link;
+use super::link::{By, End, Link, Seen};
 use super::observe::{Observation, resolution};
 use crate::inspect::Topology;
 use crate::inspect::model::{Network, Sandbox};
-use crate::probe::report::{Answer, Listener};
+use crate::probe::report::{Answer, Listener, Reach};
 
 /// What the likely cause of the failures between two ends is derived from.
 pub(super) struct Evidence<'a> {
@@ -66,7 +65,7 @@ impl Evidence<'_> {
         let refused: Vec<u16> = self
             .links
             .iter()
-            .filter(|link| link.seen == "refused")
+            .filter(|link| matches!(link.seen, Seen::Tried(Reach::Refused, _)))
             .filter_map(|link| match link.by {
                 By::Tcp { port, .. } => Some(port),
                 _ => None,
@@ -101,10 +100,10 @@ impl Evidence<'_> {
     /// A network that the file gives both and that one of them isn't on.
     fn missing_endpoint(&self) -> Option<String> {
         let target = self.target()?;
-        let theirs = attachments(self.project, &target.service)?;
+        let theirs = self.project.attachments(&target.service)?;
         let ours = self
             .source()
-            .and_then(|it| attachments(self.project, &it.service));
+            .and_then(|it| self.project.attachments(&it.service));
         for (network, _) in &theirs {
             if let Some(ours) = &ours
                 && !ours.iter().any(|(own, _)| own.name == network.name)
@@ -150,16 +149,21 @@ impl Evidence<'_> {
             By::Ping { .. } => None,
         });
         for name in names {
-            let stranger = self
-                .links
-                .iter()
-                .any(|link| link.seen.contains("no container of the stack"));
+            let stranger = self.links.iter().any(|link| {
+                matches!(
+                    link.seen,
+                    Seen::Addresses {
+                        stranger: Some(_),
+                        ..
+                    }
+                )
+            });
             if stranger {
                 return Some(format!(
                     "a container that isn't of the stack answers to {name} too"
                 ));
             }
-            for (network, attachment) in attachments(self.project, &target.service)? {
+            for (network, attachment) in self.project.attachments(&target.service)? {
                 let endpoint = target.endpoint(&network.name);
                 let has = endpoint.is_some_and(|it| it.aliases.iter().any(|alias| alias == name));
                 let given = attachment.aliases.contains(name) || *name == target.service;
@@ -227,7 +231,7 @@ impl Evidence<'_> {
                 end.container
             );
         }
-        if self.leads_to(End::Host) {
+        if self.is_about(End::Host) {
             return "the network's bridge has an address on the host, which the file doesn't give it"
                 .to_owned();
         }
@@ -240,7 +244,7 @@ impl Evidence<'_> {
                 return format!("network {} isn't internal", network.name);
             }
         }
-        if self.leads_to(End::Outside) && self.is_by_name() {
+        if self.is_about(End::Outside) && self.is_by_name() {
             return format!(
                 "the engine's name server asks others for {}, although the file names none",
                 source.container
@@ -256,7 +260,7 @@ impl Evidence<'_> {
             .to_owned()
     }
 
-    fn leads_to(&self, end: End) -> bool {
+    fn is_about(&self, end: End) -> bool {
         self.links.iter().any(|link| link.ends.1 == end)
     }
 
@@ -278,15 +282,15 @@ impl Evidence<'_> {
         let Some(source) = self.source() else {
             return "no evidence".to_owned();
         };
-        if self.leads_to(End::Host) {
+        if self.is_about(End::Host) {
             let (option, value) = if self.is_v6() {
                 (GATEWAY_MODE6, "isolated")
             } else {
                 (INHIBIT, "true")
             };
             let closed = |name: &str| {
-                let mut networks = self.project.networks.values();
-                networks.any(|it| it.name == name && closes_gateway(&it.driver_opts, !self.is_v6()))
+                let network = self.project.network_named(name);
+                network.is_some_and(|it| closes_gateway(&it.driver_opts, !self.is_v6()))
             };
             let networks = source.endpoints.iter().map(|it| it.network.as_str());
             return format!(
@@ -360,7 +364,7 @@ pub(super) fn stopped(sandbox: &Sandbox) -> String {
 
 /// A network that the container is on although the file doesn't say so.
 pub(super) fn unexpected_endpoint<'a>(project: &Project, sandbox: &'a Sandbox) -> Option<&'a str> {
-    let given = attachments(project, &sandbox.service)?;
+    let given = project.attachments(&sandbox.service)?;
     let mut networks = sandbox
         .endpoints
         .iter()

@@ -9,9 +9,9 @@ use std::net::IpAddr;
 
 use compose_file::Project;
 use compose_file::model::{Attachment, Network, NetworkMode, Protocol, RestartPolicy, Service};
-use serde::Serialize;
 
 use super::beyond::{Beyond, GATEWAY_MODE, GATEWAY_MODE6, closes_gateway};
+use super::link::{Basis, By, End, Expectation};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
 use crate::probe::report::Route;
@@ -19,86 +19,9 @@ use crate::probe::report::Route;
 /// The bridge driver's switch for traffic between a network's own containers.
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 
-/// One end of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum End {
-    /// The engine's host.
-    Host,
-    /// A container, by its position in [`Topology::sandboxes`].
-    Sandbox(usize),
-    /// What lies behind the host: its default gateway and name servers.
-    Outside,
-}
-
-/// How a target is tried.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(tag = "by", rename_all = "lowercase")]
-pub enum By {
-    /// The name resolves to the target; for what is outside, a name server there answers.
-    Name {
-        /// The service's name or an alias, or one of the outside.
-        name: String,
-    },
-    /// A TCP port takes a connection.
-    Tcp {
-        /// A name or an address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// An ICMP echo request is answered.
-    Ping {
-        /// The address.
-        host: String,
-    },
-}
-
-/// One thing that the file implies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expectation {
-    /// Where it is tried from.
-    pub from: End,
-    /// What is tried.
-    pub to: End,
-    /// How.
-    pub by: By,
-    /// Whether it must be possible, or must not.
-    pub open: bool,
-    /// What it rests on.
-    pub basis: Basis,
-}
-
-/// What an expectation rests on, which decides how an answer is understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Basis {
-    /// The file decides it.
-    File,
-    /// The file doesn't declare the port, so it may be one that this service doesn't use: a refusal
-    /// proves the way as well.
-    Undeclared,
-    /// The file leaves it to the engine: where it is open, that is no failure, it remains.
-    Engine,
-    /// Neither the source nor the host has a route to the target. Nothing is asked: what answers at
-    /// that address is somebody out there.
-    NoRoute,
-}
-
-impl Expectation {
-    /// What the file decides.
-    pub(super) fn new((from, to): (End, End), by: By, open: bool) -> Self {
-        Self {
-            from,
-            to,
-            by,
-            open,
-            basis: Basis::File,
-        }
-    }
-}
-
 /// Everything that the file implies for the containers that are there, and for their ways to what is
 /// `beyond` them.
-pub fn links(project: &Project, topology: &Topology, beyond: &Beyond) -> Vec<Expectation> {
+pub(super) fn links(project: &Project, topology: &Topology, beyond: &Beyond) -> Vec<Expectation> {
     let mut links = Vec::new();
     let stack = Stack { project, topology };
     for (to, target) in topology.sandboxes.iter().enumerate() {
@@ -120,26 +43,8 @@ pub fn links(project: &Project, topology: &Topology, beyond: &Beyond) -> Vec<Exp
     links
 }
 
-/// The networks that the file attaches a service to, with the service's names there. None for a
-/// service with a network mode.
-pub fn attachments<'a>(
-    project: &'a Project,
-    service: &str,
-) -> Option<Vec<(&'a Network, &'a Attachment)>> {
-    let service = project
-        .services
-        .get(service)
-        .filter(|it| it.network_mode.is_none())?;
-    let networks = service.networks.iter();
-    Some(
-        networks
-            .filter_map(|(key, it)| Some((project.networks.get(key)?, it)))
-            .collect(),
-    )
-}
-
 /// Whether the container ran to its end as it should: nobody starts it again, nobody reaches it.
-pub fn is_done(project: &Project, sandbox: &Sandbox) -> bool {
+pub(super) fn is_done(project: &Project, sandbox: &Sandbox) -> bool {
     let ends = project
         .services
         .get(sandbox.service.as_str())
@@ -196,8 +101,8 @@ impl Stack<'_> {
     ) {
         let ends = (End::Sandbox(from), End::Sandbox(to));
         let (Some(ours), Some(theirs)) = (
-            attachments(self.project, &source.service),
-            attachments(self.project, &target.service),
+            self.project.attachments(&source.service),
+            self.project.attachments(&target.service),
         ) else {
             // A shared or missing sandbox: what it reaches is what its owner reaches.
             return;
@@ -275,7 +180,8 @@ impl Stack<'_> {
 
     /// Whether the file attaches the container's service to the network of this name.
     fn is_given(&self, sandbox: &Sandbox, network: &str) -> bool {
-        attachments(self.project, &sandbox.service)
+        self.project
+            .attachments(&sandbox.service)
             .is_some_and(|given| given.iter().any(|(given, _)| given.name == network))
     }
 
@@ -307,7 +213,7 @@ impl Stack<'_> {
             Some(NetworkMode::Bridge) => Some(true),
             Some(NetworkMode::Host | NetworkMode::Service(_)) => None,
             None => {
-                let given = attachments(self.project, &sandbox.service)?;
+                let given = self.project.attachments(&sandbox.service)?;
                 let bridges = self.isolates(sandbox);
                 bridges.then(|| given.iter().any(|(network, _)| !network.internal))
             }

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use compose_file::Project;
 use compose_file::model::Service;
 
-use super::Check;
 use super::beyond::closes_gateway;
 use super::cause::{overlap, stopped, unexpected_endpoint};
-use super::expect::{attachments, is_done};
-use super::judge::{HOST, Verdict};
+use super::check::{Check, check};
+use super::expect::is_done;
+use super::link::HOST;
 use super::observe::Observation;
 use super::ports::{published, publishes};
 use crate::inspect::Topology;
@@ -19,7 +19,7 @@ use crate::inspect::model::{Network, Sandbox};
 use crate::probe::report::Resolver;
 
 /// All of them, the ones that explain most first.
-pub fn checks(project: &Project, seen: &Observation) -> Vec<Check> {
+pub(super) fn checks(project: &Project, seen: &Observation) -> Vec<Check> {
     let topology = &seen.topology;
     let mut checks = Vec::new();
     for (name, service) in &project.services {
@@ -42,26 +42,6 @@ pub fn checks(project: &Project, seen: &Observation) -> Vec<Check> {
     }
     published(seen, &mut checks);
     checks
-}
-
-pub(super) fn check(
-    (from, to, by): (&str, &str, &'static str),
-    expected: impl Into<String>,
-    result: Result<String, (String, String)>,
-) -> Check {
-    let (verdict, (observed, cause)) = match result {
-        Ok(observed) => (Verdict::Pass, (observed, String::new())),
-        Err(failure) => (Verdict::Fail, failure),
-    };
-    Check {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        by,
-        expected: expected.into(),
-        observed,
-        verdict,
-        cause,
-    }
 }
 
 fn runs(project: &Project, name: &str, service: &Service, containers: &[&Sandbox]) -> Check {
@@ -99,7 +79,7 @@ fn runs(project: &Project, name: &str, service: &Service, containers: &[&Sandbox
 
 /// Every attachment of the file is there, and none beside them.
 fn attached(project: &Project, topology: &Topology, sandbox: &Sandbox, checks: &mut Vec<Check>) {
-    let Some(given) = attachments(project, &sandbox.service) else {
+    let Some(given) = project.attachments(&sandbox.service) else {
         return;
     };
     let label = sandbox.label(topology);
@@ -173,9 +153,8 @@ fn servers(resolver: &Resolver) -> String {
 
 fn internal(project: &Project, network: &Network) -> Option<Check> {
     let given = project
-        .networks
-        .values()
-        .find(|given| given.name == network.name && !given.external)?;
+        .network_named(&network.name)
+        .filter(|given| !given.external)?;
     let say = |internal: bool| {
         if internal {
             "internal"

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use compose_file::Project;
-use serde::Serialize;
-use terminal::text::escape;
 
-use super::Finding;
 use super::cause::Evidence;
-use super::expect::{Basis, By, End, Expectation};
+use super::check::Finding;
+use super::link::{Basis, By, End, Expectation, HOST, Link, OUTSIDE, Seen, Verdict};
 use super::observe::{Observation, answered, connection, echo, resolution};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
@@ -17,56 +15,8 @@ use crate::probe::Report;
 use crate::probe::report::{Answer, Attempt, Reach};
 use crate::probe::request::Target;
 
-/// How the engine's host is called.
-pub const HOST: &str = "host";
-/// How everything behind the host is called.
-pub const OUTSIDE: &str = "outside";
-
-/// The comparison's result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// As expected.
-    Pass,
-    /// Not as expected.
-    Fail,
-    /// Open, and the file doesn't close it: told, and no failure.
-    Remains,
-    /// It couldn't be seen.
-    Unjudged,
-}
-
-/// One expectation, and what was seen.
-#[derive(Debug, Clone, Serialize)]
-pub struct Link {
-    /// Where it was tried from.
-    pub from: String,
-    /// What was tried.
-    pub to: String,
-    /// How.
-    #[serde(flatten)]
-    pub by: By,
-    /// Whether the file implies that it is possible.
-    pub open: bool,
-    /// What was seen, in a word or two.
-    pub seen: String,
-    /// Whether they agree.
-    pub verdict: Verdict,
-    #[serde(skip)]
-    pub(super) ends: (End, End),
-}
-
-impl Link {
-    /// Whether it may have been a passing state: a busy machine that answers late; or a way that is
-    /// open although it shouldn't be, because the engine takes the jump to its isolation rules out
-    /// and puts it back in whenever a network is created somewhere.
-    pub(super) fn deserves_a_second_look(&self) -> bool {
-        self.verdict == Verdict::Fail && (!self.open || self.seen.contains("timeout"))
-    }
-}
-
 /// Judges every expectation.
-pub fn links(seen: &Observation) -> Vec<Link> {
+pub(super) fn links(seen: &Observation) -> Vec<Link> {
     seen.expected
         .iter()
         .filter_map(|expectation| {
@@ -85,7 +35,7 @@ pub fn links(seen: &Observation) -> Vec<Link> {
 }
 
 /// The failures, in a sentence for each two ends: what was expected, what was seen, the likely cause.
-pub fn findings(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Finding> {
+pub(super) fn findings(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Finding> {
     let each = by_ends(links, Verdict::Fail).into_iter();
     let sentence = |ends: String, links: Vec<&Link>| {
         let open = links.first().is_some_and(|link| link.open);
@@ -113,7 +63,7 @@ pub fn findings(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Fi
 }
 
 /// What is open and not closed by the file, and what would close it; in a sentence for each two ends.
-pub fn remaining(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Finding> {
+pub(super) fn remaining(project: &Project, seen: &Observation, links: &[Link]) -> Vec<Finding> {
     let each = by_ends(links, Verdict::Remains).into_iter();
     let sentence = |ends: String, links: Vec<&Link>| {
         let evidence = Evidence {
@@ -132,7 +82,7 @@ pub fn remaining(project: &Project, seen: &Observation, links: &[Link]) -> Vec<F
 }
 
 /// What couldn't be judged, in a sentence for each two ends.
-pub fn unjudged(links: &[Link]) -> Vec<Finding> {
+pub(super) fn unjudged(links: &[Link]) -> Vec<Finding> {
     let each = by_ends(links, Verdict::Unjudged).into_iter();
     let sentence = |ends: String, links: Vec<&Link>| {
         let sentence = format!("{ends}: {}", seen_of(&links));
@@ -170,11 +120,12 @@ fn by_ends(links: &[Link], verdict: Verdict) -> Vec<(String, Vec<&Link>)> {
 
 /// `name mongo NXDOMAIN, tcp 172.18.0.2:80 refused`; what several have in common is said once.
 fn seen_of(links: &[&Link]) -> String {
-    let mut by_seen: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut by_seen: Vec<(String, Vec<String>)> = Vec::new();
     for link in links {
-        match by_seen.iter_mut().find(|(seen, _)| *seen == link.seen) {
+        let saw = link.seen.to_string();
+        match by_seen.iter_mut().find(|(seen, _)| *seen == saw) {
             Some((_, tried)) => tried.push(what(link)),
-            None => by_seen.push((&link.seen, vec![what(link)])),
+            None => by_seen.push((saw, vec![what(link)])),
         }
     }
     let each = by_seen
@@ -209,13 +160,13 @@ fn what(link: &Link) -> String {
 }
 
 /// `None` where another answer is the proof.
-fn judge(expectation: &Expectation, seen: &Observation) -> Option<(Verdict, String)> {
-    let unjudged = |why: &str| Some((Verdict::Unjudged, why.to_owned()));
+fn judge(expectation: &Expectation, seen: &Observation) -> Option<(Verdict, Seen)> {
+    let unjudged = |why| Some((Verdict::Unjudged, why));
     let Some(report) = seen.reports.get(&expectation.from) else {
-        return unjudged("not looked at");
+        return unjudged(Seen::NotLookedAt);
     };
     if expectation.basis == Basis::NoRoute {
-        return Some((verdict(!expectation.open), "no route".to_owned()));
+        return Some((verdict(!expectation.open), Seen::NoRoute));
     }
     if expectation.to == End::Outside {
         let is_name = |by: &By| matches!(by, By::Name { .. });
@@ -230,7 +181,7 @@ fn judge(expectation: &Expectation, seen: &Observation) -> Option<(Verdict, Stri
             return if alike.any(|it| answers_host(&it.by)) {
                 None
             } else {
-                unjudged("doesn't answer the host itself")
+                unjudged(Seen::SilentToHost)
             };
         }
         // One answer from out there proves the way; that something else stays silent is its choice.
@@ -245,22 +196,20 @@ fn judge(expectation: &Expectation, seen: &Observation) -> Option<(Verdict, Stri
         By::Name { name } => judge_name(expectation, name, report, &seen.topology),
         By::Tcp { host, port } => match connection(report, host, *port) {
             Some(tried) if tried.attempts.is_empty() => {
-                let answer = tried
-                    .resolution
-                    .as_ref()
-                    .map_or("no address", |it| it.answer.as_str());
-                (verdict(!expectation.open), answer.to_owned())
+                let answer = tried.resolution.as_ref();
+                let saw = answer.map_or(Seen::NoAddress, |it| Seen::Answer(it.answer));
+                (verdict(!expectation.open), saw)
             }
             Some(tried) => judge_attempts(expectation, &tried.attempts),
-            None => return unjudged("not asked"),
+            None => return unjudged(Seen::NotAsked),
         },
         By::Ping { host } => match echo(report, host) {
             Some(tried) if tried.attempts.iter().all(|it| it.reach == Reach::Failed) => {
                 let why = tried.attempts.first().and_then(|it| it.error.clone());
-                return unjudged(&format!("isn't possible: {}", why.unwrap_or_default()));
+                return unjudged(Seen::Impossible(why.unwrap_or_default()));
             }
             Some(tried) => judge_attempts(expectation, &tried.attempts),
-            None => return unjudged("not asked"),
+            None => return unjudged(Seen::NotAsked),
         },
     };
     let verdict = match verdict {
@@ -275,14 +224,14 @@ fn judge_name(
     name: &str,
     report: &Report,
     topology: &Topology,
-) -> (Verdict, String) {
+) -> (Verdict, Seen) {
     let Some(resolution) = resolution(report, name) else {
-        return (Verdict::Unjudged, "not asked".to_owned());
+        return (Verdict::Unjudged, Seen::NotAsked);
     };
     if expectation.to == End::Outside {
         let saw = match resolution.answer {
-            answer if answer.is_told() => format!("answered ({})", answer.as_str()),
-            answer => answer.as_str().to_owned(),
+            answer if answer.is_told() => Seen::Told(answer),
+            answer => Seen::Answer(answer),
         };
         return (
             verdict(resolution.answer.is_told() == expectation.open),
@@ -300,26 +249,22 @@ fn judge_name(
         all.any(|own| own == *address)
     };
     let hit = resolution.addresses.iter().any(of_target);
-    let mut saw = match resolution.answer {
-        Answer::Found => resolution
-            .addresses
-            .iter()
-            .map(IpAddr::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
-        other => other.as_str().to_owned(),
-    };
     let stranger = resolution.addresses.iter().find(|address| !known(address));
-    if expectation.open
-        && let Some(stranger) = stranger
-    {
-        saw = format!("{saw}, of which {stranger} is no container of the stack");
+    let stranger = stranger.copied().filter(|_| expectation.open);
+    let saw = match resolution.answer {
+        Answer::Found => Seen::Addresses {
+            all: resolution.addresses.clone(),
+            stranger,
+        },
+        other => Seen::Answer(other),
+    };
+    if stranger.is_some() {
         return (Verdict::Fail, saw);
     }
     (verdict(hit == expectation.open), saw)
 }
 
-fn judge_attempts(expectation: &Expectation, attempts: &[Attempt]) -> (Verdict, String) {
+fn judge_attempts(expectation: &Expectation, attempts: &[Attempt]) -> (Verdict, Seen) {
     let is_beyond = matches!(expectation.to, End::Outside | End::Host);
     let reached = |attempt: &&Attempt| attempt.reach == Reach::Reached;
     let proves = |attempt: &Attempt| match attempt.reach {
@@ -337,18 +282,8 @@ fn judge_attempts(expectation: &Expectation, attempts: &[Attempt]) -> (Verdict, 
     };
     // The telling attempt is the one that isn't as it should be.
     let telling = attempts.iter().find(|it| proves(it) != expectation.open);
-    let saw = telling
-        .or(attempts.first())
-        .map_or_else(String::new, describe);
+    let saw = telling.or(attempts.first()).map_or(Seen::Nothing, Seen::of);
     (verdict(ok), saw)
-}
-
-fn describe(attempt: &Attempt) -> String {
-    match (attempt.reach, &attempt.error) {
-        (Reach::Reached, _) => "open".to_owned(),
-        (reach @ (Reach::Refused | Reach::Timeout), _) | (reach, None) => reach.as_str().to_owned(),
-        (reach, Some(error)) => format!("{} ({})", reach.as_str(), escape(error)),
-    }
 }
 
 fn verdict(ok: bool) -> Verdict {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use terminal::style::Tone;
 use terminal::{Output, table, text};
 
-use super::expect::By;
-use super::judge::{Link, Verdict};
-use super::{Check, Verification};
+use super::Verification;
+use super::check::Check;
+use super::link::{By, Link, Verdict};
 
 /// What fits on a terminal beside the kind, in characters.
 const LONGEST_LINE: usize = 110;

@@ -8,7 +8,8 @@ use engine::error::{Error, Result};
 use engine::{Engine, reached_at};
 
 use super::beyond::Beyond;
-use super::expect::{Basis, By, End, Expectation, links};
+use super::expect::links;
+use super::link::{Basis, By, End, Expectation};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
 use crate::probe::image::Image;
@@ -19,22 +20,22 @@ use crate::probe::{Report, Request};
 
 /// Everything that was expected and seen of one stack at one time.
 #[derive(Debug)]
-pub struct Observation {
+pub(super) struct Observation {
     /// The network as it is.
-    pub topology: Topology,
+    pub(super) topology: Topology,
     /// What the file implies.
-    pub expected: Vec<Expectation>,
+    pub(super) expected: Vec<Expectation>,
     /// What probes answered; nothing for places that couldn't be looked at.
-    pub reports: HashMap<End, Report>,
+    pub(super) reports: HashMap<End, Report>,
     /// Published TCP ports with the host's address to try them at.
-    pub published: Vec<(String, Target)>,
+    pub(super) published: Vec<(String, Target)>,
 }
 
 /// A first look at the stack, which finds out what there is to ask about and waits for nothing.
 ///
 /// # Errors
 /// When nothing of the stack runs, or the engine refuses.
-pub async fn survey(engine: &Engine, project: &Project) -> Result<(Topology, Image)> {
+pub(super) async fn survey(engine: &Engine, project: &Project) -> Result<(Topology, Image)> {
     let mut topology = Topology::of_engine(engine, project).await?;
     if !topology.sandboxes.iter().any(Sandbox::is_up) {
         return Err(Error::failed(
@@ -48,7 +49,7 @@ pub async fn survey(engine: &Engine, project: &Project) -> Result<(Topology, Ima
 }
 
 /// Asks everything about the stack that was surveyed. `timeout_ms` is for each single question.
-pub async fn observe(
+pub(super) async fn observe(
     engine: &Engine,
     project: &Project,
     (mut topology, image): (Topology, Image),
@@ -113,7 +114,7 @@ fn end(place: &Place, topology: &Topology) -> End {
 }
 
 /// Whether anything came back from the target.
-pub fn answered(report: &Report, by: &By) -> bool {
+pub(super) fn answered(report: &Report, by: &By) -> bool {
     let attempts = match by {
         By::Name { name } => {
             return resolution(report, name).is_some_and(|it| it.answer.is_told());
@@ -129,12 +130,12 @@ pub fn answered(report: &Report, by: &By) -> bool {
 }
 
 /// The answer to a name.
-pub fn resolution<'a>(report: &'a Report, name: &str) -> Option<&'a Resolution> {
+pub(super) fn resolution<'a>(report: &'a Report, name: &str) -> Option<&'a Resolution> {
     report.resolved.iter().find(|it| it.name == name)
 }
 
 /// The answer of a port.
-pub fn connection<'a>(report: &'a Report, host: &str, port: u16) -> Option<&'a Connection> {
+pub(super) fn connection<'a>(report: &'a Report, host: &str, port: u16) -> Option<&'a Connection> {
     report
         .connected
         .iter()
@@ -142,12 +143,12 @@ pub fn connection<'a>(report: &'a Report, host: &str, port: u16) -> Option<&'a C
 }
 
 /// The answer to a ping.
-pub fn echo<'a>(report: &'a Report, host: &str) -> Option<&'a Echo> {
+pub(super) fn echo<'a>(report: &'a Report, host: &str) -> Option<&'a Echo> {
     report.pinged.iter().find(|it| it.host == host)
 }
 
 /// The answer to an HTTP request.
-pub fn fetched<'a>(report: &'a Report, resource: &Resource) -> Option<&'a Fetched> {
+pub(super) fn fetched<'a>(report: &'a Report, resource: &Resource) -> Option<&'a Fetched> {
     report.fetched.iter().find(|it| it.resource == *resource)
 }
 
@@ -188,7 +189,7 @@ fn add_published(request: &mut Request, published: &[(String, Target)], topology
 }
 
 /// Where a service's metrics would be.
-pub fn metrics(target: &Target) -> Resource {
+pub(super) fn metrics(target: &Target) -> Resource {
     Resource {
         host: target.host.clone(),
         port: target.port,
@@ -197,7 +198,7 @@ pub fn metrics(target: &Target) -> Resource {
 }
 
 /// TCP ports that something listens on and that the host doesn't forward.
-pub fn unpublished(topology: &Topology) -> Vec<Target> {
+pub(super) fn unpublished(topology: &Topology) -> Vec<Target> {
     let mut targets = Vec::new();
     for sandbox in topology.sandboxes.iter().filter(|sandbox| sandbox.is_up()) {
         let Some(address) = sandbox.addresses().next() else {

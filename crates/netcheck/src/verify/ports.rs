@@ -6,10 +6,8 @@ use std::net::IpAddr;
 
 use compose_file::model::Service;
 
-use super::Check;
-use super::expect::End;
-use super::facts::check;
-use super::judge::{HOST, Verdict};
+use super::check::{Check, check};
+use super::link::{End, HOST, Verdict};
 use super::observe::{Observation, connection, fetched, metrics, unpublished};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;

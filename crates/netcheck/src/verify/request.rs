@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bytes::Bytes;
-use compose_file::model::ServiceName;
+use compose_file::model::{Document, ServiceName};
 use engine::Engine;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, header};
@@ -15,9 +15,8 @@ use rand::distr::{Alphanumeric, SampleString};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::Check;
-use super::facts::check;
-use super::judge::{HOST, Verdict};
+use super::check::{Check, check};
+use super::link::{HOST, Verdict};
 use crate::inspect::Topology;
 use crate::probe::image::Image;
 use crate::probe::report::Reach;
@@ -35,10 +34,10 @@ const LINGER: Duration = Duration::from_millis(300);
 /// A request that was answered as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
-    /// 24 hexadecimal digits.
-    pub id: String,
+    /// As the answer has it.
+    pub(super) id: String,
     /// Part of the request's URL; letters and digits.
-    pub marker: String,
+    pub(super) marker: String,
 }
 
 /// Where requests to a target are sent from.
@@ -120,8 +119,8 @@ impl<'a> Vantage<'a> {
     }
 
     /// The port answers HTTP, whatever the status.
-    pub(super) async fn answers(self, service: &ServiceName, target: &Target) -> Check {
-        let answer = self.get(target, "/").await;
+    pub(super) async fn answers(self, service: &ServiceName, target: &Target, path: &str) -> Check {
+        let answer = self.get(target, path).await;
         let observed = answer.map(|(status, _)| format!("an answer: {status}"));
         judged(service, target, "http", "an answer", observed)
     }
@@ -131,11 +130,13 @@ impl<'a> Vantage<'a> {
         self,
         service: &ServiceName,
         target: &Target,
+        path: &str,
+        document: &Document,
     ) -> (Check, Option<Stored>) {
         let marker = format!("verify{}", Alphanumeric.sample_string(&mut rand::rng(), 20));
-        let answer = self.get(target, &format!("/?deploy={marker}")).await;
+        let answer = self.get(target, &path.replace("{marker}", &marker)).await;
         let stored = answer.as_ref().ok().and_then(|(status, body)| {
-            let id = (*status == StatusCode::OK).then(|| object_id(body))??;
+            let id = (*status == StatusCode::OK).then(|| id(body, &document.answer))??;
             Some(Stored {
                 id: id.to_owned(),
                 marker,
@@ -267,10 +268,13 @@ async fn exchange(target: &Target, path: &str) -> Result<(StatusCode, String), S
     answer
 }
 
-/// The first run of exactly 24 hexadecimal digits.
-fn object_id(body: &str) -> Option<&str> {
-    body.split(|c: char| !c.is_ascii_hexdigit())
-        .find(|run| run.len() == 24)
+/// The letters and digits that stand for `{id}` of `pattern` in `body`.
+fn id<'a>(body: &'a str, pattern: &str) -> Option<&'a str> {
+    let (before, after) = pattern.split_once("{id}")?;
+    let (_, rest) = body.split_once(before)?;
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
+    let (id, rest) = rest.split_at(end.unwrap_or(rest.len()));
+    (!id.is_empty() && rest.starts_with(after)).then_some(id)
 }
 
 #[cfg(test)]
@@ -280,7 +284,10 @@ mod tests {
     #[test]
     fn finds_the_id_in_the_answer() {
         let body = "Request information stored successfully: 66f00000000000000000abcd\n";
-        assert_eq!(object_id(body), Some("66f00000000000000000abcd"));
-        assert_eq!(object_id("no id, deadbeef only"), None);
+        let expected = Some("66f00000000000000000abcd");
+        assert_eq!(id(body, "stored successfully: {id}"), expected);
+        assert_eq!(id("{\"id\": \"7\"}", "\"id\": \"{id}\""), Some("7"));
+        assert_eq!(id("no id, deadbeef only", "successfully: {id}"), None);
+        assert_eq!(id("successfully: ", "successfully: {id}"), None);
     }
 }

@@ -10,7 +10,8 @@ use serde_json::json;
 use terminal::style::Tone;
 use terminal::{Output, text};
 
-use super::{Finding, SecretValues, Verification, verify};
+use super::check::Finding;
+use super::{SecretValues, Verification, verify};
 
 /// What is the matter at one time, by what it is about: whether it is wrong or couldn't be judged, and
 /// the sentence.

@@ -16,6 +16,7 @@ x-app: &app
   image: IMAGE
   init: true
   labels: {dev.causeway.test: '1'}
+x-verify: {entry_points: {proxy: {port: 80}}}
 services:
   proxy:
     <<: *app

@@ -51,6 +51,7 @@ fn a_port_that_refuses_the_question_about_metrics_proves_nothing() {
     // It reads the request first: what closes on unread bytes may reset its own answer.
     let stack = Stack::of(
         r#"
+x-verify: {entry_points: {picky: {port: 80}}}
 services:
   picky:
     image: IMAGE
@@ -76,6 +77,7 @@ services:
 fn a_stack_that_compose_runs_is_sent_requests_too() {
     let stack = Stack::written(
         "
+x-verify: {entry_points: {web: {port: 80}}}
 services:
   web: {image: IMAGE, command: [httpd, -f, -p, '80', -h, /www], ports: ['127.0.0.1:PORT:80']}
 ",

@@ -12,6 +12,7 @@ mod ports;
 mod process;
 mod project;
 mod service;
+mod verify;
 mod words;
 
 pub(super) use network::named as default_network;

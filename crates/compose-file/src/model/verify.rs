@@ -1,0 +1,47 @@
+//! What there is to prove that the rest of the file doesn't say.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::ServiceName;
+
+/// `x-verify`, an extension that other tools skip.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Verify {
+    /// The services at whose published ports requests come in.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub entry_points: IndexMap<ServiceName, EntryPoint>,
+    /// Services that nothing may get out of: an open way is a failure, also where it is the engine that
+    /// leaves it open.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub no_way_out: BTreeSet<ServiceName>,
+}
+
+/// Where requests come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EntryPoint {
+    /// The service's own port that HTTP is spoken at; `None`: at none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Who accepts what comes in at the service's ports, where that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted_by: Option<ServiceName>,
+    /// Path and query of the request; `{marker}` is where a word comes by which it can be found again.
+    pub request: String,
+    /// What the request leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<Document>,
+}
+
+/// What a request leaves in a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Document {
+    /// The database.
+    pub service: ServiceName,
+    /// Part of the answer to the request, in which the document's id stands for `{id}`.
+    pub answer: String,
+    /// What finds the document, run in the database's container.
+    pub command: Vec<String>,
+}
