@@ -292,7 +292,7 @@ impl<'a> Executor<'a> {
                 }
             }
             Operation::Pull { image } => {
-                image::pull::run(engine, output, image).await?;
+                Box::pin(image::pull::run(engine, output, image)).await?;
                 return self.content(image).await;
             }
             Operation::Build {
@@ -303,7 +303,8 @@ impl<'a> Executor<'a> {
                 if let Some(service) = project.services.get(service)
                     && let Some(build) = &service.build
                 {
-                    image::build::run(engine, output, project, service, build, hash).await?;
+                    let build = image::build::run(engine, output, project, service, build, hash);
+                    Box::pin(build).await?;
                 }
                 return self.content(image).await;
             }

@@ -166,7 +166,9 @@ impl Operation {
         match &mut filled {
             Self::Create(creation) => {
                 let values = creation.content.iter_mut().chain(&mut creation.joins);
-                values.for_each(|it| it.fill(known));
+                for value in values {
+                    value.fill(known);
+                }
             }
             Self::Compare { contents, .. } => {
                 for comparison in contents {
