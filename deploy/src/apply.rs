@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
+use compose_file::Project;
+use compose_file::model::ServiceName;
+use engine::Engine;
+use engine::error::Result;
+use engine::image::{Images, Refresh};
+use engine::state::State;
 use serde_json::json;
 
-use crate::compose::Project;
-use crate::compose::model::ServiceName;
-use crate::engine::Engine;
-use crate::error::Result;
 use crate::execute::Executor;
-use crate::image::{Images, Refresh};
 use crate::origin::Reach;
 use crate::output::Output;
 use crate::output::plan::PlanView;
@@ -20,35 +21,34 @@ use crate::plan::{Changes, Inputs, Plan};
 use crate::preflight;
 use crate::releases::{Begun, Release, Releases};
 use crate::secrets::{self, Secrets};
-use crate::state::State;
 
 /// What may be asked for beside the file.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// Images that are made anew all the same.
-    pub refresh: Refresh,
+    pub(crate) refresh: Refresh,
     /// How long a container may take to become ready; `None`: its health check says.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Only these services.
-    pub only: Option<Vec<ServiceName>>,
+    pub(crate) only: Option<Vec<ServiceName>>,
     /// Containers are replaced even if nothing about them has changed.
-    pub force_recreate: bool,
+    pub(crate) force_recreate: bool,
     /// More containers than can be answered for: than the machine's memory has room for, or several
     /// that write to one place.
-    pub force: bool,
+    pub(crate) force: bool,
     /// A rollback to this release: its images, instead of what their names lead to now.
-    pub release: Option<Release>,
+    pub(crate) release: Option<Release>,
     /// What may be done to what other Compose files brought up.
-    pub reach: Reach,
+    pub(crate) reach: Reach,
 }
 
 /// What was done.
 #[derive(Debug)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// Whether anything had to be.
-    pub changed: bool,
+    pub(crate) changed: bool,
     /// What the containers were made from.
-    pub images: Images,
+    pub(crate) images: Images,
 }
 
 /// What a plan was computed from, and the plan.
@@ -61,11 +61,11 @@ struct Observed {
 
 /// What would be done, and whether it can be.
 #[derive(Debug)]
-pub struct Planned {
+pub(crate) struct Planned {
     /// What differs.
-    pub changes: Changes,
+    pub(crate) changes: Changes,
     /// What [`Preflight::check`](preflight::Preflight::check) says of it.
-    pub preflight: Result<()>,
+    pub(crate) preflight: Result<()>,
 }
 
 impl Observed {
@@ -87,7 +87,7 @@ impl Observed {
 ///
 /// # Errors
 /// When there is no plan: the engine doesn't answer, or an image can't be had.
-pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Planned> {
+pub(crate) async fn plan(engine: &Engine, project: &Project, options: &Options) -> Result<Planned> {
     let now = observe(engine, project, options).await?;
     let preflight = now.preflight(engine, project, options).await;
     let changes = now.plan.changes;
@@ -95,7 +95,7 @@ pub async fn plan(engine: &Engine, project: &Project, options: &Options) -> Resu
 }
 
 /// Brings the stack to where the file says.
-pub async fn apply(
+pub(crate) async fn apply(
     engine: &Engine,
     output: &Output,
     project: &Project,
@@ -122,7 +122,7 @@ pub async fn apply(
 }
 
 /// Says what is going to be done.
-pub fn show(output: &Output, project: &Project, plan: &Plan) {
+pub(crate) fn show(output: &Output, project: &Project, plan: &Plan) {
     let view = PlanView::new(project, &plan.changes);
     output.event(&json!({"event": "plan", "plan": view}));
     for line in view.lines(output.style()) {

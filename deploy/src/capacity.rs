@@ -3,18 +3,18 @@
 
 use std::fmt::Display;
 
-use crate::compose::Project;
-use crate::compose::model::{Mount, Service, ServiceName};
-use crate::engine::Engine;
-use crate::error::{EngineContext, Error, Result};
-use crate::state::State;
+use compose_file::Project;
+use compose_file::model::{Mount, Service, ServiceName};
+use engine::Engine;
+use engine::error::{EngineContext, Error, Result};
+use engine::state::State;
 
 /// Refuses a second container where there can only be one: `name` is to have `count`. Several that
 /// write to one place can be forced.
 ///
 /// # Errors
 /// Of usage; it says what stands in the way.
-pub fn check_count(name: &str, service: &Service, count: u32, force: bool) -> Result<()> {
+pub(crate) fn check_count(name: &str, service: &Service, count: u32, force: bool) -> Result<()> {
     if count < 2 {
         return Ok(());
     }
@@ -64,7 +64,7 @@ fn place(mount: &Mount) -> String {
 }
 
 /// What to tell of services that are given another container which writes where one does already.
-pub fn contended<'a>(
+pub(crate) fn contended<'a>(
     project: &'a Project,
     growing: impl Iterator<Item = &'a ServiceName>,
 ) -> impl Iterator<Item = String> {
@@ -75,7 +75,7 @@ pub fn contended<'a>(
 }
 
 /// A note for each service whose containers were let write to one place.
-pub fn sharing<'a>(
+pub(crate) fn sharing<'a>(
     project: &Project,
     steady: impl Iterator<Item = &'a ServiceName>,
 ) -> Vec<String> {
@@ -105,7 +105,7 @@ fn several_writers(project: &Project, name: &ServiceName) -> Option<(String, Str
 ///
 /// # Errors
 /// When the engine doesn't say how much it has.
-pub async fn lack(
+pub(crate) async fn lack(
     engine: &Engine,
     project: &Project,
     state: &State,
@@ -184,7 +184,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::compose::{self, LoadOptions};
+    use compose_file::{self, LoadOptions};
 
     fn project(services: &str) -> Project {
         let options = LoadOptions {
@@ -193,7 +193,7 @@ mod tests {
             env: BTreeMap::new(),
         };
         let text = format!("services:\n{services}\nvolumes: {{data: }}\n");
-        compose::load_text(&options, &text).expect("a valid file")
+        compose_file::load_text(&options, &text).expect("a valid file")
     }
 
     const TWO: &str = "

@@ -21,25 +21,25 @@ use crate::origin;
 pub struct Cli {
     /// The Compose file; goes before the command
     #[arg(short, long, value_name = "FILE", default_value = "compose.yaml")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Project name, the prefix of everything created [default: `COMPOSE_PROJECT_NAME`, else the
     /// file's `name:`, else the name of its directory]
     #[arg(short, long, global = true, value_name = "NAME")]
-    pub project: Option<String>,
+    pub(crate) project: Option<String>,
     /// Print JSON: one document, or one line for each event
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Print without colours (also with `NO_COLOR` set)
     #[arg(long, global = true)]
-    pub no_color: bool,
+    pub(crate) no_color: bool,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Bring the stack to where the file says, and verify it
     ///
     /// What was interrupted or failed is finished by the next one, a rotation of secrets too.
@@ -95,46 +95,43 @@ pub enum Command {
 
 /// Which images are made anew.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Images {
+pub(crate) struct Images {
     /// Build images even if their sources didn't change
     #[arg(long)]
-    pub build: bool,
+    pub(crate) build: bool,
     /// Pull images even if the engine has them
     #[arg(long)]
-    pub pull: bool,
+    pub(crate) pull: bool,
 }
 
 /// `deploy plan`.
 #[derive(Debug, Args)]
-pub struct Plan {
+pub(crate) struct Plan {
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub images: Images,
+    pub(crate) images: Images,
     /// As `up --force`
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub reach: Reach,
+    pub(crate) reach: Reach,
 }
 
 /// What may be done to what another Compose file brought up.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Reach {
+pub(crate) struct Reach {
     /// Also remove services and networks of the project that came from another Compose file
     #[arg(long)]
-    pub remove_orphans: bool,
+    pub(crate) remove_orphans: bool,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub take_over: TakeOver,
+    pub(crate) take_over: TakeOver,
 }
 
 /// Whether to go on with another checkout's stack.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct TakeOver {
+pub(crate) struct TakeOver {
     /// Go on with the stack although it was brought up from another Compose file
     #[arg(long)]
-    pub take_over: bool,
+    pub(crate) take_over: bool,
 }
 
 impl From<Reach> for origin::Reach {
@@ -157,18 +154,18 @@ impl From<TakeOver> for origin::Reach {
 
 /// What to do while another `deploy` changes the project.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Wait {
+pub(crate) struct Wait {
     /// Fail at once if another deploy is changing the project, instead of waiting for it
     #[arg(long, conflicts_with = "lock_timeout")]
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
     /// Wait no longer than this for another deploy that is changing the project
     #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub lock_timeout: Option<Duration>,
+    pub(crate) lock_timeout: Option<Duration>,
 }
 
 impl Wait {
     /// How long; `None`: until the other one is done.
-    pub fn patience(self) -> Option<Duration> {
+    pub(crate) fn patience(self) -> Option<Duration> {
         if self.no_wait {
             Some(Duration::ZERO)
         } else {
@@ -179,68 +176,62 @@ impl Wait {
 
 /// `deploy up`.
 #[derive(Debug, Args)]
-pub struct Up {
+pub(crate) struct Up {
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub images: Images,
+    pub(crate) images: Images,
     /// Then give these secrets new values, while the stack serves [default: all that are generated]
     #[arg(long, value_name = "NAME", num_args = 0..)]
-    pub rotate_secrets: Option<Vec<String>>,
+    pub(crate) rotate_secrets: Option<Vec<String>>,
     /// Replace every container, also those about which nothing has changed
     #[arg(long)]
-    pub force_recreate: bool,
+    pub(crate) force_recreate: bool,
     /// Run as many containers as the file says even if their memory limits don't fit the machine, or
     /// several write to one place
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Don't verify at the end
     #[arg(long)]
-    pub no_verify: bool,
+    pub(crate) no_verify: bool,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub reach: Reach,
+    pub(crate) reach: Reach,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub wait: Wait,
+    pub(crate) wait: Wait,
 }
 
 /// `deploy build`.
 #[derive(Debug, Args)]
-pub struct Build {
+pub(crate) struct Build {
     /// Only these services [default: all that have a `build`]
     #[arg(value_name = "SERVICE")]
-    pub services: Vec<String>,
+    pub(crate) services: Vec<String>,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub wait: Wait,
+    pub(crate) wait: Wait,
 }
 
 /// `deploy rollback`.
 #[derive(Debug, Args)]
-pub struct Rollback {
+pub(crate) struct Rollback {
     /// To the release with this number (`deploy releases`) [default: what ran before]
     #[arg(long, value_name = "N")]
-    pub to: Option<u32>,
+    pub(crate) to: Option<u32>,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Don't verify at the end
     #[arg(long)]
-    pub no_verify: bool,
+    pub(crate) no_verify: bool,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub take_over: TakeOver,
+    pub(crate) take_over: TakeOver,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub wait: Wait,
+    pub(crate) wait: Wait,
 }
 
 /// `deploy secrets`.
 #[derive(Debug, Subcommand)]
-pub enum Secrets {
+pub(crate) enum Secrets {
     /// Write files that are gone anew, with what the running containers have of them
     ///
     /// Nothing that is there is overwritten, and no value is shown.
@@ -249,110 +240,103 @@ pub enum Secrets {
 
 /// `deploy secrets recover`.
 #[derive(Debug, Args)]
-pub struct Recover {
+pub(crate) struct Recover {
     /// Only these secrets [default: all whose file is gone]
     #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub wait: Wait,
+    pub(crate) wait: Wait,
 }
 
 /// `deploy down`.
 #[derive(Debug, Args)]
-pub struct Down {
+pub(crate) struct Down {
     /// Remove the volumes too, with all data in them, and forget the releases
     #[arg(long)]
-    pub volumes: bool,
+    pub(crate) volumes: bool,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub reach: Reach,
+    pub(crate) reach: Reach,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub wait: Wait,
+    pub(crate) wait: Wait,
 }
 
 /// `deploy logs`.
 #[derive(Debug, Args)]
-pub struct Logs {
+pub(crate) struct Logs {
     /// Only these services
     #[arg(value_name = "SERVICE")]
-    pub services: Vec<String>,
+    pub(crate) services: Vec<String>,
     /// Go on with what is logged from now on
     #[arg(short, long)]
-    pub follow: bool,
+    pub(crate) follow: bool,
     /// Only the last N lines of each container
     #[arg(long, value_name = "N")]
-    pub tail: Option<u32>,
+    pub(crate) tail: Option<u32>,
     /// Begin each line with its time
     #[arg(short, long)]
-    pub timestamps: bool,
+    pub(crate) timestamps: bool,
 }
 
 /// `deploy scale`.
 #[derive(Debug, Args)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// How many containers each service runs. The next `up` goes back to the file's
     /// `deploy.replicas`
     #[arg(required = true, value_name = "SERVICE=N", value_parser = service_count)]
-    pub counts: Vec<(String, u32)>,
+    pub(crate) counts: Vec<(String, u32)>,
     /// Run so many even if their memory limits don't fit the machine, or several write to one place
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     /// How long a container may take to become ready
     #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub take_over: TakeOver,
+    pub(crate) take_over: TakeOver,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub wait: Wait,
+    pub(crate) wait: Wait,
 }
 
 /// `deploy restart`.
 #[derive(Debug, Args)]
-pub struct Restart {
+pub(crate) struct Restart {
     /// Which services
     #[arg(required = true, value_name = "SERVICE")]
-    pub services: Vec<String>,
+    pub(crate) services: Vec<String>,
     /// Stop and start the same containers, also of services that are replaced start-first
     #[arg(long)]
-    pub in_place: bool,
+    pub(crate) in_place: bool,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub take_over: TakeOver,
+    pub(crate) take_over: TakeOver,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described by its type")]
-    pub wait: Wait,
+    pub(crate) wait: Wait,
 }
 
 /// `deploy verify`.
 #[derive(Debug, Args)]
-pub struct Verify {
+pub(crate) struct Verify {
     /// Look again and again, SECONDS apart, and tell what begins and what ends
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub watch: Option<u32>,
+    pub(crate) watch: Option<u32>,
 }
 
 /// `deploy inspect`.
 #[derive(Debug, Args)]
-pub struct Inspect {
+pub(crate) struct Inspect {
     /// How to show it; `--json` is short for json
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    pub(crate) format: Format,
     /// Write into FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// The forms of `deploy inspect`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For reading
     Table,
     /// For machines
@@ -365,10 +349,10 @@ pub enum Format {
 
 /// `deploy probe`.
 #[derive(Debug, Args)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// What to find out, as JSON; several pieces are joined; without any, standard input is read
     #[arg(value_name = "REQUEST")]
-    pub request: Vec<String>,
+    pub(crate) request: Vec<String>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -7,22 +7,22 @@ use serde_json::Value;
 
 /// Settings under this key are fingerprints of secrets: that they changed may be
 /// shown, what they are may not.
-pub const SECRETS: &str = "secret_contents";
+pub(crate) const SECRETS: &str = "secret_contents";
 
 /// One changed setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// Its path, `environment.API_WORKERS`.
-    pub setting: String,
+    pub(crate) setting: String,
     /// Before; `None` where there was none.
-    pub old: Option<String>,
+    pub(crate) old: Option<String>,
     /// After; `None` where there is none any more.
-    pub new: Option<String>,
+    pub(crate) new: Option<String>,
 }
 
 impl Change {
     /// A change that isn't between two values of one setting.
-    pub fn new(setting: impl Into<String>, old: &str, new: &str) -> Self {
+    pub(crate) fn new(setting: impl Into<String>, old: &str, new: &str) -> Self {
         Self {
             setting: setting.into(),
             old: Some(old.to_owned()),
@@ -45,7 +45,7 @@ impl std::fmt::Display for Change {
 }
 
 /// The settings in which `new` differs from `old`, by path.
-pub fn changes(old: &Value, new: &Value) -> Vec<Change> {
+pub(crate) fn changes(old: &Value, new: &Value) -> Vec<Change> {
     let (old, new) = (flatten(old), flatten(new));
     let mut paths: Vec<&String> = old.keys().chain(new.keys()).collect();
     paths.sort();

@@ -9,22 +9,22 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use compose_file::Project;
+use compose_file::model::ServiceName;
+use engine::Engine;
+use engine::concurrency;
+use engine::error::{Error, Result};
+use engine::health::{self, Gate, Goal};
+use engine::image::{self, Images};
+use engine::state::{Container, Health, Status};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
+use walk::{Outcome, Walk};
 
-use crate::compose::Project;
-use crate::compose::model::ServiceName;
-use crate::concurrency;
-use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::health::{self, Gate, Goal};
-use crate::image::{self, Images};
 use crate::output::{Output, Task};
 use crate::plan::{Act, Graph, Need, NodeId, Operation, Plan, Target, TransactionId};
 use crate::secrets;
-use crate::state::{Container, Health, Status};
-use walk::{Outcome, Walk};
 
 /// Carries plans out.
 pub(crate) struct Executor<'a> {

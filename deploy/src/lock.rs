@@ -11,13 +11,13 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::time::{Duration, Instant, SystemTime};
 
+use engine::Engine;
+use engine::error::{EngineContext, Error, Result};
+use files::{Attempt, Files, Operators, Place};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::engine::Engine;
-use crate::error::{EngineContext, Error, Result};
 use crate::output::{Output, text};
-use files::{Attempt, Files, Operators, Place};
 
 /// How often a lock that somebody else holds is tried.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ const MAX_FACTS: u64 = 4096;
 
 /// The right to change a project, until it is dropped.
 #[derive(Debug)]
-pub struct Lock(Files);
+pub(crate) struct Lock(Files);
 
 /// Who holds a lock, as its file says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl Lock {
     ///
     /// # Errors
     /// When the other one still holds it after that.
-    pub async fn acquire(
+    pub(crate) async fn acquire(
         engine: &Engine,
         output: &Output,
         project: &str,

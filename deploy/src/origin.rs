@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use engine::origin::same;
-pub use engine::origin::{Origin, Reach};
+pub(crate) use engine::origin::{Origin, Reach};
 
-use crate::compose::Project;
-use crate::owner::{Kind, Owner};
-use crate::state::{Container, Elsewhere, State};
+use compose_file::Project;
+use engine::owner::{Kind, Owner};
+use engine::state::{Container, Elsewhere, State};
 
 /// What forbids a change of the stack because it is somebody else's: `taken_over` is where the one that
 /// would be changed comes from.
-pub fn conflicts(project: &Project, state: &State, taken_over: Option<&Origin>) -> Vec<String> {
+pub(crate) fn conflicts(
+    project: &Project,
+    state: &State,
+    taken_over: Option<&Origin>,
+) -> Vec<String> {
     let refusal = taken_over.and_then(|origin| refusal(project, origin));
     refusal
         .into_iter()
@@ -35,7 +39,7 @@ fn refusal(project: &Project, origin: &Origin) -> Option<String> {
 }
 
 /// A stack of this name that Docker Compose runs: two tools would undo each other's work.
-pub fn run_by_compose(project: &Project, state: &State) -> Option<String> {
+pub(crate) fn run_by_compose(project: &Project, state: &State) -> Option<String> {
     let containers = state.run_by_compose(&project.name);
     let networks = project.networks.values().filter_map(|network| {
         let (name, owner) = state.foreign.networks.get_key_value(&network.name)?;
@@ -56,7 +60,7 @@ pub fn run_by_compose(project: &Project, state: &State) -> Option<String> {
 }
 
 /// Why a container goes whose service the file doesn't have.
-pub fn departure(project: &Project, container: &Container) -> String {
+pub(crate) fn departure(project: &Project, container: &Container) -> String {
     match &container.file {
         Some(file) if !same(file, &project.file) => {
             format!("of {}, which isn't this file", file.display())
@@ -66,7 +70,7 @@ pub fn departure(project: &Project, container: &Container) -> String {
 }
 
 /// What other files brought into the project, a note for each file.
-pub fn kept(elsewhere: &Elsewhere) -> Vec<String> {
+pub(crate) fn kept(elsewhere: &Elsewhere) -> Vec<String> {
     let containers = elsewhere.containers.iter();
     let containers = containers.map(|it| (&it.file, format!("container {}", it.name)));
     let networks = elsewhere.networks.iter();
@@ -95,7 +99,7 @@ pub fn kept(elsewhere: &Elsewhere) -> Vec<String> {
 }
 
 /// The file's volumes that Docker Compose made.
-pub fn made_by_compose(project: &Project, state: &State) -> Option<String> {
+pub(crate) fn made_by_compose(project: &Project, state: &State) -> Option<String> {
     let names: Vec<&str> = state
         .volumes
         .iter()

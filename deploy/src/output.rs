@@ -1,5 +1,5 @@
 //! What the user sees.
 
-pub mod plan;
+pub(crate) mod plan;
 
-pub use terminal::{Form, Layers, Output, Task, style, table, text};
+pub(crate) use terminal::{Form, Output, Task, style, table, text};

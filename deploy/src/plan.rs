@@ -17,31 +17,30 @@ mod service;
 
 use std::fmt;
 
-pub use self::changes::{Changes, NetworkAction, changes};
+pub(crate) use self::changes::{Changes, NetworkAction, changes};
 #[cfg(test)]
 pub(crate) use self::graph::Builder;
-pub use self::graph::{Graph, Need, Node, Transaction, TransactionId};
-pub use self::inputs::Inputs;
-pub use self::operation::{Act, Creation, NodeId, Operation, Target, Value};
-pub use self::order::{dependencies, order};
-pub use self::service::{ContainerAction, Step};
-use crate::compose::Project;
-use crate::compose::model::ServiceName;
-use crate::error::Result;
-use crate::state::State;
+pub(crate) use self::graph::{Graph, Need, TransactionId};
+pub(crate) use self::inputs::Inputs;
+pub(crate) use self::operation::{Act, Creation, NodeId, Operation, Target, Value};
+pub(crate) use self::service::{ContainerAction, Step};
+use compose_file::Project;
+use compose_file::model::ServiceName;
+use engine::error::Result;
+use engine::state::State;
 
 /// Everything to be done. Its text is a line for each operation.
 #[derive(Debug, Default, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What differs.
-    pub changes: Changes,
+    pub(crate) changes: Changes,
     /// What is done about it.
-    pub graph: Graph,
+    pub(crate) graph: Graph,
 }
 
 impl Plan {
     /// From what is there to what the file says.
-    pub fn up(inputs: Inputs<'_>) -> Self {
+    pub(crate) fn up(inputs: Inputs<'_>) -> Self {
         Self::of(inputs, Changes::compute(inputs))
     }
 
@@ -51,13 +50,22 @@ impl Plan {
     ///
     /// # Errors
     /// When a service has no container, or when a new container would differ from the old one.
-    pub fn restart(inputs: Inputs<'_>, services: &[ServiceName], in_place: bool) -> Result<Self> {
+    pub(crate) fn restart(
+        inputs: Inputs<'_>,
+        services: &[ServiceName],
+        in_place: bool,
+    ) -> Result<Self> {
         let changes = Changes::restart(inputs, services, in_place)?;
         Ok(Self::of(inputs, changes))
     }
 
     /// Takes the project's containers away, dependents first, then these networks and volumes.
-    pub fn down(project: &Project, state: &State, networks: &[&str], volumes: &[&str]) -> Self {
+    pub(crate) fn down(
+        project: &Project,
+        state: &State,
+        networks: &[&str],
+        volumes: &[&str],
+    ) -> Self {
         let mut graph = graph::Builder::default();
         preparation::take_down(&mut graph, project, state, networks, volumes);
         Self {

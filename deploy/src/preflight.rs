@@ -6,36 +6,37 @@ mod ports;
 mod sight;
 mod subnets;
 
+use compose_file::Project;
+use compose_file::model::{SecretName, ServiceName};
+use engine::Engine;
+use engine::container;
+use engine::error::{EngineContext, Error, Result};
+use engine::owner::Kind;
+use engine::state::{State, Status};
+
 use crate::capacity;
-use crate::compose::Project;
-use crate::compose::model::{SecretName, ServiceName};
-use crate::container;
-use crate::engine::Engine;
-use crate::error::{EngineContext, Error, Result};
 use crate::origin::{self, Origin};
-use crate::owner::Kind;
 use crate::plan::{self, Changes, NetworkAction, Step};
 use crate::secrets::{self, Exchanged, Lost, Secrets};
 use crate::spec;
-use crate::state::{State, Status};
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
-pub struct Preflight<'a> {
+pub(crate) struct Preflight<'a> {
     /// The engine that the plan is for.
-    pub engine: &'a Engine,
+    pub(crate) engine: &'a Engine,
     /// The file.
-    pub project: &'a Project,
+    pub(crate) project: &'a Project,
     /// What is on the engine.
-    pub state: &'a State,
+    pub(crate) state: &'a State,
     /// The secrets that exist.
-    pub secrets: &'a Secrets,
+    pub(crate) secrets: &'a Secrets,
     /// What is to be done.
-    pub changes: &'a Changes,
+    pub(crate) changes: &'a Changes,
     /// Only these services; `None`: everything.
-    pub only: Option<&'a [ServiceName]>,
+    pub(crate) only: Option<&'a [ServiceName]>,
     /// More containers are let in than can be answered for.
-    pub force: bool,
+    pub(crate) force: bool,
 }
 
 impl Preflight<'_> {
@@ -43,7 +44,7 @@ impl Preflight<'_> {
     ///
     /// # Errors
     /// One error with a line for each conflict, which says what to do.
-    pub async fn check(self) -> Result<()> {
+    pub(crate) async fn check(self) -> Result<()> {
         let Self {
             engine,
             project,
@@ -81,7 +82,7 @@ impl Preflight<'_> {
 
 /// What forbids touching the containers that are there, whatever the file says of them: they are
 /// somebody else's, or the last ones to have a secret whose file is gone or isn't theirs.
-pub fn standing(
+pub(crate) fn standing(
     project: &Project,
     state: &State,
     secrets: &Secrets,

@@ -10,12 +10,12 @@ mod file;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use compose_file::Project;
+use engine::Engine;
+use engine::error::{Error, Exit, Result};
+use engine::image::{self, Images, Pin};
 use serde::{Deserialize, Serialize};
 
-use crate::compose::Project;
-use crate::engine::Engine;
-use crate::error::{Error, Exit, Result};
-use crate::image::{self, Images, Pin};
 use crate::output::Output;
 
 /// So many releases can be gone back to, the one that runs included.
@@ -26,7 +26,7 @@ const MOST_RUNS: usize = 50;
 /// The releases of a project, and what ran when.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Releases {
+pub(crate) struct Releases {
     /// The highest number that was given so far.
     last: u32,
     /// Oldest first; the last entry is what was brought up last.
@@ -40,19 +40,19 @@ pub struct Releases {
 /// A release was brought up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Run {
+pub(crate) struct Run {
     /// The release's.
-    pub number: u32,
+    pub(crate) number: u32,
     /// When, RFC 3339.
-    pub since: String,
+    pub(crate) since: String,
     /// A rollback went back beyond it: the way back doesn't lead here again.
-    pub rolled_back: bool,
+    pub(crate) rolled_back: bool,
 }
 
 /// What changes a stack from one release to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Begun {
+pub(crate) enum Begun {
     /// `deploy up`.
     Up,
     /// `deploy rollback`, to the release with this number.
@@ -62,15 +62,15 @@ pub enum Begun {
 /// Something that was brought up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Release {
+pub(crate) struct Release {
     /// Counted from 1 for each project.
-    pub number: u32,
+    pub(crate) number: u32,
     /// When it was first brought up, RFC 3339.
-    pub at: String,
+    pub(crate) at: String,
     /// The Compose file, everything in it resolved.
-    pub compose: String,
+    pub(crate) compose: String,
     /// By the name that the Compose file has.
-    pub images: BTreeMap<String, Pin>,
+    pub(crate) images: BTreeMap<String, Pin>,
 }
 
 impl Releases {
@@ -78,27 +78,27 @@ impl Releases {
     ///
     /// # Errors
     /// When there is one that can't be read.
-    pub fn read(project: &Project) -> Result<Self> {
+    pub(crate) fn read(project: &Project) -> Result<Self> {
         file::read(project)
     }
 
     /// What ran when, oldest first.
-    pub fn history(&self) -> &[Run] {
+    pub(crate) fn history(&self) -> &[Run] {
         &self.history
     }
 
     /// What was begun after the last entry of the history, and didn't come to its end.
-    pub fn begun(&self) -> Option<Begun> {
+    pub(crate) fn begun(&self) -> Option<Begun> {
         self.begun
     }
 
     /// The number of the release that was brought up last.
-    pub fn current(&self) -> Option<u32> {
+    pub(crate) fn current(&self) -> Option<u32> {
         self.history.last().map(|it| it.number)
     }
 
     /// The release with this number.
-    pub fn get(&self, number: u32) -> Option<&Release> {
+    pub(crate) fn get(&self, number: u32) -> Option<&Release> {
         self.kept.iter().find(|it| it.number == number)
     }
 
@@ -107,7 +107,7 @@ impl Releases {
     ///
     /// # Errors
     /// When there is none.
-    pub fn previous(&self) -> Result<&Release> {
+    pub(crate) fn previous(&self) -> Result<&Release> {
         let current = self.current();
         let target = match self.begun {
             Some(Begun::Up) => current,
@@ -140,7 +140,7 @@ impl Releases {
     ///
     /// # Errors
     /// When it isn't kept.
-    pub fn chosen(&self, number: u32) -> Result<&Release> {
+    pub(crate) fn chosen(&self, number: u32) -> Result<&Release> {
         self.get(number).ok_or_else(|| {
             let kept: Vec<String> = self.kept.iter().map(|it| it.number.to_string()).collect();
             Error::usage(
@@ -161,7 +161,7 @@ impl Releases {
     ///
     /// # Errors
     /// When the record can't be written.
-    pub fn begin(&mut self, project: &Project, begun: Begun) -> Result<()> {
+    pub(crate) fn begin(&mut self, project: &Project, begun: Begun) -> Result<()> {
         if self.history.is_empty() || self.begun == Some(begun) {
             return Ok(());
         }
@@ -173,7 +173,7 @@ impl Releases {
     ///
     /// # Errors
     /// When the record can't be written.
-    pub fn went_back(&mut self, project: &Project, number: u32) -> Result<()> {
+    pub(crate) fn went_back(&mut self, project: &Project, number: u32) -> Result<()> {
         self.withdraw(number);
         self.arrive(number);
         file::write(self, project)
@@ -184,7 +184,7 @@ impl Releases {
     ///
     /// # Errors
     /// When the engine can't tag an image, or the record can't be written.
-    pub async fn record(
+    pub(crate) async fn record(
         &mut self,
         engine: &Engine,
         output: &Output,
@@ -243,7 +243,12 @@ impl Releases {
     ///
     /// # Errors
     /// When the engine can't remove a tag, or the record can't be removed.
-    pub async fn forget(self, engine: &Engine, output: &Output, project: &Project) -> Result<()> {
+    pub(crate) async fn forget(
+        self,
+        engine: &Engine,
+        output: &Output,
+        project: &Project,
+    ) -> Result<()> {
         for release in &self.kept {
             release.untag(engine, output).await?;
         }
@@ -312,7 +317,7 @@ impl Release {
 
 /// The error of an `up` or `rollback` that didn't come to its end, with the command that goes back to
 /// what ran before, if anything did, or on to where the rollback leads.
-pub fn with_way_back(project: &Project, mut err: Error) -> Error {
+pub(crate) fn with_way_back(project: &Project, mut err: Error) -> Error {
     if err.exit == Exit::Failed
         && let Ok(releases) = Releases::read(project)
         && let Some(begun) = releases.begun

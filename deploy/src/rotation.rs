@@ -12,24 +12,24 @@
 
 mod tell;
 
+use compose_file::Project;
+use compose_file::model::{Secret, SecretName};
+use engine::Engine;
+use engine::error::{Error, Result};
+use engine::image::Refresh;
+use engine::state::State;
 use serde_json::json;
 
 use crate::apply::{self, Applied, Options};
-use crate::compose::Project;
-use crate::compose::model::{Secret, SecretName};
-use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::image::Refresh;
 use crate::output::Output;
 use crate::secrets::{self, Secrets};
-use crate::state::State;
 pub(crate) use tell::Telling;
 
 /// The secrets that the names on the command line choose; without names all that are generated.
 ///
 /// # Errors
 /// When one isn't in the file, or isn't generated.
-pub fn chosen(project: &Project, names: &[String]) -> Result<Vec<SecretName>> {
+pub(crate) fn chosen(project: &Project, names: &[String]) -> Result<Vec<SecretName>> {
     let all: Vec<SecretName> = secrets::used(project)
         .filter(|(_, secret)| secret.generate.is_some())
         .map(|(name, _)| name.clone())
@@ -60,7 +60,7 @@ pub fn chosen(project: &Project, names: &[String]) -> Result<Vec<SecretName>> {
 
 /// Brings the stack to where the file says, as [`apply::apply`] does; then gives the `chosen`
 /// secrets new values. A rotation that is under way comes to its end either way.
-pub async fn apply(
+pub(crate) async fn apply(
     engine: &Engine,
     output: &Output,
     project: &Project,

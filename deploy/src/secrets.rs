@@ -8,15 +8,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 
+use compose_file::Project;
+use compose_file::model::{Generate, Secret, SecretName, Service, ServiceName};
+use engine::error::{Error, Result};
+use engine::file::{self, Access, WriteError};
+pub(crate) use lost::{Exchanged, Lost, data_of, exchanged, lost, path_in};
 use rand::distr::{Alphanumeric, SampleString};
+pub(crate) use recover::Recovery;
 use sha2::{Digest, Sha256};
-
-use crate::compose::Project;
-use crate::compose::model::{Generate, Secret, SecretName, Service, ServiceName};
-use crate::error::{Error, Result};
-use crate::file::{self, Access, WriteError};
-pub use lost::{Exchanged, Lost, data_of, exchanged, lost, path_in};
-pub use recover::Recovery;
 use values::Values;
 
 /// Letters and digits of a generated password: 40 of 62 kinds are 238 bits.
@@ -25,7 +24,7 @@ const PASSWORD_LENGTH: usize = 40;
 /// The contents of the project's secrets, held to compare fingerprints and to tell services of
 /// new values.
 #[derive(Default)]
-pub struct Secrets(BTreeMap<SecretName, Vec<u8>>);
+pub(crate) struct Secrets(BTreeMap<SecretName, Vec<u8>>);
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -35,7 +34,7 @@ impl std::fmt::Debug for Secrets {
 
 impl Secrets {
     /// Reads those that exist. One that doesn't and can't be generated is an error.
-    pub fn read(project: &Project) -> Result<Self> {
+    pub(crate) fn read(project: &Project) -> Result<Self> {
         let secrets = Self::present(project)?;
         let gone = |(name, secret): &(&SecretName, &Secret)| {
             secret.generate.is_none() && !secrets.exists(name)
@@ -60,13 +59,13 @@ impl Secrets {
     }
 
     /// Whether the secret's file exists.
-    pub fn exists(&self, name: &SecretName) -> bool {
+    pub(crate) fn exists(&self, name: &SecretName) -> bool {
         self.0.contains_key(name)
     }
 
     /// The values that may be in force, the newest first: of a generated secret one for each line
     /// of its file, else the content as a whole. Empty where it isn't text.
-    pub fn values(&self, name: &SecretName, secret: &Secret) -> Vec<&str> {
+    pub(crate) fn values(&self, name: &SecretName, secret: &Secret) -> Vec<&str> {
         let Some(content) = self.0.get(name) else {
             return Vec::new();
         };
@@ -82,7 +81,7 @@ impl Secrets {
 
     /// The secrets in the middle of a rotation, in the file's order: old and new value are both
     /// in their files. That is also the record that the rotation has to be brought to its end.
-    pub fn rotating<'a>(
+    pub(crate) fn rotating<'a>(
         &'a self,
         project: &'a Project,
     ) -> impl Iterator<Item = (&'a SecretName, &'a Secret)> {
@@ -91,7 +90,7 @@ impl Secrets {
     }
 
     /// Which secrets are being rotated and what ends it, for those who look at the stack.
-    pub fn rotation_under_way(&self, project: &Project) -> Option<String> {
+    pub(crate) fn rotation_under_way(&self, project: &Project) -> Option<String> {
         let names: Vec<&str> = self
             .rotating(project)
             .map(|(name, _)| name.as_str())
@@ -113,7 +112,7 @@ impl Secrets {
 
     /// Puts new values before those that are in force: of all these secrets, or of none when the
     /// file of one isn't fit for it.
-    pub fn begin_rotation(&self, secrets: &[(&SecretName, &Secret)]) -> Result<()> {
+    pub(crate) fn begin_rotation(&self, secrets: &[(&SecretName, &Secret)]) -> Result<()> {
         let mut contents = Vec::with_capacity(secrets.len());
         for (name, secret) in secrets {
             let Values::Settled(old) = self.state(name) else {
@@ -136,7 +135,7 @@ impl Secrets {
     }
 
     /// Leaves the new value alone in the file of a secret that is being rotated.
-    pub fn end_rotation(&self, name: &SecretName, secret: &Secret) -> Result<()> {
+    pub(crate) fn end_rotation(&self, name: &SecretName, secret: &Secret) -> Result<()> {
         let Values::Rotating(new, _) = self.state(name) else {
             return Ok(());
         };
@@ -146,13 +145,13 @@ impl Secrets {
     /// SHA-256 of salt and content: tells whether a secret changed since `salt` was
     /// drawn. The salt sits beside it in a container's label; whoever can read labels
     /// controls the engine and could read the mounted file itself.
-    pub fn fingerprint(&self, name: &SecretName, salt: &str) -> Option<String> {
+    pub(crate) fn fingerprint(&self, name: &SecretName, salt: &str) -> Option<String> {
         self.0.get(name).map(|content| print(content, salt))
     }
 
     /// The same of each value in the files of the generated secrets that a service reads; without
     /// those that it is told of, which its containers have in their data.
-    pub fn fingerprints<'a>(
+    pub(crate) fn fingerprints<'a>(
         &self,
         project: &'a Project,
         name: &ServiceName,
@@ -171,7 +170,10 @@ impl Secrets {
 }
 
 /// What to tell of secrets that are yet to be generated, where others could read or replace them.
-pub fn unfit_places(project: &Project, names: &[SecretName]) -> impl Iterator<Item = String> {
+pub(crate) fn unfit_places(
+    project: &Project,
+    names: &[SecretName],
+) -> impl Iterator<Item = String> {
     let made = names
         .iter()
         .filter_map(|name| project.secrets.get_key_value(name));
@@ -184,7 +186,7 @@ pub fn unfit_places(project: &Project, names: &[SecretName]) -> impl Iterator<It
 
 /// What to tell of generated secrets that everybody on this machine may read: a directory that was
 /// there before, or was opened since.
-pub fn exposed(project: &Project) -> Vec<String> {
+pub(crate) fn exposed(project: &Project) -> Vec<String> {
     let generated = used(project).filter(|(_, secret)| secret.generate.is_some());
     let exposed = generated.filter_map(|(name, secret)| {
         let WriteError::Exposed { directory, .. } = file::exposure(&secret.file)? else {
@@ -205,12 +207,12 @@ fn print(content: &[u8], salt: &str) -> String {
 }
 
 /// A fresh salt for [`Secrets::fingerprint`].
-pub fn salt() -> String {
+pub(crate) fn salt() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 16)
 }
 
 /// The secrets that some service mounts.
-pub fn used(project: &Project) -> impl Iterator<Item = (&SecretName, &Secret)> {
+pub(crate) fn used(project: &Project) -> impl Iterator<Item = (&SecretName, &Secret)> {
     project
         .secrets
         .iter()
@@ -218,7 +220,7 @@ pub fn used(project: &Project) -> impl Iterator<Item = (&SecretName, &Secret)> {
 }
 
 /// The services that mount a secret.
-pub fn consumers<'a>(
+pub(crate) fn consumers<'a>(
     project: &'a Project,
     secret: &'a SecretName,
 ) -> impl Iterator<Item = (&'a ServiceName, &'a Service)> + 'a {
@@ -231,7 +233,11 @@ pub fn consumers<'a>(
 /// Makes the secret's file. Returns a note where its mode is wider than 0600.
 ///
 /// The file appears whole or not at all, also when the machine loses power.
-pub fn generate(project: &Project, name: &SecretName, secret: &Secret) -> Result<Option<String>> {
+pub(crate) fn generate(
+    project: &Project,
+    name: &SecretName,
+    secret: &Secret,
+) -> Result<Option<String>> {
     let Some(Generate::Password) = secret.generate else {
         return Err(Error::failed(
             format!("secret {name}: {} does not exist", secret.file.display()),

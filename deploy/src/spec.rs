@@ -2,11 +2,10 @@
 //! that matters to each, in a canonical form whose hash decides whether one that is
 //! there may stay.
 
-pub use engine::labels::hash;
+use compose_file::Project;
+use compose_file::model::{Mount, Network, Service, Volume};
 use serde_json::{Map, Value, json};
 
-use crate::compose::Project;
-use crate::compose::model::{Mount, Network, Service, Volume};
 use crate::diff;
 use crate::secrets::Secrets;
 
@@ -16,7 +15,7 @@ const RENDERING: u32 = 1;
 /// The salt of secret fingerprints is kept under this key.
 const SALT: &str = "secret_salt";
 /// What is in the image is kept under this key.
-pub const IMAGE_CONTENT: &str = "image_content";
+pub(crate) const IMAGE_CONTENT: &str = "image_content";
 
 /// Settings of the service that rule how `deploy` acts, not what a container is.
 const NOT_OF_THE_CONTAINER: [&str; 3] = ["build", "depends_on", "pull_policy"];
@@ -29,7 +28,7 @@ const NOT_OF_THE_CONTAINER: [&str; 3] = ["build", "depends_on", "pull_policy"];
 ///
 /// The content of a secret is left out where the service is told of a new one by a
 /// command (`x-rotate`): its containers have it in their data already.
-pub fn container(
+pub(crate) fn container(
     project: &Project,
     name: &str,
     service: &Service,
@@ -100,28 +99,28 @@ pub fn container(
 }
 
 /// The salt in recorded container settings.
-pub fn salt_of(recorded: &Value) -> Option<&str> {
+pub(crate) fn salt_of(recorded: &Value) -> Option<&str> {
     recorded.get(SALT)?.as_str()
 }
 
 /// What was in the image, in recorded container settings.
-pub fn image_content_of(recorded: &Value) -> Option<&str> {
+pub(crate) fn image_content_of(recorded: &Value) -> Option<&str> {
     recorded.get(IMAGE_CONTENT)?.as_str()
 }
 
 /// The canonical settings of a network.
-pub fn network(network: &Network) -> Value {
+pub(crate) fn network(network: &Network) -> Value {
     json!(network)
 }
 
 /// The canonical settings of a volume.
-pub fn volume(volume: &Volume) -> Value {
+pub(crate) fn volume(volume: &Volume) -> Value {
     json!(volume)
 }
 
 /// The canonical settings of a volume as the engine reports one that it made from them: with
 /// the driver that it chooses where the file names none.
-pub fn volume_on_engine(volume: &Volume) -> Value {
+pub(crate) fn volume_on_engine(volume: &Volume) -> Value {
     let mut settings = self::volume(volume);
     if volume.driver.is_none() {
         settings["driver"] = "local".into();

@@ -5,5 +5,5 @@ mod message;
 mod wire;
 
 pub use client::RawClient;
-pub use message::{Framing, Head, Request, Response, ok};
-pub use wire::{End, Wire, WireError};
+pub use message::{Framing, Head, Request, Response, WireError, ok};
+pub use wire::{End, Wire};

@@ -1,12 +1,12 @@
 //! `deploy build`: the images of the file's services, without containers.
 
+use engine::Engine;
+use engine::error::Result;
+use engine::image::{self, Images, Need, Refresh};
 use serde_json::json;
 
 use super::{Context, known_services};
 use crate::cli::Build;
-use crate::engine::Engine;
-use crate::error::Result;
-use crate::image::{self, Images, Need, Refresh};
 use crate::lock::Lock;
 
 pub(super) async fn run(context: &Context, args: Build) -> Result<()> {

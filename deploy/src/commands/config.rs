@@ -1,7 +1,8 @@
 //! `deploy config`.
 
+use engine::error::{Error, Result};
+
 use super::Context;
-use crate::error::{Error, Result};
 
 pub(super) fn run(context: &Context) -> Result<()> {
     let project = context.project()?;

@@ -3,20 +3,20 @@
 
 use std::collections::BTreeSet;
 
+use compose_file::Project;
+use engine::Engine;
+use engine::error::{Error, Result};
+use engine::image::Images;
+use engine::state::State;
 use serde_json::json;
 
 use super::Context;
 use crate::cli::Down;
-use crate::compose::Project;
-use crate::engine::Engine;
-use crate::error::{Error, Result};
 use crate::execute::Executor;
-use crate::image::Images;
 use crate::lock::Lock;
 use crate::origin;
 use crate::plan::Plan;
 use crate::releases::Releases;
-use crate::state::State;
 
 pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let output = &context.output;

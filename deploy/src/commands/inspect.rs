@@ -2,13 +2,14 @@
 
 use std::fs;
 
+use engine::Engine;
+use engine::error::{Error, Result};
+use netcheck::inspect::{Topology, mermaid, svg, table};
+use netcheck::probe::image::Image;
+
 use super::Context;
 use crate::cli::{Format, Inspect};
-use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::inspect::{Topology, mermaid, svg, table};
 use crate::output::style::Style;
-use crate::probe::image::Image;
 
 pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
     let project = context.project()?;

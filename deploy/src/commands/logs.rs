@@ -4,15 +4,15 @@
 
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
+use engine::Engine;
+use engine::error::{EngineContext, Result};
+use engine::state::State;
 use futures_util::stream::{SelectAll, StreamExt};
 use serde::Serialize;
 
 use super::{Context, known_services};
 use crate::cli::Logs;
-use crate::engine::Engine;
-use crate::error::{EngineContext, Result};
 use crate::output::text;
-use crate::state::State;
 
 /// A line of `logs --json`.
 #[derive(Serialize)]

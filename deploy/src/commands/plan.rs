@@ -1,10 +1,11 @@
 //! `deploy plan`: what `up` would change, and what stands in its way.
 
+use engine::Engine;
+use engine::error::Result;
+
 use super::{Context, refresh};
 use crate::apply::{self, Options};
 use crate::cli::Plan;
-use crate::engine::Engine;
-use crate::error::Result;
 use crate::output::plan::PlanView;
 
 pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {

@@ -1,14 +1,14 @@
 //! `deploy ps`.
 
+use engine::Engine;
+use engine::error::Result;
+use engine::state::{Container, Health, State, Status};
 use serde::Serialize;
 
 use super::Context;
-use crate::engine::Engine;
-use crate::error::Result;
 use crate::origin;
 use crate::output::style::Tone;
 use crate::output::{table, text};
-use crate::state::{Container, Health, State, Status};
 
 /// A row of `ps --json`.
 #[derive(Serialize)]

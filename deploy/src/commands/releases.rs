@@ -1,17 +1,16 @@
 //! `deploy releases`: what ran since when, and what changed with it.
 
+use engine::Engine;
+use engine::error::Result;
+use engine::state::{self, Status};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Context;
-use crate::compose;
 use crate::diff;
-use crate::engine::Engine;
-use crate::error::Result;
 use crate::output::style::Tone;
 use crate::output::table;
 use crate::releases::{Begun, Release, Releases};
-use crate::state::{self, Status};
 
 /// So many changes are named in a row.
 const NAMED: usize = 4;
@@ -117,7 +116,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
 /// The settings and images in which two releases differ.
 fn changed(context: &Context, old: &Release, new: &Release) -> Option<Vec<String>> {
     let settings = |release: &Release| -> Option<Value> {
-        let project = compose::load_text(&context.options, &release.compose).ok()?;
+        let project = compose_file::load_text(&context.options, &release.compose).ok()?;
         serde_json::to_value(project).ok()
     };
     let changes = diff::changes(&settings(old)?, &settings(new)?);

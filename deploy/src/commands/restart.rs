@@ -1,21 +1,21 @@
 //! `deploy restart`: like Compose, what runs once more and no change of the file with it; gated on
 //! health, and without a gap where a service is replaced start-first.
 
+use compose_file::model::ServiceName;
+use engine::Engine;
+use engine::error::{Error, Result};
+use engine::image::Images;
+use engine::state::State;
 use serde_json::json;
 
 use super::{Context, known_services};
 use crate::apply;
 use crate::cli::Restart;
-use crate::compose::model::ServiceName;
-use crate::engine::Engine;
-use crate::error::{Error, Result};
 use crate::execute::Executor;
-use crate::image::Images;
 use crate::lock::Lock;
 use crate::plan::{Inputs, Plan};
 use crate::preflight;
 use crate::secrets::Secrets;
-use crate::state::State;
 
 pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
     let output = &context.output;

@@ -1,16 +1,15 @@
 //! `deploy rollback`: the release that ran before the one that runs, by the same way as `up`.
 
+use engine::Engine;
+use engine::error::Result;
+use netcheck::verify;
 use serde_json::json;
 
 use super::{Context, file_error, verified};
 use crate::apply::{Options, apply};
 use crate::cli::Rollback;
-use crate::compose;
-use crate::engine::Engine;
-use crate::error::Result;
 use crate::lock::Lock;
 use crate::releases::Releases;
-use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let output = &context.output;
@@ -25,7 +24,7 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         None => record.previous()?,
     }
     .clone();
-    let project = compose::load_text(&context.options, &release.compose)
+    let project = compose_file::load_text(&context.options, &release.compose)
         .map_err(|err| file_error(&context.options.file, &err))?;
     output.line(&format!(
         "back to release {} of {}",

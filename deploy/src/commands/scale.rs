@@ -1,12 +1,13 @@
 //! `deploy scale`: like Compose, for now and not for ever. The file stays the one
 //! description of the stack, so the next `up` goes back to its `deploy.replicas`.
 
+use engine::Engine;
+use engine::error::Result;
+
 use super::{Context, known_services};
 use crate::apply::{Options, apply};
 use crate::capacity;
 use crate::cli::Scale;
-use crate::engine::Engine;
-use crate::error::Result;
 use crate::lock::Lock;
 
 pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {

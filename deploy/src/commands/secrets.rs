@@ -1,12 +1,13 @@
 //! `deploy secrets`.
 
+use engine::Engine;
+use engine::error::Result;
+use engine::state::State;
+
 use super::Context;
 use crate::cli::{Recover, Secrets};
-use crate::engine::Engine;
-use crate::error::Result;
 use crate::lock::Lock;
 use crate::secrets::Recovery;
-use crate::state::State;
 
 pub(super) async fn run(context: &Context, command: Secrets) -> Result<()> {
     match command {

@@ -1,16 +1,16 @@
 //! `deploy up`.
 
+use engine::Engine;
+use engine::error::Result;
+use netcheck::verify;
 use serde_json::json;
 
 use super::{Context, refresh, verified};
 use crate::apply::Options;
 use crate::cli::Up;
-use crate::engine::Engine;
-use crate::error::Result;
 use crate::lock::Lock;
 use crate::releases::Releases;
 use crate::rotation;
-use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let output = &context.output;

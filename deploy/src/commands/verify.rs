@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use engine::Engine;
+use engine::error::Result;
+use netcheck::verify;
+
 use super::{Context, secret_values};
 use crate::cli::Verify;
-use crate::engine::Engine;
-use crate::error::Result;
-use crate::verify;
 
 pub(super) async fn run(context: &Context, args: Verify) -> Result<()> {
     let project = context.project()?;

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use bollard::errors::Error as EngineError;
 use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptionsBuilder};
+use compose_file::Project;
+use compose_file::model::{NetworkKey, NetworkMode, ServiceName};
+use engine::Engine;
+use engine::container::{self, Blueprint};
+use engine::error::{EngineContext, Error, Result};
+use engine::state::{Container, Status};
 
 use super::resource::unless_gone;
-use crate::compose::Project;
-use crate::compose::model::{NetworkKey, NetworkMode, ServiceName};
-use crate::container::{self, Blueprint};
-use crate::engine::Engine;
-use crate::error::{EngineContext, Error, Result};
 use crate::output::Output;
 use crate::plan::{Creation, Value};
 use crate::secrets::{self, Secrets};
 use crate::spec;
-use crate::state::{Container, Status};
 
 /// Longer than any grace period in use; the engine answers when the container has ended.
 const STOP: Duration = Duration::from_secs(60 * 60);

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use bollard::errors::Error as EngineError;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{ListNetworksOptionsBuilder, RemoveVolumeOptions};
+use compose_file::Project;
+use compose_file::model;
+use engine::Engine;
+use engine::error::{EngineContext, Error, Result};
+use engine::labels;
 
-use crate::compose::Project;
-use crate::compose::model;
-use crate::engine::Engine;
-use crate::error::{EngineContext, Error, Result};
-use crate::labels;
 use crate::spec;
 
 /// Creates the project's network with this key.

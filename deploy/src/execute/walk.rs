@@ -1,6 +1,7 @@
 //! Whose turn it is: a walk over a plan's graph. It knows nothing of engines.
 
-use crate::error::{Error, Result};
+use engine::error::{Error, Result};
+
 use crate::plan::{Graph, Need, NodeId, Operation, Target, TransactionId};
 
 /// What an operation comes to.

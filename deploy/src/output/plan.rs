@@ -2,49 +2,49 @@
 
 use std::path::PathBuf;
 
+use compose_file::Project;
+use compose_file::model::UpdateOrder;
+use engine::container;
+use engine::image::Need;
 use serde::Serialize;
 
 use super::style::{Style, Tone};
-use crate::compose::Project;
-use crate::compose::model::UpdateOrder;
-use crate::container;
 use crate::diff::Change;
-use crate::image::Need;
 use crate::plan::{Changes, NetworkAction, Step};
 
 /// A plan, ready to be printed.
 #[derive(Debug, Serialize)]
-pub struct PlanView {
+pub(crate) struct PlanView {
     /// The project's name.
-    pub project: String,
+    pub(crate) project: String,
     /// Everything that will be done.
-    pub actions: Vec<Line>,
+    pub(crate) actions: Vec<Line>,
     /// How many containers stay as they are.
-    pub unchanged: usize,
+    pub(crate) unchanged: usize,
     /// Beside the plan.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// Another Compose file, which the stack was brought up from.
-    pub takes_over_from: Option<PathBuf>,
+    pub(crate) takes_over_from: Option<PathBuf>,
 }
 
 /// One action.
 #[derive(Debug, Serialize)]
-pub struct Line {
+pub(crate) struct Line {
     /// `secret`, `image`, `network`, `volume` or `container`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its name on the engine.
-    pub name: String,
+    pub(crate) name: String,
     /// `create`, `build`, `pull`, `start`, `recreate`, `restart` or `remove`.
-    pub action: &'static str,
+    pub(crate) action: &'static str,
     /// Why, or how; may be empty.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The settings that differ.
-    pub changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
 }
 
 impl PlanView {
     /// A line for each of `plan`.
-    pub fn new(project: &Project, plan: &Changes) -> Self {
+    pub(crate) fn new(project: &Project, plan: &Changes) -> Self {
         let mut actions = Vec::new();
         let mut unchanged = 0;
         let mut add = |kind, name: &str, action, reason: &str, changes: &[Change]| {
@@ -138,7 +138,7 @@ impl PlanView {
     }
 
     /// As a diff: `+` created, `~` changed, `-` removed.
-    pub fn lines(&self, style: Style) -> Vec<String> {
+    pub(crate) fn lines(&self, style: Style) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(file) = &self.takes_over_from {
             let text = format!(
@@ -175,7 +175,7 @@ impl PlanView {
     }
 
     /// `2 to create, 1 to change, 0 to remove, 3 unchanged`, or `no changes`.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         if self.actions.is_empty() {
             return format!(
                 "no changes: {} containers are as the file says",

@@ -3,54 +3,55 @@
 
 use std::collections::BTreeSet;
 
+use compose_file::Project;
+use compose_file::model::{SecretMount, SecretName, ServiceName};
+use engine::image::Need;
+use engine::state::{Resource, State};
+
 use super::inputs::Inputs;
 use super::order::order;
 use super::service::{self, ContainerAction, ServicePlan};
 use crate::capacity;
-use crate::compose::Project;
-use crate::compose::model::{SecretMount, SecretName, ServiceName};
 use crate::diff::{self, Change};
-use crate::image::Need;
 use crate::origin::{self, Origin};
 use crate::secrets;
 use crate::spec;
-use crate::state::{Resource, State};
 
 /// Everything that differs, in the order in which it is brought about.
 #[derive(Debug, Default, PartialEq)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// Secrets to be generated.
-    pub secrets: Vec<SecretName>,
+    pub(crate) secrets: Vec<SecretName>,
     /// Images to be built or pulled: image, a service that uses it, what and why.
-    pub images: Vec<(String, ServiceName, Need)>,
+    pub(crate) images: Vec<(String, ServiceName, Need)>,
     /// Networks to be made, made anew or removed.
-    pub networks: Vec<NetworkAction>,
+    pub(crate) networks: Vec<NetworkAction>,
     /// Volumes to be made, by their key.
-    pub volumes: Vec<String>,
+    pub(crate) volumes: Vec<String>,
     /// Containers of services that the file doesn't have (any more).
-    pub orphans: Vec<Orphan>,
+    pub(crate) orphans: Vec<Orphan>,
     /// Every service, dependencies first.
-    pub services: Vec<ServicePlan>,
+    pub(crate) services: Vec<ServicePlan>,
     /// What the user should know about things left as they are.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// Another file that brought up the stack that this changes.
-    pub takes_over: Option<Origin>,
+    pub(crate) takes_over: Option<Origin>,
 }
 
 /// A container of a service that the file doesn't have.
 #[derive(Debug, PartialEq)]
-pub struct Orphan {
+pub(crate) struct Orphan {
     /// On the engine.
-    pub name: String,
+    pub(crate) name: String,
     /// On the engine.
-    pub id: String,
+    pub(crate) id: String,
     /// Why it goes.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// What happens to a network.
 #[derive(Debug, PartialEq)]
-pub enum NetworkAction {
+pub(crate) enum NetworkAction {
     /// The network with this key doesn't exist.
     Create {
         /// In the file.
@@ -72,7 +73,7 @@ pub enum NetworkAction {
 
 impl Changes {
     /// Whether nothing has to be done.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.secrets.is_empty()
             && self.images.is_empty()
             && self.networks.is_empty()
@@ -154,7 +155,7 @@ impl Changes {
     }
 
     /// The services of which there will be more containers than there are.
-    pub fn growing(&self) -> impl Iterator<Item = &ServiceName> {
+    pub(crate) fn growing(&self) -> impl Iterator<Item = &ServiceName> {
         let growing = self.services.iter().filter(|it| it.adds_containers());
         growing.map(|it| &it.service)
     }
@@ -249,7 +250,7 @@ fn find<'a>(resources: &'a [Resource], name: &str) -> Option<&'a Resource> {
 }
 
 /// How a network's or volume's recorded settings differ from the file's.
-pub fn changes(found: &Resource, settings: &serde_json::Value) -> Vec<Change> {
+pub(crate) fn changes(found: &Resource, settings: &serde_json::Value) -> Vec<Change> {
     match &found.config {
         Some(recorded) => diff::changes(recorded, settings),
         None => vec![Change::new("labels", "unreadable", "as deploy writes them")],

@@ -2,38 +2,39 @@
 
 use std::fmt;
 
+use compose_file::model::ServiceName;
+
 use super::operation::{Act, NodeId, Operation, Target};
-use crate::compose::model::ServiceName;
 
 /// Some of a graph's nodes that are taken back together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransactionId(pub(super) usize);
+pub(crate) struct TransactionId(pub(super) usize);
 
 /// Everything to be done.
 #[derive(Debug, Default, PartialEq)]
-pub struct Graph {
+pub(crate) struct Graph {
     nodes: Vec<Node>,
     transactions: Vec<Transaction>,
 }
 
 /// One operation, and when it is its turn.
 #[derive(Debug, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// What is done.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// All of this comes before.
-    pub needs: Vec<Need>,
+    pub(crate) needs: Vec<Need>,
     /// What it is done for; `None`: for all of them.
-    pub service: Option<ServiceName>,
+    pub(crate) service: Option<ServiceName>,
     /// With what it is taken back.
-    pub transaction: Option<TransactionId>,
+    pub(crate) transaction: Option<TransactionId>,
     /// What takes it back, once it was begun.
-    pub undo: Vec<Operation>,
+    pub(crate) undo: Vec<Operation>,
 }
 
 /// What has to have happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub(crate) enum Need {
     /// It was done, or turned out not to be called for.
     Done(NodeId),
     /// It is over, whatever became of it.
@@ -44,16 +45,16 @@ pub enum Need {
 
 /// Nodes that are undone when one of them fails, all that were begun, the last one first.
 #[derive(Debug, PartialEq)]
-pub struct Transaction {
+pub(crate) struct Transaction {
     /// The old containers don't work either.
-    pub ailing: bool,
+    pub(crate) ailing: bool,
     /// Which containers serve again when which nodes are undone.
-    pub restores: Vec<(NodeId, Target)>,
+    pub(crate) restores: Vec<(NodeId, Target)>,
 }
 
 impl Need {
     /// What has to come to an end for it.
-    pub fn node(self) -> NodeId {
+    pub(crate) fn node(self) -> NodeId {
         match self {
             Self::Done(node) | Self::Over(node) | Self::Answer(node, _) => node,
         }
@@ -62,23 +63,23 @@ impl Need {
 
 impl Graph {
     /// The nodes in an order in which they can be done.
-    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         let nodes = self.nodes.iter().enumerate();
         nodes.map(|(index, node)| (NodeId(index), node))
     }
 
     /// One of its nodes.
-    pub fn node(&self, id: NodeId) -> &Node {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
     }
 
     /// What is undone together.
-    pub fn transactions(&self) -> impl Iterator<Item = TransactionId> + use<> {
+    pub(crate) fn transactions(&self) -> impl Iterator<Item = TransactionId> + use<> {
         (0..self.transactions.len()).map(TransactionId)
     }
 
     /// One of its transactions.
-    pub fn transaction(&self, id: TransactionId) -> &Transaction {
+    pub(crate) fn transaction(&self, id: TransactionId) -> &Transaction {
         &self.transactions[id.0]
     }
 }

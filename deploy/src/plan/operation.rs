@@ -3,17 +3,18 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::compose::model::{NetworkKey, SecretName, ServiceName};
-use crate::health::Goal;
+use compose_file::model::{NetworkKey, SecretName, ServiceName};
+use engine::health::Goal;
+
 use crate::output::text;
 
 /// An operation's place in a plan. What it needs has lower ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NodeId(pub(super) usize);
+pub(crate) struct NodeId(pub(super) usize);
 
 /// Something that an operation needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// Known when the plan is made.
     Known(String),
     /// What another operation comes to: the id of a container, the content of an image.
@@ -22,45 +23,44 @@ pub enum Value {
 
 /// A container that is there, or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its id.
-    pub id: Value,
+    pub(crate) id: Value,
 }
 
 /// A container to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Creation {
+pub(crate) struct Creation {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// What service it is of.
-    pub service: ServiceName,
+    pub(crate) service: ServiceName,
     /// Its number within the service.
-    pub number: u32,
+    pub(crate) number: u32,
     /// The image by the name that it is created from.
-    pub image: String,
+    pub(crate) image: String,
     /// What is in the image; `None` where nobody knows.
-    pub content: Option<Value>,
+    pub(crate) content: Option<Value>,
     /// Networks on which it doesn't bear its names yet.
-    pub nameless: Vec<NetworkKey>,
+    pub(crate) nameless: Vec<NetworkKey>,
     /// Containers of `network_mode: service:…`; it joins the first one that comes to be.
-    pub joins: Vec<Value>,
+    pub(crate) joins: Vec<Value>,
 }
 
 /// What was recorded of an image, and what a build or a pull comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// In the container's settings.
-    pub recorded: String,
+    pub(crate) recorded: String,
     /// Of the image.
-    pub content: Value,
+    pub(crate) content: Value,
 }
 
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants' docs say it")]
-pub enum Operation {
+pub(crate) enum Operation {
     /// Makes a secret's file.
     GenerateSecret { name: SecretName },
     /// Pulls an image. Comes to its content.
@@ -100,8 +100,7 @@ pub enum Operation {
 
 /// What is done to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants' docs say it")]
-pub enum Act {
+pub(crate) enum Act {
     /// Starts it; `why` is for the user.
     Start { why: Option<String> },
     /// Waits until it does what it is for. `fresh`: it was just started, unhealthy is a verdict.
@@ -124,7 +123,7 @@ pub enum Act {
 
 impl NodeId {
     /// Where it is in the graph.
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0
     }
 }
@@ -140,7 +139,7 @@ impl Value {
     }
 
     /// The value, once it is known.
-    pub fn get(&self) -> Option<&str> {
+    pub(crate) fn get(&self) -> Option<&str> {
         match self {
             Self::Known(value) => Some(value),
             Self::Unknown(_) => None,
@@ -150,7 +149,7 @@ impl Value {
 
 impl Target {
     /// A container that is there.
-    pub fn known(name: &str, id: &str) -> Self {
+    pub(crate) fn known(name: &str, id: &str) -> Self {
         Self {
             name: name.to_owned(),
             id: Value::Known(id.to_owned()),
@@ -161,7 +160,7 @@ impl Target {
 impl Operation {
     /// The operation with everything that has become known filled in.
     #[must_use]
-    pub fn filled(&self, known: &impl Fn(NodeId) -> Option<String>) -> Self {
+    pub(crate) fn filled(&self, known: &impl Fn(NodeId) -> Option<String>) -> Self {
         let mut filled = self.clone();
         match &mut filled {
             Self::Create(creation) => {
@@ -182,7 +181,7 @@ impl Operation {
     }
 
     /// What it is done to, for the line of progress; steps in a row on one thing share it.
-    pub fn subject(&self) -> Option<String> {
+    pub(crate) fn subject(&self) -> Option<String> {
         match self {
             Self::CreateNetwork { name, .. } | Self::RemoveNetwork { name, why: Some(_) } => {
                 Some(format!("network {name}"))
@@ -198,7 +197,7 @@ impl Operation {
 
     /// Whether the engine works on it. What a builder, a container or a clock holds up must not
     /// hold up the engine.
-    pub fn is_work(&self) -> bool {
+    pub(crate) fn is_work(&self) -> bool {
         match self {
             Self::To(_, act) => matches!(
                 act,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::compose::Project;
-use crate::compose::model::{Condition, NetworkMode, Service, ServiceName};
-use crate::state::Container;
+use compose_file::Project;
+use compose_file::model::{Condition, NetworkMode, Service, ServiceName};
+use engine::state::Container;
 
 /// Services so that each comes after those it depends on. The loader has refused cycles.
-pub fn order(project: &Project) -> Vec<ServiceName> {
+pub(crate) fn order(project: &Project) -> Vec<ServiceName> {
     fn visit(project: &Project, name: &ServiceName, sorted: &mut Vec<ServiceName>, depth: usize) {
         if sorted.contains(name) || depth > project.services.len() {
             return;
@@ -27,7 +27,7 @@ pub fn order(project: &Project) -> Vec<ServiceName> {
 }
 
 /// What a service waits for before it starts.
-pub fn dependencies(service: &Service) -> Vec<(ServiceName, Condition)> {
+pub(crate) fn dependencies(service: &Service) -> Vec<(ServiceName, Condition)> {
     let mut dependencies: Vec<(ServiceName, Condition)> = service
         .depends_on
         .iter()

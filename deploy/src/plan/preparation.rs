@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use compose_file::Project;
+use engine::image::Need as ImageNeed;
+use engine::state::{Container, State};
+
 use super::changes::{Changes, NetworkAction};
 use super::graph::{Builder, Need};
 use super::operation::{Act, NodeId, Operation, Target};
 use super::order::waves;
 use super::service;
-use crate::compose::Project;
-use crate::image::Need as ImageNeed;
-use crate::state::{Container, State};
 
 /// What the services' operations go on from.
 #[derive(Debug, Default)]
@@ -88,7 +89,7 @@ pub(super) fn prepare(
     }
 }
 
-/// Pulls are done side by side, builds one after the other (see [`crate::image::build`]).
+/// Pulls are done side by side, builds one after the other (see [`engine::image::build`]).
 fn images(graph: &mut Builder, changes: &Changes, front: &mut Front) -> BTreeMap<String, NodeId> {
     let mut images = BTreeMap::new();
     let mut building = front.0.clone();

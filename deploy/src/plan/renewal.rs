@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::compose::Project;
-use crate::compose::model::ServiceName;
-use crate::state::{Container, Health, State, Status};
+use compose_file::Project;
+use compose_file::model::ServiceName;
+use engine::state::{Container, Health, State, Status};
 
 /// Why a container is started over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// Its health check fails.
     Unhealthy,
     /// Its process ends again and again.

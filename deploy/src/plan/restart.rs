@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use compose_file::Project;
+use compose_file::model::{NetworkMode, Service, ServiceName, UpdateOrder};
+use engine::error::{Error, Result};
+
 use super::changes::Changes;
 use super::inputs::Inputs;
 use super::order::order;
 use super::renewal::Cause;
 use super::service::{self, ContainerAction, ServicePlan, Step};
-use crate::compose::Project;
-use crate::compose::model::{NetworkMode, Service, ServiceName, UpdateOrder};
-use crate::error::{Error, Result};
 
 impl Changes {
     /// See [`Plan::restart`](crate::plan::Plan::restart).

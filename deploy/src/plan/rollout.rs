@@ -7,6 +7,15 @@
 
 use std::collections::BTreeMap;
 
+use compose_file::Project;
+use compose_file::model::{
+    Condition as Awaited, FailureAction, NetworkKey, NetworkMode, Service, ServiceName, UpdateOrder,
+};
+use engine::concurrency;
+use engine::container;
+use engine::health::Goal;
+use engine::state::Status;
+
 use super::graph::{Builder, Need};
 use super::inputs::Inputs;
 use super::operation::{Act, Comparison, Creation, NodeId, Operation, Target, Value};
@@ -14,14 +23,6 @@ use super::order::dependencies;
 use super::preparation::{Prepared, removal};
 use super::renewal::Cause;
 use super::service::{ContainerAction, ServicePlan, Step};
-use crate::compose::Project;
-use crate::compose::model::{
-    Condition as Awaited, FailureAction, NetworkKey, NetworkMode, Service, ServiceName, UpdateOrder,
-};
-use crate::concurrency;
-use crate::container;
-use crate::health::Goal;
-use crate::state::Status;
 
 /// Adds the operations of all `services`, dependencies first.
 pub(super) fn roll_out(

@@ -3,52 +3,52 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use compose_file::Project;
+use compose_file::model::{NetworkMode, RestartPolicy, Service, ServiceName, UpdateOrder};
+use engine::image::Need;
+use engine::state::{Container, Health, State, Status};
+
 use super::inputs::Inputs;
 use super::renewal::{self, Cause};
-use crate::compose::Project;
-use crate::compose::model::{NetworkMode, RestartPolicy, Service, ServiceName, UpdateOrder};
 use crate::diff::{self, Change};
-use crate::image::Need;
 use crate::spec;
-use crate::state::{Container, Health, State, Status};
 
 /// What happens to a service's containers.
 #[derive(Debug, PartialEq)]
-pub struct ServicePlan {
+pub(crate) struct ServicePlan {
     /// Which service.
-    pub service: ServiceName,
+    pub(crate) service: ServiceName,
     /// How changed containers are replaced.
-    pub order: UpdateOrder,
+    pub(crate) order: UpdateOrder,
     /// In order; removals last, so that what stays is ready before anything goes.
-    pub containers: Vec<ContainerAction>,
+    pub(crate) containers: Vec<ContainerAction>,
 }
 
 /// What happens to one container.
 #[derive(Debug, PartialEq)]
-pub struct ContainerAction {
+pub(crate) struct ContainerAction {
     /// Its number within the service.
-    pub number: u32,
+    pub(crate) number: u32,
     /// What is done.
-    pub step: Step,
+    pub(crate) step: Step,
     /// When it is done; `None`: always.
-    pub condition: Option<Condition>,
+    pub(crate) condition: Option<Condition>,
     /// A network that it is on goes, and it goes before.
-    pub evicted: bool,
+    pub(crate) evicted: bool,
 }
 
 /// What decides between two actions once images are built and pulled.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// Images, and the content of each that the container was made from.
-    pub images: Vec<(String, String)>,
+    pub(crate) images: Vec<(String, String)>,
     /// Whether it is called for when one of them differs, or when none does.
-    pub differ: bool,
+    pub(crate) differ: bool,
 }
 
 /// A step for one container. `id` is that of the container that is there.
 #[derive(Debug, PartialEq)]
-#[expect(missing_docs, reason = "the variants' docs say it")]
-pub enum Step {
+pub(crate) enum Step {
     /// It is as it should be.
     Keep { id: String },
     /// It is right but doesn't run.
@@ -85,7 +85,7 @@ impl ContainerAction {
     }
 
     /// Whether nothing is done.
-    pub fn is_keep(&self) -> bool {
+    pub(crate) fn is_keep(&self) -> bool {
         matches!(self.step, Step::Keep { .. })
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compose_file::{self, LoadOptions};
+use engine::image::{ImageState, Images, Need as ImageNeed};
+use engine::state::{Container, Health, Resource, Status};
+
 use super::*;
-use crate::compose::{self, LoadOptions};
 use crate::diff::Change;
-use crate::image::{ImageState, Images, Need as ImageNeed};
 use crate::secrets::Secrets;
 use crate::spec;
-use crate::state::{Container, Health, Resource, Status};
 
 const FILE: &str = "
 services:
@@ -182,7 +183,7 @@ fn load(file: &str) -> Project {
         project_name: Some("test".to_owned()),
         env: BTreeMap::new(),
     };
-    compose::load(&options).expect("a valid file")
+    compose_file::load(&options).expect("a valid file")
 }
 
 fn images(need: Option<ImageNeed>) -> Images {

@@ -3,16 +3,16 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
+use compose_file::model::{Port, Protocol, exclude_each_other};
+use engine::Engine;
+use netcheck::probe::image::Image;
+use netcheck::probe::run::{Place, one};
+use netcheck::probe::{Report, Request, namespace};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketType};
 
 use super::Preflight;
-use crate::compose::model::{Port, Protocol, exclude_each_other};
-use crate::engine::Engine;
 use crate::plan::ContainerAction;
-use crate::probe::image::Image;
-use crate::probe::run::{Place, one};
-use crate::probe::{Report, Request, namespace};
 
 pub(super) async fn check(preflight: Preflight<'_>, conflicts: &mut Vec<String>) {
     let Preflight {

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use bollard::errors::Error as EngineError;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount as EngineMount, MountType};
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
+use compose_file::Project;
+use compose_file::model::Mount;
+use engine::Engine;
+use engine::error::{EngineContext, Result};
 
-use crate::compose::Project;
-use crate::compose::model::Mount;
-use crate::engine::Engine;
-use crate::error::{EngineContext, Result};
 use crate::secrets;
 
 /// `.invalid` never resolves (RFC 6761), so nobody can have pulled from there.

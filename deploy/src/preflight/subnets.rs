@@ -1,10 +1,10 @@
 //! Subnets that the file asks for: no other network may have a part of one.
 
 use bollard::query_parameters::ListNetworksOptions;
+use engine::error::{EngineContext, Result};
 use ipnet::IpNet;
 
 use super::Preflight;
-use crate::error::{EngineContext, Result};
 use crate::plan::NetworkAction;
 
 pub(super) async fn check(preflight: Preflight<'_>, conflicts: &mut Vec<String>) -> Result<()> {

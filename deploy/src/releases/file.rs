@@ -4,13 +4,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use compose_file::Project;
+use engine::error::{Error, Result};
+use engine::file;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Begun, Release, Releases, Run};
-use crate::compose::Project;
-use crate::error::{Error, Result};
-use crate::file;
 
 /// What the file held before there was a history: the releases by number, and which of them
 /// was brought up last.

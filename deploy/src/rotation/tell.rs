@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::compose::Project;
-use crate::compose::model::{Rotate, SecretName};
-use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::exec;
+use compose_file::Project;
+use compose_file::model::{Rotate, SecretName};
+use engine::Engine;
+use engine::error::{Error, Result};
+use engine::exec;
+use engine::state::{Container, State, Status};
+
 use crate::secrets::Secrets;
-use crate::state::{Container, State, Status};
 
 /// So much of what a failed command wrote is shown.
 const LINES: usize = 20;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use compose_file::{self, LoadOptions};
+use engine::state::Resource;
 use tempfile::TempDir;
 
 use super::*;
-use crate::compose::{self, LoadOptions};
-use crate::state::Resource;
 
 const FILE: &str = "
 services:
@@ -43,7 +43,7 @@ impl Scene {
             project_name: Some("test".to_owned()),
             env: BTreeMap::new(),
         };
-        let project = compose::load(&options).unwrap();
+        let project = compose_file::load(&options).unwrap();
         Self { directory, project }
     }
 

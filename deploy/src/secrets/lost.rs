@@ -5,27 +5,28 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use compose_file::Project;
+use compose_file::model::{Mount, Secret, SecretName, Service, Volume};
+use engine::state::{Container, State};
+
 use super::{Secrets, consumers, print, used, values};
-use crate::compose::Project;
-use crate::compose::model::{Mount, Secret, SecretName, Service, Volume};
 use crate::diff;
 use crate::spec;
-use crate::state::{Container, State};
 
 /// A generated secret that must not be generated anew.
 #[derive(Debug)]
-pub struct Lost<'a> {
+pub(crate) struct Lost<'a> {
     /// Its name in the file.
-    pub name: &'a SecretName,
+    pub(crate) name: &'a SecretName,
     /// Its entry there.
-    pub secret: &'a Secret,
+    pub(crate) secret: &'a Secret,
     /// What knows its value: `volume blog_data`, a directory, or a container.
-    pub known_to: String,
+    pub(crate) known_to: String,
 }
 
 /// The generated secrets without a file that data knows already: data of a service that reads the
 /// secret, or of the one that is told of new values (`x-rotate`), whose container counts too.
-pub fn lost<'a>(
+pub(crate) fn lost<'a>(
     project: &'a Project,
     state: &'a State,
     secrets: &'a Secrets,
@@ -43,20 +44,20 @@ pub fn lost<'a>(
 
 /// A generated secret that isn't the one that data was made with.
 #[derive(Debug)]
-pub struct Exchanged<'a> {
+pub(crate) struct Exchanged<'a> {
     /// Its name in the file.
-    pub name: &'a SecretName,
+    pub(crate) name: &'a SecretName,
     /// Its entry there.
-    pub secret: &'a Secret,
+    pub(crate) secret: &'a Secret,
     /// As [`Lost::known_to`].
-    pub known_to: String,
+    pub(crate) known_to: String,
     /// The newest container of those that were made with the other value.
-    pub container: &'a Container,
+    pub(crate) container: &'a Container,
 }
 
 /// The generated secrets that data knows, as [`lost`] has it, and that have no value in common with
 /// any container that was made with them. (In the middle of a rotation they have one.)
-pub fn exchanged<'a>(
+pub(crate) fn exchanged<'a>(
     project: &'a Project,
     state: &'a State,
     secrets: &'a Secrets,
@@ -130,14 +131,14 @@ fn known_to(
 }
 
 /// The path from which a container was given the secret's file.
-pub fn path_in<'a>(container: &'a Container, name: &SecretName) -> Option<&'a str> {
+pub(crate) fn path_in<'a>(container: &'a Container, name: &SecretName) -> Option<&'a str> {
     let files = container.config.as_ref()?.get("secret_files")?;
     files.get(name.as_str())?.as_str()
 }
 
 /// Where there is data that a service wrote: the first of its named volumes that exists, or of its
 /// directories on this host that isn't empty. What it can't write, and what is in memory, is none.
-pub fn data_of(project: &Project, state: &State, service: &Service) -> Option<String> {
+pub(crate) fn data_of(project: &Project, state: &State, service: &Service) -> Option<String> {
     let directory = |mount: &Mount| match mount {
         Mount::Bind {
             source,

@@ -12,28 +12,29 @@ use std::cmp::Reverse;
 use std::fs;
 use std::path::PathBuf;
 
+use compose_file::Project;
+use compose_file::model::{Secret, SecretName};
+use engine::Engine;
+use engine::error::{Error, Result};
+use engine::exec;
+use engine::state::{Container, State, Status};
+
 use super::lost::fingerprint;
 use super::{Secrets, consumers, lost, store, used};
-use crate::compose::Project;
-use crate::compose::model::{Secret, SecretName};
-use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::exec;
 use crate::output::Output;
 use crate::rotation::Telling;
-use crate::state::{Container, State, Status};
 
 /// Where files are recovered.
 #[derive(Debug)]
-pub struct Recovery<'a> {
+pub(crate) struct Recovery<'a> {
     /// The engine of the containers.
-    pub engine: &'a Engine,
+    pub(crate) engine: &'a Engine,
     /// Where it is told.
-    pub output: &'a Output,
+    pub(crate) output: &'a Output,
     /// The file.
-    pub project: &'a Project,
+    pub(crate) project: &'a Project,
     /// What is on the engine.
-    pub state: &'a State,
+    pub(crate) state: &'a State,
 }
 
 impl Recovery<'_> {
@@ -41,7 +42,7 @@ impl Recovery<'_> {
     ///
     /// # Errors
     /// When one of them can't be had, after the others were written; when a named one exists.
-    pub async fn run(&self, names: &[String]) -> Result<()> {
+    pub(crate) async fn run(&self, names: &[String]) -> Result<()> {
         let mut secrets = Secrets::present(self.project)?;
         let gone = self.gone(names, &secrets)?;
         if gone.is_empty() {

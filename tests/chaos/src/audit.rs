@@ -16,35 +16,35 @@ use crate::load::request::Request;
 
 /// A stored request, as far as the audit looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
+pub(crate) struct Document {
     /// `_id`, in hexadecimal.
-    pub id: String,
+    pub(crate) id: String,
     /// The token that it bears.
-    pub token: String,
+    pub(crate) token: String,
     /// `method`.
-    pub method: String,
+    pub(crate) method: String,
     /// `url`.
-    pub url: String,
+    pub(crate) url: String,
     /// `data`.
-    pub data: String,
+    pub(crate) data: String,
 }
 
 /// What the comparison found; each list holds tokens with what is wrong.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Findings {
+pub(crate) struct Findings {
     /// Acknowledged and not there.
-    pub lost: Vec<String>,
+    pub(crate) lost: Vec<String>,
     /// There more than once.
-    pub duplicated: Vec<String>,
+    pub(crate) duplicated: Vec<String>,
     /// There otherwise than was sent or said.
-    pub altered: Vec<String>,
+    pub(crate) altered: Vec<String>,
     /// There once, though the client never got a 200: allowed, and good to know.
-    pub unannounced: usize,
+    pub(crate) unannounced: usize,
 }
 
 impl Findings {
     /// Compares one round's ledger with its documents.
-    pub fn of(entries: &[Entry], documents: &[Document]) -> Self {
+    pub(crate) fn of(entries: &[Entry], documents: &[Document]) -> Self {
         let mut stored: HashMap<&str, Vec<&Document>> = HashMap::new();
         for document in documents {
             stored.entry(&document.token).or_default().push(document);

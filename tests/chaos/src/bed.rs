@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use deploy::error::{Error, Result};
-use deploy::owner::Kind;
-use deploy::state::State;
+use engine::error::{Error, Result};
+use engine::owner::Kind;
+use engine::state::State;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -15,13 +15,13 @@ use crate::round::interrupted;
 use crate::stack::{PRIVATE, PUBLIC, Stack};
 
 /// The project of the suite's own.
-pub const OWN: &str = "causeway-chaos";
+pub(crate) const OWN: &str = "causeway-chaos";
 
 /// A stack, and whether it is ours to remove.
 #[derive(Debug)]
-pub struct Bed {
+pub(crate) struct Bed {
     /// The stack.
-    pub stack: Stack,
+    pub(crate) stack: Stack,
     /// The `deploy` command, where the suite brings the stack up itself.
     tool: Option<PathBuf>,
     /// The port that it publishes.
@@ -30,7 +30,7 @@ pub struct Bed {
 
 impl Bed {
     /// A stack that somebody else brought up; it stays.
-    pub async fn existing(stack: Stack) -> Result<Self> {
+    pub(crate) async fn existing(stack: Stack) -> Result<Self> {
         helper::remove_all(&stack).await?;
         Ok(Self {
             stack,
@@ -40,7 +40,7 @@ impl Bed {
     }
 
     /// Brings up a stack of the suite's own, with so many `replicas` of the API. Whatever an earlier run left of it goes first.
-    pub async fn own(
+    pub(crate) async fn own(
         stack: Stack,
         tool: PathBuf,
         port: u16,
@@ -86,7 +86,7 @@ impl Bed {
     }
 
     /// Removes what the suite has put there.
-    pub async fn down(&self) -> Result<()> {
+    pub(crate) async fn down(&self) -> Result<()> {
         helper::remove_all(&self.stack).await?;
         if self.tool.is_some() {
             self.deploy(&["down", "--volumes"]).await?;

@@ -25,73 +25,73 @@ use crate::faults::Manner;
 pub struct Cli {
     /// What the suite's own containers do.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
     /// What a run does.
     #[command(flatten)]
-    pub options: Options,
+    pub(crate) options: Options,
 }
 
 /// A run.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Fixes order, timings, victims and requests; another number, another run
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Have many clients misbehave, instead of breaking parts
     #[arg(long)]
-    pub attacks: bool,
+    pub(crate) attacks: bool,
     /// Only these faults or attacks, separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// How long a fault lasts, give or take one second [default: 3], or an attack [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
-    pub seconds: Option<u64>,
+    pub(crate) seconds: Option<u64>,
     /// Requests a second [default: 200; beside an attack: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000))]
-    pub rate: Option<u32>,
+    pub(crate) rate: Option<u32>,
     /// List the faults or attacks and leave
     #[arg(long)]
-    pub list: bool,
+    pub(crate) list: bool,
     /// Test this running project instead of bringing up one; its data stays, and the requests of
     /// the suite with it
     #[arg(long, value_name = "NAME")]
-    pub project: Option<String>,
+    pub(crate) project: Option<String>,
     /// The port that the suite's own stack publishes on 127.0.0.1
     #[arg(long, value_name = "PORT", default_value_t = 18_080)]
-    pub port: u16,
+    pub(crate) port: u16,
     /// File with the database's root password
     #[arg(
         long,
         value_name = "FILE",
         default_value = "secrets/mongo_root_password"
     )]
-    pub mongo_password_file: PathBuf,
+    pub(crate) mongo_password_file: PathBuf,
     /// The deploy command
     #[arg(long, value_name = "FILE", default_value = "target/deploy")]
-    pub deploy: PathBuf,
+    pub(crate) deploy: PathBuf,
     /// The engine was started for this run: it may be restarted
     #[arg(long)]
-    pub own_engine: bool,
+    pub(crate) own_engine: bool,
     /// Where report.json and report.md go
     #[arg(long, value_name = "DIRECTORY", default_value = "target/chaos-report")]
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Write the Markdown there too
     #[arg(long, value_name = "FILE")]
-    pub commit_to: Option<PathBuf>,
+    pub(crate) commit_to: Option<PathBuf>,
 }
 
 /// How long and how fast.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// How long a fault or an attack lasts.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// Requests a second.
-    pub rate: u32,
+    pub(crate) rate: u32,
 }
 
 impl Options {
     /// As it was asked for, or as it is for faults and for attacks.
-    pub fn pace(&self) -> Pace {
+    pub(crate) fn pace(&self) -> Pace {
         let (seconds, rate) = if self.attacks { (20, 20) } else { (3, 200) };
         Pace {
             seconds: self.seconds.unwrap_or(seconds),
@@ -102,7 +102,7 @@ impl Options {
 
 /// Hidden: the suite's own containers run these.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// A faulty backend
     #[command(hide = true)]
     Backend {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deploy::error::{Error, Result};
+use engine::error::{Error, Result};
 use futures_util::TryStreamExt;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Document as Bson, doc};
@@ -27,7 +27,7 @@ const NOISE: usize = 8 << 20;
 
 /// A client with the rights of root, from the engine's host.
 #[derive(Debug, Clone)]
-pub struct Database {
+pub(crate) struct Database {
     client: Client,
     _passage: Arc<Passage>,
 }
@@ -37,7 +37,7 @@ impl Database {
     ///
     /// # Errors
     /// When the password can't be read, or the process's network namespace can't be entered.
-    pub async fn of(pid: i32, password_file: &Path) -> Result<Self> {
+    pub(crate) async fn of(pid: i32, password_file: &Path) -> Result<Self> {
         let password = tokio::fs::read_to_string(password_file)
             .await
             .map_err(|error| {
@@ -81,7 +81,7 @@ impl Database {
 
     /// The documents whose token is `prefix` and a number; `prefix` is plain text for a regular
     /// expression, and may itself be the beginning of another round's.
-    pub async fn documents(&self, prefix: &str) -> Result<Vec<Document>> {
+    pub(crate) async fn documents(&self, prefix: &str) -> Result<Vec<Document>> {
         let collection: Collection<Bson> = self.client.database(DATABASE).collection(COLLECTION);
         let token = format!("headers.{TOKEN}");
         let cursor = collection
@@ -97,7 +97,7 @@ impl Database {
     }
 
     /// Tokens that begin with `prefix` and stand in more than one document.
-    pub async fn duplicates(&self, prefix: &str) -> Result<Vec<String>> {
+    pub(crate) async fn duplicates(&self, prefix: &str) -> Result<Vec<String>> {
         let token = format!("headers.{TOKEN}");
         let stages = [
             doc! { "$match": { token.as_str(): { "$regex": format!("^{prefix}") } } },
@@ -119,7 +119,7 @@ impl Database {
     /// Makes the server write to its files now what it would write within a minute anyway, and more
     /// than fits into the space that they have: [`NOISE`] bytes that don't compress, in a document of
     /// a database of the suite's own, put in the place of the one before.
-    pub async fn swell(&self, dice: &mut Dice) -> Result<()> {
+    pub(crate) async fn swell(&self, dice: &mut Dice) -> Result<()> {
         let bytes: Vec<u8> = std::iter::repeat_with(|| dice.roll().to_le_bytes())
             .take(NOISE / size_of::<u64>())
             .flatten()

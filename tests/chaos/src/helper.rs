@@ -13,9 +13,9 @@ use bollard::query_parameters::{
     CreateContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions,
 };
-use deploy::error::{EngineContext, Error, Result};
-use deploy::probe::image::Image;
+use engine::error::{EngineContext, Error, Result};
 use futures_util::StreamExt as _;
+use netcheck::probe::image::Image;
 
 use crate::faults::Manner;
 use crate::stack::{PUBLIC, Stack};
@@ -29,7 +29,7 @@ const EXECUTABLE: &str = "/deploy";
 
 /// What a helper does.
 #[derive(Debug, Clone)]
-pub enum Role {
+pub(crate) enum Role {
     /// A backend that is faulty in some manner.
     Backend(Manner),
     /// A DNS server that passes questions on to the real one after `delay`.
@@ -60,7 +60,7 @@ pub enum Role {
 
 /// A running helper.
 #[derive(Debug)]
-pub struct Helper {
+pub(crate) struct Helper {
     id: String,
 }
 
@@ -69,7 +69,7 @@ impl Helper {
     ///
     /// # Errors
     /// When this executable can't run in an empty container, or the engine refuses.
-    pub async fn start(stack: &Stack, role: Role) -> Result<Self> {
+    pub(crate) async fn start(stack: &Stack, role: Role) -> Result<Self> {
         let image = image(stack).await?;
         let created = stack
             .docker()
@@ -89,7 +89,7 @@ impl Helper {
     ///
     /// # Errors
     /// When the engine doesn't hand it over.
-    pub async fn says(&self, stack: &Stack) -> Result<String> {
+    pub(crate) async fn says(&self, stack: &Stack) -> Result<String> {
         let options = LogsOptionsBuilder::default()
             .stdout(true)
             .stderr(true)
@@ -105,7 +105,7 @@ impl Helper {
     }
 
     /// Ends it at once: its connections break.
-    pub async fn remove(self, stack: &Stack) -> Result<()> {
+    pub(crate) async fn remove(self, stack: &Stack) -> Result<()> {
         remove(stack, &self.id).await
     }
 }
@@ -114,7 +114,7 @@ impl Helper {
 ///
 /// # Errors
 /// When this executable can't run in an empty container, or the engine refuses.
-pub async fn image(stack: &Stack) -> Result<Image> {
+pub(crate) async fn image(stack: &Stack) -> Result<Image> {
     let executable = std::env::current_exe().map_err(|error| {
         Error::failed(
             format!("can't find out which executable this is: {error}"),
@@ -125,7 +125,7 @@ pub async fn image(stack: &Stack) -> Result<Image> {
 }
 
 /// Removes the project's helpers, also those of a suite that was killed.
-pub async fn remove_all(stack: &Stack) -> Result<()> {
+pub(crate) async fn remove_all(stack: &Stack) -> Result<()> {
     let filters = HashMap::from([("label", vec![format!("{LABEL}={}", stack.project)])]);
     let options = ListContainersOptionsBuilder::default()
         .all(true)

@@ -3,8 +3,8 @@
 
 use std::ffi::OsStr;
 
-use deploy::engine::Engine;
-use deploy::error::{Error, Result};
+use engine::Engine;
+use engine::error::{Error, Result};
 use rustix::process::geteuid;
 use tokio::process::Command;
 

@@ -10,7 +10,7 @@ use crate::load::request::Request;
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// 200. A write says under which id it is stored.
     Acknowledged(Option<Acknowledgement>),
     /// Another status.
@@ -29,21 +29,21 @@ pub enum Outcome {
 
 /// What a write's answer says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acknowledgement {
+pub(crate) struct Acknowledgement {
     /// The id in the body.
-    pub id: String,
+    pub(crate) id: String,
     /// `X-Request-Id`.
-    pub request_id: String,
+    pub(crate) request_id: String,
 }
 
 impl Outcome {
     /// Whether it was answered 200.
-    pub const fn is_acknowledged(&self) -> bool {
+    pub(crate) const fn is_acknowledged(&self) -> bool {
         matches!(self, Self::Acknowledged(_))
     }
 
     /// The column it is counted in.
-    pub fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         match self {
             Self::Acknowledged(_) => "200".to_owned(),
             Self::Refused(status) => status.to_string(),
@@ -58,32 +58,32 @@ impl Outcome {
 
 /// One request. Times are counted from the ledger's start.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What was sent.
-    pub request: Request,
+    pub(crate) request: Request,
     /// When sending began.
-    pub sent: Duration,
+    pub(crate) sent: Duration,
     /// When and how it ended; `None` while it is under way.
-    pub end: Option<(Duration, Outcome)>,
+    pub(crate) end: Option<(Duration, Outcome)>,
 }
 
 impl Entry {
     /// Whether it was answered 200.
-    pub fn is_acknowledged(&self) -> bool {
+    pub(crate) fn is_acknowledged(&self) -> bool {
         matches!(&self.end, Some((_, outcome)) if outcome.is_acknowledged())
     }
 }
 
 /// The entries of one round.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     start: Instant,
     entries: Mutex<Vec<Entry>>,
 }
 
 /// An entry's place in its ledger.
 #[derive(Debug, Clone, Copy)]
-pub struct Place(usize);
+pub(crate) struct Place(usize);
 
 impl Default for Ledger {
     fn default() -> Self {
@@ -96,12 +96,12 @@ impl Default for Ledger {
 
 impl Ledger {
     /// The time on this ledger's clock.
-    pub fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.start.elapsed()
     }
 
     /// Notes that `request` is about to be sent.
-    pub fn open(&self, request: Request) -> Place {
+    pub(crate) fn open(&self, request: Request) -> Place {
         let mut entries = self.lock();
         entries.push(Entry {
             request,
@@ -112,7 +112,7 @@ impl Ledger {
     }
 
     /// Notes how it ended.
-    pub fn close(&self, place: Place, outcome: Outcome) {
+    pub(crate) fn close(&self, place: Place, outcome: Outcome) {
         let now = self.now();
         if let Some(entry) = self.lock().get_mut(place.0) {
             entry.end = Some((now, outcome));
@@ -120,12 +120,12 @@ impl Ledger {
     }
 
     /// Looks at the entries so far.
-    pub fn read<T>(&self, look: impl FnOnce(&[Entry]) -> T) -> T {
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&[Entry]) -> T) -> T {
         look(&self.lock())
     }
 
     /// How many are under way.
-    pub fn open_entries(&self) -> usize {
+    pub(crate) fn open_entries(&self) -> usize {
         self.read(|entries| entries.iter().filter(|entry| entry.end.is_none()).count())
     }
 

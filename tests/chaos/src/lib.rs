@@ -6,27 +6,27 @@
 //! [`verdict`] holds them against the promises; [`report`] prints it. [`attacks`] are another kind of
 //! round: nothing is broken, many clients misbehave, and a light load stands by.
 
-pub mod attacks;
-pub mod audit;
-pub mod bed;
+mod attacks;
+mod audit;
+mod bed;
 pub mod cli;
-pub mod database;
-pub mod faults;
-pub mod helper;
+mod database;
+mod faults;
+mod helper;
 mod host;
-pub mod ledger;
-pub mod load;
+mod ledger;
+mod load;
 mod machine;
-pub mod memory;
+mod memory;
 mod passage;
-pub mod recovery;
-pub mod report;
-pub mod round;
+mod recovery;
+mod report;
+mod round;
 mod run;
-pub mod schedule;
-pub mod seed;
-pub mod servers;
-pub mod stack;
-pub mod verdict;
+mod schedule;
+mod seed;
+mod servers;
+mod stack;
+mod verdict;
 
 pub use run::run;

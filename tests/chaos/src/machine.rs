@@ -3,30 +3,30 @@
 use std::fmt;
 use std::thread::available_parallelism;
 
-use deploy::engine::Engine;
-use deploy::error::{EngineContext, Result};
+use engine::Engine;
+use engine::error::{EngineContext, Result};
 use serde::Serialize;
 
 /// Facts about the engine's host.
 #[derive(Debug, Clone, Serialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// CPUs that this process may use.
-    pub cpus: usize,
+    pub(crate) cpus: usize,
     /// Memory of the engine's host, in MiB.
-    pub memory_mib: i64,
+    pub(crate) memory_mib: i64,
     /// Its kernel.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// Its architecture.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Version of the Docker engine.
-    pub engine: String,
+    pub(crate) engine: String,
     /// Where the engine keeps layers and volumes.
-    pub storage: String,
+    pub(crate) storage: String,
 }
 
 impl Machine {
     /// Asks the engine.
-    pub async fn look(engine: &Engine) -> Result<Self> {
+    pub(crate) async fn look(engine: &Engine) -> Result<Self> {
         let info = engine.docker().info().await;
         let info = info.doing(|| "ask about its host".to_owned())?;
         Ok(Self {

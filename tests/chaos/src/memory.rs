@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::query_parameters::StatsOptionsBuilder;
-use deploy::error::{EngineContext, Result};
+use engine::error::{EngineContext, Result};
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep};
 
@@ -20,10 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes in use, by container.
-pub type Levels = BTreeMap<String, u64>;
+pub(crate) type Levels = BTreeMap<String, u64>;
 
 /// Measures every running container of the project.
-pub async fn levels(stack: &Stack) -> Result<Levels> {
+pub(crate) async fn levels(stack: &Stack) -> Result<Levels> {
     let mut levels = Levels::new();
     for container in stack.containers().await? {
         let options = StatsOptionsBuilder::default()
@@ -54,7 +54,7 @@ pub async fn levels(stack: &Stack) -> Result<Levels> {
 }
 
 /// Waits until the levels are near `before` again; the last ones measured are returned either way.
-pub async fn come_down(stack: &Stack, before: &Levels) -> Result<Levels> {
+pub(crate) async fn come_down(stack: &Stack, before: &Levels) -> Result<Levels> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let now = levels(stack).await?;
@@ -66,7 +66,7 @@ pub async fn come_down(stack: &Stack, before: &Levels) -> Result<Levels> {
 }
 
 /// The containers that use more than they should, with what they use.
-pub fn excess(before: &Levels, after: &Levels) -> Vec<String> {
+pub(crate) fn excess(before: &Levels, after: &Levels) -> Vec<String> {
     after
         .iter()
         .filter_map(|(name, now)| {

@@ -5,18 +5,18 @@ use std::time::Duration;
 use crate::ledger::Entry;
 
 /// The promise (issue of the whole suite): recovered within this.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// So long everything must have been answered 200 before a round ends.
-pub const CALM: Duration = Duration::from_secs(2);
+pub(crate) const CALM: Duration = Duration::from_secs(2);
 /// A round that isn't calm by then ends all the same, as not recovered.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The time from `healed` until whatever is sent is answered 200: to the first answer among the
 /// requests sent after the last one that failed. `None`: there is no such answer.
 ///
 /// When a request was *sent* decides. Those from before the fault's end met the fault; and one that
 /// waits in vain for seconds is one failure, not an outage for as long as it waits.
-pub fn time(entries: &[Entry], healed: Duration) -> Option<Duration> {
+pub(crate) fn time(entries: &[Entry], healed: Duration) -> Option<Duration> {
     let since = || entries.iter().filter(|entry| entry.sent >= healed);
     let last_failed = since()
         .filter(|entry| !entry.is_acknowledged())
@@ -31,7 +31,7 @@ pub fn time(entries: &[Entry], healed: Duration) -> Option<Duration> {
 
 /// Whether, at `now`, all has been well for a while: in the last [`CALM`] nothing failed that was
 /// sent since `healed`, nothing is overdue, and there were answers.
-pub fn is_calm(entries: &[Entry], healed: Duration, now: Duration) -> bool {
+pub(crate) fn is_calm(entries: &[Entry], healed: Duration, now: Duration) -> bool {
     let Some(begin) = now.checked_sub(CALM).filter(|begin| *begin >= healed) else {
         return false;
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deploy::error::{Error, Result};
+use engine::error::{Error, Result};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -24,24 +24,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What all rounds of a run share.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// The stack.
-    pub stack: Stack,
+    pub(crate) stack: Stack,
     /// Fixes everything that is left to chance.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Requests a second.
-    pub rate: u32,
+    pub(crate) rate: u32,
     /// Begins every token of this run.
-    pub id: String,
+    pub(crate) id: String,
     /// What can be done here.
-    pub surroundings: Surroundings,
+    pub(crate) surroundings: Surroundings,
     /// Ctrl-C.
-    pub interrupted: CancellationToken,
+    pub(crate) interrupted: CancellationToken,
 }
 
 /// What became of a round.
 #[derive(Debug)]
-pub enum Played {
+pub(crate) enum Played {
     /// It was judged.
     Judged(Box<Verdict>),
     /// It can't be done here, and why.
@@ -53,7 +53,7 @@ impl Run {
     ///
     /// # Errors
     /// When a fault can't be injected or undone, or the stack isn't well to begin with.
-    pub async fn play(&self, round: &Round) -> Result<Played> {
+    pub(crate) async fn play(&self, round: &Round) -> Result<Played> {
         let unwell = self.stack.settle(HEALTH).await?;
         if let Some(first) = unwell.first() {
             return Err(Error::failed(
@@ -141,7 +141,7 @@ impl Run {
 }
 
 /// Ctrl-C, as the end of a run.
-pub fn interrupted() -> Error {
+pub(crate) fn interrupted() -> Error {
     Error::failed(
         "interrupted",
         "nothing is left behind: start the suite again whenever you like",

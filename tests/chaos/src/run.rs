@@ -4,10 +4,10 @@ use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use deploy::engine::Engine;
-use deploy::error::{Error, Result};
-use deploy::output::style::Tone;
-use deploy::output::{Form, Output};
+use engine::Engine;
+use engine::error::{Error, Result};
+use terminal::style::Tone;
+use terminal::{Form, Output};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 

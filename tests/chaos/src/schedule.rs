@@ -12,20 +12,20 @@ const SPREAD: Duration = Duration::from_secs(1);
 
 /// One fault to come.
 #[derive(Debug, Clone)]
-pub struct Round {
+pub(crate) struct Round {
     /// What is done to the stack.
-    pub entry: &'static Entry,
+    pub(crate) entry: &'static Entry,
     /// How long the load runs before.
-    pub lead: Duration,
+    pub(crate) lead: Duration,
     /// How long it lasts.
-    pub hold: Duration,
+    pub(crate) hold: Duration,
     /// Chooses among the containers that it could hit.
-    pub pick: u64,
+    pub(crate) pick: u64,
 }
 
 /// The rounds for `seed`: the given faults in an order of its own. The control without a fault
 /// stays first, so that a stack that isn't well to begin with is found at once.
-pub fn rounds(
+pub(crate) fn rounds(
     seed: u64,
     faults: impl IntoIterator<Item = &'static Entry>,
     hold: Duration,

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 /// A stream of numbers that its seed and its name fix.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// The stream for one purpose. Each purpose has a stream of its own, so that leaving one fault
     /// out (`--only`) doesn't change the timings of another.
-    pub fn new(seed: u64, purpose: &str) -> Self {
+    pub(crate) fn new(seed: u64, purpose: &str) -> Self {
         // FNV-1a: tells the purposes apart, no more is asked of it.
         let hash = purpose
             .bytes()
@@ -23,7 +23,7 @@ impl Dice {
     }
 
     /// Any number.
-    pub fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,12 +33,12 @@ impl Dice {
 
     /// A number below `end`; 0 if there is none. The bias of the remainder is far below anything
     /// that a fault's timing could show.
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.roll().checked_rem(end).unwrap_or(0)
     }
 
     /// A duration from `shortest` up to, not including, `longest`, in whole milliseconds.
-    pub fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
+    pub(crate) fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
         let room = longest.saturating_sub(shortest).as_millis();
         let extra = self.below(u64::try_from(room).unwrap_or(u64::MAX));
         shortest + Duration::from_millis(extra)

@@ -7,25 +7,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{InspectContainerOptions, LogsOptions};
-use deploy::engine::Engine;
-use deploy::error::{EngineContext, Error, Result};
-use deploy::state::{Container, Health, State, Status};
+use engine::Engine;
+use engine::error::{EngineContext, Error, Result};
+use engine::state::{Container, Health, State, Status};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep};
 
 use crate::database::Database;
 
 /// The network that the database is on.
-pub const PRIVATE: &str = "private-net-1";
+pub(crate) const PRIVATE: &str = "private-net-1";
 /// The network that the proxy reaches the API through.
-pub const PUBLIC: &str = "public-net-1";
+pub(crate) const PUBLIC: &str = "public-net-1";
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// A service of the stack, by its name in compose.yaml.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
+pub(crate) enum Service {
     /// The database.
     Mongo,
     /// The request recorder.
@@ -38,7 +38,7 @@ pub enum Service {
 
 impl Service {
     /// Its name.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Mongo => "mongo",
             Self::Api => "api",
@@ -50,17 +50,17 @@ impl Service {
 
 /// A project on an engine.
 #[derive(Debug, Clone)]
-pub struct Stack {
+pub(crate) struct Stack {
     engine: Engine,
     /// Its name.
-    pub project: String,
+    pub(crate) project: String,
     /// File with the database's root password.
-    pub mongo_password_file: PathBuf,
+    pub(crate) mongo_password_file: PathBuf,
 }
 
 impl Stack {
     /// The project of that name.
-    pub fn new(engine: Engine, project: String, mongo_password_file: PathBuf) -> Self {
+    pub(crate) fn new(engine: Engine, project: String, mongo_password_file: PathBuf) -> Self {
         Self {
             engine,
             project,
@@ -69,31 +69,31 @@ impl Stack {
     }
 
     /// The engine.
-    pub fn engine(&self) -> &Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
     /// The Engine API client.
-    pub fn docker(&self) -> &Docker {
+    pub(crate) fn docker(&self) -> &Docker {
         self.engine.docker()
     }
 
     /// Every container of the project.
-    pub async fn containers(&self) -> Result<Vec<Container>> {
+    pub(crate) async fn containers(&self) -> Result<Vec<Container>> {
         Ok(State::observe(&self.engine, &self.project)
             .await?
             .containers)
     }
 
     /// The containers of one service.
-    pub async fn service(&self, service: Service) -> Result<Vec<Container>> {
+    pub(crate) async fn service(&self, service: Service) -> Result<Vec<Container>> {
         let mut containers = self.containers().await?;
         containers.retain(|container| container.service == service.name());
         Ok(containers)
     }
 
     /// One of the service's containers; `pick` says which.
-    pub async fn victim(&self, service: Service, pick: u64) -> Result<Container> {
+    pub(crate) async fn victim(&self, service: Service, pick: u64) -> Result<Container> {
         let mut containers = self.service(service).await?;
         let index = pick.checked_rem(containers.len() as u64);
         let index = index.and_then(|index| usize::try_from(index).ok());
@@ -112,7 +112,7 @@ impl Stack {
     }
 
     /// All that the engine knows of a container.
-    pub async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse> {
+    pub(crate) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse> {
         self.docker()
             .inspect_container(id, None::<InspectContainerOptions>)
             .await
@@ -120,7 +120,7 @@ impl Stack {
     }
 
     /// The container's first process, as the engine's host numbers it.
-    pub async fn pid(&self, container: &Container) -> Result<i32> {
+    pub(crate) async fn pid(&self, container: &Container) -> Result<i32> {
         let state = self.inspect(&container.id).await?.state.unwrap_or_default();
         state
             .pid
@@ -136,7 +136,7 @@ impl Stack {
 
     /// Waits until the container has logged a line with all of `texts` after `since`; whether it
     /// did within `limit`.
-    pub async fn says(
+    pub(crate) async fn says(
         &self,
         container: &Container,
         texts: &[&str],
@@ -169,14 +169,14 @@ impl Stack {
     }
 
     /// The database, as the process that it is at this moment.
-    pub async fn database(&self) -> Result<Database> {
+    pub(crate) async fn database(&self) -> Result<Database> {
         let container = self.victim(Service::Mongo, 0).await?;
         let pid = self.pid(&container).await?;
         Database::of(pid, &self.mongo_password_file).await
     }
 
     /// The address of the service's container on a network.
-    pub async fn address(&self, service: Service, network: &str) -> Result<IpAddr> {
+    pub(crate) async fn address(&self, service: Service, network: &str) -> Result<IpAddr> {
         let container = self.victim(service, 0).await?;
         let settings = self
             .inspect(&container.id)
@@ -196,7 +196,7 @@ impl Stack {
     }
 
     /// Where clients reach the stack.
-    pub async fn published(&self) -> Result<SocketAddr> {
+    pub(crate) async fn published(&self) -> Result<SocketAddr> {
         let containers = self.containers().await?;
         let port = containers
             .iter()
@@ -212,7 +212,7 @@ impl Stack {
     }
 
     /// What isn't running, or isn't healthy.
-    pub async fn unwell(&self) -> Result<Vec<String>> {
+    pub(crate) async fn unwell(&self) -> Result<Vec<String>> {
         let containers = self.containers().await?;
         Ok(containers
             .iter()
@@ -227,7 +227,7 @@ impl Stack {
     }
 
     /// Waits until all is running and healthy; returns what still isn't after `limit`.
-    pub async fn settle(&self, limit: Duration) -> Result<Vec<String>> {
+    pub(crate) async fn settle(&self, limit: Duration) -> Result<Vec<String>> {
         let deadline = Instant::now() + limit;
         loop {
             let unwell = self.unwell().await?;

@@ -13,68 +13,68 @@ use crate::recovery;
 
 /// One line of the report.
 #[derive(Debug, Clone, Serialize)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The fault.
-    pub fault: &'static str,
+    pub(crate) fault: &'static str,
     /// The container or containers that it hit.
-    pub victim: String,
+    pub(crate) victim: String,
     /// From the fault's beginning to its end.
     #[serde(serialize_with = "seconds")]
-    pub lasted: Duration,
+    pub(crate) lasted: Duration,
     /// Requests sent.
-    pub sent: usize,
+    pub(crate) sent: usize,
     /// Answered 200.
-    pub answered: usize,
+    pub(crate) answered: usize,
     /// All others, by how they ended.
-    pub otherwise: BTreeMap<String, usize>,
+    pub(crate) otherwise: BTreeMap<String, usize>,
     /// What the database says.
-    pub findings: Findings,
+    pub(crate) findings: Findings,
     /// Until all was answered again; `None`: it wasn't.
     #[serde(serialize_with = "optional_seconds")]
-    pub recovery: Option<Duration>,
+    pub(crate) recovery: Option<Duration>,
     /// Second by second, from the first request on.
-    pub timeline: Vec<Second>,
+    pub(crate) timeline: Vec<Second>,
     /// Bytes by container, before.
-    pub memory_before: Levels,
+    pub(crate) memory_before: Levels,
     /// Bytes by container, after.
-    pub memory_after: Levels,
+    pub(crate) memory_after: Levels,
     /// Promises that were broken; empty: none.
-    pub broken: Vec<String>,
+    pub(crate) broken: Vec<String>,
 }
 
 /// What became of the requests that were sent within one second.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Second {
+pub(crate) struct Second {
     /// Requests sent.
-    pub sent: usize,
+    pub(crate) sent: usize,
     /// Those that were answered 200, whenever that was.
-    pub answered: usize,
+    pub(crate) answered: usize,
     /// The longest wait for an end of any kind, in milliseconds.
-    pub longest_ms: u128,
+    pub(crate) longest_ms: u128,
 }
 
 /// What a round knows, before it is judged.
 #[derive(Debug)]
-pub struct Evidence<'a> {
+pub(crate) struct Evidence<'a> {
     /// The client's side.
-    pub entries: &'a [Entry],
+    pub(crate) entries: &'a [Entry],
     /// The database's side, compared.
-    pub findings: Findings,
+    pub(crate) findings: Findings,
     /// When the fault was over, on the ledger's clock.
-    pub healed: Duration,
+    pub(crate) healed: Duration,
     /// Bytes by container, before.
-    pub memory_before: Levels,
+    pub(crate) memory_before: Levels,
     /// Bytes by container, after.
-    pub memory_after: Levels,
+    pub(crate) memory_after: Levels,
     /// Containers that aren't as they should be after all.
-    pub unwell: Vec<String>,
+    pub(crate) unwell: Vec<String>,
     /// Whether this fault may cost no request at all.
-    pub costs_nothing: bool,
+    pub(crate) costs_nothing: bool,
 }
 
 impl Verdict {
     /// Judges the evidence.
-    pub fn of(
+    pub(crate) fn of(
         fault: &'static str,
         victim: String,
         lasted: Duration,
@@ -102,7 +102,7 @@ impl Verdict {
     }
 
     /// `503 ×12, cut ×1`.
-    pub fn otherwise_text(&self) -> String {
+    pub(crate) fn otherwise_text(&self) -> String {
         counts(&self.otherwise)
     }
 }

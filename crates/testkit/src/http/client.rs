@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::ops::{Deref, DerefMut};
 
 use super::message::Response;
-use super::wire::{Wire, WireError};
+use super::message::WireError;
+use super::wire::Wire;
 
 /// A client connection.
 pub struct RawClient(Wire);

@@ -1,6 +1,17 @@
 //! Requests and responses as they were read off a connection.
 
-use super::wire::WireError;
+/// Why a message could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// The peer closed in an orderly way where a message might have begun.
+    Closed,
+    /// The peer closed or reset in the middle of a message, having sent these bytes of it.
+    Truncated(Vec<u8>),
+    /// Nothing came in time.
+    TimedOut,
+    /// Not HTTP/1.1 as RFC 9112 has it.
+    Malformed(String),
+}
 
 /// How a body's end was told (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

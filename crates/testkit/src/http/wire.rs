@@ -6,21 +6,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::message::{Framing, Head, Request, Response, framing_of, status_of};
+use super::message::{Framing, Head, Request, Response, WireError, framing_of, status_of};
 use crate::wait::PATIENCE;
-
-/// Why a message could not be read.
-#[derive(Debug, PartialEq, Eq)]
-pub enum WireError {
-    /// The peer closed in an orderly way where a message might have begun.
-    Closed,
-    /// The peer closed or reset in the middle of a message, having sent these bytes of it.
-    Truncated(Vec<u8>),
-    /// Nothing came in time.
-    TimedOut,
-    /// Not HTTP/1.1 as RFC 9112 has it.
-    Malformed(String),
-}
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,13 +15,13 @@ const DRIP: Duration = Duration::from_secs(3);
 /// Between two bytes of a client that reads slowly.
 const SIP: Duration = Duration::from_secs(1);
 /// What a client that reads slowly has room for, in bytes; the kernel takes the least that it can.
-pub const SMALL_WINDOW: u32 = 1_024;
+pub(crate) const SMALL_WINDOW: u32 = 1_024;
 /// More than any answer here needs. Each client has one.
 const ANSWER: usize = 2 * 1_024;
 
 /// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
+pub(crate) enum Client {
     /// Begins a request and never ends it.
     Unfinished {
         /// Bytes of the head, made up with a field; a shorter one than there can be is the shortest.
@@ -47,7 +47,7 @@ pub enum Client {
 
 /// The body of a request that isn't sent to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
+pub(crate) enum Body {
     /// None: not even the head has its end.
     None,
     /// With `Content-Length`.
@@ -66,7 +66,7 @@ pub enum Body {
 
 impl Client {
     /// What it sends first; a client that asks again sends it again.
-    pub fn opening(self) -> Vec<u8> {
+    pub(crate) fn opening(self) -> Vec<u8> {
         match self {
             Self::Unfinished { head, body, .. } => unfinished(head, body),
             // Answered 404, by the API: nothing is stored, and the database isn't asked.
@@ -85,7 +85,7 @@ impl Client {
     }
 
     /// Whether it takes so little at a time that the other side can't get rid of an answer.
-    pub const fn has_small_window(self) -> bool {
+    pub(crate) const fn has_small_window(self) -> bool {
         matches!(self, Self::SlowReader { .. })
     }
 
@@ -94,7 +94,7 @@ impl Client {
     ///
     /// # Errors
     /// The connection broke.
-    pub async fn act(
+    pub(crate) async fn act(
         self,
         stream: &mut TcpStream,
         opening: &[u8],

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use deploy::error::{Error, Result};
+use engine::error::{Error, Result};
 use serde::Serialize;
 
 use crate::stack::Stack;
@@ -19,7 +19,7 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// A container, and the kernel's figure for it.
 #[derive(Debug)]
-pub struct Gauge {
+pub(crate) struct Gauge {
     id: String,
     name: String,
     service: String,
@@ -41,22 +41,22 @@ struct Life {
 
 /// What a container used at most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Peak {
+pub(crate) struct Peak {
     /// The container.
-    pub container: String,
+    pub(crate) container: String,
     /// Its service.
-    pub service: String,
+    pub(crate) service: String,
     /// The most bytes that it used.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Those that it may use.
-    pub limit: u64,
+    pub(crate) limit: u64,
     /// What became of it, if it didn't live.
-    pub killed: Option<String>,
+    pub(crate) killed: Option<String>,
 }
 
 impl Peak {
     /// Of what it may use, in per cent.
-    pub fn share(&self) -> u64 {
+    pub(crate) fn share(&self) -> u64 {
         (self.bytes * 100).checked_div(self.limit).unwrap_or(100)
     }
 }
@@ -65,7 +65,7 @@ impl Peak {
 ///
 /// # Errors
 /// When the engine doesn't answer, or the figures can't be read: they are on the engine's host.
-pub async fn gauges(stack: &Stack) -> Result<Vec<Gauge>> {
+pub(crate) async fn gauges(stack: &Stack) -> Result<Vec<Gauge>> {
     let mut gauges = Vec::new();
     for container in stack.containers().await? {
         let (life, limit) = life(stack, &container.id).await?;
@@ -110,7 +110,7 @@ async fn life(stack: &Stack, container: &str) -> Result<(Life, u64)> {
 
 impl Gauge {
     /// Looks again: what is read in time isn't lost with the process.
-    pub fn read(&mut self) {
+    pub(crate) fn read(&mut self) {
         let mut text = String::new();
         let read = self
             .file
@@ -125,7 +125,7 @@ impl Gauge {
     ///
     /// # Errors
     /// When the engine doesn't answer.
-    pub async fn finish(mut self, stack: &Stack) -> Result<Peak> {
+    pub(crate) async fn finish(mut self, stack: &Stack) -> Result<Peak> {
         self.read();
         let (now, _) = life(stack, &self.id).await?;
         let killed = (now != self.life).then(|| {

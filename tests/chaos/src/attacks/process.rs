@@ -30,37 +30,37 @@ const OWN_FILES: u64 = 64;
 
 /// What a process is asked to do.
 #[derive(Debug)]
-pub struct Task {
+pub(crate) struct Task {
     /// What each client does.
-    pub client: Client,
+    pub(crate) client: Client,
     /// How many there are.
-    pub clients: usize,
+    pub(crate) clients: usize,
     /// Whom they attack.
-    pub target: SocketAddr,
+    pub(crate) target: SocketAddr,
     /// For how long.
-    pub lasting: Duration,
+    pub(crate) lasting: Duration,
     /// Says when each comes back.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 /// What the clients of one process, or of all together, saw.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Connections that were opened.
-    pub opened: usize,
+    pub(crate) opened: usize,
     /// Most at the same time.
-    pub most: usize,
+    pub(crate) most: usize,
     /// Connections that were refused, or weren't open in time.
-    pub refused: usize,
+    pub(crate) refused: usize,
     /// Connections for which this process lacked a port, a descriptor or memory.
-    pub lacking: usize,
+    pub(crate) lacking: usize,
     /// Responses, by status.
-    pub statuses: BTreeMap<u16, usize>,
+    pub(crate) statuses: BTreeMap<u16, usize>,
 }
 
 impl Seen {
     /// Adds what another process saw at the same time.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.opened += other.opened;
         self.most += other.most;
         self.refused += other.refused;
@@ -89,7 +89,7 @@ struct Tally {
 ///
 /// # Errors
 /// This process may not open as many files as there are clients.
-pub async fn run(task: Task, report: impl FnOnce(&Seen)) -> io::Result<()> {
+pub(crate) async fn run(task: Task, report: impl FnOnce(&Seen)) -> io::Result<()> {
     let wanted = task.clients as u64 + OWN_FILES;
     let granted = grants::open_files(wanted)?;
     if granted < wanted {

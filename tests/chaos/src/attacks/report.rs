@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 
-use deploy::error::{Error, Result};
-use deploy::output::Output;
-use deploy::output::style::Tone;
-use deploy::output::table::Cell;
+use engine::error::{Error, Result};
 use serde::Serialize;
+use terminal::Output;
+use terminal::style::Tone;
+use terminal::table::Cell;
 
 use super::ALL;
 use super::verdict::Verdict;
@@ -46,23 +46,23 @@ are checked:
 
 /// A run, as far as it came.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Fixes the run.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// The bystander's requests a second.
-    pub rate: u32,
+    pub(crate) rate: u32,
     /// How long an attack lasts.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// Attacks that were asked for; empty: all.
-    pub only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// What it was made on.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
     /// Bytes by container, before the first attack.
-    pub memory_idle: Levels,
+    pub(crate) memory_idle: Levels,
     /// The rounds that were played, in their order.
-    pub rounds: Vec<Verdict>,
+    pub(crate) rounds: Vec<Verdict>,
     /// Whether every round that was to be played was.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
 /// The columns of the table.
@@ -81,12 +81,12 @@ const HEADING: [&str; 10] = [
 
 impl Report {
     /// Whether every promise held, in a run that came to its end.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.complete && self.rounds.iter().all(|round| round.broken.is_empty())
     }
 
     /// Prints the table and the verdict.
-    pub fn finish(&self, output: &Output) {
+    pub(crate) fn finish(&self, output: &Output) {
         let rows: Vec<_> = self.rounds.iter().map(cells).collect();
         output.line("");
         output.table(&HEADING, &rows);
@@ -109,7 +109,7 @@ impl Report {
     ///
     /// # Errors
     /// When one can't be written, or the run isn't fit for the docs.
-    pub async fn write(&self, options: &Options, output: &Output) -> Result<()> {
+    pub(crate) async fn write(&self, options: &Options, output: &Output) -> Result<()> {
         let json = serde_json::to_string_pretty(self).map_err(|error| {
             Error::failed(format!("can't write the report: {error}"), "report this")
         })?;
@@ -228,7 +228,7 @@ fn cells(verdict: &Verdict) -> Vec<Cell> {
 }
 
 /// What is said when a round ends.
-pub fn one_line(verdict: &Verdict) -> String {
+pub(crate) fn one_line(verdict: &Verdict) -> String {
     let held = if verdict.broken.is_empty() {
         "held".to_owned()
     } else {

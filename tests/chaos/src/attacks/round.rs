@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deploy::error::{Error, Result};
+use engine::error::{Error, Result};
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -31,7 +31,7 @@ impl Run {
     ///
     /// # Errors
     /// When the attackers can't be started, or the stack isn't well to begin with.
-    pub async fn attack(
+    pub(crate) async fn attack(
         &self,
         attack: &'static Attack,
         lasting: Duration,

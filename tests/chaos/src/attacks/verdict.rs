@@ -15,15 +15,15 @@ use crate::memory::Levels;
 use crate::verdict::{optional_seconds, otherwise, seconds};
 
 /// A container's peak stays below this share of its limit, in per cent.
-pub const SHARE: u64 = 80;
+pub(crate) const SHARE: u64 = 80;
 /// Of a hundred requests of the bystander, 99 are answered within this.
-pub const P99: Duration = Duration::from_secs(1);
+pub(crate) const P99: Duration = Duration::from_secs(1);
 /// After the attack's end the first write is answered 200 within this.
-pub const FIRST_WRITE: Duration = Duration::from_secs(2);
+pub(crate) const FIRST_WRITE: Duration = Duration::from_secs(2);
 /// How far above the idle level memory may stay.
-pub const TOLERANCE: u64 = 32 << 20;
+pub(crate) const TOLERANCE: u64 = 32 << 20;
 /// How long memory may take to fall, and the first write is tried.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Services whose memory clients could fill. The database keeps what it has read and written in its
 /// cache on purpose.
@@ -31,68 +31,68 @@ const JUDGED: [&str; 3] = ["listener", "proxy", "api"];
 
 /// One line of the report.
 #[derive(Debug, Clone, Serialize)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The attack.
-    pub attack: &'static str,
+    pub(crate) attack: &'static str,
     /// From its beginning to its end.
     #[serde(serialize_with = "seconds")]
-    pub lasted: Duration,
+    pub(crate) lasted: Duration,
     /// What the attackers saw.
-    pub seen: Seen,
+    pub(crate) seen: Seen,
     /// The containers.
-    pub peaks: Vec<Peak>,
+    pub(crate) peaks: Vec<Peak>,
     /// What the bystander saw meanwhile.
-    pub bystander: Bystander,
+    pub(crate) bystander: Bystander,
     /// What the database says of the bystander's requests.
-    pub findings: Findings,
+    pub(crate) findings: Findings,
     /// From the end until a write was answered 200; `None`: none was.
     #[serde(serialize_with = "optional_seconds")]
-    pub first_write: Option<Duration>,
+    pub(crate) first_write: Option<Duration>,
     /// Bytes by container, after.
-    pub memory_after: Levels,
+    pub(crate) memory_after: Levels,
     /// From the end until memory had fallen; `None`: it hadn't.
     #[serde(serialize_with = "optional_seconds")]
-    pub fell: Option<Duration>,
+    pub(crate) fell: Option<Duration>,
     /// Promises that were broken; empty: none.
-    pub broken: Vec<String>,
+    pub(crate) broken: Vec<String>,
 }
 
 /// Another client, beside the attack.
 #[derive(Debug, Clone, Serialize)]
-pub struct Bystander {
+pub(crate) struct Bystander {
     /// Requests sent.
-    pub sent: usize,
+    pub(crate) sent: usize,
     /// Those that weren't answered 200, by how they ended.
-    pub otherwise: BTreeMap<String, usize>,
+    pub(crate) otherwise: BTreeMap<String, usize>,
     /// The shortest time within which 99 of 100 ended.
     #[serde(serialize_with = "seconds")]
     pub p99: Duration,
     /// The longest wait.
     #[serde(serialize_with = "seconds")]
-    pub longest: Duration,
+    pub(crate) longest: Duration,
 }
 
 /// What a round knows, before it is judged.
 #[derive(Debug)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// From the attack's beginning to its end.
-    pub lasted: Duration,
+    pub(crate) lasted: Duration,
     /// What the attackers saw.
-    pub seen: Seen,
+    pub(crate) seen: Seen,
     /// The containers.
-    pub peaks: Vec<Peak>,
+    pub(crate) peaks: Vec<Peak>,
     /// What the bystander sent meanwhile.
-    pub beside: Vec<Entry>,
+    pub(crate) beside: Vec<Entry>,
     /// The database's side, compared.
-    pub findings: Findings,
+    pub(crate) findings: Findings,
     /// Until the first write was answered 200.
-    pub first_write: Option<Duration>,
+    pub(crate) first_write: Option<Duration>,
     /// Bytes by container, after.
-    pub memory_after: Levels,
+    pub(crate) memory_after: Levels,
     /// Until memory had fallen.
-    pub fell: Option<Duration>,
+    pub(crate) fell: Option<Duration>,
     /// Containers that aren't as they should be after all.
-    pub unwell: Vec<String>,
+    pub(crate) unwell: Vec<String>,
 }
 
 impl Bystander {
@@ -117,7 +117,7 @@ fn wait(entry: &Entry) -> Duration {
 
 impl Verdict {
     /// Judges the evidence.
-    pub fn of(attack: &'static Attack, evidence: Evidence) -> Self {
+    pub(crate) fn of(attack: &'static Attack, evidence: Evidence) -> Self {
         let bystander = Bystander::of(&evidence.beside);
         let broken = broken(attack, &evidence, &bystander);
         Self {
@@ -136,7 +136,7 @@ impl Verdict {
 }
 
 /// Containers that use more than they should when nobody asks for anything.
-pub fn excess(idle: &Levels, now: &Levels) -> Vec<String> {
+pub(crate) fn excess(idle: &Levels, now: &Levels) -> Vec<String> {
     now.iter()
         .filter_map(|(name, now)| {
             let idle = idle.get(name)?;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deploy::error::Result;
+use engine::error::Result;
 
 use super::Injection;
 use crate::helper::{Helper, Role};

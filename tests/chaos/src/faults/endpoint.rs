@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bollard::models::{EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest};
-use deploy::error::{EngineContext, Result};
-use deploy::state::Container;
+use engine::error::{EngineContext, Result};
+use engine::state::Container;
 
 use super::Injection;
 use crate::load::Load;

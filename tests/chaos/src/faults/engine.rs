@@ -1,7 +1,7 @@
 //! The Docker engine itself stops, with every container, and starts again.
 
 use async_trait::async_trait;
-use deploy::error::Result;
+use engine::error::Result;
 
 use super::Injection;
 use crate::host::run;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deploy::error::Result;
+use engine::error::Result;
 use tokio::time::sleep;
 
 use super::Injection;

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bollard::models::ContainerUpdateBody;
-use deploy::error::{EngineContext, Error, Result};
-use deploy::state::Container;
+use engine::error::{EngineContext, Error, Result};
+use engine::state::Container;
 
 use super::Injection;
 use crate::load::Load;

@@ -1,8 +1,8 @@
 //! A container's processes are frozen: its connections stay, and nobody answers on them.
 
 use async_trait::async_trait;
-use deploy::error::{EngineContext, Result};
-use deploy::state::Container;
+use engine::error::{EngineContext, Result};
+use engine::state::Container;
 
 use super::Injection;
 use crate::load::Load;

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bollard::query_parameters::{
     RestartContainerOptions, StartContainerOptions, StopContainerOptions,
 };
-use deploy::error::{EngineContext, Error, Result};
-use deploy::state::Container;
+use engine::error::{EngineContext, Error, Result};
+use engine::state::Container;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Injection;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use clap::ValueEnum;
-use deploy::error::Result;
+use engine::error::Result;
 
 use super::Injection;
 use crate::helper::{Helper, Role};
@@ -11,7 +11,7 @@ use crate::stack::Stack;
 
 /// What is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// Accepts connections and never answers.
     Silent,
     /// Answers 200, and closes in the middle of the body.
@@ -22,7 +22,7 @@ pub enum Manner {
 
 impl Manner {
     /// As it is said on the command line.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Silent => "silent",
             Self::Half => "half",

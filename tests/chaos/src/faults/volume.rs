@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use deploy::error::{EngineContext, Error, Result};
-use deploy::state::Container;
+use engine::error::{EngineContext, Error, Result};
+use engine::state::Container;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, interval, timeout};
 

@@ -12,24 +12,24 @@ const STORED: &str = "Request information stored successfully: ";
 
 /// A response head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Bytes of the head.
-    pub length: usize,
+    pub(crate) length: usize,
     /// Bytes of the body.
-    pub body: usize,
+    pub(crate) body: usize,
     /// Whether the connection is closed afterwards.
-    pub close: bool,
+    pub(crate) close: bool,
     /// `X-Request-Id`.
-    pub request_id: String,
+    pub(crate) request_id: String,
 }
 
 /// Parses a head once it is complete.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
+pub(crate) fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut fields);
     let length = match response.parse(bytes) {
@@ -60,7 +60,7 @@ pub fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
 }
 
 /// What a complete response means for `request`.
-pub fn outcome(request: &Request, head: &Head, body: &[u8]) -> Outcome {
+pub(crate) fn outcome(request: &Request, head: &Head, body: &[u8]) -> Outcome {
     if head.status != 200 {
         return Outcome::Refused(head.status);
     }

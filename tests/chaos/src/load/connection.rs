@@ -13,13 +13,13 @@ use crate::ledger::Outcome;
 
 /// A connection to the stack's published port.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
 }
 
 impl Connection {
     /// Opens one.
-    pub async fn open(target: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn open(target: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(target).await?;
         // Only costs latency if it fails.
         _ = stream.set_nodelay(true);
@@ -28,14 +28,14 @@ impl Connection {
 
     /// Whether the other side has closed it while it was idle, which every HTTP server may do at
     /// any time. As long as nothing has been sent on it, another connection does as well.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         let read = self.stream.try_read(&mut [0]);
         !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Sends `request` and reads the response. The flag says whether the connection can be used
     /// again.
-    pub async fn exchange(&mut self, request: &Request) -> (Outcome, bool) {
+    pub(crate) async fn exchange(&mut self, request: &Request) -> (Outcome, bool) {
         // An answer may come before the whole body has gone (413, 503); so a failure to send it is
         // not the end, and what can be read decides.
         let sent = self.stream.write_all(&request.encode()).await.is_ok();

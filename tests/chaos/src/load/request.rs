@@ -6,11 +6,11 @@ use std::fmt::Write;
 use crate::seed::Dice;
 
 /// The field that bears the token, as the API stores its name.
-pub const TOKEN: &str = "X-Chaos-Token";
+pub(crate) const TOKEN: &str = "X-Chaos-Token";
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Stored by the API: `GET /`, with the token in the query.
     Get,
     /// Stored by the API, with a body.
@@ -23,25 +23,25 @@ pub enum Kind {
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// Tells it from every other request of every run.
-    pub token: String,
+    pub(crate) token: String,
     /// What it is for.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Length of the body.
-    pub length: usize,
+    pub(crate) length: usize,
     /// Whether it gets a connection of its own, closed afterwards.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 impl Request {
     /// Whether the API stores it.
-    pub const fn is_write(&self) -> bool {
+    pub(crate) const fn is_write(&self) -> bool {
         !matches!(self.kind, Kind::Hello)
     }
 
     /// As it stands in the document.
-    pub const fn method(&self) -> &'static str {
+    pub(crate) const fn method(&self) -> &'static str {
         match self.kind {
             Kind::Get | Kind::Hello => "GET",
             Kind::Post => "POST",
@@ -50,7 +50,7 @@ impl Request {
     }
 
     /// Path and query.
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         match self.kind {
             Kind::Hello => "/hello".to_owned(),
             _ => format!("/?chaos={}", self.token),
@@ -59,12 +59,12 @@ impl Request {
 
     /// The token, repeated until the body is as long as it should be: a body that ends early, or is
     /// mixed up with another one, shows.
-    pub fn body(&self) -> String {
+    pub(crate) fn body(&self) -> String {
         self.token.chars().cycle().take(self.length).collect()
     }
 
     /// The bytes to send.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let body = self.body();
         let mut text = format!(
             "{} {} HTTP/1.1\r\nHost: chaos.test\r\n{TOKEN}: {}\r\n",
@@ -83,7 +83,7 @@ impl Request {
 
 /// Draws the requests of one round.
 #[derive(Debug)]
-pub struct Mix {
+pub(crate) struct Mix {
     dice: Dice,
     prefix: String,
     drawn: u64,
@@ -91,7 +91,7 @@ pub struct Mix {
 
 impl Mix {
     /// Tokens begin with `prefix`.
-    pub fn new(seed: u64, fault: &str, prefix: String) -> Self {
+    pub(crate) fn new(seed: u64, fault: &str, prefix: String) -> Self {
         Self {
             dice: Dice::new(seed, &format!("load of {fault}")),
             prefix,
@@ -100,7 +100,7 @@ impl Mix {
     }
 
     /// Of ten requests, eight are stored and two only read; three get a new connection.
-    pub fn draw(&mut self) -> Request {
+    pub(crate) fn draw(&mut self) -> Request {
         let (kind, longest) = match self.dice.below(10) {
             0..=4 => (Kind::Post, 2048),
             5 => (Kind::Put, 2048),
@@ -113,7 +113,7 @@ impl Mix {
     }
 
     /// A `POST` of a given length, on a new connection.
-    pub fn post(&mut self, length: usize) -> Request {
+    pub(crate) fn post(&mut self, length: usize) -> Request {
         self.numbered(Kind::Post, length, true)
     }
 

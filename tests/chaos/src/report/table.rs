@@ -1,12 +1,12 @@
 //! The table on the terminal.
 
-use deploy::output::style::Tone;
-use deploy::output::table::Cell;
+use terminal::style::Tone;
+use terminal::table::Cell;
 
 use crate::verdict::Verdict;
 
 /// Its columns.
-pub const HEADING: [&str; 10] = [
+pub(crate) const HEADING: [&str; 10] = [
     "fault",
     "victim",
     "lasted",
@@ -20,7 +20,7 @@ pub const HEADING: [&str; 10] = [
 ];
 
 /// One line of it.
-pub fn cells(verdict: &Verdict) -> Vec<Cell> {
+pub(crate) fn cells(verdict: &Verdict) -> Vec<Cell> {
     let zero_is_good = |count: usize| {
         let tone = if count == 0 { Tone::Plain } else { Tone::Bad };
         (count.to_string(), tone)
@@ -45,7 +45,7 @@ pub fn cells(verdict: &Verdict) -> Vec<Cell> {
 }
 
 /// What is said when a round ends.
-pub fn one_line(verdict: &Verdict) -> String {
+pub(crate) fn one_line(verdict: &Verdict) -> String {
     format!(
         "{}; {} sent, {} answered 200, otherwise {}; recovered in {}",
         if verdict.broken.is_empty() {

@@ -15,7 +15,7 @@ const PORT: u16 = 9_090;
 ///
 /// # Errors
 /// The port can't be bound.
-pub async fn serve(manner: Manner) -> io::Result<()> {
+pub(crate) async fn serve(manner: Manner) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
     loop {
         // A connection that is gone before it is accepted harms nobody here.

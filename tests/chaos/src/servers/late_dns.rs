@@ -19,7 +19,7 @@ const MESSAGE: usize = 4_096;
 ///
 /// # Errors
 /// The port can't be bound.
-pub async fn serve(port: u16, delay: Duration) -> io::Result<()> {
+pub(crate) async fn serve(port: u16, delay: Duration) -> io::Result<()> {
     let socket = Arc::new(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?);
     let mut question = vec![0; MESSAGE];
     loop {

@@ -1,13 +1,13 @@
 //! What a run leaves behind: a table on the terminal, JSON for machines, Markdown for the docs.
 
 mod markdown;
-pub mod table;
+pub(crate) mod table;
 
-use deploy::error::{Error, Result};
-use deploy::output::Output;
-use deploy::output::style::Tone;
+use engine::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
+use terminal::Output;
+use terminal::style::Tone;
 
 use crate::cli::{Options, Pace};
 use crate::machine::Machine;
@@ -15,40 +15,40 @@ use crate::verdict::Verdict;
 
 /// A run, as far as it came.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Fixes the run.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Requests a second.
-    pub rate: u32,
+    pub(crate) rate: u32,
     /// How long a fault lasts, give or take one second.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// Faults that were asked for; empty: all.
-    pub only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// What it was made on.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
     /// The rounds that were played, in their order.
-    pub rounds: Vec<Verdict>,
+    pub(crate) rounds: Vec<Verdict>,
     /// Faults that can't be injected here, and why.
-    pub skipped: Vec<Skipped>,
+    pub(crate) skipped: Vec<Skipped>,
     /// Requests that were stored twice once everything was over: a second copy may have come later
     /// than the look at its round.
-    pub stored_twice: Vec<String>,
+    pub(crate) stored_twice: Vec<String>,
     /// Whether every round that was to be played was.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
 /// A fault that was left out.
 #[derive(Debug, Serialize)]
-pub struct Skipped {
+pub(crate) struct Skipped {
     /// Its name.
-    pub fault: &'static str,
+    pub(crate) fault: &'static str,
     /// Why.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 impl Report {
     /// A run that begins.
-    pub fn new(options: &Options, pace: Pace, machine: Machine) -> Self {
+    pub(crate) fn new(options: &Options, pace: Pace, machine: Machine) -> Self {
         Self {
             seed: options.seed,
             rate: pace.rate,
@@ -63,30 +63,30 @@ impl Report {
     }
 
     /// A round was judged.
-    pub fn add(&mut self, verdict: Verdict) {
+    pub(crate) fn add(&mut self, verdict: Verdict) {
         self.rounds.push(verdict);
     }
 
     /// A fault can't be injected here.
-    pub fn skip(&mut self, fault: &'static str, reason: String) {
+    pub(crate) fn skip(&mut self, fault: &'static str, reason: String) {
         self.skipped.push(Skipped { fault, reason });
     }
 
     /// Every round was played, and after them all these were stored twice.
-    pub fn complete(&mut self, stored_twice: Vec<String>) {
+    pub(crate) fn complete(&mut self, stored_twice: Vec<String>) {
         self.stored_twice = stored_twice;
         self.complete = true;
     }
 
     /// Whether every promise held, in a run that came to its end.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.complete
             && self.stored_twice.is_empty()
             && self.rounds.iter().all(|round| round.broken.is_empty())
     }
 
     /// Prints the table, what was left out, and the verdict.
-    pub fn finish(&self, output: &Output) {
+    pub(crate) fn finish(&self, output: &Output) {
         let rows: Vec<_> = self.rounds.iter().map(table::cells).collect();
         output.line("");
         output.table(&table::HEADING, &rows);
@@ -123,7 +123,7 @@ impl Report {
     ///
     /// # Errors
     /// When one can't be written, or the run isn't fit for the docs.
-    pub async fn write(&self, options: &Options, output: &Output) -> Result<()> {
+    pub(crate) async fn write(&self, options: &Options, output: &Output) -> Result<()> {
         let json = serde_json::to_string_pretty(self).map_err(|error| {
             Error::failed(format!("can't write the report: {error}"), "report this")
         })?;

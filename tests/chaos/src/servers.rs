@@ -1,4 +1,4 @@
 //! What the suite's own containers do, each a hidden subcommand.
 
-pub mod backend;
-pub mod late_dns;
+pub(crate) mod backend;
+pub(crate) mod late_dns;

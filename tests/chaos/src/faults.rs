@@ -12,29 +12,29 @@ mod volume;
 
 use std::fmt;
 
+use ::engine::error::Result;
 use async_trait::async_trait;
-use deploy::error::Result;
 
 use crate::load::Load;
 use crate::stack::{PRIVATE, PUBLIC, Service, Stack};
 pub(crate) use pause::Pause;
-pub use upstream::Manner;
+pub(crate) use upstream::Manner;
 
 /// A fault, as it is listed.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// What `--only` calls it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What is done.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// Whether not a single request may fail.
-    pub costs_nothing: bool,
+    pub(crate) costs_nothing: bool,
     kind: Kind,
 }
 
 impl Entry {
     /// Whether it is the round without a fault.
-    pub const fn is_control(&self) -> bool {
+    pub(crate) const fn is_control(&self) -> bool {
         matches!(self.kind, Kind::Nothing)
     }
 
@@ -86,7 +86,7 @@ const fn free(name: &'static str, kind: Kind, about: &'static str) -> Entry {
 }
 
 /// Every fault.
-pub const ALL: &[Entry] = &[
+pub(crate) const ALL: &[Entry] = &[
     free("none", Kind::Nothing, "no fault: the control"),
     entry(
         "kill-mongo",
@@ -217,16 +217,16 @@ pub const ALL: &[Entry] = &[
 
 /// What surrounds the suite and decides what can be done.
 #[derive(Debug, Clone, Copy)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     /// Whether the engine was started for this run, and may be stopped.
-    pub own_engine: bool,
+    pub(crate) own_engine: bool,
     /// Whether the stack is the suite's own, with nobody's data in it.
-    pub own_stack: bool,
+    pub(crate) own_stack: bool,
 }
 
 /// Something done to the stack.
 #[async_trait]
-pub trait Injection: fmt::Debug + Send {
+pub(crate) trait Injection: fmt::Debug + Send {
     /// Whom it hits.
     fn victim(&self) -> String;
 
@@ -259,7 +259,7 @@ pub trait Injection: fmt::Debug + Send {
 ///
 /// # Errors
 /// When the engine can't be asked.
-pub async fn injection(
+pub(crate) async fn injection(
     entry: &Entry,
     stack: &Stack,
     pick: u64,

@@ -7,9 +7,9 @@
 //! that is found closed before a byte of the request was written is replaced by a new one. Once
 //! anything was written, the request is never sent again.
 
-pub mod answer;
-pub mod connection;
-pub mod request;
+pub(crate) mod answer;
+pub(crate) mod connection;
+pub(crate) mod request;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,7 @@ use request::{Mix, Request};
 
 /// Longest wait for an answer, from the first byte sent or the start of connecting. As long as
 /// recovery may take: a request that is sent at a fault's end and waits longer shows as a failure.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most requests under way; beyond them none is sent until one ends.
 const MAX_OPEN: usize = 4_000;
 
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A running load.
 #[derive(Debug)]
-pub struct Load {
+pub(crate) struct Load {
     generator: Arc<Generator>,
     /// Ends the sending; what is under way goes on.
     stop: CancellationToken,
@@ -55,7 +55,7 @@ struct Generator {
 
 impl Load {
     /// Starts sending `rate` requests a second to `target`.
-    pub fn start(target: SocketAddr, rate: u32, mix: Mix) -> Self {
+    pub(crate) fn start(target: SocketAddr, rate: u32, mix: Mix) -> Self {
         let generator = Arc::new(Generator {
             target,
             ledger: Ledger::default(),
@@ -79,7 +79,7 @@ impl Load {
 
     /// Sends large bodies too from now on, until [`end_large`](Self::end_large): `senders` at a
     /// time, each of `length` bytes.
-    pub fn add_large(&self, senders: usize, length: usize) {
+    pub(crate) fn add_large(&self, senders: usize, length: usize) {
         let mut set = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..senders {
             let generator = Arc::clone(&self.generator);
@@ -98,23 +98,23 @@ impl Load {
     }
 
     /// Sends no more large bodies.
-    pub fn end_large(&self) {
+    pub(crate) fn end_large(&self) {
         self.stop_large.cancel();
     }
 
     /// What was sent and answered so far.
-    pub fn ledger(&self) -> &Ledger {
+    pub(crate) fn ledger(&self) -> &Ledger {
         &self.generator.ledger
     }
 
     /// Sends no more by itself; what is under way goes on.
-    pub fn halt(&self) {
+    pub(crate) fn halt(&self) {
         self.stop.cancel();
     }
 
     /// Has something small stored, on a connection of its own, and again as long as that fails. How
     /// long it took until it was answered 200; `None`: it wasn't within `limit`.
-    pub async fn first_write(&self, limit: Duration) -> Option<Duration> {
+    pub(crate) async fn first_write(&self, limit: Duration) -> Option<Duration> {
         let began = Instant::now();
         while began.elapsed() < limit {
             let request = self.generator.mix().post(51);
@@ -127,7 +127,7 @@ impl Load {
     }
 
     /// Stops sending and waits for what is under way.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.halt();
         // Every request bounds itself.
         while self.ledger().open_entries() > 0 {

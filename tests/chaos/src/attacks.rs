@@ -1,49 +1,49 @@
 //! The attacks: what many clients do at once, to whom. None needs more than a network connection.
 
-pub mod client;
-pub mod peak;
-pub mod process;
-pub mod report;
-pub mod round;
-pub mod verdict;
+pub(crate) mod client;
+pub(crate) mod peak;
+pub(crate) mod process;
+pub(crate) mod report;
+pub(crate) mod round;
+pub(crate) mod verdict;
 
 use client::{Body, Client};
 
 use crate::stack::Service;
 
 /// Clients in one container: each has an address, and with it source ports, of its own.
-pub const PER_ADDRESS: usize = 2_500;
+pub(crate) const PER_ADDRESS: usize = 2_500;
 
 /// An attack, as it is listed.
 #[derive(Debug)]
-pub struct Attack {
+pub(crate) struct Attack {
     /// What `--only` calls it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What is done.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// Who takes part.
-    pub squads: &'static [Squad],
+    pub(crate) squads: &'static [Squad],
     /// What is paused meanwhile, so that requests get no answer.
-    pub paused: Option<Service>,
+    pub(crate) paused: Option<Service>,
     /// Whether the bystander must be served as on any other day. Where the attackers ask for nothing
     /// but what anybody may ask for, ten times what there is, it is one of them.
-    pub spares_bystander: bool,
+    pub(crate) spares_bystander: bool,
 }
 
 /// Clients that do the same.
 #[derive(Debug)]
-pub struct Squad {
+pub(crate) struct Squad {
     /// Where they connect to.
-    pub target: Target,
+    pub(crate) target: Target,
     /// How many there are, all at the same time.
-    pub clients: usize,
+    pub(crate) clients: usize,
     /// What each does.
-    pub client: Client,
+    pub(crate) client: Client,
 }
 
 /// What a client connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// The published port, by the container that listens on it.
     Proxy,
     /// The API, past the proxy: from a container on the network between the two.
@@ -109,7 +109,7 @@ static FULL_PROXY: [Squad; 3] = full(Target::Proxy);
 static FULL_API: [Squad; 3] = full(Target::Api);
 
 /// Every attack.
-pub static ALL: &[Attack] = &[
+pub(crate) static ALL: &[Attack] = &[
     attack(
         "heads",
         "4,500 clients send 62 KiB of a head that doesn't end",
@@ -222,12 +222,12 @@ pub static ALL: &[Attack] = &[
 
 impl Attack {
     /// The attack of that name.
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
         ALL.iter().find(|attack| attack.name == name)
     }
 
     /// How many take part.
-    pub fn clients(&self) -> usize {
+    pub(crate) fn clients(&self) -> usize {
         self.squads.iter().map(|squad| squad.clients).sum()
     }
 }

@@ -20,16 +20,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
+use compose_file::model::{SecretName, ServiceName};
+use compose_file::{self, LoadOptions, Project};
+use engine::Engine;
+use engine::error::{Error, Result, chain};
+use engine::image::Refresh;
 use lab::Lab;
 use terminal::interrupted;
 
 use crate::apply::Applied;
 use crate::cli::{Cli, Command, Images, Logs, Verify};
-use crate::compose::model::{SecretName, ServiceName};
-use crate::compose::{self, LoadOptions, Project};
-use crate::engine::Engine;
-use crate::error::{Error, Result, chain};
-use crate::image::Refresh;
 use crate::output::{Form, Output};
 use crate::secrets::Secrets;
 
@@ -42,8 +42,8 @@ struct Context {
 impl Context {
     /// Reads the Compose file.
     fn project(&self) -> Result<Project> {
-        let project =
-            compose::load(&self.options).map_err(|err| file_error(&self.options.file, &err))?;
+        let project = compose_file::load(&self.options)
+            .map_err(|err| file_error(&self.options.file, &err))?;
         for warning in &project.warnings {
             self.output
                 .note(&format!("{}: {warning}", self.options.file.display()));
@@ -55,7 +55,7 @@ impl Context {
 /// Runs the command line to its end.
 pub fn run(cli: Cli) -> ExitCode {
     if let Command::Probe(args) = &cli.command {
-        return crate::probe::answer::run(&args.request);
+        return netcheck::probe::answer::run(&args.request);
     }
     let output = Output::new(form(&cli), cli.no_color);
     let mut options = LoadOptions::from_process(cli.file);
@@ -182,17 +182,17 @@ fn refresh(images: Images) -> Refresh {
     }
 }
 
-fn file_error(file: &Path, err: &compose::Error) -> Error {
+fn file_error(file: &Path, err: &compose_file::Error) -> Error {
     match err {
-        compose::Error::Read { .. } => Error::usage(
+        compose_file::Error::Read { .. } => Error::usage(
             chain(err),
             format!(
                 "run in the directory that has {}, or name the file with -f",
                 file.display()
             ),
         ),
-        compose::Error::Invalid { problems, .. } => {
-            let place = |problem: &compose::Problem| match problem.position {
+        compose_file::Error::Invalid { problems, .. } => {
+            let place = |problem: &compose_file::Problem| match problem.position {
                 Some(_) => format!("{}:{problem}", file.display()),
                 None => format!("{}: {problem}", file.display()),
             };
@@ -217,7 +217,8 @@ async fn verified(
     let outcome = async {
         let applied = applied?;
         if wanted {
-            crate::verify::after_deploy(engine, output, project, &secret_values(project)).await?;
+            netcheck::verify::after_deploy(engine, output, project, &secret_values(project))
+                .await?;
         }
         Ok(applied)
     };
