@@ -18,7 +18,7 @@ fn resolved(keys: &str, pointer: &str) -> Value {
 }
 
 /// Keys of a service, a pointer into it, and what is there.
-const SYNTAXES: &str = r##"
+const SYNTAXES: &str = r#"
 # ports
 ports: ["80"] | ports/0 | {"target": 80, "protocol": "tcp"}
 ports: [8080:80] | ports/0 | {"target": 80, "published": 8080, "protocol": "tcp"}
@@ -91,7 +91,7 @@ init: true | init | true
 cap_drop: [ALL] | cap_drop | ["ALL"]
 logging: {driver: json-file, options: {max-size: 10m, max-file: 3}} | logging/options | {"max-size": "10m", "max-file": "3"}
 x-anything: {goes: [here]} | image | "i"
-"##;
+"#;
 
 #[test]
 fn short_and_long_syntaxes() {
