@@ -142,7 +142,7 @@ impl<'a> Executor<'a> {
 
     /// Does one operation. `goes_on`: its line of progress stays, for the next one.
     async fn carry_out(&self, operation: &Operation, goes_on: bool) -> Result<Outcome> {
-        let piece = async {
+        let piece = Box::pin(async {
             let Some(subject) = operation.subject() else {
                 return self.without_task(operation).await;
             };
@@ -158,7 +158,7 @@ impl<'a> Executor<'a> {
                 task.done(said);
             }
             Ok(outcome)
-        };
+        });
         if operation.is_work() {
             concurrency::one(piece).await
         } else {
@@ -286,7 +286,9 @@ impl<'a> Executor<'a> {
                     let note = secrets::generate(project, name, secret)?;
                     let task = output.task(&format!("secret {name}"), "generating");
                     task.done("generated");
-                    note.iter().for_each(|note| output.note(note));
+                    if let Some(note) = note {
+                        output.note(&note);
+                    }
                 }
             }
             Operation::Pull { image } => {

@@ -139,10 +139,15 @@ fn verdict(
         }
     };
     if restarted >= CRASH_LOOP {
-        return Verdict::Failed(format!(
-            "keeps restarting ({restarted} times): it {}",
-            ended()
-        ));
+        // A run that has begun hides how the last one ended.
+        return match status {
+            Status::RUNNING if steady < SETTLE_AFTER_RESTART => Verdict::Waiting("restarting"),
+            Status::RUNNING => Verdict::Failed(format!("keeps restarting ({restarted} times)")),
+            _ => Verdict::Failed(format!(
+                "keeps restarting ({restarted} times): it {}",
+                ended()
+            )),
+        };
     }
     match (status, gate.goal) {
         (Status::EXITED | Status::DEAD, Goal::Completed) if code == 0 => {

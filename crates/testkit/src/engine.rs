@@ -102,5 +102,5 @@ pub fn import(image: &str, root: &Path, changes: &[&str]) {
     let changes = changes.iter().copied().chain([label.as_str()]);
     let changes: Vec<_> = changes.flat_map(|change| ["--change", change]).collect();
     let path = archive.path().to_str().unwrap();
-    docker(&[&["import"], &changes[..], &[path, image]].concat());
+    docker(&[&["import"][..], &changes, &[path, image]].concat());
 }

@@ -145,8 +145,8 @@ impl Outcome {
 
     /// Every line of the output, which is JSON.
     pub fn events(&self) -> Vec<Value> {
-        let parse = |line| serde_json::from_str(line);
-        let parse = |line| parse(line).unwrap_or_else(|_| panic!("JSON: {line}"));
+        let parse =
+            |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("JSON: {line}"));
         self.stdout.lines().map(parse).collect()
     }
 

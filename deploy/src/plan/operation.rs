@@ -169,7 +169,9 @@ impl Operation {
                 values.for_each(|it| it.fill(known));
             }
             Self::Compare { contents, .. } => {
-                contents.iter_mut().for_each(|it| it.content.fill(known));
+                for comparison in contents {
+                    comparison.content.fill(known);
+                }
             }
             Self::To(container, _) => container.id.fill(known),
             _ => {}

@@ -136,13 +136,13 @@ impl<'a> Rollout<'a> {
         let restarted = self.restart_all(launched);
         let replaced = self.replace_all(&restarted);
         let ready = self.remove_surplus(replaced);
-        let replaces = |it: &ContainerAction| {
+        let interrupts = |it: &ContainerAction| {
             let step = &it.step;
             let replaced =
                 matches!(step, Step::Recreate { .. } | Step::Renew { .. }) && !it.evicted;
             replaced || matches!(step, Step::Restart { .. })
         };
-        let started = if self.plan.containers.iter().any(replaces) {
+        let started = if self.plan.containers.iter().any(interrupts) {
             ready.clone()
         } else {
             std::mem::take(&mut self.started)

@@ -49,7 +49,10 @@ impl Service for Control {
         if let Some(holder) = self.holder.take() {
             tokio::spawn(holder.run());
         }
-        tokio::spawn(upkeep::run(Arc::clone(upstream), Arc::clone(&self.settings)));
+        tokio::spawn(upkeep::run(
+            Arc::clone(upstream),
+            Arc::clone(&self.settings),
+        ));
         if let Some(listener) = self.listener.take()
             && let Err(error) = serve(listener, Arc::clone(&self.state)).await
         {

@@ -89,7 +89,7 @@ pub(crate) struct Ledger {
     held: AtomicUsize,
     held_large: AtomicUsize,
     /// Those that may be asked to go; each knows its position.
-    holders: Mutex<Vec<Arc<Holder>>>,
+    entries: Mutex<Vec<Arc<Entry>>>,
     /// What times count from.
     epoch: Instant,
     /// Counters for the metrics.
@@ -97,7 +97,7 @@ pub(crate) struct Ledger {
 }
 
 #[derive(Debug)]
-struct Holder {
+struct Entry {
     network: IpAddr,
     position: AtomicUsize,
     held: AtomicUsize,
@@ -116,7 +116,7 @@ struct Holder {
 #[derive(Debug)]
 pub(crate) struct Account {
     ledger: Arc<Ledger>,
-    holder: Arc<Holder>,
+    entry: Arc<Entry>,
     /// Bytes that had moved when that last counted as movement.
     moved: u64,
 }
@@ -129,7 +129,7 @@ impl Ledger {
             max_held,
             held: AtomicUsize::new(0),
             held_large: AtomicUsize::new(0),
-            holders: Mutex::default(),
+            entries: Mutex::default(),
             epoch: Instant::now(),
             evictions: Evictions::default(),
         })
@@ -139,28 +139,28 @@ impl Ledger {
     /// of them can.
     pub(crate) fn open(self: &Arc<Self>, peer: IpAddr) -> Option<Account> {
         let network = network_of(peer);
-        let mut holders = self.holders();
-        if holders.len() >= self.max_connections {
-            let wanted = BATCH.min(holders.len() / 8).max(1);
-            let large = LargeShares::of(&holders, |_| 1);
+        let mut entries = self.entries();
+        if entries.len() >= self.max_connections {
+            let wanted = BATCH.min(entries.len() / 8).max(1);
+            let large = LargeShares::of(&entries, |_| 1);
             let now = self.millis(Instant::now());
-            let may_go = |holder: &Holder| match holder.turn() {
+            let may_go = |entry: &Entry| match entry.turn() {
                 Turn::Idle | Turn::Client => {
-                    large.has(holder.network) || !large.has(network) || !holder.is_fresh(now)
+                    large.has(entry.network) || !large.has(network) || !entry.is_fresh(now)
                 }
-                Turn::Line => large.has(holder.network) && !large.has(network),
+                Turn::Line => large.has(entry.network) && !large.has(network),
                 Turn::Upstream => false,
             };
-            for victim in victims(&holders, wanted, now, &large, may_go) {
-                self.evict(&mut holders, &victim, &self.evictions.connections);
+            for victim in victims(&entries, wanted, now, &large, may_go) {
+                self.evict(&mut entries, &victim, &self.evictions.connections);
             }
-            if holders.len() >= self.max_connections {
+            if entries.len() >= self.max_connections {
                 return None;
             }
         }
-        let holder = Arc::new(Holder {
+        let entry = Arc::new(Entry {
             network,
-            position: AtomicUsize::new(holders.len()),
+            position: AtomicUsize::new(entries.len()),
             held: AtomicUsize::new(0),
             turn: AtomicU8::new(Turn::Idle as u8),
             since: AtomicU64::new(self.millis(Instant::now())),
@@ -169,10 +169,10 @@ impl Ledger {
             evicted: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
-        holders.push(Arc::clone(&holder));
+        entries.push(Arc::clone(&entry));
         Some(Account {
             ledger: Arc::clone(self),
-            holder,
+            entry,
             moved: 0,
         })
     }
@@ -183,45 +183,45 @@ impl Ledger {
 
     /// Has clients that stall give up their connections to the upstream: somebody waits for one.
     pub(crate) fn reclaim_upstream(&self) {
-        let mut holders = self.holders();
+        let mut entries = self.entries();
         let now = self.millis(Instant::now());
-        let stalled = |holder: &Holder| {
-            holder.has_upstream.load(Relaxed)
-                && matches!(holder.turn(), Turn::Idle | Turn::Client)
-                && holder.quiet(now) >= STALLED
+        let stalled = |entry: &Entry| {
+            entry.has_upstream.load(Relaxed)
+                && matches!(entry.turn(), Turn::Idle | Turn::Client)
+                && entry.quiet(now) >= STALLED
         };
-        let large = LargeShares::of(&holders, |holder| {
-            usize::from(holder.has_upstream.load(Relaxed))
+        let large = LargeShares::of(&entries, |entry| {
+            usize::from(entry.has_upstream.load(Relaxed))
         });
-        for victim in victims(&holders, BATCH, now, &large, stalled) {
-            self.evict(&mut holders, &victim, &self.evictions.upstream);
+        for victim in victims(&entries, BATCH, now, &large, stalled) {
+            self.evict(&mut entries, &victim, &self.evictions.upstream);
         }
     }
 
     /// Brings what is held down to the limits, with a sixteenth to spare.
     fn reclaim_memory(&self) {
-        let mut holders = self.holders();
+        let mut entries = self.entries();
         let (limit, limit_large) = (self.max_held, large_part(self.max_held));
         let only_large = self.held_large.load(Relaxed) > limit_large;
         let least = if only_large { SMALL } else { 0 };
-        let held = |holder: &Holder| holder.held.load(Relaxed);
-        let large = LargeShares::of(&holders, held);
+        let held = |entry: &Entry| entry.held.load(Relaxed);
+        let large = LargeShares::of(&entries, held);
         let now = self.millis(Instant::now());
-        for victim in victims(&holders, usize::MAX, now, &large, |holder| {
-            held(holder) > least
+        for victim in victims(&entries, usize::MAX, now, &large, |entry| {
+            held(entry) > least
         }) {
             let enough =
                 |held: &AtomicUsize, limit: usize| held.load(Relaxed) <= limit - limit / 16;
             if enough(&self.held, limit) && enough(&self.held_large, limit_large) {
                 return;
             }
-            self.evict(&mut holders, &victim, &self.evictions.memory);
+            self.evict(&mut entries, &victim, &self.evictions.memory);
         }
     }
 
-    fn evict(&self, holders: &mut Vec<Arc<Holder>>, victim: &Holder, counter: &AtomicU64) {
+    fn evict(&self, entries: &mut Vec<Arc<Entry>>, victim: &Entry, counter: &AtomicU64) {
         counter.fetch_add(1, Relaxed);
-        remove(holders, victim);
+        remove(entries, victim);
         victim.evicted.store(true, Relaxed);
         self.count(victim.held.swap(0, Relaxed), 0);
         victim.waker.wake();
@@ -235,8 +235,8 @@ impl Ledger {
             .fetch_add(large(after).wrapping_sub(large(before)), Relaxed);
     }
 
-    fn holders(&self) -> MutexGuard<'_, Vec<Arc<Holder>>> {
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, Vec<Arc<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn millis(&self, now: Instant) -> u64 {
@@ -255,10 +255,10 @@ const fn large_part(limit: usize) -> usize {
 struct LargeShares(Vec<IpAddr>);
 
 impl LargeShares {
-    fn of(holders: &[Arc<Holder>], share: impl Fn(&Holder) -> usize) -> Self {
+    fn of(entries: &[Arc<Entry>], share: impl Fn(&Entry) -> usize) -> Self {
         let mut networks = HashMap::<IpAddr, usize>::new();
-        for holder in holders {
-            *networks.entry(holder.network).or_default() += share(holder);
+        for entry in entries {
+            *networks.entry(entry.network).or_default() += share(entry);
         }
         let all: usize = networks.values().sum();
         networks.retain(|_, part| *part > all / 16);
@@ -272,15 +272,15 @@ impl LargeShares {
 
 /// The first `most` of those that `may_go`, in the order in which they should.
 fn victims(
-    holders: &[Arc<Holder>],
+    entries: &[Arc<Entry>],
     most: usize,
     now: u64,
     large: &LargeShares,
-    may_go: impl Fn(&Holder) -> bool,
-) -> Vec<Arc<Holder>> {
-    let order = |holder: &&Arc<Holder>| {
-        let waits = matches!(holder.turn(), Turn::Line | Turn::Upstream);
-        let rank = match (waits, large.has(holder.network), holder.is_fresh(now)) {
+    may_go: impl Fn(&Entry) -> bool,
+) -> Vec<Arc<Entry>> {
+    let order = |entry: &&Arc<Entry>| {
+        let waits = matches!(entry.turn(), Turn::Line | Turn::Upstream);
+        let rank = match (waits, large.has(entry.network), entry.is_fresh(now)) {
             (false, true, _) => 0,
             (false, false, false) => 1,
             (true, true, _) => 2,
@@ -289,12 +289,12 @@ fn victims(
         };
         (
             rank,
-            holder.is_fresh(now),
-            holder.served.load(Relaxed),
-            holder.since.load(Relaxed),
+            entry.is_fresh(now),
+            entry.served.load(Relaxed),
+            entry.since.load(Relaxed),
         )
     };
-    let mut candidates: Vec<_> = holders.iter().filter(|holder| may_go(holder)).collect();
+    let mut candidates: Vec<_> = entries.iter().filter(|entry| may_go(entry)).collect();
     if most < candidates.len() {
         candidates.select_nth_unstable_by_key(most, order);
         candidates.truncate(most);
@@ -303,10 +303,10 @@ fn victims(
     candidates.into_iter().map(Arc::clone).collect()
 }
 
-fn remove(holders: &mut Vec<Arc<Holder>>, holder: &Holder) {
-    let position = holder.position.load(Relaxed);
-    holders.swap_remove(position);
-    if let Some(moved) = holders.get(position) {
+fn remove(entries: &mut Vec<Arc<Entry>>, entry: &Entry) {
+    let position = entry.position.load(Relaxed);
+    entries.swap_remove(position);
+    if let Some(moved) = entries.get(position) {
         moved.position.store(position, Relaxed);
     }
 }
@@ -322,7 +322,7 @@ fn network_of(peer: IpAddr) -> IpAddr {
     }
 }
 
-impl Holder {
+impl Entry {
     fn turn(&self) -> Turn {
         Turn::of(self.turn.load(Relaxed))
     }
@@ -340,21 +340,21 @@ impl Holder {
 impl Account {
     /// Whose connection it is: an address, or an IPv6 network of one customer.
     pub(crate) fn network(&self) -> IpAddr {
-        self.holder.network
+        self.entry.network
     }
 
     /// Notes whose turn it is from `now` on.
     pub(crate) fn turn(&mut self, turn: Turn, now: Instant) {
-        if self.holder.turn() != turn {
-            self.holder.turn.store(turn as u8, Relaxed);
-            self.holder.since.store(self.ledger.millis(now), Relaxed);
+        if self.entry.turn() != turn {
+            self.entry.turn.store(turn as u8, Relaxed);
+            self.entry.since.store(self.ledger.millis(now), Relaxed);
         }
     }
 
     /// Notes that the client has got an answer and may begin anew.
     pub(crate) fn served(&mut self) {
-        if !self.holder.served.load(Relaxed) {
-            self.holder.served.store(true, Relaxed);
+        if !self.entry.served.load(Relaxed) {
+            self.entry.served.store(true, Relaxed);
         }
         self.moved = 0;
     }
@@ -363,23 +363,23 @@ impl Account {
     pub(crate) fn moved(&mut self, total: u64, now: Instant) {
         if total.saturating_sub(self.moved) >= MOVEMENT {
             self.moved = total;
-            self.holder.since.store(self.ledger.millis(now), Relaxed);
+            self.entry.since.store(self.ledger.millis(now), Relaxed);
         }
     }
 
     /// Notes whether the connection has one to the upstream.
     pub(crate) fn has_upstream(&mut self, has: bool) {
-        self.holder.has_upstream.store(has, Relaxed);
+        self.entry.has_upstream.store(has, Relaxed);
     }
 
     /// Notes how many bytes the connection holds. Others, or itself, have to go if that is too much.
     pub(crate) fn hold(&mut self, bytes: usize) {
         let ledger = &self.ledger;
-        let before = self.holder.held.load(Relaxed);
-        if before == bytes || self.holder.evicted.load(Relaxed) {
+        let before = self.entry.held.load(Relaxed);
+        if before == bytes || self.entry.evicted.load(Relaxed) {
             return;
         }
-        self.holder.held.store(bytes, Relaxed);
+        self.entry.held.store(bytes, Relaxed);
         ledger.count(before, bytes);
         if bytes > before
             && (ledger.held.load(Relaxed) > ledger.max_held
@@ -391,9 +391,9 @@ impl Account {
 
     /// Ready once the connection has to go.
     pub(crate) fn poll_evicted(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.holder.evicted.load(Acquire) {
-            self.holder.waker.register(cx.waker());
-            if !self.holder.evicted.load(Acquire) {
+        if !self.entry.evicted.load(Acquire) {
+            self.entry.waker.register(cx.waker());
+            if !self.entry.evicted.load(Acquire) {
                 return Poll::Pending;
             }
         }
@@ -403,10 +403,10 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let mut holders = self.ledger.holders();
-        if !self.holder.evicted.swap(true, AcqRel) {
-            remove(&mut holders, &self.holder);
-            self.ledger.count(self.holder.held.swap(0, Relaxed), 0);
+        let mut entries = self.ledger.entries();
+        if !self.entry.evicted.swap(true, AcqRel) {
+            remove(&mut entries, &self.entry);
+            self.ledger.count(self.entry.held.swap(0, Relaxed), 0);
         }
     }
 }
@@ -420,7 +420,7 @@ mod tests {
     }
 
     fn has_to_go(account: &Account) -> bool {
-        account.holder.evicted.load(Relaxed)
+        account.entry.evicted.load(Relaxed)
     }
 
     #[tokio::test(start_paused = true)]
@@ -437,7 +437,7 @@ mod tests {
         assert_eq!(gone, [false, true, false]);
         assert!(!has_to_go(&newcomer));
         drop(accounts);
-        assert_eq!(ledger.holders().len(), 1);
+        assert_eq!(ledger.entries().len(), 1);
     }
 
     /// Those that have been answered once and then do nothing don't drive out who has just come.
@@ -480,7 +480,7 @@ mod tests {
             accounts.push(ledger.open(IpAddr::from(host)).unwrap());
         }
         assert!(!has_to_go(&other));
-        while ledger.holders().len() < PLACES {
+        while ledger.entries().len() < PLACES {
             accounts.push(
                 ledger
                     .open([0x2001, 0xdb8, 0, 0, 0, 0, 0, 98].into())

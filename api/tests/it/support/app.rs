@@ -85,7 +85,7 @@ pub(crate) async fn requests_in(mongo_uri: &str, database: &str) -> Collection<D
 
 /// The binary.
 pub(crate) struct Process {
-    process: process::Process,
+    running: process::Process,
     lines: mpsc::Receiver<String>,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -145,7 +145,7 @@ impl Process {
         });
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
-            process,
+            running: process,
             lines,
             address: nowhere,
             admin: nowhere,
@@ -169,12 +169,12 @@ impl Process {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        self.process.signal(Signal::TERM);
+        self.running.signal(Signal::TERM);
     }
 
     /// Waits for the end, which must come within `limit`.
     pub(crate) async fn ended(&mut self, limit: Duration) -> ExitStatus {
-        let ended = || std::future::ready(self.process.try_wait().unwrap());
+        let ended = || std::future::ready(self.running.try_wait().unwrap());
         let status = eventually("the end of the process", limit, ended).await;
         self.log.extend(self.lines.iter());
         status
