@@ -2,7 +2,7 @@
 //!
 //! An upstream that has the same token takes a request's `X-Request-Id` for its own, and answers an
 //! id that it has carried out already without carrying it out again. That is what lets the proxy
-//! repeat every method: a configured token says that the upstream does so (see [`crate::exchange::attempt`]).
+//! repeat every method: a configured token says that the upstream does so (see `exchange::attempt`).
 
 use secrecy::{ExposeSecret, SecretString};
 

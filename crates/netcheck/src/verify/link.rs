@@ -13,7 +13,7 @@ use crate::probe::report::{Answer, Attempt, Reach};
 pub(super) enum End {
     /// The engine's host.
     Host,
-    /// A container, by its position in [`Topology::sandboxes`].
+    /// A container, by its position in `Topology::sandboxes`.
     Sandbox(usize),
     /// What lies behind the host: its default gateway and name servers.
     Outside,
