@@ -123,6 +123,7 @@ where
 
 /// Empties the head of a request that has been answered: actix keeps 128 of them for each worker, and
 /// with the fields of each the connection's read buffer, long after the connection is gone.
+/// No handler keeps its request: `head_mut` panics where there is a second handle to one.
 fn let_go(request: HttpRequest) -> HttpRequest {
     let mut request = ServiceRequest::from_request(request);
     let head = request.head_mut();
