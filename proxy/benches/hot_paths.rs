@@ -9,6 +9,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use proxy::{
     http1::{ChunkedDecoder, HeadScanner, Reframe, head::Side},
     rewrite::{
+        hop::Hop,
         request::{self, Origin, RequestFacts},
         request_id::RequestId,
         response::{self, Persistence},
@@ -49,6 +50,7 @@ fn heads(criterion: &mut Criterion) {
         proxies: None,
         upstream: &upstream,
         token: None,
+        hop: Hop::default(),
     };
     let id = RequestId::mint(UNIX_EPOCH);
     let mut out = Vec::with_capacity(4096);

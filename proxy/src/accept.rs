@@ -6,6 +6,7 @@
 //! what waits in that of another's is for the next process.
 
 mod acceptor;
+pub(crate) mod arrival;
 pub(crate) mod connection;
 mod holder;
 

@@ -5,6 +5,7 @@
 //! facts.
 
 pub mod error_format;
+pub mod hop;
 pub mod request;
 pub mod request_id;
 pub mod response;

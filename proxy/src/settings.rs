@@ -26,10 +26,77 @@ pub static TABLE: Table = Table {
     keys: &[
         key("listen", "[::]:80", "address that clients connect to"),
         key(
+            "tls_listen",
+            "",
+            "address that clients connect to with TLS, such as [::]:443",
+        ),
+        key(
             "listen_from",
             "",
-            "Unix socket of the listener service; its sockets are accepted on then, and listen isn't \
-             bound",
+            "Unix socket of the listener service; its sockets are accepted on then, and neither listen \
+             nor tls_listen is bound",
+        ),
+        key(
+            "tls_certificates",
+            "",
+            "directory of NAME.crt, PEM chains, and NAME.key, watched; the client's server name decides, \
+             and the first one serves clients without",
+        ),
+        key(
+            "tls_ticket_key_file",
+            "",
+            "file of secrets, one a line, that session tickets are sealed with: the first seals, all \
+             open; without, tickets end with the process",
+        ),
+        key(
+            "acme_domains",
+            "",
+            "names, comma-separated, to get certificates for by ACME",
+        ),
+        key(
+            "acme_contact",
+            "",
+            "e-mail addresses, comma-separated, for the ACME account",
+        ),
+        key(
+            "acme_directory",
+            "https://acme-v02.api.letsencrypt.org/directory",
+            "the ACME server's directory; using it agrees to its terms of service",
+        ),
+        key(
+            "acme_directory_ca_file",
+            "",
+            "PEM certificate that the directory's own is checked against, in place of the public ones",
+        ),
+        key(
+            "acme_eab_key_id",
+            "",
+            "key id of an external account binding, where the directory wants one",
+        ),
+        key(
+            "acme_eab_key_file",
+            "",
+            "file with its MAC key, in base64url",
+        ),
+        key(
+            "acme_state",
+            "/var/lib/acme",
+            "directory for the account, keys, certificates and answers to challenges; all proxies share it",
+        ),
+        key(
+            "redirect_https",
+            "off",
+            "whether plain requests are redirected to https: off, on, or the port that clients know",
+        ),
+        key(
+            "hsts",
+            "off",
+            "Strict-Transport-Security on answers over TLS: off, or its value such as max-age=31536000",
+        ),
+        key(
+            "http2",
+            "on",
+            "HTTP/2: off, on with TLS, or prior-knowledge, on the plain port as well",
         ),
         key(
             "upstream",

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use super::connection;
+use super::{arrival::Arrival, connection};
 use crate::worker::Worker;
 
 /// Pause after an accept that failed for lack of descriptors or memory.
@@ -185,7 +185,12 @@ fn take_in_all(worker: &Arc<Worker>, listener: &TcpListener) {
 fn admit(worker: &Arc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let worker = Arc::clone(worker);
     match worker.ledger.open(peer.ip()) {
-        Some(account) => tokio::spawn(connection::serve(stream, peer, worker, account)),
+        Some(account) => tokio::spawn(connection::serve(
+            stream,
+            Arrival::plain(peer),
+            worker,
+            account,
+        )),
         None => tokio::spawn(connection::turn_away(stream, worker)),
     };
 }

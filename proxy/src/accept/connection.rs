@@ -6,7 +6,6 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
     task::Poll,
@@ -23,6 +22,7 @@ use tokio::{
 use tokio_util::io::poll_read_buf;
 use tracing::info;
 
+use super::arrival::Arrival;
 use crate::{
     exchange::{
         Client, Exchange, Next, Pinned, Summary,
@@ -36,6 +36,7 @@ use crate::{
     },
     observe::access_log,
     rewrite::{
+        hop::Hop,
         request::{self, Origin, RequestFacts},
         request_id::RequestId,
     },
@@ -60,15 +61,16 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 /// one that makes room for it may be there as well.
 pub(crate) async fn serve(
     transport: impl Transport,
-    peer: SocketAddr,
+    arrival: Arrival,
     worker: Arc<Worker>,
     account: Account,
 ) {
     let counted = worker.connections.count();
     worker.metrics.accepted.fetch_add(1, Relaxed);
-    let ip = peer.ip().to_canonical();
+    let ip = arrival.peer.ip().to_canonical();
     let mut connection = Connection {
         peer: ip.to_string(),
+        hop: arrival.hop,
         trusted: worker.settings.trusted_proxies.contains(ip),
         // The first head is awaited as any: a client that connects has something to say.
         deadline: Deadline::new(account, worker.settings.header_timeout),
@@ -82,6 +84,7 @@ pub(crate) async fn serve(
 struct Connection<T> {
     transport: T,
     peer: String,
+    hop: Hop,
     trusted: bool,
     deadline: Deadline,
     pinned: Pinned,
@@ -187,6 +190,7 @@ impl<T: Transport> Connection<T> {
                 proxies: self.trusted.then_some(&worker.settings.trusted_proxies),
                 upstream: &worker.upstream.name,
                 token: worker.settings.upstream_token.as_ref(),
+                hop: self.hop,
             };
             let rewritten = request::rewrite(head, origin, &id, &mut facts, &mut up.output);
             rewritten.err().map(Failure::Request)
@@ -363,7 +367,7 @@ pub(crate) async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Context;
+    use std::{net::SocketAddr, task::Context};
 
     use tokio::{
         io::{AsyncBufReadExt, BufReader, BufStream, DuplexStream, copy, duplex, split},
@@ -435,7 +439,12 @@ mod tests {
         let account = worker.ledger.open([192, 0, 2, 1].into()).unwrap();
         let (client, carrier) = duplex(1000);
         let peer = SocketAddr::from(([192, 0, 2, 1], 1));
-        let served = serve(BufStream::new(carrier), peer, worker, account);
+        let served = serve(
+            BufStream::new(carrier),
+            Arrival::plain(peer),
+            worker,
+            account,
+        );
         let asking = async {
             let mut client = BufReader::new(client);
             let body = "0123456789".repeat(100_000);

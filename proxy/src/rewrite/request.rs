@@ -7,6 +7,7 @@ use httparse::Header;
 use super::{
     ConnectionOptions, VIA_NAME,
     error_format::Format,
+    hop::Hop,
     push_field, push_number,
     request_id::RequestId,
     target::{Target, is_host},
@@ -37,6 +38,7 @@ pub struct Origin<'a> {
     pub upstream: &'a UpstreamName,
     /// What tells the upstream that the request is from us.
     pub token: Option<&'a UpstreamToken>,
+    pub hop: Hop,
 }
 
 /// What the rest of an exchange, and the access log, need to know of a request; texts are those of its
@@ -168,7 +170,7 @@ pub fn rewrite<'h>(
     if let Some(theirs) = survey.correlation_id {
         push_field(out, "X-Correlation-Id", theirs);
     }
-    push_via(out, line.version);
+    push_via(out, origin.hop.received(line.version));
     out.extend_from_slice(b"\r\n");
     Ok(())
 }
@@ -309,7 +311,7 @@ fn push_forwarding(
     out.extend_from_slice(origin.peer.as_bytes());
     out.extend_from_slice(b"\r\n");
     if theirs(Field::XForwardedProto).next().is_none() {
-        push_field(out, "X-Forwarded-Proto", b"http");
+        push_field(out, "X-Forwarded-Proto", origin.hop.scheme().as_bytes());
     }
     if let Some(host) = host
         && theirs(Field::XForwardedHost).next().is_none()
@@ -327,18 +329,14 @@ fn push_forwarding(
         continued(out, "Forwarded", Field::Forwarded);
         let quoted = origin.peer.contains(':');
         let (before, after) = if quoted { ("\"[", "]\"") } else { ("", "") };
-        let _ = write!(out, "for={before}{}{after};proto=http\r\n", origin.peer);
+        let (peer, scheme) = (origin.peer, origin.hop.scheme());
+        let _ = write!(out, "for={before}{peer}{after};proto={scheme}\r\n");
     }
 }
 
 /// Adds us to the chain of `Via` fields; those before were passed on (RFC 9110 §7.6.3).
-pub(super) fn push_via(out: &mut Vec<u8>, received: Version) {
-    let version = if received == Version::Http10 {
-        "1.0"
-    } else {
-        "1.1"
-    };
-    let _ = write!(out, "Via: {version} {VIA_NAME}\r\n");
+pub(super) fn push_via(out: &mut Vec<u8>, received: &str) {
+    let _ = write!(out, "Via: {received} {VIA_NAME}\r\n");
 }
 
 /// A client's id is data: it may be passed on, but only if it can't do harm in a log.
@@ -360,6 +358,7 @@ mod tests {
             proxies: trusted.then_some(&proxies),
             upstream: &upstream,
             token: None,
+            hop: Hop::default(),
         };
         let id = RequestId::mint(std::time::UNIX_EPOCH);
         let mut out = Vec::new();

@@ -5,7 +5,9 @@ use std::{io::Write, mem::MaybeUninit};
 use httparse::Header;
 
 use super::{
-    ConnectionOptions, push_field, push_number,
+    ConnectionOptions,
+    hop::Hop,
+    push_field, push_number,
     request::{RequestFacts, push_via},
     request_id::RequestId,
 };
@@ -101,7 +103,7 @@ pub fn rewrite(
     if line.status >= 200 || line.status == 101 {
         push_field(out, "X-Request-Id", id.as_bytes());
     }
-    push_via(out, line.version);
+    push_via(out, Hop::default().received(line.version));
     push_connection(out, &facts, request, persistence, fields);
     out.extend_from_slice(b"\r\n");
     Ok(facts)

@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use proxy::http1::head::Side;
 use proxy::http1::{BodyLength, HeadScanner, SyntaxError};
+use proxy::rewrite::hop::Hop;
 use proxy::rewrite::request::{Origin, RequestFacts, rewrite};
 use proxy::rewrite::request_id::RequestId;
 use proxy::rewrite::trusted_proxies::TrustedProxies;
@@ -25,6 +26,7 @@ fn rewritten(head: &[u8], trusted: bool) -> Result<(Vec<u8>, RequestFacts<'_>), 
         proxies: trusted.then_some(&proxies),
         upstream: &upstream,
         token: None,
+        hop: Hop::default(),
     };
     let id = RequestId::mint(UNIX_EPOCH);
     let (mut out, mut facts) = (Vec::new(), RequestFacts::default());
