@@ -406,7 +406,7 @@ fn requests_wait_in_line_for_a_place_at_the_backend() {
     wait_until("two to wait", || {
         proxy.metric("proxy_requests_waiting", &[]) == 2
     });
-    assert_eq!(backend.connections(), 2);
+    wait_until("two to be at the backend", || backend.connections() == 2);
     answer.send(()).unwrap();
     backend.wait_for_requests(3);
     // The fourth gives up; the two at the backend are answered after that.
