@@ -25,4 +25,13 @@ impl Hop {
             Version::Http10 => "1.0",
         }
     }
+
+    /// The protocol of a request that came in as HTTP/1 with this version, for the log.
+    pub const fn protocol(self, version: Version) -> &'static str {
+        match version {
+            _ if self.http2 => "HTTP/2.0",
+            Version::Http11 => "HTTP/1.1",
+            Version::Http10 => "HTTP/1.0",
+        }
+    }
 }
