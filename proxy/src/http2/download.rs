@@ -21,8 +21,8 @@ use crate::http1::{
     head::{MAX_RESPONSE_FIELDS, ResponseFields, parse_fields, parse_response},
 };
 
-/// Most trailers; the decoder of their body lets fewer pass.
-const MAX_TRAILERS: usize = 64;
+/// Most trailers: as many as the decoder of their body lets pass.
+const MAX_TRAILERS: usize = 32;
 
 /// Where in the response one is.
 enum Progress {
@@ -38,7 +38,7 @@ enum Progress {
 /// What a response may be to.
 pub(super) struct Asked {
     /// The method was HEAD.
-    pub(super) is_head: bool,
+    pub(super) without_body: bool,
     /// For a tunnel.
     pub(super) tunnel: Option<Key>,
 }
@@ -152,7 +152,7 @@ impl Download {
             }
             (status, _) => {
                 self.progress = match framing.content_length() {
-                    _ if self.asked.is_head || matches!(status, 204 | 304) => Progress::Ended,
+                    _ if self.asked.without_body || matches!(status, 204 | 304) => Progress::Ended,
                     Some(0) => Progress::Ended,
                     Some(length) => Progress::Counted(length),
                     None if framing.is_chunked() => Progress::Chunked(0),

@@ -35,7 +35,7 @@ pub(super) struct Head {
     pub(super) text: Vec<u8>,
     pub(super) content: Content,
     /// Whether the method is HEAD.
-    pub(super) is_head: bool,
+    pub(super) without_body: bool,
     /// What the upstream has to understand for a tunnel, where one is asked for.
     pub(super) tunnel: Option<Key>,
 }
@@ -86,9 +86,10 @@ pub(super) fn head(request: &Parts, ends: bool) -> Result<Head, Refusal> {
                     .eq_ignore_ascii_case(value.as_bytes())
             });
         // A second host that is another one is refused as two are.
-        if !is_crumb && !says_again && !(tunnel.is_some() && is_of_handshake(name)) {
-            push(&mut text, name.as_str().as_bytes(), value.as_bytes())?;
+        if is_crumb || says_again || (tunnel.is_some() && is_of_handshake(name)) {
+            continue;
         }
+        push(&mut text, name.as_str().as_bytes(), value.as_bytes())?;
     }
     push_cookie(&mut text, request)?;
     if content == Content::Chunked {
@@ -103,7 +104,7 @@ pub(super) fn head(request: &Parts, ends: bool) -> Result<Head, Refusal> {
     Ok(Head {
         text,
         content,
-        is_head: request.method == Method::HEAD,
+        without_body: request.method == Method::HEAD,
         tunnel,
     })
 }

@@ -44,6 +44,9 @@ const MAX_STREAMS: u32 = 128;
 /// What a client may send of a body before it is read, and of all bodies.
 const STREAM_WINDOW: u32 = 64 << 10;
 const SESSION_WINDOW: u32 = 256 << 10;
+/// Largest list of fields, as the largest head of HTTP/1.1.
+const FIELDS: u32 = 64 << 10;
+const _: () = assert!(FIELDS as usize == MAX_HEAD);
 /// What is kept of a response until it can be sent.
 const MAX_UNSENT: usize = 64 << 10;
 /// Bytes that the parts of a session take without a stream: the buffers and tables of h2.
@@ -279,7 +282,7 @@ fn builder() -> Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(SESSION_WINDOW)
         .max_send_buffer_size(MAX_UNSENT)
-        .max_header_list_size(MAX_HEAD as u32)
+        .max_header_list_size(FIELDS)
         .max_concurrent_reset_streams(MAX_RESET_STREAMS)
         .max_local_error_reset_streams(Some(MAX_ERRORS))
         .enable_connect_protocol();

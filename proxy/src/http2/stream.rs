@@ -36,7 +36,7 @@ impl Stream {
         load: &Arc<Load>,
     ) -> Self {
         let asked = Asked {
-            is_head: head.is_head,
+            without_body: head.without_body,
             tunnel: head.tunnel,
         };
         Self {

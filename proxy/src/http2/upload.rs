@@ -84,21 +84,18 @@ impl Upload {
                 return Poll::Ready(Ok(()));
             }
             if self.data.is_empty() {
-                match ready!(self.stream.poll_data(cx)) {
-                    Some(data) => {
-                        self.data = data.map_err(into_io)?;
-                        self.frame = self.data.len();
-                    }
-                    None => {
-                        let trailers = ready!(self.stream.poll_trailers(cx)).map_err(into_io)?;
-                        let chunked = matches!(self.body, Body::Chunked);
-                        self.body = Body::Ended;
-                        if !chunked {
-                            return Poll::Ready(Ok(()));
-                        }
-                        self.text = last_chunk(trailers.as_ref())?;
-                    }
+                if let Some(data) = ready!(self.stream.poll_data(cx)) {
+                    self.data = data.map_err(into_io)?;
+                    self.frame = self.data.len();
+                    continue;
                 }
+                let trailers = ready!(self.stream.poll_trailers(cx)).map_err(into_io)?;
+                let is_chunked = matches!(self.body, Body::Chunked);
+                self.body = Body::Ended;
+                if !is_chunked {
+                    return Poll::Ready(Ok(()));
+                }
+                self.text = last_chunk(trailers.as_ref())?;
                 continue;
             }
             self.put_data(buf);

@@ -1,6 +1,9 @@
 //! HTTP/2 for clients, with prior knowledge on the plain port: RFC 9113 and RFC 8441.
 
+mod conformance;
+mod fields;
 mod messages;
+mod websocket;
 
 use crate::support::{Backend, TestProxy};
 

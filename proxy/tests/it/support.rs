@@ -2,7 +2,7 @@
 //! knows the proxy's code; a test sees what a peer would see.
 
 mod backend;
-mod hpack;
+pub(crate) mod hpack;
 pub(crate) mod http2;
 mod lax;
 mod listener;

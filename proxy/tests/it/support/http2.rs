@@ -37,7 +37,7 @@ pub(crate) const COMPRESSION_ERROR: u32 = 9;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// How long anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -285,6 +285,12 @@ impl Session {
     /// All that comes on a stream, to its end.
     #[track_caller]
     pub(crate) fn answer(&mut self, stream: u32) -> Answer {
+        let answer = self.try_answer(stream);
+        answer.unwrap_or_else(|answer| panic!("stream {stream} didn't end: {answer:?}"))
+    }
+
+    /// The same, or what has come of it so far.
+    pub(crate) fn try_answer(&mut self, stream: u32) -> Result<Answer, Answer> {
         let mut answer = Answer {
             heads: Vec::new(),
             body: Vec::new(),
@@ -296,15 +302,15 @@ impl Session {
                 Ok(frame) => frame,
                 Err(Silence::Closed) => {
                     answer.end = StreamEnd::GoAway(self.goaway.as_ref().map(Frame::code));
-                    return answer;
+                    return Ok(answer);
                 }
-                Err(Silence::Waited) => panic!("stream {stream} didn't end: {answer:?}"),
+                Err(Silence::Waited) => return Err(answer),
             };
             match frame.kind {
                 HEADERS => {
                     assert!(frame.is(HEADERS, END_HEADERS), "a small head is one frame");
                     let fields = frame.fields();
-                    if fields[0].0 == ":status" {
+                    if fields.first().is_some_and(|field| field.0 == ":status") {
                         answer.heads.push(fields);
                     } else {
                         answer.trailers = Some(fields);
@@ -313,12 +319,12 @@ impl Session {
                 DATA => answer.body.extend(&frame.payload),
                 RST_STREAM => {
                     answer.end = StreamEnd::Reset(frame.code());
-                    return answer;
+                    return Ok(answer);
                 }
                 _ => {}
             }
             if matches!(frame.kind, HEADERS | DATA) && frame.flags & END_STREAM != 0 {
-                return answer;
+                return Ok(answer);
             }
         }
     }
@@ -340,27 +346,39 @@ impl Session {
     /// Reads to the end of the connection; returns the code of the last GOAWAY.
     #[track_caller]
     pub(crate) fn ended(&mut self) -> Option<u32> {
+        let end = self.try_ended();
+        assert!(end.is_ok(), "the session didn't end: {:?}", self.goaway);
+        self.goaway.as_ref().map(Frame::code)
+    }
+
+    /// The same, unless it doesn't end.
+    pub(crate) fn try_ended(&mut self) -> Result<(), Silence> {
         let end = Instant::now() + 3 * PATIENCE;
-        loop {
+        while Instant::now() < end {
             match self.next() {
-                Ok(_) if Instant::now() < end => {}
-                Err(Silence::Closed) => return self.goaway.as_ref().map(Frame::code),
-                _ => panic!("the session didn't end: {:?}", self.goaway),
+                Ok(_) => {}
+                Err(Silence::Closed) => return Ok(()),
+                Err(Silence::Waited) => break,
             }
         }
+        Err(Silence::Waited)
     }
 
     /// Whether the session still answers.
     #[track_caller]
     pub(crate) fn assert_open(&mut self) {
+        assert!(self.is_open(), "the session has ended: {:?}", self.goaway);
+    }
+
+    pub(crate) fn is_open(&mut self) -> bool {
         let payload = *b"open yet";
-        self.send(&Frame::ping(payload));
-        loop {
-            let frame = self.next().expect("the session is open");
+        let _already_gone = self.try_send(&Frame::ping(payload).to_bytes());
+        while let Ok(frame) = self.next() {
             if frame.is(PING, ACK) && frame.payload == payload {
-                return;
+                return true;
             }
         }
+        false
     }
 
     fn take_frame(&mut self) -> Option<Frame> {
