@@ -21,7 +21,7 @@ mod upload;
 mod watch;
 mod websocket;
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::Arc;
 
 use self::session::Session;
 use crate::{
@@ -39,19 +39,15 @@ pub(crate) fn is_preface(input: &[u8]) -> bool {
     length > 0 && input[..length] == PREFACE[..length]
 }
 
-/// Serves a session until either side ends it.
-#[allow(dead_code, reason = "for sessions over TLS")]
+/// Serves a client who has asked for a session, and is counted already, until either side ends it.
 pub(crate) async fn serve(
     transport: impl Transport,
     arrival: Arrival,
     worker: Arc<Worker>,
     account: Account,
 ) {
-    let counted = worker.connections.count();
-    worker.metrics.accepted.fetch_add(1, Relaxed);
     let deadline = Deadline::new(account, worker.settings.header_timeout);
     resume(transport, Vec::new(), arrival, worker, deadline).await;
-    drop(counted);
 }
 
 /// Serves a session of which the first bytes, its preface among them, have been `received`.

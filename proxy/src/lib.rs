@@ -6,8 +6,8 @@
 //! ```text
 //! accept ──► exchange ──► upstream (resolver, balancer, slots, pool)
 //!    │  ▲        ├──► http1: what a message is
-//!    │  └─ http2 │    (a session's streams, each as a connection)
-//!    │           └──► rewrite: what becomes of its head
+//!    ▼  └ http2  │    (its streams are connections)
+//!  edge (TLS)    └──► rewrite: what becomes of its head
 //!    └───────────┴──► worker: what one thread has, and may hold
 //! ```
 //!
@@ -20,6 +20,7 @@
 mod accept;
 mod app;
 pub mod cli;
+mod edge;
 mod exchange;
 pub mod http1;
 mod http2;

@@ -1,8 +1,8 @@
 //! The handshake of HTTP/1.1 (RFC 6455 §4) for clients that have none: in HTTP/2 a stream is what it
 //! proves (RFC 8441 §5).
 
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use sha1::{Digest, Sha1};
 
 /// What a server appends to a key to show that it has understood.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -25,8 +25,10 @@ impl Key {
 
     /// Whether this is the `Sec-WebSocket-Accept` of a server that has understood it.
     pub(super) fn is_accepted_by(&self, accept: &[u8]) -> bool {
-        let digest = Sha1::new_with_prefix(self.as_bytes()).chain_update(GUID);
-        BASE64_STANDARD.encode(digest.finalize()).as_bytes() == accept
+        let mut digest = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+        digest.update(self.as_bytes());
+        digest.update(GUID);
+        BASE64_STANDARD.encode(digest.finish()).as_bytes() == accept
     }
 }
 

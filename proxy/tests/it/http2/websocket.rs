@@ -1,4 +1,4 @@
-//! WebSockets over streams (RFC 8441).
+//! `WebSocket` over streams (RFC 8441).
 
 use super::speaking;
 use crate::support::http2::{
@@ -6,7 +6,6 @@ use crate::support::http2::{
     with,
 };
 use crate::support::{Backend, BackendConnection, TestProxy, ok};
-use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
 
 /// Agrees to a WebSocket, with this key's answer, and sends back what it gets.
@@ -159,5 +158,4 @@ fn a_tunnel_that_breaks_is_cancelled() {
     session.send(&Frame::reset(1, NO_ERROR));
     crate::support::wait_until("the backend to be left", || backend.open_connections() == 0);
     session.assert_open();
-    let _ = Duration::ZERO;
 }

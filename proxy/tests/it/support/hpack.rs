@@ -186,12 +186,15 @@ fn expand(text: &[u8]) -> Vec<u8> {
 fn byte_of(code: u32, length: u8) -> Option<u8> {
     let mut next = 0_u32;
     for shorter in 5..length {
-        let count = CODE_LENGTHS.iter().filter(|of| **of == shorter).count();
-        next = (next + u32::try_from(count).unwrap()) << 1;
+        next = (next + bytes_of(shorter).map(|_| 1).sum::<u32>()) << 1;
     }
     let nth = code.checked_sub(next)? as usize;
-    let mut bytes = (0..=255).filter(|byte| CODE_LENGTHS[usize::from(*byte)] == length);
-    bytes.nth(nth)
+    bytes_of(length).nth(nth)
+}
+
+/// The bytes whose codes have this length.
+fn bytes_of(length: u8) -> impl Iterator<Item = u8> {
+    (0..=255).filter(move |byte| CODE_LENGTHS[usize::from(*byte)] == length)
 }
 
 #[test]

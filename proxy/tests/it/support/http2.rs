@@ -27,14 +27,12 @@ pub(crate) const WITH_PRIORITY: u8 = 32;
 
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
-pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const FLOW_CONTROL_ERROR: u32 = 3;
 pub(crate) const STREAM_CLOSED: u32 = 5;
 pub(crate) const FRAME_SIZE_ERROR: u32 = 6;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const COMPRESSION_ERROR: u32 = 9;
-pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -100,7 +98,7 @@ impl Frame {
         self.kind == kind && self.flags & flag == flag
     }
 
-    /// The error code of RST_STREAM and GOAWAY.
+    /// The error code of a reset or GOAWAY.
     pub(crate) fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
@@ -224,6 +222,21 @@ impl Session {
         self.stream.write_all(bytes)
     }
 
+    /// Sends a head, and nothing after it, in as many frames as it takes.
+    pub(crate) fn send_fields(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        let block = hpack::encode(fields);
+        let pieces: Vec<_> = block.chunks(1 << 14).collect();
+        for (at, piece) in pieces.iter().enumerate() {
+            let (kind, flags) = match at {
+                0 => (HEADERS, END_STREAM),
+                _ => (CONTINUATION, 0),
+            };
+            let last = at == pieces.len() - 1;
+            let flags = if last { flags | END_HEADERS } else { flags };
+            self.send(&Frame::new(kind, flags, stream, piece));
+        }
+    }
+
     /// Sends the head of a GET and its end.
     pub(crate) fn ask(&mut self, stream: u32, path: &str) {
         self.send(&Frame::headers(stream, END_STREAM, &get(path)));
@@ -257,7 +270,7 @@ impl Session {
                 return Err(Silence::Waited);
             }
             self.stream.set_read_timeout(Some(left)).unwrap();
-            let mut bytes = [0; 1 << 16];
+            let mut bytes = vec![0; 1 << 16];
             match self.stream.read(&mut bytes) {
                 Ok(0) => return Err(Silence::Closed),
                 Ok(size) => self.input.extend(&bytes[..size]),
