@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
+    CertificateName, Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
     Verify, Volume, VolumeKey,
 };
 
@@ -170,12 +170,30 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
     let file = fields.required("file");
     let generate = fields
         .get("x-generate")
-        .and_then(|c| c.choice(&[("password", Generate::Password)]));
+        .and_then(|c| {
+            c.choice(&[
+                ("password", Generate::Password),
+                ("token", Generate::Token),
+                ("certificate", Generate::Certificate),
+            ])
+        });
+    let names = fields.get("x-names");
+    if let Some(names) = &names
+        && generate != Some(Generate::Certificate)
+    {
+        names.problem("they are what a certificate is for: add x-generate: certificate");
+    }
+    let names = names.and_then(|c| self::names(&c)).unwrap_or_default();
     let rotate = fields.get("x-rotate");
     if let Some(rotate) = &rotate
         && !cursor.has("x-generate")
     {
         rotate.problem("deploy makes new values only of what it generates: add x-generate");
+    }
+    if let Some(rotate) = &rotate
+        && generate == Some(Generate::Certificate)
+    {
+        rotate.problem("a new certificate is read from its file; nobody is told of it");
     }
     let rotate = rotate.and_then(|c| self::rotate(&c));
     fields.finish(&[
@@ -191,7 +209,24 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
         file: host_path(&file?)?,
         generate,
         rotate,
+        names,
     })
+}
+
+fn names(cursor: &Cursor<'_>) -> Option<Vec<CertificateName>> {
+    let mut names = Vec::new();
+    for text in cursor.text()?.split(',').map(str::trim) {
+        match CertificateName::parse(text) {
+            Some(name) if names.contains(&name) => {}
+            Some(name) => names.push(name),
+            None if text.is_empty() => {}
+            None => cursor.problem(format!(
+                "expected names and addresses separated by commas such as example.org, 192.0.2.1, \
+                 found {text:?}"
+            )),
+        }
+    }
+    Some(names)
 }
 
 fn rotate(cursor: &Cursor<'_>) -> Option<Rotate> {
