@@ -81,7 +81,11 @@ impl fmt::Display for Why {
             }
             Self::Ending(None) => f.write_str("it has expired"),
             Self::Ending(Some(left)) => {
-                write!(f, "it expires in {} days", left.as_secs() / days(1).as_secs())
+                write!(
+                    f,
+                    "it expires in {} days",
+                    left.as_secs() / days(1).as_secs()
+                )
             }
         }
     }
@@ -238,28 +242,32 @@ fn readable(project: &Project, name: &SecretName, secret: &Secret) -> Result<(),
 ///
 /// # Errors
 /// When a file can't be read or written, or an authority isn't there to sign.
-pub(crate) fn make(
-    project: &Project,
-    name: &SecretName,
-    now: SystemTime,
-) -> Result<Made> {
+pub(crate) fn make(project: &Project, name: &SecretName, now: SystemTime) -> Result<Made> {
     let Some(pair) = pair(project, name) else {
         return Err(Error::failed(
             format!("secret {name} isn't one of a certificate and its key"),
             "report it",
         ));
     };
-    let failed = |fault| Error::failed(format!("secret {name}: {fault}"), "see to it, then run again");
-    let (key, note) = match PrivateKey::read(&pair.key.file).map_err(failed)? {
-        Some(key) => (key, None),
-        None => {
-            let key = PrivateKey::generate();
-            let note = secrets::store(project, pair.key_name, pair.key, key.to_pem()?.as_bytes())?;
-            (key, note)
-        }
+    let failed = |fault| {
+        Error::failed(
+            format!("secret {name}: {fault}"),
+            "see to it, then run again",
+        )
+    };
+    let mut note = None;
+    let key = if let Some(key) = PrivateKey::read(&pair.key.file).map_err(failed)? {
+        key
+    } else {
+        let key = PrivateKey::generate();
+        note = secrets::store(project, pair.key_name, pair.key, key.to_pem()?.as_bytes())?;
+        key
     };
     if name == pair.key_name {
-        return Ok(Made { how: "generated", note });
+        return Ok(Made {
+            how: "generated",
+            note,
+        });
     }
     key.signable(&pair).map_err(failed)?;
     let authority = match Authority::open(pair, now).map_err(failed)? {
@@ -269,10 +277,16 @@ pub(crate) fn make(
     let certificate = authority.sign(project, &names::of(pair.certificate), &key, now)?;
     if pair.certificate.file.exists() {
         replace(pair.name, pair.certificate, certificate.as_bytes())?;
-        return Ok(Made { how: "renewed", note });
+        return Ok(Made {
+            how: "renewed",
+            note,
+        });
     }
     let own = secrets::store(project, name, pair.certificate, certificate.as_bytes())?;
-    Ok(Made { how: "generated", note: note.or(own) })
+    Ok(Made {
+        how: "generated",
+        note: note.or(own),
+    })
 }
 
 /// Whether a secret is a certificate of one's own, or the key of one.
@@ -314,3 +328,5 @@ fn read(file: &Path) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,8 @@ use super::Position;
 use super::context::Context;
 use super::fields::nearest;
 use super::model::{
-    Certificate, Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName, Verify,
-    exclude_each_other,
+    Certificate, Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName,
+    Verify, exclude_each_other,
 };
 use super::read::Sections;
 use super::yaml::{Node, Value};
@@ -149,6 +149,19 @@ impl Check<'_> {
             {
                 let message = format!("{name} doesn't publish the TCP port {port}");
                 self.report(&keys("port"), message);
+            }
+            if let Some(tls) = &entry.tls {
+                let keys = |key| [&keys("tls")[..], &[key]].concat();
+                if !known.contains(&tls.service.as_str()) {
+                    self.undefined(&keys("service"), "service", &tls.service, &known);
+                }
+                let service = self.sections.services.get(name);
+                if entry.port == Some(tls.port) {
+                    self.report(&keys("port"), "HTTP without TLS is spoken there, by `port`");
+                } else if service.is_some_and(|it| !it.publishes(tls.port)) {
+                    let message = format!("{name} doesn't publish the TCP port {}", tls.port);
+                    self.report(&keys("port"), message);
+                }
             }
             if let Some(document) = &entry.document
                 && !known.contains(&document.service.as_str())

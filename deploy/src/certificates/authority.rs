@@ -91,11 +91,7 @@ impl Authority {
     }
 
     /// Makes one; with the key that is there, if there is one.
-    pub(super) fn make(
-        project: &Project,
-        pair: Certificate<'_>,
-        now: SystemTime,
-    ) -> Result<Self> {
+    pub(super) fn make(project: &Project, pair: Certificate<'_>, now: SystemTime) -> Result<Self> {
         let (file, key_file) = pair.authority();
         let store = |file, content: &[u8], mode| {
             let access = Access { mode, owner: None };
@@ -103,17 +99,17 @@ impl Authority {
                 .map_err(|err| crate::secrets::unwritable(pair.name, pair.certificate, &err))
         };
         let failed = |fault: String| Error::failed(fault, "move it away, then run again");
-        let key = match PrivateKey::read(&key_file).map_err(failed)? {
-            Some(key) => key,
-            None => {
-                let key = PrivateKey::generate();
-                store(&key_file, key.to_pem()?.as_bytes(), 0o600)?;
-                key
-            }
+        let key = if let Some(key) = PrivateKey::read(&key_file).map_err(failed)? {
+            key
+        } else {
+            let key = PrivateKey::generate();
+            store(&key_file, key.to_pem()?.as_bytes(), 0o600)?;
+            key
         };
-        let key = key.p256().cloned().ok_or_else(|| {
-            failed(format!("{} isn't a P-256 key", key_file.display()))
-        })?;
+        let key = key
+            .p256()
+            .cloned()
+            .ok_or_else(|| failed(format!("{} isn't a P-256 key", key_file.display())))?;
         let subject = format!("CN={} authority,O={MARK}", project.name);
         let profile = Root(Name::from_str(&subject).map_err(unsigned)?);
         let lifetime = now + AUTHORITY_LIFETIME;
@@ -215,9 +211,9 @@ impl BuilderProfile for Root {
         let usage = KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign);
         let id = SubjectKeyIdentifier::try_from(key)?;
         Ok(vec![
-            extension(constraints, &self.0)?,
-            extension(usage, &self.0)?,
-            extension(id, &self.0)?,
+            extension(&constraints, &self.0)?,
+            extension(&usage, &self.0)?,
+            extension(&id, &self.0)?,
         ])
     }
 }
@@ -248,11 +244,11 @@ impl BuilderProfile for Server {
     ) -> x509_cert::builder::Result<Vec<Extension>> {
         let subject = &self.subject;
         Ok(vec![
-            extension(KeyUsage(KeyUsages::DigitalSignature.into()), subject)?,
-            extension(ExtendedKeyUsage(vec![ID_KP_SERVER_AUTH]), subject)?,
-            extension(SubjectAltName(self.names.clone()), subject)?,
-            extension(SubjectKeyIdentifier::try_from(key)?, subject)?,
-            extension(self.authority_key_id(issuer_key)?, subject)?,
+            extension(&KeyUsage(KeyUsages::DigitalSignature.into()), subject)?,
+            extension(&ExtendedKeyUsage(vec![ID_KP_SERVER_AUTH]), subject)?,
+            extension(&SubjectAltName(self.names.clone()), subject)?,
+            extension(&SubjectKeyIdentifier::try_from(key)?, subject)?,
+            extension(&self.authority_key_id(issuer_key)?, subject)?,
         ])
     }
 }
@@ -273,9 +269,30 @@ impl Server {
     }
 }
 
-fn extension<T>(value: T, subject: &Name) -> x509_cert::builder::Result<Extension>
+fn extension<T>(value: &T, subject: &Name) -> x509_cert::builder::Result<Extension>
 where
     for<'a> &'a T: ToExtension<Error = x509_cert::der::Error>,
 {
-    Ok((&value).to_extension(subject, &[])?)
+    Ok(value.to_extension(subject, &[])?)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A certificate as others make them.
+    pub(in super::super) fn self_signed(
+        key: &PrivateKey,
+        (start, end): (SystemTime, SystemTime),
+    ) -> String {
+        let subject = Name::from_str("CN=example.org,O=Somebody else").unwrap();
+        let profile = Server {
+            issuer: subject.clone(),
+            subject,
+            issuer_id: None,
+            names: vec![general(&CertificateName::parse("example.org").unwrap()).unwrap()],
+        };
+        let key = key.p256().unwrap();
+        certificate(profile, key, key, (start, end)).unwrap()
+    }
 }

@@ -82,14 +82,20 @@ impl Leaf {
 
     /// The identifier of its own key, by which those that it signs name it.
     pub(super) fn key_id(&self) -> Option<Vec<u8>> {
-        let found = self.0.tbs_certificate().get_extension::<SubjectKeyIdentifier>();
+        let found = self
+            .0
+            .tbs_certificate()
+            .get_extension::<SubjectKeyIdentifier>();
         let (_, id) = found.ok()??;
         Some(id.0.into_bytes().into_vec())
     }
 
     /// The identifier of the key that signed it.
     pub(super) fn signer_id(&self) -> Option<Vec<u8>> {
-        let found = self.0.tbs_certificate().get_extension::<AuthorityKeyIdentifier>();
+        let found = self
+            .0
+            .tbs_certificate()
+            .get_extension::<AuthorityKeyIdentifier>();
         let (_, id) = found.ok()??;
         Some(id.key_identifier?.into_bytes().into_vec())
     }

@@ -9,7 +9,11 @@ use compose_file::model::{CertificateName, Secret};
 pub(super) fn of(certificate: &Secret) -> BTreeSet<CertificateName> {
     let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let host = rustix::system::uname();
-    let host = host.nodename().to_str().ok().and_then(CertificateName::parse);
+    let host = host
+        .nodename()
+        .to_str()
+        .ok()
+        .and_then(CertificateName::parse);
     let mut names = BTreeSet::from(loopback.map(CertificateName::Address));
     names.insert(CertificateName::Dns("localhost".to_owned()));
     names.extend(host);

@@ -31,8 +31,9 @@ pub(crate) fn lost<'a>(
     state: &'a State,
     secrets: &'a Secrets,
 ) -> impl Iterator<Item = Lost<'a>> {
-    let gone = used(project)
-        .filter(move |(name, secret)| secret.generate == Some(Generate::Password) && !secrets.exists(name));
+    let gone = used(project).filter(move |(name, secret)| {
+        secret.generate == Some(Generate::Password) && !secrets.exists(name)
+    });
     gone.filter_map(move |(name, secret)| {
         Some(Lost {
             name,
@@ -62,8 +63,9 @@ pub(crate) fn exchanged<'a>(
     state: &'a State,
     secrets: &'a Secrets,
 ) -> impl Iterator<Item = Exchanged<'a>> {
-    let there = used(project)
-        .filter(move |(name, secret)| secret.generate == Some(Generate::Password) && secrets.exists(name));
+    let there = used(project).filter(move |(name, secret)| {
+        secret.generate == Some(Generate::Password) && secrets.exists(name)
+    });
     there.filter_map(move |(name, secret)| {
         let containers =
             consumers(project, name).flat_map(|(service, _)| state.of_service(service));

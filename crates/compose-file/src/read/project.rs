@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use super::external::{check_external, external_and_name};
-use super::forms::{host_path, is_name};
+use super::forms::{certificate_names, host_path, is_name};
 use super::words::command;
 use super::{network, service, verify};
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    CertificateName, Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
+    Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
     Verify, Volume, VolumeKey,
 };
 
@@ -168,22 +168,22 @@ fn volume(key: &str, cursor: &Cursor<'_>) -> Option<Volume> {
 fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
     let fields = Fields::of(cursor)?;
     let file = fields.required("file");
-    let generate = fields
-        .get("x-generate")
-        .and_then(|c| {
-            c.choice(&[
-                ("password", Generate::Password),
-                ("token", Generate::Token),
-                ("certificate", Generate::Certificate),
-            ])
-        });
+    let generate = fields.get("x-generate").and_then(|c| {
+        c.choice(&[
+            ("password", Generate::Password),
+            ("token", Generate::Token),
+            ("certificate", Generate::Certificate),
+        ])
+    });
     let names = fields.get("x-names");
     if let Some(names) = &names
         && generate != Some(Generate::Certificate)
     {
         names.problem("they are what a certificate is for: add x-generate: certificate");
     }
-    let names = names.and_then(|c| self::names(&c)).unwrap_or_default();
+    let names = names
+        .and_then(|c| certificate_names(&c))
+        .unwrap_or_default();
     let rotate = fields.get("x-rotate");
     if let Some(rotate) = &rotate
         && !cursor.has("x-generate")
@@ -211,22 +211,6 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
         rotate,
         names,
     })
-}
-
-fn names(cursor: &Cursor<'_>) -> Option<Vec<CertificateName>> {
-    let mut names = Vec::new();
-    for text in cursor.text()?.split(',').map(str::trim) {
-        match CertificateName::parse(text) {
-            Some(name) if names.contains(&name) => {}
-            Some(name) => names.push(name),
-            None if text.is_empty() => {}
-            None => cursor.problem(format!(
-                "expected names and addresses separated by commas such as example.org, 192.0.2.1, \
-                 found {text:?}"
-            )),
-        }
-    }
-    Some(names)
 }
 
 fn rotate(cursor: &Cursor<'_>) -> Option<Rotate> {
