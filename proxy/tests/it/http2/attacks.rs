@@ -256,7 +256,7 @@ fn a_busy_client_is_no_flood() {
 /// A client with windows of nothing, or of a byte now and then, or that doesn't read at all.
 #[test]
 fn slow_readers_hold_little_and_are_left() {
-    let large = "x".repeat(1 << 20);
+    let large = "x".repeat(1 << 18);
     let backend = Backend::answering(move |request| match &*request.target {
         "/large" => ok(&large),
         _ => ok("served"),
@@ -270,8 +270,8 @@ fn slow_readers_hold_little_and_are_left() {
         ],
     );
     let bystander = Bystander::of(proxy.address);
-    // No window, on 100 streams of 10 sessions.
-    let mut sessions: Vec<_> = (0..10)
+    // No window, on 100 streams of 5 sessions.
+    let mut sessions: Vec<_> = (0..5)
         .map(|_| Session::with_settings(proxy.address, &[(4, 0)]))
         .collect();
     for session in &mut sessions {
@@ -287,7 +287,7 @@ fn slow_readers_hold_little_and_are_left() {
         );
     }
     // A window of as much as anybody may have, and nobody who reads.
-    let mut sessions: Vec<_> = (0..10)
+    let mut sessions: Vec<_> = (0..5)
         .map(|_| Session::with_settings(proxy.address, &[(4, (1 << 31) - 1)]))
         .collect();
     for session in &mut sessions {
