@@ -22,6 +22,7 @@ pub mod cli;
 mod edge;
 mod exchange;
 pub mod http1;
+mod look;
 mod observe;
 pub mod rewrite;
 pub mod settings;

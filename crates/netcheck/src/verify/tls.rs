@@ -193,11 +193,11 @@ impl Answer {
         ))
     }
 
-    /// What is left, where that is little, and less than a quarter of its life.
+    /// What is left, where that is as little as the proxy warns of.
     fn ends_soon(&self, now: u64) -> Option<String> {
         let left = self.not_after.checked_sub(now)?;
         let lifetime = self.not_after.saturating_sub(self.not_before);
-        let soon = left < SOON.as_secs() && left < lifetime / 4;
+        let soon = left < SOON.as_secs() && left < lifetime / 10;
         soon.then(|| match left / DAY {
             0 => format!("{} hours", left / (60 * 60)),
             days => format!("{days} days"),
@@ -256,9 +256,9 @@ x-verify: {entry_points: {web: {tls: {port: 443, service: web, command: [c], aut
     #[test]
     fn an_end_that_is_near_is_told_unless_lives_are_short() {
         let soon = |days, now| answer((0, days), None).ends_soon(now);
-        assert_eq!(soon(90, 75 * DAY), None);
-        assert_eq!(soon(90, 77 * DAY).unwrap(), "13 days");
-        assert_eq!(soon(6, 2 * DAY), None);
+        assert_eq!(soon(90, 80 * DAY), None);
+        assert_eq!(soon(365, 352 * DAY).unwrap(), "13 days");
+        assert_eq!(soon(6, 5 * DAY), None);
         assert_eq!(soon(6, 5 * DAY + DAY / 2).unwrap(), "12 hours");
         assert_eq!(soon(6, 7 * DAY), None);
     }
