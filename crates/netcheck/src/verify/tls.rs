@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Check, check};
 use super::link::{HOST, Verdict};
+use super::ports::metric_names;
 use super::request::Silence;
 use crate::inspect::model::Sandbox;
 use crate::probe::request::Target;
@@ -100,6 +101,23 @@ impl Client<'_> {
     pub(super) async fn named(&self, name: &str) -> (Check, Option<String>) {
         let answer = self.ask(Some(name), "/").await;
         self.certificate(Some(name), &answer)
+    }
+
+    /// No metrics of an admin port come out.
+    pub(super) async fn metrics(&self) -> Check {
+        let to = format!("{} {}", self.service, self.target);
+        let (result, verdict) = match self.ask(None, "/metrics").await {
+            Ok(answer) if answer.status == 200 && !metric_names(&answer.body).is_empty() => {
+                let cause = format!("{} forwards /metrics to an admin port", self.service);
+                (Err(("metrics".to_owned(), cause)), None)
+            }
+            Ok(answer) => (Ok(answer.status.to_string()), None),
+            // Told by the request before.
+            Err(_) => (Ok("no answer".to_owned()), Some(Verdict::Unjudged)),
+        };
+        let mut check = check((HOST, &to, "/metrics"), "no admin port behind it", result);
+        check.verdict = verdict.unwrap_or(check.verdict);
+        check
     }
 
     async fn ask(&self, name: Option<&str>, path: &str) -> Result<Answer, Silence> {
