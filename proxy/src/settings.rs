@@ -14,6 +14,7 @@ use service::{
 };
 
 use crate::{
+    edge::acme::AcmeSettings,
     rewrite::{
         trusted_proxies::{TrustError, TrustedProxies},
         upstream_token::UpstreamToken,
@@ -227,6 +228,8 @@ pub struct Settings {
     pub tls_ticket_keys: Vec<SecretString>,
     /// Who holds the sockets for that, if this process doesn't.
     pub listen_from: Option<PathBuf>,
+    /// Certificates to get, if any.
+    pub(crate) acme: Option<AcmeSettings>,
     /// Where requests go.
     pub upstream: UpstreamName,
     /// What tells the upstream that requests are from us, if anything does.
@@ -285,6 +288,7 @@ impl Settings {
                 .file("tls_ticket_key_file", secrets::tokens)?
                 .unwrap_or_default(),
             listen_from: values.path("listen_from")?,
+            acme: AcmeSettings::read(&values)?,
             upstream: values.parse("upstream", UPSTREAM)?,
             upstream_token: values
                 .file("upstream_token_file", secrets::tokens)?

@@ -19,7 +19,7 @@ use rustls::{Error, server::Acceptor};
 use tokio::{net::TcpStream, task::yield_now};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-use super::{Edge, Session, transport::TlsTransport};
+use super::{Edge, Session, acme::challenges, transport::TlsTransport};
 use crate::{
     accept::{arrival::Arrival, connection},
     exchange::{
@@ -119,6 +119,10 @@ pub(crate) async fn serve(
             return;
         }
     };
+    if stream.get_ref().1.alpn_protocol() == Some(challenges::ALPN) {
+        // That was all.
+        return;
+    }
     let session = Session::of(stream.get_ref().1);
     worker.metrics.handshakes.done(&session);
     let arrival = Arrival {
@@ -179,7 +183,8 @@ async fn steps(
 ) -> io::Result<TlsStream<TcpStream>> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     let mut turn = Step::take(worker, network).await;
-    let mut handshake = start.into_stream(Arc::clone(&edge.config));
+    let config = edge.config_for(&start.client_hello());
+    let mut handshake = start.into_stream(config);
     loop {
         let step = poll_fn(|cx| Poll::Ready(Pin::new(&mut handshake).poll(cx))).await;
         drop(turn);

@@ -5,6 +5,7 @@ mod backend;
 mod lax;
 mod listener;
 mod name_server;
+mod pebble;
 mod proxy;
 mod refusal;
 
@@ -12,6 +13,7 @@ pub(crate) use backend::{Backend, BackendConnection};
 pub(crate) use lax::{Reading, Seen};
 pub(crate) use listener::TestListener;
 pub(crate) use name_server::{Answer, NameServer};
+pub(crate) use pebble::{Clock, Pebble, PebbleBuilder};
 pub(crate) use proxy::{ProxyBuilder, TestProxy, proxied, run_proxy, serving};
 pub(crate) use refusal::{
     CHUNKED, POST, assert_refused_unfinished, assert_refused_unseen, chunked, table,
