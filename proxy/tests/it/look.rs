@@ -45,7 +45,7 @@ fn a_handshake_and_a_request_and_what_came_of_them() {
 
     let seen = look(address, Some("a.test"), Some(&authority));
     assert_eq!(seen["untrusted"], Value::Null, "{seen}");
-    assert_eq!(seen["protocol"], "TLSv1_3");
+    assert_eq!(seen["protocol"], "TLS 1.3");
     assert!(
         seen["cipher"].as_str().unwrap().starts_with("TLS13_"),
         "{seen}"

@@ -66,7 +66,7 @@ enum Reply {
 /// What came of a handshake and a request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
-    /// Such as `TLSv1.3`.
+    /// Such as `TLS 1.3`.
     protocol: String,
     cipher: String,
     /// Whom the certificate is for.
@@ -229,7 +229,7 @@ mod tests {
 
     fn answer(days: (u64, u64), untrusted: Option<&str>) -> Answer {
         Answer {
-            protocol: "TLSv1.3".into(),
+            protocol: "TLS 1.3".into(),
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             names: vec!["localhost".into(), "127.0.0.1".into()],
             not_before: days.0 * DAY,
@@ -260,7 +260,7 @@ x-verify: {entry_points: {web: {tls: {port: 443, service: web, command: [c], aut
         let good = answer((0, 400), None).judged(4 * DAY, &tls).unwrap();
         assert_eq!(
             good,
-            "TLSv1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left"
+            "TLS 1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left"
         );
         let (seen, cause) = answer((0, 400), Some("unknown issuer"))
             .judged(0, &tls)

@@ -74,7 +74,7 @@ fn good(age: u64, left: u64) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = now.as_secs();
     json!({
-        "protocol": "TLSv1.3",
+        "protocol": "TLS 1.3",
         "cipher": "TLS13_AES_128_GCM_SHA256",
         "names": ["localhost", "127.0.0.1"],
         "not_before": now - age * DAY,
@@ -99,7 +99,7 @@ fn the_certificate_is_judged_and_the_answer_too() {
             .collect()
     };
     assert_eq!(seen("https"), [format!("{published}: an answer: 200 OK")]);
-    let certificate = "TLSv1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left";
+    let certificate = "TLS 1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left";
     assert_eq!(
         seen("certificate"),
         [
