@@ -24,7 +24,7 @@ pub(crate) struct Bed {
     pub(crate) stack: Stack,
     /// The `deploy` command, where the suite brings the stack up itself.
     tool: Option<PathBuf>,
-    /// The port that it publishes.
+    /// The port that it publishes; the next one is that with TLS.
     port: u16,
 }
 
@@ -106,6 +106,7 @@ impl Bed {
             .args(arguments)
             .env("CAUSEWAY_BIND", "127.0.0.1")
             .env("CAUSEWAY_PORT", self.port.to_string())
+            .env("CAUSEWAY_TLS_PORT", self.port.wrapping_add(1).to_string())
             .stdin(Stdio::null())
             .process_group(0)
             .kill_on_drop(true);

@@ -195,15 +195,21 @@ impl Stack {
         })
     }
 
-    /// Where clients reach the stack.
+    /// Where clients reach the stack without TLS.
     pub(crate) async fn published(&self) -> Result<SocketAddr> {
         let containers = self.containers().await?;
         let port = containers
             .iter()
-            .flat_map(|container| &container.published)
-            .find(|(_, protocol)| protocol == "tcp");
+            .flat_map(|container| &container.ports)
+            .find_map(|port| {
+                port.strip_suffix("->80/tcp")?
+                    .rsplit(':')
+                    .next()?
+                    .parse()
+                    .ok()
+            });
         match port {
-            Some((port, _)) => Ok(SocketAddr::from(([127, 0, 0, 1], *port))),
+            Some(port) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
             None => Err(Error::failed(
                 format!("project {:?} publishes no port", self.project),
                 "bring the stack up first (`make deploy`), or leave --project away",

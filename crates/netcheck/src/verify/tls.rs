@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Check, check};
 use super::link::{HOST, Verdict};
+use super::ports::metric_names;
 use super::request::Silence;
 use crate::inspect::model::Sandbox;
 use crate::probe::request::Target;
@@ -65,7 +66,7 @@ enum Reply {
 /// What came of a handshake and a request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
-    /// Such as `TLSv1.3`.
+    /// Such as `TLS 1.3`.
     protocol: String,
     cipher: String,
     /// Whom the certificate is for.
@@ -100,6 +101,23 @@ impl Client<'_> {
     pub(super) async fn named(&self, name: &str) -> (Check, Option<String>) {
         let answer = self.ask(Some(name), "/").await;
         self.certificate(Some(name), &answer)
+    }
+
+    /// No metrics of an admin port come out.
+    pub(super) async fn metrics(&self) -> Check {
+        let to = format!("{} {}", self.service, self.target);
+        let (result, verdict) = match self.ask(None, "/metrics").await {
+            Ok(answer) if answer.status == 200 && !metric_names(&answer.body).is_empty() => {
+                let cause = format!("{} forwards /metrics to an admin port", self.service);
+                (Err(("metrics".to_owned(), cause)), None)
+            }
+            Ok(answer) => (Ok(answer.status.to_string()), None),
+            // Told by the request before.
+            Err(_) => (Ok("no answer".to_owned()), Some(Verdict::Unjudged)),
+        };
+        let mut check = check((HOST, &to, "/metrics"), "no admin port behind it", result);
+        check.verdict = verdict.unwrap_or(check.verdict);
+        check
     }
 
     async fn ask(&self, name: Option<&str>, path: &str) -> Result<Answer, Silence> {
@@ -193,11 +211,11 @@ impl Answer {
         ))
     }
 
-    /// What is left, where that is little, and less than a quarter of its life.
+    /// What is left, where that is as little as the proxy warns of.
     fn ends_soon(&self, now: u64) -> Option<String> {
         let left = self.not_after.checked_sub(now)?;
         let lifetime = self.not_after.saturating_sub(self.not_before);
-        let soon = left < SOON.as_secs() && left < lifetime / 4;
+        let soon = left < SOON.as_secs() && left < lifetime / 10;
         soon.then(|| match left / DAY {
             0 => format!("{} hours", left / (60 * 60)),
             days => format!("{days} days"),
@@ -211,7 +229,7 @@ mod tests {
 
     fn answer(days: (u64, u64), untrusted: Option<&str>) -> Answer {
         Answer {
-            protocol: "TLSv1.3".into(),
+            protocol: "TLS 1.3".into(),
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             names: vec!["localhost".into(), "127.0.0.1".into()],
             not_before: days.0 * DAY,
@@ -242,7 +260,7 @@ x-verify: {entry_points: {web: {tls: {port: 443, service: web, command: [c], aut
         let good = answer((0, 400), None).judged(4 * DAY, &tls).unwrap();
         assert_eq!(
             good,
-            "TLSv1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left"
+            "TLS 1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left"
         );
         let (seen, cause) = answer((0, 400), Some("unknown issuer"))
             .judged(0, &tls)
@@ -256,9 +274,9 @@ x-verify: {entry_points: {web: {tls: {port: 443, service: web, command: [c], aut
     #[test]
     fn an_end_that_is_near_is_told_unless_lives_are_short() {
         let soon = |days, now| answer((0, days), None).ends_soon(now);
-        assert_eq!(soon(90, 75 * DAY), None);
-        assert_eq!(soon(90, 77 * DAY).unwrap(), "13 days");
-        assert_eq!(soon(6, 2 * DAY), None);
+        assert_eq!(soon(90, 80 * DAY), None);
+        assert_eq!(soon(365, 352 * DAY).unwrap(), "13 days");
+        assert_eq!(soon(6, 5 * DAY), None);
         assert_eq!(soon(6, 5 * DAY + DAY / 2).unwrap(), "12 hours");
         assert_eq!(soon(6, 7 * DAY), None);
     }
