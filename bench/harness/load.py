@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+Found = TypeVar("Found")
 
 HOST = "bench.test"
 """Authority of every request, so that all peers get the same bytes."""
@@ -155,12 +156,14 @@ class Generator:
             raise BenchError(f"{program} failed: {done.stderr.strip() or done.stdout.strip()}")
         return parse(done.stdout)
 
-    @contextmanager
-    def holding(self, connections: int, address: str) -> Iterator[None]:
+    def hold(self, connections: int, address: str, meanwhile: Callable[[], Found]) -> tuple[Found, int]:
         """Hold idle TLS connections to an address and port, each after one request.
 
+        Returns:
+            What `meanwhile` returned, and how many were closed before it had.
+
         Raises:
-            BenchError: when one couldn't be made, or was closed meanwhile.
+            BenchError: when one couldn't be made.
 
         """
         command = [*self._prefix, "tls-load", "hold", str(connections), address]
@@ -168,11 +171,11 @@ class Generator:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             try:
-                if process.stdout.readline().strip() != str(connections):
-                    raise BenchError(f"tls-load failed: {process.stderr.read().strip()}")
-                yield
-                closed, errors = process.communicate(timeout=GRACE)
-                if closed.strip() != "0":
-                    raise BenchError(f"{closed.strip() or errors.strip()} of {connections} idle connections were closed")
+                made = process.stdout.readline() if process.stdout else ""
+                if made.strip() != str(connections):
+                    raise BenchError(f"tls-load failed: {process.communicate()[1].strip()}")
+                found = meanwhile()
+                closed, _ = process.communicate(timeout=GRACE)
             finally:
                 process.kill()
+        return found, int(closed)

@@ -125,16 +125,21 @@ def measure_held(bed: Bed, peer: str, load: Load) -> Run:
     count = load.connections
     memory, pss = meter.charged(), meter.proportional()
     machine, cpu, begun = busy_microseconds(), meter.cpu(), time.monotonic()
+
+    def meanwhile() -> Run:
+        opened = LoadResult(time.monotonic() - begun, count, None, None, None, {"200": count})
+        usage = Usage((meter.cpu() - cpu).split(count), meter.resident(), meter.peak())
+        spent = (busy_microseconds() - machine) / count
+        time.sleep(SETTLE)
+        held = Held((meter.charged() - memory) / count, (meter.proportional() - pss) / count)
+        return Run(opened, {"front": usage}, spent, held=held)
+
     try:
-        with bed.generator.holding(count, bed.address(peer, load.port)):
-            opened = LoadResult(time.monotonic() - begun, count, None, None, None, {"200": count})
-            usage = Usage((meter.cpu() - cpu).split(count), meter.resident(), meter.peak())
-            machine = busy_microseconds() - machine
-            time.sleep(SETTLE)
-            held = Held((meter.charged() - memory) / count, (meter.proportional() - pss) / count)
+        run, closed = bed.generator.hold(count, bed.address(peer, load.port), meanwhile)
     except BenchError as error:
         raise BenchError(f"{peer}: {error}\n{bed.logs(peer)}") from None
-    return Run(opened, {"front": usage}, machine / count, held=held)
+    errors = {"closed while it was idle": closed} if closed else {}
+    return replace(run, load=replace(run.load, errors=errors))
 
 
 def _meter(bed: Bed, container: Container) -> Meter:
