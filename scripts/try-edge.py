@@ -36,7 +36,14 @@ def install() -> None:
         return
     print(f"edge: Python packages in {VENV}", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-    pip = [VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary=:all:"]
+    pip = [
+        VENV / "bin/pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--only-binary=:all:",
+    ]
     subprocess.run([*pip, "--requirement", REQUIREMENTS], check=True)
     installed.write_bytes(REQUIREMENTS.read_bytes())
 

@@ -65,7 +65,7 @@ class Bed(ABC):
 
     @property
     def generator(self) -> Generator:
-        """oha and tls-load, on the peers' own networks."""
+        """The load generators, on the peers' own networks."""
         if self.generator_container is None:
             raise BenchError("the bed isn't up")
         return Generator.in_container(self.generator_container.id)

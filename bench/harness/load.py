@@ -127,10 +127,13 @@ def _milliseconds(seconds: float | None) -> float | None:
 class Generator:
     """Somewhere that load comes from: a container, or this machine."""
 
-    def __init__(self, prefix: list[str], programs: dict[str, str]) -> None:
-        """Take what stands before a program, and where programs are that aren't found by their name."""
+    def __init__(self, prefix: list[str], programs: dict[str, list[str]]) -> None:
+        """Take what stands before a program, and commands for programs that aren't found by their name."""
         self._prefix = prefix
         self._programs = programs
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        return [*self._prefix, *self._programs.get(program, [program]), *arguments]
 
     @classmethod
     def in_container(cls, identifier: str) -> Generator:
@@ -140,12 +143,12 @@ class Generator:
     @classmethod
     def on_host(cls, oha: Path) -> Generator:
         """Run oha as a process of this machine."""
-        return cls([], {"oha": str(oha)})
+        return cls([], {"oha": [str(oha)]})
 
     def run(self, load: Load, address: str, seconds: float) -> LoadResult:
         """Put `load` on an address and port for `seconds`."""
         program, *arguments = load.command(address, seconds)
-        command = [*self._prefix, self._programs.get(program, program), *arguments]
+        command = self._command(program, *arguments)
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=seconds + GRACE
@@ -166,7 +169,7 @@ class Generator:
             BenchError: when one couldn't be made.
 
         """
-        command = [*self._prefix, "tls-load", "hold", str(connections), address]
+        command = self._command("tls-load", "hold", str(connections), address)
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:

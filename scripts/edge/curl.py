@@ -91,7 +91,9 @@ def bodies(stage: Stage) -> None:
         version, seen = echoed(stage, option, "--data-binary", f"@{file}", stage.url())
         expect(version == expected, f"spoke HTTP/{version}")
         expect(seen["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest(), seen)
-        done = run("curl", "--silent", "--cacert", stage.ca, option, "--output", stage.folder / "down", stage.url("/mib"))
+        done = run(
+            "curl", "--silent", "--cacert", stage.ca, option, "--output", stage.folder / "down", stage.url("/mib")
+        )
         expect(done.returncode == 0, done.stdout)
         expect((stage.folder / "down").read_bytes() == bytes(MIB), "the body isn't the upstream's")
 

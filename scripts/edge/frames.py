@@ -5,6 +5,7 @@ Each connection ends in the same way: whatever was done to it, others are served
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
@@ -27,6 +28,7 @@ from hyperframe.frame import (
 from .check import Failed, check, expect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -64,10 +66,9 @@ class Connection:
 
     def send(self, *frames: Frame) -> None:
         """Send frames, as far as the other side goes on taking them."""
-        try:
+        # Where it is closed, what was said before tells why.
+        with contextlib.suppress(OSError):
             self.socket.sendall(b"".join(frame.serialize() for frame in frames))
-        except OSError:
-            pass  # what it said before tells why
 
     def headers(self, stream: int, fields: list[tuple[str, str]], *flags: str) -> HeadersFrame:
         """Make HEADERS of fields."""
@@ -127,6 +128,15 @@ def ended(connection: Connection, *codes: ErrorCodes) -> None:
         pass
 
 
+@contextlib.contextmanager
+def named(what: str) -> Iterator[None]:
+    """Say which of several cases failed."""
+    try:
+        yield
+    except Failed as error:
+        raise Failed(f"{what}: {error}") from None
+
+
 PROTOCOL, CALM = ErrorCodes.PROTOCOL_ERROR, ErrorCodes.ENHANCE_YOUR_CALM
 
 
@@ -163,10 +173,8 @@ def malformed(stage: Stage) -> None:
     for what, fields in MALFORMED.items():
         with Connection(stage) as connection:
             connection.send(connection.headers(1, fields, "END_STREAM"))
-            try:
+            with named(what):
                 refused(connection, 1, PROTOCOL)
-            except Failed as error:
-                raise Failed(f"{what}: {error}") from None
 
 
 @check("h2", "a body that isn't as long as its length is refused")
@@ -178,7 +186,9 @@ def wrong_length(stage: Stage) -> None:
             refused(connection, 1, PROTOCOL)
 
 
-@check("h2", "errors of the connection end it with GOAWAY: bad preface, even stream, DATA on idle, window beyond 2^31-1")
+@check(
+    "h2", "errors of the connection end it with GOAWAY: bad preface, even stream, DATA on idle, window beyond 2^31-1"
+)
 def connection_errors(stage: Stage) -> None:
     with Connection(stage, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") as connection:
         while connection.receive() is not None:
@@ -194,38 +204,50 @@ def connection_errors(stage: Stage) -> None:
         ended(connection, ErrorCodes.FLOW_CONTROL_ERROR)
 
 
-def floods(connection: Connection, count: int) -> dict[str, list[Frame]]:
-    """Make what attackers send, all of it by itself within the rules."""
-    stream = iter(range(1, 2**31, 2))
-    resets = [
-        frame
-        for number in range(1, 2 * count, 2)
-        for frame in (connection.headers(number, REQUEST, "END_STREAM"), RstStreamFrame(number, ErrorCodes.CANCEL))
-    ]
-    first = HeadersFrame(next(stream), connection._encoder.encode(REQUEST))  # noqa: SLF001  an unfinished head
-    return {
-        "rapid reset": resets,
-        "CONTINUATION": [first, *(ContinuationFrame(first.stream_id, b"\x00\x01x\x7f\x80\x80" + b"y" * 1000) for _ in range(count))],
-        "SETTINGS": [SettingsFrame(0) for _ in range(count)],
-        "PING": [PingFrame(0, b"12345678") for _ in range(count)],
-    }  # fmt: skip
+FLOOD = 20_000
+"""Frames of an attack."""
+OTHERS_WAIT = 20
+"""Seconds that others may wait meanwhile, on a machine that builds."""
 
 
-@check("h2", "floods end the connection or are borne, and others are served: rapid reset, CONTINUATION, SETTINGS, PING")
+def rapid_resets(connection: Connection) -> list[Frame]:
+    """Make requests that are cancelled at once."""
+    pairs = (
+        (connection.headers(stream, REQUEST, "END_STREAM"), RstStreamFrame(stream, ErrorCodes.CANCEL))
+        for stream in range(1, FLOOD, 2)
+    )
+    return [frame for pair in pairs for frame in pair]
+
+
+def endless_head(connection: Connection) -> list[Frame]:
+    """Make a head that goes on and on."""
+    head = connection.headers(1, REQUEST)
+    head.flags.discard("END_HEADERS")
+    field = Encoder().encode([("x", "y" * 1000)])
+    return [head, *(ContinuationFrame(1, field) for _ in range(FLOOD))]
+
+
+FLOODS: dict[str, tuple[Callable[[Connection], list[Frame]], bool]] = {
+    "rapid reset": (rapid_resets, True),
+    "CONTINUATION": (endless_head, True),
+    "SETTINGS": (lambda _: [SettingsFrame(0)] * FLOOD, False),
+    "PING": (lambda _: [PingFrame(0, b"12345678")] * FLOOD, False),
+}
+"""Attacks, each frame of which is within the rules, and whether the connection has to end."""
+
+
+@check("h2", "floods are borne or end their connection, and others are served: " + ", ".join(FLOODS))
 def flooded(stage: Stage) -> None:
-    for what in ("rapid reset", "CONTINUATION", "SETTINGS", "PING"):
+    for what, (frames, ends) in FLOODS.items():
         with Connection(stage) as connection, Connection(stage) as other:
-            frames = floods(connection, 20_000)[what]
-            connection.socket.settimeout(5)
             begun = time.monotonic()
-            connection.send(*frames)
-            if what in ("rapid reset", "CONTINUATION"):
-                try:
-                    ended(connection, CALM, PROTOCOL, ErrorCodes.COMPRESSION_ERROR, ErrorCodes.FRAME_SIZE_ERROR)
-                except Failed as error:
-                    raise Failed(f"{what}: {error}") from None
+            connection.send(*frames(connection))
             other.served(1)
-            expect(time.monotonic() - begun < 20, f"{what}: others waited {time.monotonic() - begun:.0f} s")
+            waited = time.monotonic() - begun
+            expect(waited < OTHERS_WAIT, f"{what}: others waited {waited:.0f} s")
+            if ends:
+                with named(what):
+                    ended(connection, CALM, PROTOCOL, ErrorCodes.COMPRESSION_ERROR, ErrorCodes.FRAME_SIZE_ERROR)
 
 
 @check("h2", "a client that takes no answer in holds up nobody")

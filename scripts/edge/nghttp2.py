@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 
-def loaded(stage: Stage, requests: int, *arguments: object) -> None:
+def loaded(requests: int, *arguments: object) -> None:
     """Run h2load; every request has to be answered 2xx."""
     done = run("h2load", "--requests", requests, *arguments)
     summary = re.search(r"requests: .*", done.stdout)
@@ -75,24 +75,24 @@ def small_windows(stage: Stage) -> None:
 
 @check("h2load", "4,000 requests, 100 at a time on each of 10 connections")
 def many_streams(stage: Stage) -> None:
-    loaded(stage, 4_000, "--clients=10", "--max-concurrent-streams=100", stage.url("/page"))
+    loaded(4_000, "--clients=10", "--max-concurrent-streams=100", stage.url("/page"))
 
 
 @check("h2load", "with prior knowledge on the plain port")
 def plain(stage: Stage) -> None:
-    loaded(stage, 1_000, "--clients=5", "--max-concurrent-streams=20", stage.url("/page", tls=False))
+    loaded(1_000, "--clients=5", "--max-concurrent-streams=20", stage.url("/page", tls=False))
 
 
 @check("h2load", "HTTP/1.1 over TLS")
 def http1(stage: Stage) -> None:
-    loaded(stage, 1_000, "--h1", "--clients=10", stage.url("/page"))
+    loaded(1_000, "--h1", "--clients=10", stage.url("/page"))
 
 
 @check("h2load", "large answers at the same time, in small windows")
 def large_answers(stage: Stage) -> None:
-    loaded(stage, 60, "--clients=3", "--max-concurrent-streams=10", "--window-bits=16", stage.url("/mib"))
+    loaded(60, "--clients=3", "--max-concurrent-streams=10", "--window-bits=16", stage.url("/mib"))
 
 
 @check("h2load", "a TLS connection for each of 300 requests")
 def handshakes(stage: Stage) -> None:
-    loaded(stage, 300, "--clients=300", "--max-concurrent-streams=1", stage.url("/page"))
+    loaded(300, "--clients=300", "--max-concurrent-streams=1", stage.url("/page"))

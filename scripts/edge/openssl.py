@@ -46,7 +46,9 @@ def versions(stage: Stage) -> None:
 def old_versions(stage: Stage) -> None:
     for option in ("-tls1_1", "-tls1"):
         said = s_client(stage, option, "-cipher", f"DEFAULT{OLD}")
-        expect("Cipher is (NONE)" in said and "alert protocol version" in said, said[-600:])
+        expect(
+            "Cipher is (NONE)" in said and re.search(r"alert (protocol version|handshake failure)", said), said[:200]
+        )
 
 
 @check("openssl", "weak ciphers are refused by an alert: " + ", ".join(WEAK))
@@ -54,7 +56,8 @@ def weak_ciphers(stage: Stage) -> None:
     for what, ciphers in WEAK.items():
         for name in ("localhost", "rsa.test"):
             said = s_client(stage, "-tls1_2", "-cipher", f"{ciphers}:{OLD}", name=name)
-            expect("Cipher is (NONE)" in said and "alert handshake failure" in said, what, name, said[-400:])
+            refused = re.search(r"alert (handshake failure|access denied)", said)
+            expect("Cipher is (NONE)" in said and refused, what, name, said[:200])
 
 
 @check("openssl", "ALPN: h2 before http/1.1, either alone, and an alert where there is neither")
@@ -64,7 +67,7 @@ def alpn(stage: Stage) -> None:
         said = s_client(stage, "-alpn", offered)
         expect(f"ALPN protocol: {chosen}" in said, offered, said[-600:])
     said = s_client(stage, "-alpn", "spdy/3")
-    expect("alert no application protocol" in said, said[-600:])
+    expect("alert no application protocol" in said, said[:200])
 
 
 @check("openssl", "sessions are resumed: TLS 1.3 and TLS 1.2")
@@ -94,7 +97,10 @@ def renegotiation(stage: Stage) -> None:
         stdin="R\n",
     )  # fmt: skip
     expect("RENEGOTIATING" in done.stdout, done.stdout[-400:])
-    expect(re.search(r"no renegotiation|unexpected message|unexpected eof|write:errno|alert", done.stdout), done.stdout[-400:])
+    expect(
+        re.search(r"no renegotiation|unexpected message|unexpected eof|write:errno|alert", done.stdout),
+        done.stdout[-400:],
+    )
 
 
 @check("openssl", "plain text on the TLS port gets no answer in plain text but an alert or an end")

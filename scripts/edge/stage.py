@@ -55,8 +55,7 @@ def stage(proxy: pathlib.Path) -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="causeway-edge-") as name:
         folder = pathlib.Path(name)
         make_certificates(folder)
-        upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-        upstream.daemon_threads = True
+        upstream = Server(("127.0.0.1", 0), Upstream)
         threading.Thread(target=upstream.serve_forever, daemon=True).start()
         plain, tls, admin = free_ports(3)
         environment = {
@@ -71,7 +70,10 @@ def stage(proxy: pathlib.Path) -> Iterator[Stage]:
             "PROXY_HSTS": HSTS,
         }
         log = folder / "proxy.log"
-        with log.open("w") as output, subprocess.Popen([proxy], env=environment, stdout=output, stderr=output) as process:
+        with (
+            log.open("w") as output,
+            subprocess.Popen([proxy], env=environment, stdout=output, stderr=output) as process,
+        ):
             try:
                 until(lambda: process.poll() is not None or (answers(plain) and answers(tls)), "the proxy listens")
                 if process.poll() is not None:
@@ -80,7 +82,7 @@ def stage(proxy: pathlib.Path) -> Iterator[Stage]:
                 if process.poll() is not None:
                     raise Failed(f"the proxy ended with {process.returncode} meanwhile: {log.read_text()[-2000:]}")
                 if "panicked" in (said := log.read_text()):
-                    raise Failed(f"the proxy panicked: {said[said.index('panicked') - 200:][:1000]}")
+                    raise Failed(f"the proxy panicked: {said[said.index('panicked') - 200 :][:1000]}")
             finally:
                 process.terminate()
         upstream.shutdown()
@@ -134,6 +136,13 @@ def answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+class Server(ThreadingHTTPServer):
+    """Takes as many connections at a time as the proxy may open."""
+
+    request_queue_size = 1024
+    daemon_threads = True
 
 
 class Upstream(BaseHTTPRequestHandler):
