@@ -107,7 +107,11 @@ def proxy(key: str, services: dict[str, Service], *, quiet: bool = False) -> Par
         case "pingora":
             return Part(images.tag("pingora"), [], {"ACCESS_LOG": "off" if quiet else "on"}, [])
         case "causeway":
-            more = {"PROXY_ACCESS_LOG": "off" if quiet else "on", "PROXY_TLS_LISTEN": "[::]:443"}
+            more = {
+                "PROXY_ACCESS_LOG": "off" if quiet else "on",
+                "PROXY_TLS_LISTEN": "[::]:443",
+                "PROXY_TLS_CERTIFICATES": "/run/secrets",
+            }
             return _own_socket(Part.of_ours("proxy", services["proxy"], more), services["listener"])
         case _:
             raise ValueError(key)

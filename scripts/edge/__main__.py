@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 import sys
 import threading
@@ -12,7 +13,7 @@ from . import browser, curl, frames, nghttp2, openssl, python_httpx, testssl  # 
 from .check import CHECKS, Check, Failed
 from .stage import Stage, stage
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parents[2] / "target"))
 ASIDE = "testssl.sh"
 """Takes longer than all others together, and little of the processors."""
 
@@ -22,7 +23,7 @@ def main() -> int:
     clients = list(dict.fromkeys(check.client for check in CHECKS))
     parser = argparse.ArgumentParser(prog="try-edge", description=__doc__)
     parser.add_argument("--only", metavar="CLIENT,…", help=f"some of {', '.join(clients)}")
-    parser.add_argument("--proxy", type=pathlib.Path, default=ROOT / "target/debug/proxy", metavar="FILE")
+    parser.add_argument("--proxy", type=pathlib.Path, default=TARGET / "debug/proxy", metavar="FILE")
     parser.add_argument("--table", action="store_true", help=f"write {testssl.TABLE.name}")
     given = parser.parse_args()
     chosen = given.only.split(",") if given.only else clients
