@@ -10,7 +10,7 @@ import threading
 import time
 
 from . import browser, curl, frames, nghttp2, openssl, python_httpx, testssl  # noqa: F401  they list their checks
-from .check import CHECKS, Check, Failed
+from .check import CHECKS, Check, Failed, Skipped
 from .stage import Stage, stage
 
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parents[2] / "target"))
@@ -45,19 +45,21 @@ def main() -> int:
 
 def run_all(checks: list[Check], place: Stage) -> int:
     """Run checks one by one, the long one beside them; return how many failed."""
-    outcomes: dict[Check, str | None] = {}
+    failed: list[Check] = []
+    skipped: list[Check] = []
     begun = time.monotonic()
 
     def attempt(check: Check) -> None:
         try:
             check.run(place)
-        except Failed as error:
-            outcomes[check] = str(error)
+        except Skipped as reason:
+            skipped.append(check)
+            show("skipped", check, reason)
         except Exception as error:  # noqa: BLE001  a client that fails in its own way is a check that failed
-            outcomes[check] = f"{type(error).__name__}: {error}"
+            failed.append(check)
+            show("FAILED", check, error if isinstance(error, Failed) else f"{type(error).__name__}: {error}")
         else:
-            outcomes[check] = None
-        show(check, outcomes[check])
+            show("ok", check)
 
     aside = [threading.Thread(target=attempt, args=(check,)) for check in checks if check.client == ASIDE]
     for thread in aside:
@@ -67,16 +69,15 @@ def run_all(checks: list[Check], place: Stage) -> int:
             attempt(check)
     for thread in aside:
         thread.join()
-    failed = sum(reason is not None for reason in outcomes.values())
-    print(f"edge: {len(outcomes) - failed} of {len(outcomes)} checks passed in {time.monotonic() - begun:.0f} s")
-    return failed
+    passed = len(checks) - len(failed) - len(skipped)
+    print(f"edge: {passed} of {len(checks)} checks passed in {time.monotonic() - begun:.0f} s")
+    return len(failed)
 
 
-def show(check: Check, reason: str | None) -> None:
+def show(outcome: str, check: Check, reason: object = None) -> None:
     """Print a row of the table."""
-    print(f"  {'ok' if reason is None else 'FAILED':8}{check.client:12}{check.what}", flush=True)
-    if reason is not None:
-        print(f"    error: {reason}", flush=True)
+    row = f"  {outcome:8}{check.client:12}{check.what}"
+    print(row if reason is None else f"{row}\n    {outcome}: {reason}", flush=True)
 
 
 sys.exit(main())

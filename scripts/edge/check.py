@@ -42,6 +42,10 @@ class Failed(Exception):
     """The proxy isn't as it should be."""
 
 
+class Skipped(Exception):
+    """This machine's client can't tell."""
+
+
 def expect(condition: object, *details: object) -> None:
     """Fail with what was found where a condition doesn't hold."""
     if not condition:

@@ -160,4 +160,4 @@ def parallel(stage: Stage) -> None:
         "curl", "--silent", "--no-progress-meter", "--cacert", stage.ca, "--http2", "--parallel", "--parallel-max", "50",
         "--write-out", "%{http_version} %{http_code} %{num_connects}\n", "--output", "/dev/null", stage.url("/?[1-50]"),
     )  # fmt: skip
-    expect(len(re.findall(r"^2 200 \d$", done.stdout, re.MULTILINE)) == 50, done.stdout)  # noqa: PLR2004
+    expect(len(re.findall(r"^2 200 \d$", done.stdout, re.MULTILINE)) == 50, done.stdout)
