@@ -62,7 +62,11 @@ impl Edge {
         let tickets = Tickets::new(&settings.tls_ticket_keys)?;
         let edge = Self {
             port: address.port(),
-            config: Arc::new(config::server(Arc::clone(&certificates), tickets)?),
+            config: Arc::new(config::server(
+                Arc::clone(&certificates),
+                tickets,
+                settings.http2,
+            )?),
             certificates,
         };
         Ok(Some((Arc::new(edge), watch)))

@@ -214,6 +214,16 @@ const UPSTREAM: &str = "host:port such as flask-app:9090 or [::1]:9090, the host
                         name whose labels are 1 to 63 letters, digits, hyphens and underscores, \
                         no hyphen first or last";
 
+/// Where clients may speak HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Http2 {
+    Off,
+    /// Over TLS, where they ask for it (ALPN).
+    On,
+    /// There, and on the plain port, where they begin with its preface.
+    PriorKnowledge,
+}
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where clients connect.
@@ -227,6 +237,8 @@ pub struct Settings {
     pub tls_ticket_keys: Vec<SecretString>,
     /// Who holds the sockets for that, if this process doesn't.
     pub listen_from: Option<PathBuf>,
+    /// Where HTTP/2 is spoken.
+    pub http2: Http2,
     /// Where requests go.
     pub upstream: UpstreamName,
     /// What tells the upstream that requests are from us, if anything does.
@@ -285,6 +297,12 @@ impl Settings {
                 .file("tls_ticket_key_file", secrets::tokens)?
                 .unwrap_or_default(),
             listen_from: values.path("listen_from")?,
+            http2: values.read("http2", "off, on or prior-knowledge", |text| match text {
+                "off" => Some(Http2::Off),
+                "on" => Some(Http2::On),
+                "prior-knowledge" => Some(Http2::PriorKnowledge),
+                _ => None,
+            })?,
             upstream: values.parse("upstream", UPSTREAM)?,
             upstream_token: values
                 .file("upstream_token_file", secrets::tokens)?
@@ -427,6 +445,7 @@ mod tests {
             ("PROXY_MAX_BODY", "big", "a size"),
             ("PROXY_WORKERS", "0", "auto or a number"),
             ("PROXY_ACCESS_LOG", "yes", "on or off"),
+            ("PROXY_HTTP2", "yes", "off, on or prior-knowledge"),
             ("PROXY_UPSTREAM", "flask-app", "host:port"),
             ("PROXY_UPSTREAM", "http://a:80", "host:port"),
             ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,x", "CIDRs"),

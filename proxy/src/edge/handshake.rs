@@ -19,13 +19,14 @@ use rustls::{Error, server::Acceptor};
 use tokio::{net::TcpStream, task::yield_now};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-use super::{Edge, Session, transport::TlsTransport};
+use super::{Edge, Session, config, transport::TlsTransport};
 use crate::{
     accept::{arrival::Arrival, connection},
     exchange::{
         deadline::{Deadline, Expired},
         error_page::PLAIN_ON_TLS,
     },
+    http2,
     rewrite::hop::Hop,
     worker::{
         Worker,
@@ -119,20 +120,26 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let session = Session::of(stream.get_ref().1);
+    let tls = stream.get_ref().1;
+    let http2 = tls.alpn_protocol() == Some(config::H2);
+    let session = Session::of(tls);
     worker.metrics.handshakes.done(&session);
     let arrival = Arrival {
         peer,
         hop: Hop {
             secure: true,
-            http2: false,
+            http2,
         },
         session: Some(Arc::new(session)),
     };
     let transport = TlsTransport::new(stream);
     let mut account = deadline.account;
     account.hold(0);
-    connection::serve(transport, arrival, worker, account).await;
+    if http2 {
+        Box::pin(http2::serve(transport, arrival, worker, account)).await;
+    } else {
+        connection::serve(transport, arrival, worker, account).await;
+    }
     drop(counted);
 }
 

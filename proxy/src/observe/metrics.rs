@@ -24,7 +24,7 @@ use crate::{
     worker::{
         Worker,
         budget::Budget,
-        counters::{STATUSES, WorkerMetrics},
+        counters::{Http2Metrics, STATUSES, WorkerMetrics},
         histogram::{Histogram, Total},
         ledger::Evictions,
         open_connections::Connections,
@@ -89,6 +89,7 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_requests(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
+        self.encode_http2(&mut encoder)?;
         self.encode_tls(&mut encoder)?;
         self.encode_budget(&mut encoder)?;
         self.encode_backends(&mut encoder)?;
@@ -203,6 +204,46 @@ impl Metrics {
             MetricType::Gauge,
         )?;
         current.single_gauge(count(self.connections.open()))
+    }
+
+    fn encode_http2(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let sum = |of: fn(&Http2Metrics) -> &AtomicU64| self.sum(|worker| of(&worker.http2));
+        // The end first: what has ended has begun.
+        let ended = sum(|counts| &counts.streams_ended);
+        let streams = sum(|counts| &counts.streams);
+        open(
+            encoder,
+            "http2_streams",
+            "Requests that came as streams of HTTP/2",
+            MetricType::Counter,
+        )?
+        .single_counter(streams)?;
+        open(
+            encoder,
+            "http2_streams_open",
+            "Streams that are served",
+            MetricType::Gauge,
+        )?
+        .single_gauge(i64::try_from(streams.saturating_sub(ended)).unwrap_or(i64::MAX))?;
+        for (name, help, received, sent) in [
+            (
+                "http2_resets",
+                "Streams that were reset",
+                sum(|counts| &counts.resets_received),
+                sum(|counts| &counts.resets_sent),
+            ),
+            (
+                "http2_goaways",
+                "Sessions that were told to end",
+                sum(|counts| &counts.goaways_received),
+                sum(|counts| &counts.goaways_sent),
+            ),
+        ] {
+            let mut family = open(encoder, name, help, MetricType::Counter)?;
+            family.counter(&[("by", "client")], received)?;
+            family.counter(&[("by", "proxy")], sent)?;
+        }
+        Ok(())
     }
 
     /// Handshakes, and the certificates that they use.

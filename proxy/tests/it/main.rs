@@ -14,6 +14,7 @@ mod exactly_once;
 mod expect;
 mod handover;
 mod headers;
+mod http2;
 mod keep_alive;
 mod limits;
 mod messages;

@@ -2,6 +2,8 @@
 //! knows the proxy's code; a test sees what a peer would see.
 
 mod backend;
+pub(crate) mod hpack;
+pub(crate) mod http2;
 mod lax;
 mod listener;
 mod name_server;
