@@ -14,6 +14,7 @@ use service::{
 };
 
 use crate::{
+    edge::acme::AcmeSettings,
     rewrite::{
         trusted_proxies::{TrustError, TrustedProxies},
         upstream_token::UpstreamToken,
@@ -237,6 +238,8 @@ pub struct Settings {
     pub tls_ticket_keys: Vec<SecretString>,
     /// Who holds the sockets for that, if this process doesn't.
     pub listen_from: Option<PathBuf>,
+    /// Certificates to get, if any.
+    pub(crate) acme: Option<AcmeSettings>,
     /// Where HTTP/2 is spoken.
     pub http2: Http2,
     /// Where requests go.
@@ -297,6 +300,7 @@ impl Settings {
                 .file("tls_ticket_key_file", secrets::tokens)?
                 .unwrap_or_default(),
             listen_from: values.path("listen_from")?,
+            acme: AcmeSettings::read(&values)?,
             http2: values.read("http2", "off, on or prior-knowledge", |text| match text {
                 "off" => Some(Http2::Off),
                 "on" => Some(Http2::On),

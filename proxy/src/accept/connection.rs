@@ -26,6 +26,7 @@ use tracing::info;
 use super::arrival::Arrival;
 use crate::{
     edge::Session,
+    edge::acme::challenges,
     exchange::{
         Client, Exchange, Next, Pinned, Summary,
         deadline::{Deadline, Expired},
@@ -264,9 +265,15 @@ impl<T: Transport> Connection<T> {
             pinned: &mut self.pinned,
         };
         let exchange = Exchange::new(worker, client, id, &facts, head, up, down);
-        let (next, summary) = match refused {
-            None => exchange.run().await,
-            Some(failure) => exchange.refuse(failure).await,
+        let acme = worker.settings.acme.as_ref();
+        let (next, summary) = if let Some(failure) = refused {
+            exchange.refuse(failure).await
+        } else if let Some(acme) = acme
+            && let Some(proof) = challenges::http_answer(&acme.state, &facts)
+        {
+            exchange.prove(&proof).await
+        } else {
+            exchange.run().await
         };
         self.log(worker, &id, &facts, &summary, started.elapsed());
         next

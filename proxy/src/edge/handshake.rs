@@ -19,7 +19,7 @@ use rustls::{Error, server::Acceptor};
 use tokio::{net::TcpStream, task::yield_now};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-use super::{Edge, Session, config, transport::TlsTransport};
+use super::{Edge, Session, acme::challenges, config, transport::TlsTransport};
 use crate::{
     accept::{arrival::Arrival, connection},
     exchange::{
@@ -121,6 +121,10 @@ pub(crate) async fn serve(
         }
     };
     let tls = stream.get_ref().1;
+    if tls.alpn_protocol() == Some(challenges::ALPN) {
+        // That was all.
+        return;
+    }
     let http2 = tls.alpn_protocol() == Some(config::H2);
     let session = Session::of(tls);
     worker.metrics.handshakes.done(&session);
@@ -186,7 +190,8 @@ async fn steps(
 ) -> io::Result<TlsStream<TcpStream>> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     let mut turn = Step::take(worker, network).await;
-    let mut handshake = start.into_stream(Arc::clone(&edge.config));
+    let config = edge.config_for(&start.client_hello());
+    let mut handshake = start.into_stream(config);
     loop {
         let step = poll_fn(|cx| Poll::Ready(Pin::new(&mut handshake).poll(cx))).await;
         drop(turn);

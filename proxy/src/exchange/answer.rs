@@ -22,6 +22,16 @@ impl<T: Transport> Exchange<'_, T> {
         self.send_answer(keep).await
     }
 
+    /// Answers with the proof that a name is ours.
+    pub(super) async fn answer_proof(&mut self, proof: &[u8]) -> Next {
+        self.summary.status = 200;
+        let keep = self.may_keep();
+        let date = self.worker.date();
+        let delivery = self.delivery(!keep, date.as_bytes());
+        error_page::write_proof(self.download.answer(), proof, &self.id, delivery);
+        self.send_answer(keep).await
+    }
+
     /// Answers with an error page; silently where nobody would read it.
     pub(super) async fn fail(&mut self, failure: Failure) -> Next {
         self.summary.status = failure.status();
@@ -58,13 +68,17 @@ impl<T: Transport> Exchange<'_, T> {
 
     fn write_page(&mut self, failure: Failure, close: bool) {
         let date = self.worker.date();
-        let delivery = Delivery {
+        let delivery = self.delivery(close, date.as_bytes());
+        error_page::write(self.download.answer(), failure, &self.id, delivery);
+    }
+
+    fn delivery<'a>(&self, close: bool, date: &'a [u8]) -> Delivery<'a> {
+        Delivery {
             format: self.request.error_format,
             head_only: self.request.method == Method::Head,
             close,
-            date: date.as_bytes(),
-        };
-        error_page::write(self.download.answer(), failure, &self.id, delivery);
+            date,
+        }
     }
 
     /// Sends an interim head, or a whole answer.

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod acme;
 mod balancing;
 mod configuration;
 mod discovery;
