@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import images, peers
 from .certificate import Certificate
-from .database import Database, Passwords
+from .database import PROXY_SECRETS, Database, Passwords
 from .engine import Container, ContainerSpec, Engine
 from .errors import BenchError
 from .load import Generator, Load
@@ -160,10 +160,9 @@ class StackBed(Bed):
         # After the applications: nginx looks their addresses up once, at its start.
         front = peers.proxy(key, self.setting.services)
         published = "--publish=127.0.0.1::80"
-        token = self._passwords.mounts("proxy_token")
+        files = [*self._passwords.mounts(*PROXY_SECRETS), *self._certificate.mounts(ours=key == peers.CAUSEWAY)]
         self.roles[key] = {"app": apps, "mongo": [self.database.container]}
-        tls = self._certificate.mounts(ours=key == peers.CAUSEWAY)
-        self.roles[key]["front"] = [self._run(f"{key}-front", front, {public: []}, published, *token, *tls)]
+        self.roles[key]["front"] = [self._run(f"{key}-front", front, {public: []}, published, *files)]
         self._await_ready(key)
 
     def seed(self, documents: int) -> None:
@@ -211,7 +210,7 @@ class ProxyBed(Bed):
         """(Re)start one proxy."""
         self.setting.engine.remove(*self.roles.pop(key, {}).get("front", []))
         part = peers.proxy(key, self.setting.services, quiet=self._kind != "proxy")
-        files = [*self._passwords.mounts("proxy_token"), *self._certificate.mounts(ours=key == peers.CAUSEWAY)]
+        files = [*self._passwords.mounts(*PROXY_SECRETS), *self._certificate.mounts(ours=key == peers.CAUSEWAY)]
         front = self._run(f"proxy-{key}", part, {self._network: []}, "--publish=127.0.0.1::80", *files)
         self.roles[key] = {"front": [front], "backend": [self._backend]}
         self._await_ready(key, tls=self._kind == "tls")

@@ -111,6 +111,7 @@ def proxy(key: str, services: dict[str, Service], *, quiet: bool = False) -> Par
                 "PROXY_ACCESS_LOG": "off" if quiet else "on",
                 "PROXY_TLS_LISTEN": "[::]:443",
                 "PROXY_TLS_CERTIFICATES": "/run/secrets",
+                "PROXY_TLS_TICKET_KEY_FILE": "/run/secrets/tls_ticket_key",
             }
             return _own_socket(Part.of_ours("proxy", services["proxy"], more), services["listener"])
         case _:
