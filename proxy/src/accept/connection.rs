@@ -57,7 +57,7 @@ const MAX_TURNED_AWAY: usize = 32;
 
 /// How long a connection that waits for a request is kept when draining begins: its client may have
 /// sent one already, and closing would lose it.
-const LAST_CALL: Duration = Duration::from_secs(1);
+pub(crate) const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side closes, over TCP as it is.
 pub(crate) async fn serve_plain(
