@@ -55,7 +55,7 @@ begin() {
   # Whether the tests can have a machine of their own is found out now rather than in ten minutes.
   scripts/isolated.sh true
   start busybox=busybox-static docker-registry=docker-registry podman=podman curl=curl ip=iproute2 \
-    iptables=iptables nsenter=util-linux strip=binutils
+    iptables=iptables nsenter=util-linux openssl=openssl strip=binutils
   python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages.sh /nonexistent=python3-venv
   COMPOSE2=$(scripts/compose2.sh)
   export COMPOSE2

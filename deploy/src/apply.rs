@@ -3,7 +3,8 @@
 //! The plan that is shown is the one that is carried out. It comes from what is on the engine at that
 //! moment, never from what we believe to have done, which is what makes every interruption harmless.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use compose_file::Project;
 use compose_file::model::ServiceName;
@@ -13,6 +14,7 @@ use engine::image::{Images, Refresh};
 use engine::state::State;
 use serde_json::json;
 
+use crate::certificates;
 use crate::execute::Executor;
 use crate::origin::Reach;
 use crate::output::Output;
@@ -57,6 +59,8 @@ struct Observed {
     images: Images,
     secrets: Secrets,
     plan: Plan,
+    /// Certificates that nobody could serve with.
+    faults: Vec<String>,
 }
 
 /// What would be done, and whether it can be.
@@ -78,6 +82,7 @@ impl Observed {
             changes: &self.plan.changes,
             only: options.only.as_deref(),
             force: options.force,
+            faults: &self.faults,
         };
         preflight.check().await
     }
@@ -134,7 +139,14 @@ pub(crate) fn show(output: &Output, project: &Project, plan: &Plan) {
 }
 
 async fn observe(engine: &Engine, project: &Project, options: &Options) -> Result<Observed> {
-    let secrets = Secrets::read(project)?;
+    let certificates = certificates::outlook(project, SystemTime::now());
+    // They are of no service in particular.
+    let due = if options.only.is_none() {
+        certificates.due
+    } else {
+        BTreeMap::new()
+    };
+    let secrets = Secrets::read(project)?.without(due.keys());
     let images = async {
         match &options.release {
             Some(release) => Images::of_release(engine, &release.images).await,
@@ -151,11 +163,14 @@ async fn observe(engine: &Engine, project: &Project, options: &Options) -> Resul
         only: options.only.as_deref(),
         force_recreate: options.force_recreate,
     });
+    plan.changes.renewals = due;
     plan.changes.notes.extend(secrets::exposed(project));
+    plan.changes.notes.extend(certificates.notes);
     Ok(Observed {
         state,
         images,
         secrets,
         plan,
+        faults: certificates.faults,
     })
 }

@@ -283,10 +283,10 @@ impl<'a> Executor<'a> {
         match operation {
             Operation::GenerateSecret { name } => {
                 if let Some(secret) = project.secrets.get(name) {
-                    let note = secrets::generate(project, name, secret)?;
+                    let made = secrets::generate(project, name, secret)?;
                     let task = output.task(&format!("secret {name}"), "generating");
-                    task.done("generated");
-                    if let Some(note) = note {
+                    task.done(made.how);
+                    if let Some(note) = made.note {
                         output.note(&note);
                     }
                 }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod capacity;
+mod certificates;
 pub mod cli;
 mod commands;
 mod diff;

@@ -37,6 +37,8 @@ pub(crate) struct Preflight<'a> {
     pub(crate) only: Option<&'a [ServiceName]>,
     /// More containers are let in than can be answered for.
     pub(crate) force: bool,
+    /// Certificates that nobody could serve with.
+    pub(crate) faults: &'a [String],
 }
 
 impl Preflight<'_> {
@@ -53,6 +55,7 @@ impl Preflight<'_> {
             ..
         } = self;
         let mut conflicts = standing(project, state, self.secrets, changes.takes_over.as_ref());
+        conflicts.extend(self.faults.iter().cloned());
         conflicts.extend(secrets::unfit_places(project, &changes.secrets));
         if !self.force {
             conflicts.extend(capacity::contended(project, changes.growing()));

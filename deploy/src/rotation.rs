@@ -7,10 +7,16 @@
 //! 4. Each file gets the new value alone.
 //! 5. The stack is applied again: nobody accepts the old value any more.
 //!
+//! A certificate is replaced with its key in the first step already: clients ask for no particular one,
+//! and what replaces the proxy loses no connection.
+//!
 //! A file with two values is the record that a rotation is under way. Each step can be
 //! repeated, so what was killed or failed anywhere is finished by the next `up`.
 
 mod tell;
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use compose_file::Project;
 use compose_file::model::{Secret, SecretName};
@@ -21,6 +27,7 @@ use engine::state::State;
 use serde_json::json;
 
 use crate::apply::{self, Applied, Options};
+use crate::certificates;
 use crate::output::Output;
 use crate::secrets::{self, Secrets};
 pub(crate) use tell::Telling;
@@ -129,25 +136,37 @@ impl Rotation<'_> {
     fn begin(&self, chosen: &[SecretName], before: &Secrets) -> Result<bool> {
         let secrets = Secrets::read(self.project)?;
         let mut fresh = Vec::with_capacity(chosen.len());
+        let mut replaced = BTreeSet::new();
         for name in chosen {
             let Some(secret) = self.project.secrets.get(name) else {
                 continue;
             };
             let under_way = secrets.rotating(self.project).any(|(it, _)| it == name);
-            if !before.exists(name) {
+            if certificates::is_own(self.project, name) {
+                self.output.note(&format!(
+                    "secret {name}: it is your own and not rotated: put a new one in its place"
+                ));
+            } else if !before.exists(name) {
                 self.output.note(&format!(
                     "secret {name}: its first value was generated just now, so it isn't rotated"
                 ));
+            } else if secret.is_of_certificate() {
+                replaced.extend(certificates::named(self.project, name));
             } else if !under_way {
                 fresh.push((name, secret));
             }
         }
         secrets.begin_rotation(&fresh)?;
+        for name in &replaced {
+            certificates::rotate(self.project, name, SystemTime::now())?;
+            let task = self.output.task(&format!("secret {name}"), "rotating");
+            task.done("has a new key, and is from the same authority");
+        }
         for (name, _) in &fresh {
             let task = self.output.task(&format!("secret {name}"), "rotating");
             task.done("has a new value beside the old one");
         }
-        Ok(!fresh.is_empty())
+        Ok(!fresh.is_empty() || !replaced.is_empty())
     }
 
     /// Tells whoever has to be told, and leaves the new values alone in their files; false where

@@ -7,6 +7,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::time::SystemTime;
 
 use compose_file::Project;
 use compose_file::model::{Generate, Secret, SecretName, Service, ServiceName};
@@ -17,6 +18,8 @@ use rand::distr::{Alphanumeric, SampleString};
 pub(crate) use recover::Recovery;
 use sha2::{Digest, Sha256};
 use values::Values;
+
+use crate::certificates;
 
 /// Letters and digits of a generated password: 40 of 62 kinds are 238 bits.
 const PASSWORD_LENGTH: usize = 40;
@@ -58,6 +61,12 @@ impl Secrets {
         Ok(Self(contents))
     }
 
+    /// Leaves those out that are to be made anew, as if they weren't there.
+    pub(crate) fn without<'a>(mut self, due: impl Iterator<Item = &'a SecretName>) -> Self {
+        due.for_each(|name| _ = self.0.remove(name));
+        self
+    }
+
     /// Whether the secret's file exists.
     pub(crate) fn exists(&self, name: &SecretName) -> bool {
         self.0.contains_key(name)
@@ -69,7 +78,7 @@ impl Secrets {
         let Some(content) = self.0.get(name) else {
             return Vec::new();
         };
-        if secret.generate.is_some() {
+        if secret.is_generated_value() {
             return values::lines(content);
         }
         let whole = std::str::from_utf8(content).ok();
@@ -85,7 +94,7 @@ impl Secrets {
         &'a self,
         project: &'a Project,
     ) -> impl Iterator<Item = (&'a SecretName, &'a Secret)> {
-        let generated = used(project).filter(|(_, secret)| secret.generate.is_some());
+        let generated = used(project).filter(|(_, secret)| secret.is_generated_value());
         generated.filter(move |(name, _)| matches!(self.state(name), Values::Rotating(..)))
     }
 
@@ -162,7 +171,7 @@ impl Secrets {
             let secret = project.secrets.get(&mount.source)?;
             let values = values::lines(self.0.get(&mount.source)?);
             let prints = values.iter().map(|value| print(value.as_bytes(), salt));
-            let counts = secret.generate.is_some() && !secret.is_told_to(name);
+            let counts = secret.is_generated_value() && !secret.is_told_to(name);
             counts.then(|| (mount.source.as_str(), prints.collect()))
         });
         mounted.collect()
@@ -230,26 +239,35 @@ pub(crate) fn consumers<'a>(
         .filter(move |(_, service)| service.secrets.iter().any(|mount| mount.source == *secret))
 }
 
-/// Makes the secret's file. Returns a note where its mode is wider than 0600.
+/// A secret that was made.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// What became of it: `generated`, or `renewed`.
+    pub(crate) how: &'static str,
+    /// Where its mode is wider than 0600.
+    pub(crate) note: Option<String>,
+}
+
+/// Makes the secret's file.
 ///
 /// The file appears whole or not at all, also when the machine loses power.
-pub(crate) fn generate(
-    project: &Project,
-    name: &SecretName,
-    secret: &Secret,
-) -> Result<Option<String>> {
-    let Some(Generate::Password) = secret.generate else {
-        return Err(Error::failed(
+pub(crate) fn generate(project: &Project, name: &SecretName, secret: &Secret) -> Result<Made> {
+    match secret.generate {
+        Some(Generate::Password | Generate::Token) => Ok(Made {
+            how: "generated",
+            note: store(project, name, secret, password().as_bytes())?,
+        }),
+        Some(Generate::Certificate) => certificates::make(project, name, SystemTime::now()),
+        None => Err(Error::failed(
             format!("secret {name}: {} does not exist", secret.file.display()),
             "write the file, or add `x-generate: password` to the secret",
-        ));
-    };
-    store(project, name, secret, password().as_bytes())
+        )),
+    }
 }
 
 /// Makes the secret's file with this content, for those who read it. Returns a note where its
 /// mode is wider than 0600. A file that is there is never replaced.
-fn store(
+pub(crate) fn store(
     project: &Project,
     name: &SecretName,
     secret: &Secret,
@@ -294,13 +312,13 @@ fn access(project: &Project, name: &SecretName, secret: &Secret) -> (Access, Opt
 
 /// `uid[:gid]` when written in numbers. A service without `user:` runs as whatever
 /// its image says, which is unknown here.
-fn numeric_user(service: &Service) -> Option<(u32, u32)> {
+pub(crate) fn numeric_user(service: &Service) -> Option<(u32, u32)> {
     let user = service.user.as_deref()?;
     let (uid, gid) = user.split_once(':').unwrap_or((user, user));
     Some((uid.parse().ok()?, gid.parse().ok()?))
 }
 
-fn unwritable(name: &SecretName, secret: &Secret, err: &WriteError) -> Error {
+pub(crate) fn unwritable(name: &SecretName, secret: &Secret, err: &WriteError) -> Error {
     match err {
         WriteError::Io(err) => unreadable(name, secret, err),
         WriteError::Exposed { directory, .. } => Error::failed(

@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::{
     accept::{self, Acceptor},
+    edge::acme::{Acme, progress::Progress},
     edge::{Edge, EdgeError},
     observe::{
         admin::{Control, State},
@@ -95,8 +96,12 @@ impl Application {
             address: settings.admin_listen,
             error,
         })?;
+        let progress = Arc::new(Progress::default());
+        let acme = settings.acme.clone();
+        let acme = acme.map(|acme| Acme::new(acme, Arc::clone(&drain), Arc::clone(&progress)));
         let metrics = Metrics {
             workers,
+            acme: progress,
             upstream: Arc::clone(&upstream),
             connections: Arc::clone(&connections),
             budget,
@@ -113,6 +118,7 @@ impl Application {
         server.add_service(Control {
             listener: Some(admin.into()),
             holder,
+            acme,
             certificates,
             state: Arc::new(state),
             settings: Arc::clone(&settings),

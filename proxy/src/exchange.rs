@@ -144,6 +144,12 @@ impl<'c, T: Transport> Exchange<'c, T> {
         self.finish(next)
     }
 
+    /// Answers a request for the proof that a name is ours.
+    pub(crate) async fn prove(mut self, proof: &[u8]) -> (Next, Summary) {
+        let next = self.answer_proof(proof).await;
+        self.finish(next)
+    }
+
     /// Answers a request that isn't forwarded.
     pub(crate) async fn refuse(mut self, failure: Failure) -> (Next, Summary) {
         let next = self.fail(failure).await;

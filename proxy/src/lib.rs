@@ -1,11 +1,12 @@
-//! Causeway's reverse proxy: HTTP/1.1 in and out, upstream found and followed through DNS.
+//! Causeway's reverse proxy: HTTP/1.1 and HTTP/2 in, HTTP/1.1 out, upstream found and followed through DNS.
 //!
 //! Pingora runs the process: one thread per worker, signals, the end. The data path is our own,
 //! because it is what this crate exists for:
 //!
 //! ```text
 //! accept ──► exchange ──► upstream (resolver, balancer, slots, pool)
-//!    ▼           ├──► http1: what a message is
+//!    │  ▲        ├──► http1: what a message is
+//!    ▼  └ http2  │    (its streams are connections)
 //!  edge (TLS)    └──► rewrite: what becomes of its head
 //!    └───────────┴──► worker: what one thread has, and may hold
 //! ```
@@ -22,6 +23,7 @@ pub mod cli;
 mod edge;
 mod exchange;
 pub mod http1;
+mod http2;
 mod observe;
 pub mod rewrite;
 pub mod settings;

@@ -14,6 +14,7 @@ use service::{
 };
 
 use crate::{
+    edge::acme::AcmeSettings,
     rewrite::{
         trusted_proxies::{TrustError, TrustedProxies},
         upstream_token::UpstreamToken,
@@ -214,6 +215,16 @@ const UPSTREAM: &str = "host:port such as flask-app:9090 or [::1]:9090, the host
                         name whose labels are 1 to 63 letters, digits, hyphens and underscores, \
                         no hyphen first or last";
 
+/// Where clients may speak HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Http2 {
+    Off,
+    /// Over TLS, where they ask for it (ALPN).
+    On,
+    /// There, and on the plain port, where they begin with its preface.
+    PriorKnowledge,
+}
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where clients connect.
@@ -231,6 +242,10 @@ pub struct Settings {
     pub hsts: Option<String>,
     /// Who holds the sockets for that, if this process doesn't.
     pub listen_from: Option<PathBuf>,
+    /// Certificates to get, if any.
+    pub(crate) acme: Option<AcmeSettings>,
+    /// Where HTTP/2 is spoken.
+    pub http2: Http2,
     /// Where requests go.
     pub upstream: UpstreamName,
     /// What tells the upstream that requests are from us, if anything does.
@@ -291,6 +306,13 @@ impl Settings {
             redirect_https: redirect_https(&values)?,
             hsts: hsts(&values)?,
             listen_from: values.path("listen_from")?,
+            acme: AcmeSettings::read(&values)?,
+            http2: values.read("http2", "off, on or prior-knowledge", |text| match text {
+                "off" => Some(Http2::Off),
+                "on" => Some(Http2::On),
+                "prior-knowledge" => Some(Http2::PriorKnowledge),
+                _ => None,
+            })?,
             upstream: values.parse("upstream", UPSTREAM)?,
             upstream_token: values
                 .file("upstream_token_file", secrets::tokens)?
@@ -462,6 +484,7 @@ mod tests {
             ("PROXY_MAX_BODY", "big", "a size"),
             ("PROXY_WORKERS", "0", "auto or a number"),
             ("PROXY_ACCESS_LOG", "yes", "on or off"),
+            ("PROXY_HTTP2", "yes", "off, on or prior-knowledge"),
             ("PROXY_UPSTREAM", "flask-app", "host:port"),
             ("PROXY_UPSTREAM", "http://a:80", "host:port"),
             ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,x", "CIDRs"),

@@ -8,8 +8,8 @@ use super::Position;
 use super::context::Context;
 use super::fields::nearest;
 use super::model::{
-    Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName, Verify,
-    exclude_each_other,
+    Certificate, Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName,
+    Verify, exclude_each_other,
 };
 use super::read::Sections;
 use super::yaml::{Node, Value};
@@ -41,6 +41,7 @@ pub(super) fn check(
     }
     for (name, secret) in &sections.secrets {
         check.told(name, secret);
+        check.certificate(name, secret);
     }
     if let Some(verify) = &sections.verify {
         check.verify(verify);
@@ -149,6 +150,19 @@ impl Check<'_> {
                 let message = format!("{name} doesn't publish the TCP port {port}");
                 self.report(&keys("port"), message);
             }
+            if let Some(tls) = &entry.tls {
+                let keys = |key| [&keys("tls")[..], &[key]].concat();
+                if !known.contains(&tls.service.as_str()) {
+                    self.undefined(&keys("service"), "service", &tls.service, &known);
+                }
+                let service = self.sections.services.get(name);
+                if entry.port == Some(tls.port) {
+                    self.report(&keys("port"), "HTTP without TLS is spoken there, by `port`");
+                } else if service.is_some_and(|it| !it.publishes(tls.port)) {
+                    let message = format!("{name} doesn't publish the TCP port {}", tls.port);
+                    self.report(&keys("port"), message);
+                }
+            }
             if let Some(document) = &entry.document
                 && !known.contains(&document.service.as_str())
             {
@@ -232,6 +246,39 @@ impl Check<'_> {
                 rotate.service
             );
             self.report(&keys, message);
+        }
+    }
+
+    /// A generated certificate and its key are files of one name beside each other.
+    fn certificate(&self, name: &str, secret: &Secret) {
+        if !secret.is_of_certificate() {
+            return;
+        }
+        let keys = |key| ["secrets", name, key];
+        let (own, other) = (Certificate::EXTENSION, Certificate::KEY_EXTENSION);
+        let other = match secret.file.extension().and_then(|it| it.to_str()) {
+            Some(Certificate::EXTENSION) => other,
+            Some(Certificate::KEY_EXTENSION) => own,
+            _ => {
+                let message =
+                    format!("a generated certificate is NAME.{own}, and its key NAME.{other}");
+                self.report(&keys("file"), message);
+                return;
+            }
+        };
+        if other == own && !secret.names.is_empty() {
+            let message = format!("the names belong to the certificate, NAME.{own}");
+            self.report(&keys("x-names"), message);
+        }
+        let pair = Certificate::all(&self.sections.secrets)
+            .any(|pair| pair.name.as_str() == name || pair.key_name.as_str() == name);
+        if !pair {
+            let what = if other == own { "certificate" } else { "key" };
+            let file = secret.file.with_extension(other);
+            let file = file.file_name().unwrap_or_default().display();
+            let message =
+                format!("its {what} is missing: a secret with {file} and x-generate: certificate");
+            self.report(&keys("x-generate"), message);
         }
     }
 

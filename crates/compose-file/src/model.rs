@@ -5,6 +5,7 @@
 //! the file's order) and into valid Compose syntax, so the same form serves as the input of
 //! configuration hashes and as the output of [`Project::to_yaml`].
 
+mod certificate;
 mod health;
 mod mount;
 mod network;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+pub use certificate::*;
 pub use health::*;
 pub use mount::*;
 pub use network::*;
@@ -85,6 +87,11 @@ impl Project {
     /// Where requests come in at the service's ports.
     pub fn entry_point(&self, service: &str) -> Option<&EntryPoint> {
         self.verify.as_ref()?.entry_points.get(service)
+    }
+
+    /// The certificates that are generated, each with its key.
+    pub fn certificates(&self) -> impl Iterator<Item = Certificate<'_>> {
+        Certificate::all(&self.secrets)
     }
 
     /// Who accepts what comes in at the service's ports, where that is another service.
@@ -185,9 +192,27 @@ pub struct Secret {
     /// extension like `x-generate`, and only beside it).
     #[serde(rename = "x-rotate", skip_serializing_if = "Option::is_none")]
     pub rotate: Option<Rotate>,
+    /// What a generated certificate is for, beside the machine itself (`x-names`, an extension of the
+    /// same kind).
+    #[serde(
+        rename = "x-names",
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "certificate::joined"
+    )]
+    pub names: Vec<CertificateName>,
 }
 
 impl Secret {
+    /// Whether it is a generated value, of which the file holds one a line.
+    pub fn is_generated_value(&self) -> bool {
+        matches!(self.generate, Some(Generate::Password | Generate::Token))
+    }
+
+    /// Whether it is a generated certificate, or the key of one.
+    pub fn is_of_certificate(&self) -> bool {
+        self.generate == Some(Generate::Certificate)
+    }
+
     /// Whether this service learns a new value from a command, and not from the file.
     pub fn is_told_to(&self, service: &str) -> bool {
         let told = self.rotate.as_ref();
@@ -199,8 +224,14 @@ impl Secret {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Generate {
-    /// Random letters and digits.
+    /// Random letters and digits, which data may be made with: if the file is lost, no other one is
+    /// generated in its place.
     Password,
+    /// The same, which nothing knows but those who read it: if the file is lost, another one does as
+    /// well.
+    Token,
+    /// A certificate (`NAME.crt`) from an authority of this machine's own, or its key (`NAME.key`).
+    Certificate,
 }
 
 /// How a service that keeps a secret's value in its own data is told of a new one.

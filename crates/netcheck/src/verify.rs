@@ -5,7 +5,7 @@
 //! among it; [`observe`] asks a probe in every sandbox and one on the host; [`judge`] compares the two,
 //! and `cause` looks for the likely cause of each difference; [`facts`] compares what the engine and the
 //! kernel say of networks and resolvers, `ports` what is published; `journey` sends a marked request;
-//! `matrix` shows it all; `watch` goes on looking and tells what changes.
+//! through TLS as well (`tls`); `matrix` shows it all; `watch` goes on looking and tells what changes.
 
 mod beyond;
 mod cause;
@@ -20,12 +20,13 @@ mod matrix;
 mod observe;
 mod ports;
 mod request;
+mod tls;
 mod watch;
 
 use std::time::Instant;
 
 use compose_file::Project;
-use compose_file::model::{EntryPoint, Port, Protocol, SecretName, ServiceName};
+use compose_file::model::{EntryPoint, Port, Protocol, SecretName, ServiceName, TlsEntry};
 use engine::Engine;
 use engine::error::{Error, Exit, Result};
 use serde::Serialize;
@@ -188,6 +189,7 @@ async fn verify(
         journey::checks(engine, project, secrets, topology, image),
     );
     let seen = seen?;
+    let (journey, notes) = journey;
     let topology = &seen.topology;
     let links = judge::links(&seen);
     let mut checks = facts::checks(project, &seen);
@@ -224,7 +226,7 @@ async fn verify(
         checks,
         findings,
         unjudged,
-        notes: topology.notes.clone(),
+        notes: topology.notes.iter().cloned().chain(notes).collect(),
     })
 }
 
@@ -268,17 +270,31 @@ fn published<'a>(
 pub fn urls(engine: &Engine, project: &Project) -> Vec<String> {
     published(engine, project)
         .map(|(name, port, target)| {
-            if speaks_http(project, name, port).is_some() {
-                format!("http://{target}/")
-            } else {
-                format!("tcp://{target}")
-            }
+            let scheme = match spoken(project, name, port) {
+                Spoken::Http(_) => "http",
+                Spoken::Https(..) => "https",
+                Spoken::Other => return format!("tcp://{target}"),
+            };
+            format!("{scheme}://{target}/")
         })
         .collect()
 }
 
-/// Where the file says that HTTP is spoken at the port; nothing else in it does.
-fn speaks_http<'a>(project: &'a Project, name: &str, port: &Port) -> Option<&'a EntryPoint> {
-    let entry = project.entry_point(name);
-    entry.filter(|entry| entry.port == Some(port.target))
+/// What is spoken at a port, as far as the file says so.
+enum Spoken<'a> {
+    Http(&'a EntryPoint),
+    Https(&'a EntryPoint, &'a TlsEntry),
+    Other,
+}
+
+/// Nothing but `x-verify` says it.
+fn spoken<'a>(project: &'a Project, name: &str, port: &Port) -> Spoken<'a> {
+    let Some(entry) = project.entry_point(name) else {
+        return Spoken::Other;
+    };
+    match &entry.tls {
+        _ if entry.port == Some(port.target) => Spoken::Http(entry),
+        Some(tls) if tls.port == port.target => Spoken::Https(entry, tls),
+        _ => Spoken::Other,
+    }
 }

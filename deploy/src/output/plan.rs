@@ -34,7 +34,7 @@ pub(crate) struct Line {
     pub(crate) kind: &'static str,
     /// Its name on the engine.
     pub(crate) name: String,
-    /// `create`, `build`, `pull`, `start`, `recreate`, `restart` or `remove`.
+    /// `create`, `build`, `pull`, `renew`, `start`, `recreate`, `restart` or `remove`.
     pub(crate) action: &'static str,
     /// Why, or how; may be empty.
     pub(crate) reason: String,
@@ -58,7 +58,10 @@ impl PlanView {
             });
         };
         for name in &plan.secrets {
-            add("secret", name, "create", "generated", &[]);
+            match plan.renewals.get(name) {
+                Some(why) => add("secret", name, "renew", why, &[]),
+                None => add("secret", name, "create", "generated", &[]),
+            }
         }
         for (image, _, need) in &plan.images {
             match need {
@@ -150,7 +153,7 @@ impl PlanView {
         for line in &self.actions {
             let (sign, tone) = match line.action {
                 "remove" => ("-", Tone::Bad),
-                "recreate" | "restart" | "start" => ("~", Tone::Notice),
+                "renew" | "recreate" | "restart" | "start" => ("~", Tone::Notice),
                 _ => ("+", Tone::Good),
             };
             let mut text = format!(
@@ -191,7 +194,7 @@ impl PlanView {
         format!(
             "{} to create, {} to change, {} to remove; {} containers unchanged",
             count(&["create", "build", "pull"]),
-            count(&["recreate", "restart", "start"]),
+            count(&["renew", "recreate", "restart", "start"]),
             count(&["remove"]),
             self.unchanged
         )

@@ -1,7 +1,7 @@
 //! What differs between what is there and what the file says. Pure: the same inputs give the same
 //! changes, and nothing is touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compose_file::Project;
 use compose_file::model::{SecretMount, SecretName, ServiceName};
@@ -22,6 +22,8 @@ use crate::spec;
 pub(crate) struct Changes {
     /// Secrets to be generated.
     pub(crate) secrets: Vec<SecretName>,
+    /// Those of them that are there and are made anew, and why.
+    pub(crate) renewals: BTreeMap<SecretName, String>,
     /// Images to be built or pulled: image, a service that uses it, what and why.
     pub(crate) images: Vec<(String, ServiceName, Need)>,
     /// Networks to be made, made anew or removed.

@@ -6,14 +6,14 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use compose_file::Project;
-use compose_file::model::{Mount, Secret, SecretName, Service, Volume};
+use compose_file::model::{Generate, Mount, Secret, SecretName, Service, Volume};
 use engine::state::{Container, State};
 
 use super::{Secrets, consumers, print, used, values};
 use crate::diff;
 use crate::spec;
 
-/// A generated secret that must not be generated anew.
+/// A password that must not be generated anew.
 #[derive(Debug)]
 pub(crate) struct Lost<'a> {
     /// Its name in the file.
@@ -24,15 +24,16 @@ pub(crate) struct Lost<'a> {
     pub(crate) known_to: String,
 }
 
-/// The generated secrets without a file that data knows already: data of a service that reads the
+/// The passwords without a file that data knows already: data of a service that reads the
 /// secret, or of the one that is told of new values (`x-rotate`), whose container counts too.
 pub(crate) fn lost<'a>(
     project: &'a Project,
     state: &'a State,
     secrets: &'a Secrets,
 ) -> impl Iterator<Item = Lost<'a>> {
-    let gone = used(project)
-        .filter(move |(name, secret)| secret.generate.is_some() && !secrets.exists(name));
+    let gone = used(project).filter(move |(name, secret)| {
+        secret.generate == Some(Generate::Password) && !secrets.exists(name)
+    });
     gone.filter_map(move |(name, secret)| {
         Some(Lost {
             name,
@@ -42,7 +43,7 @@ pub(crate) fn lost<'a>(
     })
 }
 
-/// A generated secret that isn't the one that data was made with.
+/// A password that isn't the one that data was made with.
 #[derive(Debug)]
 pub(crate) struct Exchanged<'a> {
     /// Its name in the file.
@@ -55,15 +56,16 @@ pub(crate) struct Exchanged<'a> {
     pub(crate) container: &'a Container,
 }
 
-/// The generated secrets that data knows, as [`lost`] has it, and that have no value in common with
+/// The passwords that data knows, as [`lost`] has it, and that have no value in common with
 /// any container that was made with them. (In the middle of a rotation they have one.)
 pub(crate) fn exchanged<'a>(
     project: &'a Project,
     state: &'a State,
     secrets: &'a Secrets,
 ) -> impl Iterator<Item = Exchanged<'a>> {
-    let there = used(project)
-        .filter(move |(name, secret)| secret.generate.is_some() && secrets.exists(name));
+    let there = used(project).filter(move |(name, secret)| {
+        secret.generate == Some(Generate::Password) && secrets.exists(name)
+    });
     there.filter_map(move |(name, secret)| {
         let containers =
             consumers(project, name).flat_map(|(service, _)| state.of_service(service));

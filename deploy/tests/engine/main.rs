@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod build;
+mod certificates;
 mod command_line;
 mod compose_file;
 mod conflicts;

@@ -5,7 +5,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    io,
+    io, mem,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -26,6 +26,7 @@ use tracing::info;
 use super::arrival::Arrival;
 use crate::{
     edge::Session,
+    edge::acme::challenges,
     exchange::{
         Client, Exchange, Next, Pinned, Summary,
         deadline::{Deadline, Expired},
@@ -36,12 +37,14 @@ use crate::{
         HeadScanner,
         head::{Side, skip_empty_lines},
     },
+    http2,
     observe::access_log,
     rewrite::{
         hop::Hop,
         request::{self, Origin, RequestFacts},
         request_id::RequestId,
     },
+    settings::Http2,
     worker::{
         Buffers, Worker,
         ledger::{Account, Turn},
@@ -78,19 +81,31 @@ pub(crate) async fn serve(
     worker: Arc<Worker>,
     account: Account,
 ) {
-    let ip = arrival.peer.ip().to_canonical();
-    let mut connection = Connection {
-        peer: ip.to_string(),
-        hop: arrival.hop,
-        session: arrival.session,
-        trusted: worker.settings.trusted_proxies.contains(ip),
-        // The first head is awaited as any: a client that connects has something to say.
-        deadline: Deadline::new(account, worker.settings.header_timeout),
-        transport,
-        pinned: Pinned::default(),
+    let mut connection = Connection::new(transport, &arrival, &worker, account);
+    let Some(received) = connection.run(&worker).await else {
+        connection.end().await;
+        return;
     };
-    connection.run(&worker).await;
-    connection.end().await;
+    let Connection {
+        transport,
+        deadline,
+        ..
+    } = connection;
+    let session = http2::resume(transport, received, arrival, worker, deadline);
+    // In a place of its own: all other connections are the smaller for it.
+    Box::pin(session).await;
+}
+
+/// Serves a stream of a client's connection, which carries one request.
+pub(crate) async fn serve_stream(
+    stream: impl Transport,
+    arrival: Arrival,
+    worker: Arc<Worker>,
+    account: Account,
+) {
+    Connection::new(stream, &arrival, &worker, account)
+        .run(&worker)
+        .await;
 }
 
 struct Connection<T> {
@@ -113,11 +128,30 @@ enum HeadOutcome {
 }
 
 impl<T: Transport> Connection<T> {
-    async fn run(&mut self, worker: &Worker) {
+    fn new(transport: T, arrival: &Arrival, worker: &Worker, account: Account) -> Self {
+        let ip = arrival.peer.ip().to_canonical();
+        Self {
+            peer: ip.to_string(),
+            hop: arrival.hop,
+            session: arrival.session.clone(),
+            trusted: worker.settings.trusted_proxies.contains(ip),
+            // The first head is awaited as any: a client that connects has something to say.
+            deadline: Deadline::new(account, worker.settings.header_timeout),
+            transport,
+            pinned: Pinned::default(),
+        }
+    }
+
+    /// Serves requests until the end, or until there is a session of HTTP/2 instead, of which the first
+    /// bytes are returned.
+    async fn run(&mut self, worker: &Worker) -> Option<Vec<u8>> {
         let mut draining = pin!(worker.drain.notified(worker.index));
-        let Some(mut buffers) = self.idle(worker, draining.as_mut()).await else {
-            return;
-        };
+        let mut buffers = self.idle(worker, draining.as_mut()).await?;
+        if self.may_begin_session(worker) && self.begins_session(&mut buffers).await {
+            let received = mem::take(&mut buffers.up.input);
+            worker.return_buffers(buffers);
+            return Some(received);
+        }
         loop {
             let next = self.serve_request(worker, &mut buffers).await;
             if next == Next::KeepAlive {
@@ -135,14 +169,31 @@ impl<T: Transport> Connection<T> {
             worker.return_buffers(buffers);
             self.deadline.account.hold(0);
             if next != Next::KeepAlive {
-                return;
+                return None;
             }
             self.deadline.arm(Turn::Idle, worker.settings.idle_timeout);
-            match self.idle(worker, draining.as_mut()).await {
-                Some(filled) => buffers = filled,
-                None => return,
+            buffers = self.idle(worker, draining.as_mut()).await?;
+        }
+    }
+
+    /// Whether HTTP/2 is spoken without having been agreed on.
+    fn may_begin_session(&self, worker: &Worker) -> bool {
+        worker.settings.http2 == Http2::PriorKnowledge && self.hop == Hop::default()
+    }
+
+    /// Whether the first bytes are the preface of HTTP/2; some of them are there.
+    async fn begins_session(&mut self, buffers: &mut Buffers) -> bool {
+        let input = &mut buffers.up.input;
+        while http2::is_preface(input) {
+            if input.len() >= http2::PREFACE.len() {
+                return true;
+            }
+            let read = self.transport.read_buf(input);
+            if !matches!(self.deadline.guard(read).await, Ok(Ok(1..))) {
+                return false;
             }
         }
+        false
     }
 
     /// Waits for the first bytes of a request, and takes buffers only for those. `None` when the
@@ -218,9 +269,15 @@ impl<T: Transport> Connection<T> {
             pinned: &mut self.pinned,
         };
         let exchange = Exchange::new(worker, client, id, &facts, head, up, down);
-        let (next, summary) = match refused {
-            None => exchange.run().await,
-            Some(failure) => exchange.refuse(failure).await,
+        let acme = worker.settings.acme.as_ref();
+        let (next, summary) = if let Some(failure) = refused {
+            exchange.refuse(failure).await
+        } else if let Some(acme) = acme
+            && let Some(proof) = challenges::http_answer(&acme.state, &facts)
+        {
+            exchange.prove(&proof).await
+        } else {
+            exchange.run().await
         };
         self.log(worker, &id, &facts, &summary, started.elapsed());
         next

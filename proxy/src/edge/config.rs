@@ -13,15 +13,19 @@ use rustls::{
 };
 
 use super::{certificates::Certificates, tickets::Tickets};
+use crate::settings::Http2;
 
 /// HTTP/1.1, by ALPN.
 pub(super) const HTTP11: &[u8] = b"http/1.1";
+/// HTTP/2 over TLS (RFC 9113 §3.2).
+pub(super) const H2: &[u8] = b"h2";
 
 /// TLS 1.3 and 1.2 with ephemeral keys and authenticated encryption. There is no renegotiation, no
 /// compression and no early data, and sessions are kept by nobody but the client.
 pub(super) fn server(
     certificates: Arc<Certificates>,
     tickets: Tickets,
+    http2: Http2,
 ) -> Result<ServerConfig, Error> {
     let provider = CryptoProvider {
         cipher_suites: vec![
@@ -52,6 +56,9 @@ pub(super) fn server(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Arc::new(tickets);
     config.alpn_protocols = vec![HTTP11.to_vec()];
+    if http2 != Http2::Off {
+        config.alpn_protocols.insert(0, H2.to_vec());
+    }
     config.max_early_data_size = 0;
     Ok(config)
 }

@@ -22,7 +22,7 @@ use socket2::SockRef;
 use tokio::{io::ReadBuf, net::TcpStream, task::yield_now};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
-use super::{Edge, Session, transport::TlsTransport};
+use super::{Edge, Session, acme::challenges, config, transport::TlsTransport};
 use crate::{
     accept::{
         arrival::Arrival,
@@ -32,6 +32,7 @@ use crate::{
         deadline::{Deadline, Expired},
         error_page::PLAIN_ON_TLS,
     },
+    http2,
     rewrite::hop::Hop,
     worker::{
         Worker,
@@ -130,20 +131,30 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let session = Session::of(stream.get_ref().1);
+    let tls = stream.get_ref().1;
+    if tls.alpn_protocol() == Some(challenges::ALPN) {
+        // That was all.
+        return;
+    }
+    let http2 = tls.alpn_protocol() == Some(config::H2);
+    let session = Session::of(tls);
     worker.metrics.handshakes.done(&session);
     let arrival = Arrival {
         peer,
         hop: Hop {
             secure: true,
-            http2: false,
+            http2,
         },
         session: Some(Arc::new(session)),
     };
     let transport = TlsTransport::new(stream);
     let mut account = deadline.account;
     account.always_hold(SESSION_COST);
-    connection::serve(transport, arrival, worker, account).await;
+    if http2 {
+        Box::pin(http2::serve(transport, arrival, worker, account)).await;
+    } else {
+        connection::serve(transport, arrival, worker, account).await;
+    }
     drop(counted);
 }
 
@@ -214,7 +225,8 @@ async fn steps(
     if has_left(&start.io) {
         return Err(Refusal::Closed);
     }
-    let mut handshake = start.into_stream(Arc::clone(&edge.config));
+    let config = edge.config_for(&start.client_hello());
+    let mut handshake = start.into_stream(config);
     loop {
         let step = poll_fn(|cx| Poll::Ready(Pin::new(&mut handshake).poll(cx))).await;
         drop(turn);

@@ -10,14 +10,12 @@ use super::{
     transport::Transport,
 };
 use crate::{
+    edge::acme::challenges::WELL_KNOWN,
     http1::{Method, SyntaxError},
     worker::ledger::Turn,
 };
 
-/// Where certificate authorities look for answers, without TLS (RFC 8555 §8.3).
-const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
-
-impl<T: Transport> Exchange<'_, T> {
+impl<'c, T: Transport> Exchange<'c, T> {
     /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).
     pub(super) async fn answer_options(&mut self) -> Next {
         self.summary.status = 200;
@@ -32,7 +30,8 @@ impl<T: Transport> Exchange<'_, T> {
     /// The port of https that the request has to come back to, if it has to.
     pub(super) fn redirect(&self) -> Option<u16> {
         let port = self.worker.settings.redirect_https?;
-        let has_to = !self.request.secure && !self.request.path.starts_with(ACME_CHALLENGE);
+        // Certificate authorities look for answers without TLS (RFC 8555 §8.3).
+        let has_to = !self.request.secure && !self.request.path.starts_with(WELL_KNOWN);
         has_to.then_some(port)
     }
 
@@ -50,6 +49,16 @@ impl<T: Transport> Exchange<'_, T> {
         let out = self.download.answer();
         error_page::write_redirect(out, place, &self.id, !keep, date.as_bytes());
         Ok(self.send_answer(keep).await)
+    }
+
+    /// Answers with the proof that a name is ours.
+    pub(super) async fn answer_proof(&mut self, proof: &[u8]) -> Next {
+        self.summary.status = 200;
+        let keep = self.may_keep();
+        let date = self.worker.date();
+        let delivery = self.delivery(!keep, date.as_bytes());
+        error_page::write_proof(self.download.answer(), proof, &self.id, delivery);
+        self.send_answer(keep).await
     }
 
     /// Answers with an error page; silently where nobody would read it.
@@ -88,14 +97,21 @@ impl<T: Transport> Exchange<'_, T> {
 
     fn write_page(&mut self, failure: Failure, close: bool) {
         let date = self.worker.date();
-        let delivery = Delivery {
+        let delivery = self.delivery(close, date.as_bytes());
+        error_page::write(self.download.answer(), failure, &self.id, delivery);
+    }
+
+    fn delivery<'a>(&self, close: bool, date: &'a [u8]) -> Delivery<'a>
+    where
+        'c: 'a,
+    {
+        Delivery {
             format: self.request.error_format,
             head_only: self.request.method == Method::Head,
             close,
             hsts: self.request.hsts,
-            date: date.as_bytes(),
-        };
-        error_page::write(self.download.answer(), failure, &self.id, delivery);
+            date,
+        }
     }
 
     /// Sends an interim head, or a whole answer.

@@ -230,6 +230,26 @@ fn push_end(out: &mut Vec<u8>, close: bool, date: &[u8]) {
     });
 }
 
+/// Appends the answer to a question for the proof that a name is ours (RFC 8555 §8.3).
+pub(crate) fn write_proof(out: &mut Vec<u8>, proof: &[u8], id: &RequestId, delivery: Delivery<'_>) {
+    // Writing to a Vec can't fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\n\
+         X-Request-Id: {id}\r\nVia: 1.1 {VIA_NAME}\r\nCache-Control: no-store\r\nDate: ",
+        proof.len(),
+    );
+    out.extend_from_slice(delivery.date);
+    out.extend_from_slice(if delivery.close {
+        b"\r\nConnection: close\r\n\r\n"
+    } else {
+        b"\r\n\r\n"
+    });
+    if !delivery.head_only {
+        out.extend_from_slice(proof);
+    }
+}
+
 /// The response to a connection too many, which is never read from.
 pub(crate) const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 45\r\nRetry-After: 1\r\n\

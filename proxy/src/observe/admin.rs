@@ -13,6 +13,7 @@ use tracing::error;
 
 use crate::{
     accept::{Accepting, Holder},
+    edge::acme::Acme,
     edge::{Edge, certificates::Watch},
     settings::Settings,
     upstream::{Upstream, upkeep},
@@ -25,6 +26,8 @@ pub(crate) struct Control {
     pub(crate) listener: Option<TcpListener>,
     /// Who holds the listening sockets, where it isn't this process.
     pub(crate) holder: Option<Holder>,
+    /// Who gets certificates, where there are names to get them for.
+    pub(crate) acme: Option<Acme>,
     /// What keeps the certificates up to date, where there are any.
     pub(crate) certificates: Option<Watch>,
     /// What they tell.
@@ -50,6 +53,11 @@ impl Service for Control {
         let upstream = &self.state.upstream;
         if let Some(holder) = self.holder.take() {
             tokio::spawn(holder.run());
+        }
+        if let Some(acme) = self.acme.take()
+            && let Err(error) = acme.start()
+        {
+            error!(%error, "no thread for orders of certificates");
         }
         if let Some(certificates) = self.certificates.take() {
             tokio::spawn(certificates.run());

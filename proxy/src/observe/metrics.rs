@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::UNIX_EPOCH,
 };
 
 use prometheus_client::{
@@ -18,13 +19,14 @@ use prometheus_client::{
 
 use super::log_sink::LogSink;
 use crate::{
+    edge::acme::progress::{self, Progress},
     edge::{Edge, certificates::PairState, handshake::Refusal, session::Version},
     http1::Method,
     upstream::{Backend, Upstream, name_service::AddressFamily, resolutions::Outcome},
     worker::{
         Worker,
         budget::Budget,
-        counters::{STATUSES, WorkerMetrics},
+        counters::{Http2Metrics, STATUSES, WorkerMetrics},
         histogram::{Histogram, Total},
         ledger::Evictions,
         open_connections::Connections,
@@ -38,6 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) budget: Budget,
+    pub(crate) acme: Arc<Progress>,
     pub(crate) log: Arc<LogSink>,
     /// What TLS needs, where it is spoken.
     pub(crate) edge: Option<Arc<Edge>>,
@@ -89,11 +92,13 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_requests(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
+        self.encode_http2(&mut encoder)?;
         self.encode_tls(&mut encoder)?;
         self.encode_budget(&mut encoder)?;
         self.encode_backends(&mut encoder)?;
         self.encode_upstream(&mut encoder)?;
-        self.encode_resolutions(&mut encoder)
+        self.encode_resolutions(&mut encoder)?;
+        self.encode_acme(&mut encoder)
     }
 }
 
@@ -203,6 +208,46 @@ impl Metrics {
             MetricType::Gauge,
         )?;
         current.single_gauge(count(self.connections.open()))
+    }
+
+    fn encode_http2(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let sum = |of: fn(&Http2Metrics) -> &AtomicU64| self.sum(|worker| of(&worker.http2));
+        // The end first: what has ended has begun.
+        let ended = sum(|counts| &counts.streams_ended);
+        let streams = sum(|counts| &counts.streams);
+        open(
+            encoder,
+            "http2_streams",
+            "Requests that came as streams of HTTP/2",
+            MetricType::Counter,
+        )?
+        .single_counter(streams)?;
+        open(
+            encoder,
+            "http2_streams_open",
+            "Streams that are served",
+            MetricType::Gauge,
+        )?
+        .single_gauge(i64::try_from(streams.saturating_sub(ended)).unwrap_or(i64::MAX))?;
+        for (name, help, received, sent) in [
+            (
+                "http2_resets",
+                "Streams that were reset",
+                sum(|counts| &counts.resets_received),
+                sum(|counts| &counts.resets_sent),
+            ),
+            (
+                "http2_goaways",
+                "Sessions that were told to end",
+                sum(|counts| &counts.goaways_received),
+                sum(|counts| &counts.goaways_sent),
+            ),
+        ] {
+            let mut family = open(encoder, name, help, MetricType::Counter)?;
+            family.counter(&[("by", "client")], received)?;
+            family.counter(&[("by", "proxy")], sent)?;
+        }
+        Ok(())
     }
 
     /// Handshakes, and the certificates that they use.
@@ -384,6 +429,48 @@ impl Metrics {
         {
             let labels = [("family", family.label()), ("outcome", outcome.label())];
             resolutions.counter(&labels, self.upstream.resolutions.count(family, outcome))?;
+        }
+        Ok(())
+    }
+
+    fn encode_acme(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut orders = open(
+            encoder,
+            "acme_orders",
+            "Attempts to get a certificate, by what came of them",
+            MetricType::Counter,
+        )?;
+        for outcome in progress::Outcome::ALL {
+            orders.counter(&[("outcome", outcome.label())], self.acme.orders(outcome))?;
+        }
+        open(
+            encoder,
+            "acme_leads",
+            "Whether this is the process that orders certificates",
+            MetricType::Gauge,
+        )?
+        .single_gauge(self.acme.leads().into())?;
+        let names = self.acme.names();
+        let mut failures = open(
+            encoder,
+            "acme_failures",
+            "Failed attempts since the last certificate",
+            MetricType::Gauge,
+        )?;
+        for name in &names {
+            failures.gauge(&[("name", name.name.as_str())], name.failures.into())?;
+        }
+        let mut next = open(
+            encoder,
+            "acme_next_attempt_time_seconds",
+            "When the next attempt to get a certificate is due",
+            MetricType::Gauge,
+        )?;
+        for name in &names {
+            let time = name.next_attempt.duration_since(UNIX_EPOCH);
+            let seconds = time.unwrap_or_default().as_secs();
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            next.gauge(&[("name", name.name.as_str())], seconds)?;
         }
         Ok(())
     }

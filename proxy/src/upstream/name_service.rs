@@ -72,7 +72,7 @@ impl AddressFamily {
 
 /// What is known about a name, once somebody has answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Its addresses; never none.
     Addresses(Vec<IpAddr>),
     /// It exists, without an address of the family.
@@ -83,7 +83,7 @@ pub(super) enum Answer {
 
 /// The two files, and how to look a name up by what they say.
 #[derive(Debug)]
-pub(super) struct SystemFiles {
+pub(crate) struct SystemFiles {
     contents: [Content; 2],
     service: Arc<NameService>,
 }
@@ -92,7 +92,7 @@ pub(super) struct SystemFiles {
 type Content = Result<Vec<u8>, io::ErrorKind>;
 
 impl SystemFiles {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let contents = Self::contents();
         let service = Arc::new(NameService::new(&contents));
         Self { contents, service }
@@ -100,7 +100,7 @@ impl SystemFiles {
 
     /// How to look names up now: the files are read again. The contents are compared, not the
     /// times of change, so that it doesn't matter how a file was written, replaced or mounted.
-    pub(super) fn refresh(&mut self) -> Arc<NameService> {
+    pub(crate) fn refresh(&mut self) -> Arc<NameService> {
         let contents = Self::contents();
         if contents != self.contents {
             info!("{HOSTS} or {RESOLV_CONF} has changed");
@@ -116,7 +116,7 @@ impl SystemFiles {
 }
 
 #[derive(Debug)]
-pub(super) struct NameService {
+pub(crate) struct NameService {
     hosts: Hosts,
     resolv_conf: ResolvConf,
 }
@@ -130,7 +130,7 @@ impl NameService {
     }
 
     /// The addresses of `name` in one family. An error says that nobody could tell.
-    pub(super) async fn look_up(
+    pub(crate) async fn look_up(
         &self,
         name: &Name,
         family: AddressFamily,

@@ -34,6 +34,7 @@ pub(crate) struct WorkerMetrics {
     pub(crate) retries: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) turned_away: AtomicU64,
+    pub(crate) http2: Http2Metrics,
     pub(crate) handshakes: Handshakes,
 }
 
@@ -65,6 +66,18 @@ impl Handshakes {
     }
 }
 
+/// What the sessions of HTTP/2 count.
+#[derive(Debug, Default)]
+pub(crate) struct Http2Metrics {
+    pub(crate) streams: AtomicU64,
+    /// Of these, those that are over.
+    pub(crate) streams_ended: AtomicU64,
+    pub(crate) resets_received: AtomicU64,
+    pub(crate) resets_sent: AtomicU64,
+    pub(crate) goaways_received: AtomicU64,
+    pub(crate) goaways_sent: AtomicU64,
+}
+
 impl Default for WorkerMetrics {
     fn default() -> Self {
         Self {
@@ -79,6 +92,7 @@ impl Default for WorkerMetrics {
             retries: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
+            http2: Http2Metrics::default(),
             handshakes: Handshakes::default(),
         }
     }

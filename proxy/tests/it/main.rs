@@ -5,6 +5,7 @@
 
 mod support;
 
+mod acme;
 mod balancing;
 mod configuration;
 mod discovery;
@@ -14,6 +15,7 @@ mod exactly_once;
 mod expect;
 mod handover;
 mod headers;
+mod http2;
 mod keep_alive;
 mod limits;
 mod messages;

@@ -2,9 +2,12 @@
 //! knows the proxy's code; a test sees what a peer would see.
 
 mod backend;
+pub(crate) mod hpack;
+pub(crate) mod http2;
 mod lax;
 mod listener;
 mod name_server;
+mod pebble;
 mod proxy;
 mod refusal;
 
@@ -12,6 +15,7 @@ pub(crate) use backend::{Backend, BackendConnection};
 pub(crate) use lax::{Reading, Seen};
 pub(crate) use listener::TestListener;
 pub(crate) use name_server::{Answer, NameServer};
+pub(crate) use pebble::{Clock, Pebble, PebbleBuilder};
 pub(crate) use proxy::{ProxyBuilder, TestProxy, proxied, run_proxy, serving};
 pub(crate) use refusal::{
     CHUNKED, POST, assert_refused_unfinished, assert_refused_unseen, chunked, table,

@@ -1,11 +1,12 @@
 //! What there is to prove that the rest of the file doesn't say.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::ServiceName;
+use super::{CertificateName, ServiceName};
 
 /// `x-verify`, an extension that other tools skip.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -33,6 +34,29 @@ pub struct EntryPoint {
     /// What the request leaves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<Document>,
+    /// Where the same is done with TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsEntry>,
+}
+
+/// Where requests come in with TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TlsEntry {
+    /// The service's own port that it is spoken at.
+    pub port: u16,
+    /// Who has a TLS client.
+    pub service: ServiceName,
+    /// The client, run in that service's container.
+    pub command: Vec<String>,
+    /// The certificate, a file on this host, of an authority that is trusted beside the public ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<PathBuf>,
+    /// The names that certificates of public authorities are for.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "super::certificate::joined"
+    )]
+    pub names: Vec<CertificateName>,
 }
 
 /// What a request leaves in a database.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cursor::Cursor;
-use crate::model::{Cidr, Cpus, FileMode};
+use crate::model::{CertificateName, Cidr, Cpus, FileMode};
 use crate::yaml::{Kind, Scalar, Value};
 
 /// `1h30m`, `1.5s`, `200ms` (Compose specification, "Specifying durations").
@@ -145,6 +145,23 @@ pub(super) fn address<T: std::str::FromStr>(cursor: &Cursor<'_>, family: &str) -
 /// A path of the host; see [`Context::absolute`](crate::context::Context::absolute).
 pub(super) fn host_path(cursor: &Cursor<'_>) -> Option<PathBuf> {
     Some(cursor.context.absolute(cursor.filled()?))
+}
+
+/// Names and addresses, each once.
+pub(super) fn certificate_names(cursor: &Cursor<'_>) -> Option<Vec<CertificateName>> {
+    let mut names = Vec::new();
+    for text in cursor.text()?.split(',').map(str::trim) {
+        match CertificateName::parse(text) {
+            Some(name) if names.contains(&name) => {}
+            Some(name) => names.push(name),
+            None if text.is_empty() => {}
+            None => cursor.problem(format!(
+                "expected names and addresses separated by commas such as example.org, 192.0.2.1, \
+                 found {text:?}"
+            )),
+        }
+    }
+    Some(names)
 }
 
 /// An absolute path in a container.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use super::external::{check_external, external_and_name};
-use super::forms::{host_path, is_name};
+use super::forms::{certificate_names, host_path, is_name};
 use super::words::command;
 use super::{network, service, verify};
 use crate::context::Context;
@@ -168,14 +168,32 @@ fn volume(key: &str, cursor: &Cursor<'_>) -> Option<Volume> {
 fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
     let fields = Fields::of(cursor)?;
     let file = fields.required("file");
-    let generate = fields
-        .get("x-generate")
-        .and_then(|c| c.choice(&[("password", Generate::Password)]));
+    let generate = fields.get("x-generate").and_then(|c| {
+        c.choice(&[
+            ("password", Generate::Password),
+            ("token", Generate::Token),
+            ("certificate", Generate::Certificate),
+        ])
+    });
+    let names = fields.get("x-names");
+    if let Some(names) = &names
+        && generate != Some(Generate::Certificate)
+    {
+        names.problem("they are what a certificate is for: add x-generate: certificate");
+    }
+    let names = names
+        .and_then(|c| certificate_names(&c))
+        .unwrap_or_default();
     let rotate = fields.get("x-rotate");
     if let Some(rotate) = &rotate
         && !cursor.has("x-generate")
     {
         rotate.problem("deploy makes new values only of what it generates: add x-generate");
+    }
+    if let Some(rotate) = &rotate
+        && generate == Some(Generate::Certificate)
+    {
+        rotate.problem("a new certificate is read from its file; nobody is told of it");
     }
     let rotate = rotate.and_then(|c| self::rotate(&c));
     fields.finish(&[
@@ -191,6 +209,7 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
         file: host_path(&file?)?,
         generate,
         rotate,
+        names,
     })
 }
 

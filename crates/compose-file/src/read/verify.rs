@@ -1,9 +1,10 @@
 //! `x-verify`.
 
+use super::forms::{certificate_names, host_path};
 use super::words::command;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
-use crate::model::{Document, EntryPoint, ServiceName, Verify};
+use crate::model::{Document, EntryPoint, ServiceName, TlsEntry, Verify};
 
 /// Where the marker comes in a request, and the document's id in the answer.
 const PLACES: [&str; 2] = ["{marker}", "{id}"];
@@ -61,11 +62,30 @@ fn entry_point(cursor: &Cursor<'_>) -> Option<EntryPoint> {
             command: command?,
         })
     });
+    let tls = fields.get("tls").and_then(|c| tls(&c));
     fields.finish(&[]);
     Some(EntryPoint {
         port: port.and_then(|port| u16::try_from(port).ok()),
         accepted_by: accepted_by.map(|name| ServiceName(name.to_owned())),
         request: request.unwrap_or("/").to_owned(),
         document,
+        tls,
+    })
+}
+
+fn tls(cursor: &Cursor<'_>) -> Option<TlsEntry> {
+    let fields = Fields::of(cursor)?;
+    let port = fields.required("port").and_then(|c| c.integer(1..=65_535));
+    let service = fields.required("service").and_then(|c| c.filled());
+    let command = fields.required("command").and_then(|c| command(&c));
+    let authority = fields.get("authority").and_then(|c| host_path(&c));
+    let names = fields.get("names").and_then(|c| certificate_names(&c));
+    fields.finish(&[]);
+    Some(TlsEntry {
+        port: u16::try_from(port?).ok()?,
+        service: ServiceName(service?.to_owned()),
+        command: command?,
+        authority,
+        names: names.unwrap_or_default(),
     })
 }

@@ -193,6 +193,37 @@ secrets: {p: {file: ./p, x-generate: password}, q: {file: /q}}
 }
 
 #[test]
+fn a_certificate_and_its_key_are_found_by_their_files() {
+    let file = "
+services: {a: {image: i}}
+secrets:
+  k: {file: ./secrets/web.key, x-generate: certificate}
+  c: {file: ./secrets/web.crt, x-generate: certificate, x-names: '*.Example.org,,::1, ::1'}
+  own: {file: ./secrets/own.crt}
+";
+    let fixture = Fixture::new(file);
+    let project = fixture.load().unwrap();
+    let pairs: Vec<_> = project.certificates().collect();
+    assert_eq!(pairs.len(), 1);
+    assert_eq!(
+        (pairs[0].name.as_str(), pairs[0].key_name.as_str()),
+        ("c", "k")
+    );
+    let names: Vec<_> = pairs[0]
+        .certificate
+        .names
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, ["*.example.org", "::1"]);
+    let authority = (
+        fixture.path("secrets/ca.pem"),
+        fixture.path("secrets/ca.key"),
+    );
+    assert_eq!(pairs[0].authority(), authority);
+}
+
+#[test]
 fn who_is_told_of_a_new_value_and_how() {
     let file = "
 services: {db: {image: i, secrets: [p, q]}}

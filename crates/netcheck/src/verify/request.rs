@@ -50,7 +50,7 @@ pub(super) enum Vantage<'a> {
 }
 
 /// Why a target gave no answer.
-enum Silence {
+pub(super) enum Silence {
     /// It was asked.
     Seen(String),
     /// It couldn't be.
@@ -120,9 +120,7 @@ impl<'a> Vantage<'a> {
 
     /// The port answers HTTP, whatever the status.
     pub(super) async fn answers(self, service: &ServiceName, target: &Target, path: &str) -> Check {
-        let answer = self.get(target, path).await;
-        let observed = answer.map(|(status, _)| format!("an answer: {status}"));
-        judged(service, target, "http", "an answer", observed)
+        answered(service, target, "http", self.get(target, path).await)
     }
 
     /// A request that can be told from every other is answered 200 with the id it was stored under.
@@ -133,25 +131,9 @@ impl<'a> Vantage<'a> {
         path: &str,
         document: &Document,
     ) -> (Check, Option<Stored>) {
-        let marker = format!("verify{}", Alphanumeric.sample_string(&mut rand::rng(), 20));
-        let answer = self.get(target, &path.replace("{marker}", &marker)).await;
-        let stored = answer.as_ref().ok().and_then(|(status, body)| {
-            let id = (*status == StatusCode::OK).then(|| id(body, &document.answer))??;
-            Some(Stored {
-                id: id.to_owned(),
-                marker,
-            })
-        });
-        let observed = match (answer, &stored) {
-            (_, Some(stored)) => Ok(format!("200, id {}", stored.id)),
-            (Ok((status, body)), None) => {
-                let body: String = body.trim().chars().take(80).collect();
-                Err(Silence::Seen(format!("{status}: {body:?}")))
-            }
-            (Err(silence), None) => Err(silence),
-        };
-        let check = judged(service, target, "http", "200 and an id", observed);
-        (check, stored)
+        let (marker, path) = marked(path);
+        let answer = self.get(target, &path).await;
+        stored(service, target, "http", document, (marker, answer))
     }
 
     async fn get(self, target: &Target, path: &str) -> Result<(StatusCode, String), Silence> {
@@ -170,7 +152,8 @@ impl<'a> Vantage<'a> {
                     ..question()
                 };
                 let report = ask(docker, image, &request).await?;
-                let not_asked = || Silence::NotAsked("the probe was silent".to_owned());
+                let not_asked =
+                    || Silence::NotAsked("the probe on the engine's machine was silent".to_owned());
                 let fetched = report.fetched.into_iter().next().ok_or_else(not_asked)?;
                 let status = fetched
                     .status
@@ -182,6 +165,51 @@ impl<'a> Vantage<'a> {
     }
 }
 
+/// A word that nobody else uses, and the path with it.
+pub(super) fn marked(path: &str) -> (String, String) {
+    let marker = format!("verify{}", Alphanumeric.sample_string(&mut rand::rng(), 20));
+    let path = path.replace("{marker}", &marker);
+    (marker, path)
+}
+
+/// An answer, whatever its status.
+pub(super) fn answered(
+    service: &ServiceName,
+    target: &Target,
+    by: &'static str,
+    answer: Result<(StatusCode, String), Silence>,
+) -> Check {
+    let observed = answer.map(|(status, _)| format!("an answer: {status}"));
+    judged(service, target, by, "an answer", observed)
+}
+
+/// An answer to a marked request that says under which id it was stored.
+pub(super) fn stored(
+    service: &ServiceName,
+    target: &Target,
+    by: &'static str,
+    document: &Document,
+    (marker, answer): (String, Result<(StatusCode, String), Silence>),
+) -> (Check, Option<Stored>) {
+    let stored = answer.as_ref().ok().and_then(|(status, body)| {
+        let id = (*status == StatusCode::OK).then(|| id(body, &document.answer))??;
+        Some(Stored {
+            id: id.to_owned(),
+            marker,
+        })
+    });
+    let observed = match (answer, &stored) {
+        (_, Some(stored)) => Ok(format!("200, id {}", stored.id)),
+        (Ok((status, body)), None) => {
+            let body: String = body.trim().chars().take(80).collect();
+            Err(Silence::Seen(format!("{status}: {body:?}")))
+        }
+        (Err(silence), None) => Err(silence),
+    };
+    let check = judged(service, target, by, "200 and an id", observed);
+    (check, stored)
+}
+
 fn question() -> probe::Request {
     probe::Request {
         timeout_ms: u64::try_from(TIMEOUT.as_millis()).unwrap_or(u64::MAX),
@@ -191,7 +219,12 @@ fn question() -> probe::Request {
 
 async fn ask(docker: &Docker, image: &Image, request: &probe::Request) -> Result<Report, Silence> {
     let report = one(docker, image, &Place::Host, request).await;
-    report.map_err(|error| Silence::NotAsked(error.message))
+    report.map_err(|error| {
+        Silence::NotAsked(format!(
+            "it is an address of the engine's machine alone, and a look from there failed: {}",
+            error.message
+        ))
+    })
 }
 
 fn judged(
@@ -208,10 +241,7 @@ fn judged(
         Ok(saw) => (Ok(saw), None),
         Err(Silence::Seen(saw)) => (Err((saw, cause)), None),
         Err(Silence::NotAsked(why)) => {
-            let saw = format!(
-                "not asked: it is an address of the engine's machine alone, and a look from there \
-                 failed: {why}"
-            );
+            let saw = format!("not asked: {why}");
             (Err((saw, String::new())), Some(Verdict::Unjudged))
         }
     };

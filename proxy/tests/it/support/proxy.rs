@@ -3,6 +3,7 @@
 use super::backend::Backend;
 use super::listener::TestListener;
 use super::name_server::NameServer;
+use super::pebble::Clock;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -232,6 +233,12 @@ impl ProxyBuilder {
     pub(crate) fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.environment
             .insert(format!("PROXY_{key}"), value.to_string());
+        self
+    }
+
+    /// Has the proxy see this time of day.
+    pub(crate) fn clock(mut self, clock: &Clock) -> Self {
+        self.environment.extend(clock.environment());
         self
     }
 

@@ -1,0 +1,452 @@
+//! Certificates by ACME, got from Pebble: by one proxy of those that share a state, whatever the
+//! directory, the network and the clock do.
+
+use super::support::*;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A name server, a state, and where a proxy will be.
+struct Stage {
+    names: NameServer,
+    backend: Backend,
+    http: SocketAddr,
+    tls: SocketAddr,
+    state: TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            names: NameServer::start(Answer::Addresses(vec![loopback(0)])),
+            backend: Backend::answering(|_| ok("served")),
+            http: free_address(),
+            tls: free_address(),
+            state: TempDir::new().unwrap(),
+        }
+    }
+
+    /// A Pebble that looks for proofs at this stage's proxy.
+    fn pebble(&self) -> PebbleBuilder {
+        Pebble::builder(&self.names, self.http, self.tls)
+    }
+
+    /// A proxy that gets certificates for these names from there.
+    fn proxy(&self, pebble: &Pebble, domains: &str) -> ProxyBuilder {
+        TestProxy::builder(self.backend.address())
+            .listening_on(self.http)
+            .set("ACME_DOMAINS", domains)
+            .set("ACME_DIRECTORY", pebble.directory())
+            .set("ACME_DIRECTORY_CA_FILE", pebble.authority().display())
+            .set("ACME_STATE", self.state().display())
+    }
+
+    /// Not there yet.
+    fn state(&self) -> PathBuf {
+        self.state.path().join("acme")
+    }
+
+    /// The files below the state, with their modes.
+    fn files(&self) -> Vec<(PathBuf, u32)> {
+        let mut files = Vec::new();
+        let mut left = vec![self.state()];
+        while let Some(path) = left.pop() {
+            let metadata = fs::metadata(&path).unwrap();
+            files.push((path.clone(), metadata.mode() & 0o777));
+            if metadata.is_dir() {
+                left.extend(path.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+            }
+        }
+        files
+    }
+
+    /// What is below a directory of the state.
+    fn list(&self, directory: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.state().join(directory));
+        let names = entries
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn has_certificate(&self, name: &str) -> bool {
+        self.certificate(name).is_some()
+    }
+
+    /// The certificate of `name` that is in use, in PEM.
+    fn certificate(&self, name: &str) -> Option<String> {
+        let files = self.list("certificates");
+        let mut numbers: Vec<u32> = files
+            .iter()
+            .filter_map(|file| {
+                file.strip_prefix(name)?
+                    .strip_prefix('.')?
+                    .strip_suffix(".crt")
+            })
+            .filter_map(|number| number.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        let file = format!("certificates/{name}.{}.crt", numbers.pop()?);
+        fs::read_to_string(self.state().join(file)).ok()
+    }
+
+    #[track_caller]
+    fn wait_for_certificate(&self, name: &str) -> String {
+        until(&format!("a certificate for {name}"), || {
+            self.certificate(name)
+        })
+    }
+}
+
+fn entries(path: &Path) -> usize {
+    path.read_dir().map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_certificate_is_got_by_http_and_kept_where_nobody_else_can_read_it() {
+    let stage = Stage::new();
+    let pebble = stage.pebble().start();
+    let domains = "example.org, www.example.org";
+    let settings = |proxy: ProxyBuilder| proxy.set("ACME_CONTACT", "admin@example.org");
+    let proxy = settings(stage.proxy(&pebble, domains)).start();
+    for name in ["example.org", "www.example.org"] {
+        stage.wait_for_certificate(name);
+    }
+    let obtained = proxy.logged("certificate obtained");
+    assert_eq!(
+        (&obtained["name"], &obtained["proof"]),
+        (&"example.org".into(), &"http-01".into())
+    );
+    wait_until("the proofs taken back", || {
+        entries(&stage.state().join("challenges/http-01")) == 0
+    });
+    assert!(stage.list("orders").is_empty(), "no order is left over");
+    let files = [
+        "example.org.1.crt",
+        "example.org.1.key",
+        "www.example.org.1.crt",
+        "www.example.org.1.key",
+    ];
+    assert_eq!(stage.list("certificates"), files);
+    for (path, mode) in stage.files() {
+        let wanted = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode, wanted, "{}", path.display());
+    }
+    let secrets = fs::read_to_string(stage.state().join("certificates").join(files[1])).unwrap();
+    assert!(secrets.starts_with("-----BEGIN PRIVATE KEY-----"));
+    let secret = secrets.lines().nth(1).unwrap();
+    assert!(!proxy.log().contains(secret));
+
+    assert_eq!(
+        proxy.metric("proxy_acme_orders_total", &["outcome=\"issued\""]),
+        2
+    );
+    assert_eq!(proxy.metric("proxy_acme_leads", &[]), 1);
+    assert_eq!(proxy.metric("proxy_acme_failures", &[]), 0);
+    assert_eq!((pebble.accounts(), pebble.orders()), (1, 2));
+
+    drop(proxy);
+    let proxy = settings(stage.proxy(&pebble, domains)).start();
+    wait_until("the next proxy to know what is there", || {
+        proxy.metric(
+            "proxy_acme_next_attempt_time_seconds",
+            &["name=\"example.org\""],
+        ) > 0
+            && proxy.metric("proxy_acme_leads", &[]) == 1
+    });
+    assert_eq!(
+        (pebble.accounts(), pebble.orders()),
+        (1, 2),
+        "{}",
+        pebble.log()
+    );
+    assert_eq!(stage.list("certificates"), files);
+}
+
+#[test]
+fn other_paths_and_unknown_tokens_are_the_upstreams() {
+    let stage = Stage::new();
+    let pebble = stage.pebble().start();
+    let proxy = stage.proxy(&pebble, "example.org").start();
+    stage.wait_for_certificate("example.org");
+    let unknown = "/.well-known/acme-challenge/unknown";
+    assert_eq!(proxy.get(unknown).text(), "served");
+    assert_eq!(stage.backend.only_request().target, unknown);
+    let file = stage.state().join("challenges/http-01/known");
+    fs::write(file, "known.thumbprint").unwrap();
+    let mut client = proxy.client();
+    let known = client.get("/.well-known/acme-challenge/known");
+    assert_eq!(
+        (known.status, known.text().as_str()),
+        (200, "known.thumbprint")
+    );
+    assert_eq!(
+        known.head.get("content-type"),
+        Some("application/octet-stream")
+    );
+    assert_eq!(client.get("/").text(), "served", "the connection is kept");
+}
+
+#[test]
+fn an_external_account_is_bound() {
+    let key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let stage = Stage::new();
+    let pebble = stage.pebble().external_account("kid-1", key).start();
+    let proxy = stage.proxy(&pebble, "example.org").start();
+    let failed = proxy.logged("certificate not obtained");
+    assert!(
+        failed["error"].as_str().unwrap().contains("external"),
+        "{failed}"
+    );
+    drop(proxy);
+    fs::remove_dir_all(stage.state().join("attempts")).unwrap();
+    let file = stage.state.path().join("mac-key");
+    fs::write(&file, key).unwrap();
+    let proxy = stage
+        .proxy(&pebble, "example.org")
+        .set("ACME_EAB_KEY_ID", "kid-1");
+    let proxy = proxy.set("ACME_EAB_KEY_FILE", file.display()).start();
+    stage.wait_for_certificate("example.org");
+    assert!(!proxy.log().contains(key));
+}
+
+#[test]
+fn expired_nonces_and_a_slow_look_at_the_proof_are_waited_out() {
+    let stage = Stage::new();
+    let pebble = stage
+        .pebble()
+        .set("PEBBLE_WFE_NONCEREJECT", 60)
+        .slow(4)
+        .start();
+    let _proxy = stage.proxy(&pebble, "example.org").start();
+    stage.wait_for_certificate("example.org");
+}
+
+#[test]
+fn a_name_that_is_refused_takes_nothing_from_the_others() {
+    let stage = Stage::new();
+    let pebble = stage.pebble().start();
+    let proxy = stage.proxy(&pebble, "refused.example,example.org").start();
+    stage.wait_for_certificate("example.org");
+    let failed = proxy.logged("certificate not obtained");
+    assert_eq!(failed["name"], "refused.example");
+    assert_eq!(failed["level"], "WARN");
+    assert!(
+        failed["error"]
+            .as_str()
+            .unwrap()
+            .contains("rejectedIdentifier"),
+        "{failed}"
+    );
+    let failures = |name: &str| proxy.metric("proxy_acme_failures", &[&format!("name=\"{name}\"")]);
+    wait_until("the failure in the metrics", || {
+        failures("refused.example") == 1
+    });
+    assert_eq!(failures("example.org"), 0);
+    assert_eq!(
+        proxy.metric("proxy_acme_orders_total", &["outcome=\"failed\""]),
+        1
+    );
+}
+
+#[test]
+fn of_two_proxies_one_orders_and_the_other_answers() {
+    let stage = Stage::new();
+    let pebble = stage.pebble().stopped();
+    let mut pebble = pebble;
+    let first = stage
+        .proxy(&pebble, "example.org")
+        .listening_on(free_address())
+        .start();
+    wait_until("the first to lead", || {
+        first.metric("proxy_acme_leads", &[]) == 1
+    });
+    let clock = Clock::new();
+    // Where Pebble looks, the first one isn't.
+    let second = stage.proxy(&pebble, "example.org").clock(&clock).start();
+    first.logged("certificate not obtained");
+    pebble.run();
+    assert_eq!(second.metric("proxy_acme_leads", &[]), 0);
+    drop(first);
+    wait_until("the second to lead", || {
+        second.metric("proxy_acme_leads", &[]) == 1
+    });
+    let third = stage
+        .proxy(&pebble, "example.org")
+        .listening_on(free_address())
+        .start();
+    clock.set(DAY);
+    stage.wait_for_certificate("example.org");
+    wait_until("the third to know", || {
+        third.metric("proxy_acme_next_attempt_time_seconds", &[]) > 0
+    });
+    assert_eq!(third.metric("proxy_acme_orders_total", &[]), 0);
+    assert_eq!(pebble.orders(), 1);
+}
+
+#[test]
+fn a_directory_that_is_down_is_tried_again() {
+    let stage = Stage::new();
+    let mut pebble = stage.pebble().stopped();
+    let clock = Clock::new();
+    let proxy = stage.proxy(&pebble, "example.org").clock(&clock).start();
+    let failed = proxy.logged("certificate not obtained");
+    assert!(
+        failed["error"]
+            .as_str()
+            .unwrap()
+            .contains("Connection refused"),
+        "{failed}"
+    );
+    assert_eq!(proxy.get("/").text(), "served");
+    pebble.run();
+    clock.set(Duration::from_secs(5 * 60));
+    stage.wait_for_certificate("example.org");
+    wait_until("the failures forgotten", || {
+        proxy.metric("proxy_acme_failures", &[]) == 0
+    });
+}
+
+/// Pebble's certificates are 90 days good. It comes back as one that knows nothing of what was.
+#[test]
+fn a_directory_that_is_away_for_a_month_costs_no_certificate() {
+    let stage = Stage::new();
+    let mut pebble = stage.pebble().start();
+    let clock = Clock::new();
+    let proxy = stage.proxy(&pebble, "example.org").clock(&clock).start();
+    let first = stage.wait_for_certificate("example.org");
+    wait_until("the directory to be asked about renewal", || {
+        pebble.log().contains("renewalInfo")
+    });
+    pebble.stop();
+    let mut failures = 0;
+    for day in 62..89 {
+        clock.set(DAY * day);
+        wait_until(&format!("a failure on day {day}"), || {
+            let now = proxy.metric("proxy_acme_failures", &[]);
+            let more = now > failures;
+            failures = now;
+            more
+        });
+    }
+    assert_eq!(stage.certificate("example.org").unwrap(), first);
+    let failed = proxy.logged("certificate not obtained");
+    assert!(failed["expires"].is_string(), "{failed}");
+    pebble.set_validity(DAY * 5 * 365);
+    pebble.run();
+    for day in [90, 92, 94] {
+        clock.set(DAY * day);
+        let before = proxy.metric("proxy_acme_orders_total", &[]);
+        wait_until("the next attempt", || {
+            proxy.metric("proxy_acme_orders_total", &[]) > before
+        });
+        if proxy.metric("proxy_acme_failures", &[]) == 0 {
+            break;
+        }
+    }
+    let second = stage.wait_for_certificate("example.org");
+    assert_ne!(first, second);
+    assert_eq!(
+        stage.list("certificates"),
+        ["example.org.2.crt", "example.org.2.key"]
+    );
+}
+
+#[test]
+fn a_certificate_of_seconds_is_renewed_again_and_again() {
+    let stage = Stage::new();
+    let pebble = stage.pebble().validity(Duration::from_secs(12)).start();
+    let proxy = stage.proxy(&pebble, "example.org").start();
+    let mut last = stage.wait_for_certificate("example.org");
+    for _ in 0..2 {
+        last = until("the next certificate", || {
+            stage
+                .certificate("example.org")
+                .filter(|next| *next != last)
+        });
+    }
+    assert_eq!(
+        proxy.metric("proxy_acme_failures", &[]),
+        0,
+        "{}",
+        proxy.log()
+    );
+}
+
+#[test]
+fn an_order_that_was_cut_is_finished_by_the_next_process() {
+    let stage = Stage::new();
+    let pebble = stage.pebble().slow(10).start();
+    let proxy = stage.proxy(&pebble, "example.org").start();
+    wait_until("a proof that is asked for", || {
+        entries(&stage.state().join("challenges/http-01")) == 1
+    });
+    drop(proxy);
+    assert!(!stage.has_certificate("example.org"));
+    let proxy = stage.proxy(&pebble, "example.org").start();
+    proxy.logged("ACME order goes on");
+    stage.wait_for_certificate("example.org");
+    assert_eq!(pebble.orders(), 1);
+    wait_until("the proofs taken back", || {
+        entries(&stage.state().join("challenges/http-01")) == 0
+    });
+}
+
+#[test]
+fn an_order_does_not_delay_the_end() {
+    let stage = Stage::new();
+    let pebble = stage.pebble().slow(15).start();
+    let mut proxy = stage.proxy(&pebble, "example.org").start();
+    wait_until("a proof that is asked for", || {
+        entries(&stage.state().join("challenges/http-01")) == 1
+    });
+    let start = Instant::now();
+    proxy.signal(Signal::TERM);
+    assert!(proxy.ended().success());
+    assert_within(Duration::from_secs(3), start);
+}
+
+#[test]
+fn a_state_that_cannot_be_used_is_named_and_the_proxy_serves() {
+    let stage = Stage::new();
+    fs::write(stage.state(), "a file").unwrap();
+    let pebble = stage.pebble().start();
+    let proxy = stage.proxy(&pebble, "example.org").start();
+    let broken = proxy.logged("ACME state can't be used: no certificate is got or renewed");
+    let error = broken["error"].as_str().unwrap();
+    assert!(error.contains(stage.state().to_str().unwrap()), "{error}");
+    assert!(error.contains("Not a directory"), "{error}");
+    assert_eq!(broken["level"], "ERROR");
+    assert_eq!(proxy.get("/").text(), "served");
+    wait_until("the failure in the metrics", || {
+        proxy.metric("proxy_acme_failures", &[]) == 1
+    });
+    fs::remove_file(stage.state()).unwrap();
+    stage.wait_for_certificate("example.org");
+    proxy.logged("ACME state can be used again");
+}
+
+#[test]
+fn another_directory_gets_an_account_of_its_own() {
+    let stage = Stage::new();
+    let (first, second) = (stage.pebble().start(), stage.pebble().start());
+    let proxy = stage.proxy(&first, "example.org").start();
+    let before = stage.wait_for_certificate("example.org");
+    drop(proxy);
+    let _proxy = stage.proxy(&second, "example.org").start();
+    until("a certificate by the other directory", || {
+        stage
+            .certificate("example.org")
+            .filter(|now| *now != before)
+    });
+    assert_eq!(stage.list("accounts").len(), 2);
+    assert_eq!([first.accounts(), second.accounts()], [1, 1]);
+}
