@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
-use testkit::tls::{PKCS_ECDSA_P256_SHA256, write_pair};
+use testkit::tls::write_pair;
 
 /// The certificate that a client gets which asks for `name`.
 fn served(proxy: &TestProxy, config: &Arc<ClientConfig>, name: &str) -> Option<Vec<u8>> {
