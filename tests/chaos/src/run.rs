@@ -71,16 +71,17 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<bool> {
             seed,
         }) => {
             let squad = Attack::named(&attack).and_then(|attack| attack.squads.get(squad));
-            let client = squad.map(|squad| squad.client).ok_or_else(|| {
+            let squad = squad.ok_or_else(|| {
                 Error::usage(
                     format!("attack {attack}: there is no such attack, or not so many squads"),
                     "`chaos --attacks --list` lists them",
                 )
             })?;
             let task = process::Task {
-                client,
+                client: squad.client,
                 clients,
                 target,
+                carrier: squad.client.carrier(squad.target),
                 lasting,
                 seed,
             };
