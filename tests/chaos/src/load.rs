@@ -107,6 +107,11 @@ impl Load {
         self.stop_large.cancel();
     }
 
+    /// Where it is sent to.
+    pub(crate) fn target(&self) -> Published {
+        self.generator.target
+    }
+
     /// What was sent and answered so far.
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.generator.ledger

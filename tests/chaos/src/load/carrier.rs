@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
@@ -68,9 +69,25 @@ pub(crate) async fn secured(
         Carrier::Tls => &HTTP1,
         Carrier::Http2 => &HTTP2,
     };
+    Ok(Box::pin(over_tls(stream, config).await?))
+}
+
+/// The certificate that clients are shown.
+pub(crate) async fn presented(address: SocketAddr) -> io::Result<Vec<u8>> {
+    let stream = TcpStream::connect(address).await?;
+    let stream = over_tls(stream, &client(b"http/1.1")).await?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let first = chain.first().ok_or(io::ErrorKind::InvalidData)?;
+    Ok(first.to_vec())
+}
+
+async fn over_tls(
+    stream: TcpStream,
+    config: &Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     let connector = TlsConnector::from(Arc::clone(config));
-    Ok(Box::pin(connector.connect(name, stream).await?))
+    connector.connect(name, stream).await
 }
 
 /// A client that takes any certificate, also one that has expired: that clients are served is what is
