@@ -367,3 +367,22 @@ fn service_count(text: &str) -> Result<(String, u32), String> {
     }
     Ok((service.to_owned(), count.parse().map_err(|_| expected)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn help() {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let own = command.render_long_help().to_string();
+        let commands = command
+            .get_subcommands_mut()
+            .map(|it| it.render_long_help().to_string());
+        let texts: Vec<String> = std::iter::once(own).chain(commands).collect();
+        insta::assert_snapshot!(texts.join("\n----\n"));
+    }
+}

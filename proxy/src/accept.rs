@@ -10,9 +10,9 @@ pub(crate) mod arrival;
 pub(crate) mod connection;
 mod holder;
 
-use std::{io, path::Path};
+use std::{net::TcpListener as StdListener, path::Path};
 
-use service::sockets::listen;
+use service::sockets::{ListenError, listen};
 use tokio::sync::mpsc::unbounded_channel;
 
 pub(crate) use acceptor::{Acceptor, Sockets};
@@ -21,11 +21,29 @@ pub(crate) use holder::{Accepting, Holder};
 use crate::settings::Settings;
 
 /// Where each worker's sockets come from, and what fetches them where it isn't this process.
-pub(crate) fn open(settings: &Settings) -> io::Result<(Vec<Sockets>, Accepting, Option<Holder>)> {
+pub(crate) fn open(
+    settings: &Settings,
+) -> Result<(Vec<Sockets>, Accepting, Option<Holder>), ListenError> {
     let Some(path) = &settings.listen_from else {
-        let own = (0..settings.workers)
-            .map(|_| listen(settings.listen, true).map(|socket| Sockets::Own(socket.into())));
-        return Ok((own.collect::<io::Result<_>>()?, Accepting::always(), None));
+        let addresses = || {
+            [
+                ("PROXY_LISTEN", Some(settings.listen)),
+                ("PROXY_TLS_LISTEN", settings.tls_listen),
+            ]
+        };
+        let own = (0..settings.workers).map(|_| {
+            let sockets = addresses().into_iter().filter_map(|(key, address)| {
+                let address = address?;
+                let socket = listen(address, true).map(StdListener::from);
+                Some(socket.map_err(|error| ListenError {
+                    key,
+                    address,
+                    error,
+                }))
+            });
+            sockets.collect::<Result<_, _>>().map(Sockets::Own)
+        });
+        return Ok((own.collect::<Result<_, _>>()?, Accepting::always(), None));
     };
     Ok(handed(path, settings.workers))
 }

@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::{
     accept::{self, Acceptor},
+    edge::{Edge, EdgeError},
     observe::{
         admin::{Control, State},
         log_sink::LogSink,
@@ -40,6 +41,8 @@ pub(crate) enum StartupError {
     /// Signals can't be received.
     #[error("signals: {0}")]
     Signals(io::Error),
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
     /// The system has no randomness.
     #[error("no randomness for request ids: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -72,12 +75,8 @@ impl Application {
             },
         );
 
-        let (sockets, accepting, holder) =
-            accept::open(&settings).map_err(|error| ListenError {
-                key: "PROXY_LISTEN",
-                address: settings.listen,
-                error,
-            })?;
+        let (sockets, accepting, holder) = accept::open(&settings)?;
+        let (edge, certificates) = Edge::new(&settings)?.unzip();
         let mut workers = Vec::new();
         for (index, sockets) in sockets.into_iter().enumerate() {
             let worker = Arc::new(Worker::new(
@@ -88,7 +87,7 @@ impl Application {
                 Ledger::new(max_connections, max_held),
                 Arc::clone(&drain),
             ));
-            server.add_service(Acceptor::new(Arc::clone(&worker), sockets));
+            server.add_service(Acceptor::new(Arc::clone(&worker), edge.clone(), sockets));
             workers.push(worker);
         }
         let admin = sockets::listen(settings.admin_listen, false).map_err(|error| ListenError {
@@ -102,16 +101,19 @@ impl Application {
             connections: Arc::clone(&connections),
             budget,
             log,
+            edge: edge.clone(),
         };
         let state = State {
             upstream,
             drain: Arc::clone(&drain),
             accepting,
+            edge,
             registry: metrics.into_registry(),
         };
         server.add_service(Control {
             listener: Some(admin.into()),
             holder,
+            certificates,
             state: Arc::new(state),
             settings: Arc::clone(&settings),
         });
@@ -119,6 +121,7 @@ impl Application {
         info!(
             version = env!("CARGO_PKG_VERSION"),
             listen = %settings.listen,
+            tls_listen = settings.tls_listen.map(display),
             admin = %settings.admin_listen,
             upstream = %settings.upstream,
             workers = settings.workers,

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! accept ──► exchange ──► upstream (resolver, balancer, slots, pool)
-//!    │           ├──► http1: what a message is
-//!    │           └──► rewrite: what becomes of its head
+//!    ▼           ├──► http1: what a message is
+//!  edge (TLS)    └──► rewrite: what becomes of its head
 //!    └───────────┴──► worker: what one thread has, and may hold
 //! ```
 //!
@@ -19,6 +19,7 @@
 mod accept;
 mod app;
 pub mod cli;
+mod edge;
 mod exchange;
 pub mod http1;
 mod observe;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use secrecy::SecretString;
 use service::{
     secrets,
     settings::{SettingsError, Table, Values, key},
@@ -39,8 +40,8 @@ pub static TABLE: Table = Table {
         key(
             "tls_certificates",
             "",
-            "directory of NAME.crt, PEM chains, and NAME.key, watched; the client's server name decides, \
-             and the first one serves clients without",
+            "directories, comma-separated, of NAME.crt, PEM chains, and NAME.key, watched; the client's \
+             server name decides, and the first one serves clients without",
         ),
         key(
             "tls_ticket_key_file",
@@ -217,6 +218,13 @@ const UPSTREAM: &str = "host:port such as flask-app:9090 or [::1]:9090, the host
 pub struct Settings {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Where clients connect with TLS, if they can.
+    pub tls_listen: Option<SocketAddr>,
+    /// Directories of certificates and their keys, the first one first.
+    pub tls_certificates: Vec<PathBuf>,
+    /// What session tickets are sealed with, the first one; the others open them, too. Without any,
+    /// tickets end with the process.
+    pub tls_ticket_keys: Vec<SecretString>,
     /// Who holds the sockets for that, if this process doesn't.
     pub listen_from: Option<PathBuf>,
     /// Where requests go.
@@ -271,6 +279,11 @@ impl Settings {
         let values = Values::load(&TABLE, file, environment)?;
         Ok(Self {
             listen: values.address("listen")?,
+            tls_listen: tls_listen(&values)?,
+            tls_certificates: tls_certificates(&values)?,
+            tls_ticket_keys: values
+                .file("tls_ticket_key_file", secrets::tokens)?
+                .unwrap_or_default(),
             listen_from: values.path("listen_from")?,
             upstream: values.parse("upstream", UPSTREAM)?,
             upstream_token: values
@@ -330,6 +343,33 @@ fn max_body(values: &Values) -> Result<u64, SettingsError> {
     let expected = "a size such as 512KiB or 1MiB, or 0 for any";
     let size = values.size("max_body", 0..=u64::MAX, expected)?;
     Ok(if size == 0 { u64::MAX } else { size })
+}
+
+/// Connections that come from a listener are told apart by their port.
+fn tls_listen(values: &Values) -> Result<Option<SocketAddr>, SettingsError> {
+    let plain = values.address("listen")?;
+    let expected = "an address such as [::]:443, with another port than that of listen";
+    values.read("tls_listen", expected, |text| match text {
+        "" => Some(None),
+        text => text
+            .parse()
+            .ok()
+            .filter(|tls: &SocketAddr| tls.port() != plain.port())
+            .map(Some),
+    })
+}
+
+fn tls_certificates(values: &Values) -> Result<Vec<PathBuf>, SettingsError> {
+    let needed = !values.text("tls_listen").is_empty() && values.text("acme_domains").is_empty();
+    let expected = "directories separated by commas such as /certificates, since tls_listen is set";
+    values.read("tls_certificates", expected, |text| {
+        let paths = text
+            .split(',')
+            .map(str::trim)
+            .filter(|path| !path.is_empty());
+        let paths: Vec<_> = paths.map(PathBuf::from).collect();
+        Some(paths).filter(|paths| !paths.is_empty() || !needed)
+    })
 }
 
 fn trusted_proxies(values: &Values) -> Result<TrustedProxies, SettingsError> {

@@ -7,7 +7,6 @@
 
 pub(crate) mod balancer;
 pub(crate) mod connection;
-mod line;
 pub mod name;
 pub(crate) mod name_service;
 pub(crate) mod pool;

@@ -9,6 +9,7 @@ pub(crate) mod drain;
 pub(crate) mod histogram;
 pub(crate) mod ledger;
 pub(crate) mod open_connections;
+pub(crate) mod places;
 
 use std::{
     mem,
@@ -24,7 +25,13 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::{counters::WorkerMetrics, drain::Drain, ledger::Ledger, open_connections::Connections};
+use self::{
+    counters::WorkerMetrics,
+    drain::Drain,
+    ledger::Ledger,
+    open_connections::{Connections, Counted},
+    places::Places,
+};
 use crate::{settings::Settings, upstream::Upstream};
 
 /// Most sets of buffers that a worker keeps for the next requests.
@@ -51,6 +58,8 @@ pub(crate) struct Worker {
     pub(crate) ledger: Arc<Ledger>,
     /// Those that wait for a backend.
     pub(crate) line: Line,
+    /// The one place of the handshake that goes on at this moment.
+    pub(crate) handshakes: Arc<Places>,
     /// Held by each client that is being told that there are too many.
     pub(crate) turned_away: Arc<()>,
     /// Tells when to stop.
@@ -77,11 +86,19 @@ impl Worker {
             connections,
             ledger,
             line: Line::default(),
+            handshakes: Places::new(1),
             turned_away: Arc::default(),
             drain,
             spare: Mutex::default(),
             date: Mutex::default(),
         }
+    }
+
+    /// Counts a connection, from the first time that its task runs: until then one that makes room for
+    /// it may be there as well.
+    pub(crate) fn accepted(&self) -> Counted {
+        self.metrics.accepted.fetch_add(1, Relaxed);
+        self.connections.count()
     }
 
     pub(crate) fn take_buffers(&self) -> Buffers {

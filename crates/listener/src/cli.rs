@@ -60,24 +60,30 @@ fn serve() -> Result<(), Error> {
         ));
     }
     // Twice: broken ones are replaced before they are closed.
-    let wanted = (2 * settings.count + OTHER_FILES) as u64;
+    let count = settings.count * settings.listen.len();
+    let wanted = (2 * count + OTHER_FILES) as u64;
     let granted = grants::open_files(wanted).map_err(Error::OpenFiles)?;
     if granted < wanted {
         return Err(Error::TooFewOpenFiles { granted, wanted });
     }
-    let fail = |error| {
-        Error::Listen(ListenError {
-            key: "LISTENER_LISTEN",
-            address: settings.listen,
-            error,
-        })
-    };
-    let sockets = Sockets::bind(settings.listen, settings.count).map_err(fail)?;
-    let address = sockets.address().map_err(fail)?;
+    let mut sockets = Vec::new();
+    let mut listening = Vec::new();
+    for address in settings.listen {
+        let fail = |error| {
+            Error::Listen(ListenError {
+                key: "LISTENER_LISTEN",
+                address,
+                error,
+            })
+        };
+        let bound = Sockets::bind(address, settings.count).map_err(fail)?;
+        listening.push(bound.address().map_err(fail)?.to_string());
+        sockets.push(bound);
+    }
     let holder = Holder::open(&settings.socket, sockets, stop)?;
     say(&format!(
-        "listening on {address} with {} sockets, handed over at {}",
-        settings.count,
+        "listening on {} with {count} sockets, handed over at {}",
+        listening.join(" and "),
         settings.socket.display()
     ));
     holder.run()?;

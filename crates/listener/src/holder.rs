@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::unix::net::UnixStream,
+    os::{fd::BorrowedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -34,12 +34,17 @@ pub(crate) fn stop_signals() -> io::Result<UnixStream> {
 pub(crate) struct Holder {
     path: PathBuf,
     server: Server,
-    sockets: Sockets,
+    /// Those of each address.
+    sockets: Vec<Sockets>,
     stop: UnixStream,
 }
 
 impl Holder {
-    pub(crate) fn open(path: &Path, sockets: Sockets, stop: UnixStream) -> Result<Self, Error> {
+    pub(crate) fn open(
+        path: &Path,
+        sockets: Vec<Sockets>,
+        stop: UnixStream,
+    ) -> Result<Self, Error> {
         let path = path.to_owned();
         match Server::open(&path) {
             Ok(server) => Ok(Self {
@@ -59,7 +64,7 @@ impl Holder {
             match self.server.wait(&self.stop, next_check) {
                 Ok(Event::Stop) => break,
                 Ok(Event::Connection) => {
-                    if let Err(error) = self.server.hand_over(&self.sockets.held()) {
+                    if let Err(error) = self.server.hand_over(&held(&self.sockets)) {
                         say(&format!("can't hand over: {error}"));
                         thread::sleep(ACCEPT_PAUSE);
                     }
@@ -68,8 +73,12 @@ impl Holder {
                 Err(error) => return Err(Error::Wait(error)),
             }
             if Instant::now() >= next_check {
-                if self.sockets.check() {
-                    self.server.replace(&self.sockets.held());
+                let mut changed = false;
+                for sockets in &mut self.sockets {
+                    changed |= sockets.check();
+                }
+                if changed {
+                    self.server.replace(&held(&self.sockets));
                 }
                 next_check = Instant::now() + CHECK_INTERVAL;
             }
@@ -78,4 +87,9 @@ impl Holder {
         let closed = self.server.close();
         closed.map_err(|error| Error::Socket { path, error })
     }
+}
+
+/// All of them, as they are handed over.
+fn held(sockets: &[Sockets]) -> Vec<BorrowedFd<'_>> {
+    sockets.iter().flat_map(Sockets::held).collect()
 }

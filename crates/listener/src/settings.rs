@@ -11,7 +11,7 @@ pub(crate) static TABLE: Table = Table {
         key(
             "listen",
             "[::]:80",
-            "address that clients connect to; [::] is every one, of IPv4 too",
+            "addresses that clients connect to, comma-separated; [::] is every one, of IPv4 too",
         ),
         key(
             "socket",
@@ -21,7 +21,8 @@ pub(crate) static TABLE: Table = Table {
         key(
             "count",
             "auto",
-            "number of listening sockets, 1 to 64; auto: the CPUs that the cgroup grants",
+            "number of listening sockets of each address, 1 to 64 in all; auto: the CPUs that the cgroup \
+             grants",
         ),
     ],
 };
@@ -29,10 +30,10 @@ pub(crate) static TABLE: Table = Table {
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// Where clients connect.
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Vec<SocketAddr>,
     /// Where the listening sockets are handed over.
     pub(crate) socket: PathBuf,
-    /// How many there are.
+    /// How many there are of each address.
     pub(crate) count: usize,
     /// Variables that describe another service.
     pub(crate) passed_over: Vec<String>,
@@ -44,13 +45,33 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let values = Values::from_environment(&TABLE, environment)?;
         let path = "an absolute path such as /run/listener/listen.sock";
+        let listen = addresses(&values)?;
+        let count = values.one_per_cpu("count", MAX_SOCKETS / listen.len())?;
         Ok(Self {
-            listen: values.address("listen")?,
+            listen,
             socket: values.read("socket", path, |text| {
                 Some(PathBuf::from(text)).filter(|path| path.is_absolute())
             })?,
-            count: values.one_per_cpu("count", MAX_SOCKETS)?,
+            count,
             passed_over: values.passed_over().to_vec(),
         })
     }
+}
+
+/// At least one, and none of them twice.
+fn addresses(values: &Values) -> Result<Vec<SocketAddr>, SettingsError> {
+    let expected = format!(
+        "an address and port such as [::]:80, or up to {MAX_SOCKETS} different ones separated by commas"
+    );
+    values.read("listen", &expected, |text| {
+        let mut addresses = Vec::new();
+        for address in text.split(',') {
+            let address = address.trim().parse().ok()?;
+            if addresses.len() == MAX_SOCKETS || addresses.contains(&address) {
+                return None;
+            }
+            addresses.push(address);
+        }
+        Some(addresses)
+    })
 }

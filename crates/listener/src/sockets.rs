@@ -1,4 +1,4 @@
-//! The listening sockets: all on one address, so that the kernel spreads connections over them.
+//! The listening sockets of an address: all on the same, so that the kernel spreads connections over them.
 //!
 //! Whoever has got them may do to them what it likes, on purpose or not, and what it does to them
 //! stays when it is gone. So they are looked at all the time, and those that are broken are replaced:
@@ -75,8 +75,8 @@ impl Sockets {
 
     /// The sockets, as they are handed over. Fewer than there should be, or none, while broken ones
     /// can't be replaced.
-    pub(crate) fn held(&self) -> Vec<BorrowedFd<'_>> {
-        self.held.iter().map(AsFd::as_fd).collect()
+    pub(crate) fn held(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.held.iter().map(AsFd::as_fd)
     }
 
     /// Looks at each socket, and replaces those that are broken. Returns whether there are others

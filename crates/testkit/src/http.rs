@@ -2,8 +2,10 @@
 
 mod client;
 mod message;
+mod stream;
 mod wire;
 
 pub use client::RawClient;
 pub use message::{Framing, Head, Request, Response, WireError, ok};
+pub use stream::Stream;
 pub use wire::{End, Wire};

@@ -195,12 +195,6 @@ fn images(need: Option<ImageNeed>) -> Images {
     Images::with([("app", image(need)), ("other", image(None))])
 }
 
-/// The text without its indentation.
-fn lines(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|it| !it.is_empty());
-    lines.flat_map(|it| [it, "\n"]).collect()
-}
-
 #[test]
 fn a_bare_engine_needs_everything_dependencies_first() {
     let scene = Scene {
@@ -209,27 +203,22 @@ fn a_bare_engine_needs_everything_dependencies_first() {
         images: images(None),
         secrets: Secrets::default(),
     };
-    assert_eq!(
-        scene.plan().to_string(),
-        lines(
-            "
-            1 create network front
-            2 create network test_default
-            3 create volume test_data
-            4 begin db
-            5 create test-db-1
-            6 start test-db-1
-            7 await test-db-1 up
-            8 begin api, after 3, after 4, after 6
-            9 create test-api-1
-            10 start test-api-1
-            11 await test-api-1 up
-            12 create test-api-2, after 8
-            13 start test-api-2
-            14 await test-api-2 up
-            "
-        )
-    );
+    insta::assert_snapshot!(scene.plan(), @"
+    1 create network front
+    2 create network test_default
+    3 create volume test_data
+    4 begin db
+    5 create test-db-1
+    6 start test-db-1
+    7 await test-db-1 up
+    8 begin api, after 3, after 4, after 6
+    9 create test-api-1
+    10 start test-api-1
+    11 await test-api-1 up
+    12 create test-api-2, after 8
+    13 start test-api-2
+    14 await test-api-2 up
+    ");
 }
 
 #[test]
@@ -242,29 +231,24 @@ fn what_is_as_it_should_be_needs_nothing() {
 fn start_first_an_old_container_stays_until_all_are_replaced_and_comes_back_if_one_fails() {
     let mut scene = Scene::up(FILE);
     scene.project = load(&FILE.replace("blue", "green"));
-    assert_eq!(
-        scene.plan().to_string(),
-        lines(
-            "
-            1 begin db
-            2 await test-db-1 up
-            3 begin api, after 1
-            4 create test-api-3 (no names on front); undo 1: discard test-api-3
-            5 start test-api-3
-            6 await test-api-3 up
-            7 name test-api-3 on front
-            8 stop test-api-1; undo 1: start test-api-1, await test-api-1 up
-            9 create test-api-4 (no names on front), after 3, after 8; undo 1: discard test-api-4
-            10 start test-api-4
-            11 await test-api-4 up
-            12 name test-api-4 on front
-            13 stop test-api-2; undo 1: start test-api-2, await test-api-2 up
-            14 api replaced, after 8, after 13
-            15 remove test-api-1, after 8, after 14
-            16 remove test-api-2, after 13, after 14
-            "
-        )
-    );
+    insta::assert_snapshot!(scene.plan(), @"
+    1 begin db
+    2 await test-db-1 up
+    3 begin api, after 1
+    4 create test-api-3 (no names on front); undo 1: discard test-api-3
+    5 start test-api-3
+    6 await test-api-3 up
+    7 name test-api-3 on front
+    8 stop test-api-1; undo 1: start test-api-1, await test-api-1 up
+    9 create test-api-4 (no names on front), after 3, after 8; undo 1: discard test-api-4
+    10 start test-api-4
+    11 await test-api-4 up
+    12 name test-api-4 on front
+    13 stop test-api-2; undo 1: start test-api-2, await test-api-2 up
+    14 api replaced, after 8, after 13
+    15 remove test-api-1, after 8, after 14
+    16 remove test-api-2, after 13, after 14
+    ");
     assert_eq!(scene.operations("db"), [""; 0]);
     let change = Change {
         setting: "environment.COLOUR".into(),
@@ -279,31 +263,26 @@ fn stop_first_there_is_nothing_to_go_back_to() {
     let file = FILE.replace("start-first", "stop-first, parallelism: 2, monitor: 2s");
     let mut scene = Scene::up(&file);
     scene.project = load(&file.replace("blue", "green"));
-    assert_eq!(
-        scene.plan().to_string(),
-        lines(
-            "
-            1 begin db
-            2 await test-db-1 up
-            3 begin api, after 1
-            4 stop test-api-1
-            5 remove test-api-1
-            6 create test-api-1 (no names on front)
-            7 start test-api-1
-            8 await test-api-1 up
-            9 name test-api-1 on front
-            10 watch test-api-1 2.0s
-            11 stop test-api-2, after 3
-            12 remove test-api-2
-            13 create test-api-2 (no names on front)
-            14 start test-api-2
-            15 await test-api-2 up
-            16 name test-api-2 on front
-            17 watch test-api-2 2.0s
-            18 api replaced, after 10, after 17
-            "
-        )
-    );
+    insta::assert_snapshot!(scene.plan(), @"
+    1 begin db
+    2 await test-db-1 up
+    3 begin api, after 1
+    4 stop test-api-1
+    5 remove test-api-1
+    6 create test-api-1 (no names on front)
+    7 start test-api-1
+    8 await test-api-1 up
+    9 name test-api-1 on front
+    10 watch test-api-1 2.0s
+    11 stop test-api-2, after 3
+    12 remove test-api-2
+    13 create test-api-2 (no names on front)
+    14 start test-api-2
+    15 await test-api-2 up
+    16 name test-api-2 on front
+    17 watch test-api-2 2.0s
+    18 api replaced, after 10, after 17
+    ");
 }
 
 #[test]
@@ -314,30 +293,25 @@ fn a_rollout_that_continues_goes_on_whatever_became_of_the_last_batch() {
     );
     let mut scene = Scene::up(&file);
     scene.project = load(&file.replace("blue", "green"));
-    assert_eq!(
-        scene.plan().to_string(),
-        lines(
-            "
-            1 begin db
-            2 await test-db-1 up
-            3 begin api, after 1
-            4 create test-api-3 (no names on front)
-            5 start test-api-3
-            6 await test-api-3 up
-            7 name test-api-3 on front
-            8 stop test-api-1
-            9 wait 5.0s, after 3, once 8 is over
-            10 create test-api-4 (no names on front)
-            11 start test-api-4
-            12 await test-api-4 up
-            13 name test-api-4 on front
-            14 stop test-api-2
-            15 api replaced, after 8, after 14
-            16 remove test-api-1, after 8, once 15 is over
-            17 remove test-api-2, after 14, once 15 is over
-            "
-        )
-    );
+    insta::assert_snapshot!(scene.plan(), @"
+    1 begin db
+    2 await test-db-1 up
+    3 begin api, after 1
+    4 create test-api-3 (no names on front)
+    5 start test-api-3
+    6 await test-api-3 up
+    7 name test-api-3 on front
+    8 stop test-api-1
+    9 wait 5.0s, after 3, once 8 is over
+    10 create test-api-4 (no names on front)
+    11 start test-api-4
+    12 await test-api-4 up
+    13 name test-api-4 on front
+    14 stop test-api-2
+    15 api replaced, after 8, after 14
+    16 remove test-api-1, after 8, once 15 is over
+    17 remove test-api-2, after 14, once 15 is over
+    ");
 }
 
 #[test]
@@ -369,33 +343,28 @@ fn what_a_build_comes_to_decides_whether_its_containers_are_replaced() {
         reason: "its sources changed",
         hash: "x".into(),
     }));
-    assert_eq!(
-        scene.plan().to_string(),
-        lines(
-            "
-            1 build image app
-            2 begin db
-            3 does the image of test-db-1 differ?
-            4 await test-db-1 up, after 2, unless 3
-            5 stop test-db-1, after 4, if 3
-            6 remove test-db-1, after 5, if 3
-            7 create test-db-1, after 6, if 3
-            8 start test-db-1, after 7, if 3
-            9 await test-db-1 up, after 8, if 3
-            10 db replaced
-            11 begin api, after 1, after 10
-            12 does the image of test-api-1 differ?
-            13 await test-api-1 up, after 11, unless 12
-            14 create test-api-2 (no names on front), after 13, if 12; undo 1: discard test-api-2
-            15 start test-api-2, after 14, if 12
-            16 await test-api-2 up, after 15, if 12
-            17 name test-api-2 on front, after 16, if 12
-            18 stop test-api-1, after 17, if 12; undo 1: start test-api-1, await test-api-1 up
-            19 api replaced
-            20 remove test-api-1, after 18, after 19, if 12
-            "
-        )
-    );
+    insta::assert_snapshot!(scene.plan(), @"
+    1 build image app
+    2 begin db
+    3 does the image of test-db-1 differ?
+    4 await test-db-1 up, after 2, unless 3
+    5 stop test-db-1, after 4, if 3
+    6 remove test-db-1, after 5, if 3
+    7 create test-db-1, after 6, if 3
+    8 start test-db-1, after 7, if 3
+    9 await test-db-1 up, after 8, if 3
+    10 db replaced
+    11 begin api, after 1, after 10
+    12 does the image of test-api-1 differ?
+    13 await test-api-1 up, after 11, unless 12
+    14 create test-api-2 (no names on front), after 13, if 12; undo 1: discard test-api-2
+    15 start test-api-2, after 14, if 12
+    16 await test-api-2 up, after 15, if 12
+    17 name test-api-2 on front, after 16, if 12
+    18 stop test-api-1, after 17, if 12; undo 1: start test-api-1, await test-api-1 up
+    19 api replaced
+    20 remove test-api-1, after 18, after 19, if 12
+    ");
     let new = |change: &Change| change.new.clone().unwrap_or_default();
     let new: Vec<String> = scene.changes("db").iter().map(new).collect();
     assert_eq!(new, ["rebuilt, if the result differs"]);
@@ -412,32 +381,27 @@ services:
     scene.container_mut("guest-1").network_mode = "container:host-1".to_owned();
     assert!(scene.plan().changes.is_empty());
     scene.images = images(Some(ImageNeed::Pull { reason: "--pull" }));
-    assert_eq!(
-        scene.plan().to_string(),
-        lines(
-            "
-            1 pull image app
-            2 begin host
-            3 does the image of test-host-1 differ?
-            4 await test-host-1 up, after 2, unless 3
-            5 stop test-host-1, after 4, if 3
-            6 remove test-host-1, after 5, if 3
-            7 create test-host-1, after 6, if 3
-            8 start test-host-1, after 7, if 3
-            9 await test-host-1 up, after 8, if 3
-            10 host replaced
-            11 begin guest, after 1, after 10
-            12 does the image of test-guest-1 differ?
-            13 await test-guest-1 up, after 11, unless 12
-            14 stop test-guest-1, after 13, if 12
-            15 remove test-guest-1, after 14, if 12
-            16 create test-guest-1 (joins what 7 comes to or host-1), after 15, if 12
-            17 start test-guest-1, after 16, if 12
-            18 await test-guest-1 up, after 17, if 12
-            19 guest replaced
-            "
-        )
-    );
+    insta::assert_snapshot!(scene.plan(), @"
+    1 pull image app
+    2 begin host
+    3 does the image of test-host-1 differ?
+    4 await test-host-1 up, after 2, unless 3
+    5 stop test-host-1, after 4, if 3
+    6 remove test-host-1, after 5, if 3
+    7 create test-host-1, after 6, if 3
+    8 start test-host-1, after 7, if 3
+    9 await test-host-1 up, after 8, if 3
+    10 host replaced
+    11 begin guest, after 1, after 10
+    12 does the image of test-guest-1 differ?
+    13 await test-guest-1 up, after 11, unless 12
+    14 stop test-guest-1, after 13, if 12
+    15 remove test-guest-1, after 14, if 12
+    16 create test-guest-1 (joins what 7 comes to or host-1), after 15, if 12
+    17 start test-guest-1, after 16, if 12
+    18 await test-guest-1 up, after 17, if 12
+    19 guest replaced
+    ");
 }
 
 #[test]
@@ -538,15 +502,15 @@ fn what_the_file_does_not_know_goes_unless_only_some_services_are_planned() {
     scene.state.networks.push(resource("old"));
     scene.state.volumes.push(resource("old"));
     let plan = scene.plan();
-    assert!(
-        plan.to_string().starts_with(&lines(
-            "
-            1 stop test-api-1
-            2 remove test-api-1
-            3 remove network old
-            "
-        )),
-        "{plan}"
+    let text = plan.to_string();
+    let removed: Vec<&str> = text.lines().take(3).collect();
+    assert_eq!(
+        removed,
+        [
+            "1 stop test-api-1",
+            "2 remove test-api-1",
+            "3 remove network old"
+        ]
     );
     assert_eq!(
         plan.changes.notes.len(),
@@ -562,28 +526,23 @@ fn what_the_file_does_not_know_goes_unless_only_some_services_are_planned() {
 fn a_network_takes_its_containers_with_it() {
     let mut scene = Scene::up(FILE);
     scene.project = load(&FILE.replace("name: front", "name: front, internal: true"));
-    assert_eq!(
-        scene.plan().to_string(),
-        lines(
-            "
-            1 stop test-api-1
-            2 remove test-api-1
-            3 stop test-api-2, at once
-            4 remove test-api-2
-            5 remove network front, after 2, after 4
-            6 create network front
-            7 begin db
-            8 await test-db-1 up
-            9 begin api, after 6, after 7
-            10 create test-api-1
-            11 start test-api-1
-            12 await test-api-1 up
-            13 create test-api-2, after 9
-            14 start test-api-2
-            15 await test-api-2 up
-            "
-        )
-    );
+    insta::assert_snapshot!(scene.plan(), @"
+    1 stop test-api-1
+    2 remove test-api-1
+    3 stop test-api-2, at once
+    4 remove test-api-2
+    5 remove network front, after 2, after 4
+    6 create network front
+    7 begin db
+    8 await test-db-1 up
+    9 begin api, after 6, after 7
+    10 create test-api-1
+    11 start test-api-1
+    12 await test-api-1 up
+    13 create test-api-2, after 9
+    14 start test-api-2
+    15 await test-api-2 up
+    ");
     let only = scene.plan_only(Some(&[scene.service("db")])).to_string();
     assert!(only.contains("create test-api-1"), "{only}");
 }
@@ -593,30 +552,25 @@ fn what_does_not_work_is_replaced_or_restarted_where_data_would_go() {
     let mut scene = Scene::up(FILE);
     scene.container_mut("api-1").health = Some(Health::Unhealthy);
     scene.container_mut("api-2").status = Status::Restarting;
-    assert_eq!(
-        scene.plan().to_string(),
-        lines(
-            "
-            1 begin db
-            2 await test-db-1 up
-            3 begin api, after 1
-            4 does test-api-1 still fail?
-            5 create test-api-3 (no names on front), after 3, if 4; undo 2: discard test-api-3
-            6 start test-api-3, after 5, if 4
-            7 await test-api-3 up, after 6, if 4
-            8 name test-api-3 on front, after 7, if 4
-            9 stop test-api-1, after 8, if 4; undo 2: start test-api-1, await test-api-1 up
-            10 create test-api-4 (no names on front), after 3, after 9; undo 3: discard test-api-4
-            11 start test-api-4
-            12 await test-api-4 up
-            13 name test-api-4 on front
-            14 stop test-api-2; undo 3: start test-api-2, await test-api-2 up
-            15 api replaced, after 9, after 14
-            16 remove test-api-1, after 9, once 15 is over, if 4
-            17 remove test-api-2, after 14, once 15 is over
-            "
-        )
-    );
+    insta::assert_snapshot!(scene.plan(), @"
+    1 begin db
+    2 await test-db-1 up
+    3 begin api, after 1
+    4 does test-api-1 still fail?
+    5 create test-api-3 (no names on front), after 3, if 4; undo 2: discard test-api-3
+    6 start test-api-3, after 5, if 4
+    7 await test-api-3 up, after 6, if 4
+    8 name test-api-3 on front, after 7, if 4
+    9 stop test-api-1, after 8, if 4; undo 2: start test-api-1, await test-api-1 up
+    10 create test-api-4 (no names on front), after 3, after 9; undo 3: discard test-api-4
+    11 start test-api-4
+    12 await test-api-4 up
+    13 name test-api-4 on front
+    14 stop test-api-2; undo 3: start test-api-2, await test-api-2 up
+    15 api replaced, after 9, after 14
+    16 remove test-api-1, after 9, once 15 is over, if 4
+    17 remove test-api-2, after 14, once 15 is over
+    ");
     scene.container_mut("api-2").status = Status::Running;
     scene.container_mut("api-1").anonymous_volumes = true;
     assert_eq!(
@@ -641,17 +595,12 @@ fn a_restart_is_of_the_same_containers_or_of_new_ones_start_first() {
     let scene = Scene::up(FILE);
     let services = [scene.service("db")];
     let plan = Plan::restart(scene.inputs(), &services, false).expect("a plan");
-    assert_eq!(
-        plan.to_string(),
-        lines(
-            "
-            1 begin db
-            2 stop test-db-1
-            3 start test-db-1
-            4 await test-db-1 up
-            "
-        )
-    );
+    insta::assert_snapshot!(plan, @"
+    1 begin db
+    2 stop test-db-1
+    3 start test-db-1
+    4 await test-db-1 up
+    ");
     let services = [scene.service("api")];
     let plan = Plan::restart(scene.inputs(), &services, false).expect("a plan");
     assert!(plan.to_string().contains("create test-api-3"), "{plan}");
@@ -663,19 +612,14 @@ fn a_restart_is_of_the_same_containers_or_of_new_ones_start_first() {
 fn what_depends_on_others_goes_down_before_them() {
     let scene = Scene::up(FILE);
     let plan = Plan::down(&scene.project, &scene.state, &["front"], &["test_data"]);
-    assert_eq!(
-        plan.to_string(),
-        lines(
-            "
-            1 stop test-api-1
-            2 remove test-api-1
-            3 stop test-api-2, at once
-            4 remove test-api-2
-            5 stop test-db-1, after 2, after 4
-            6 remove test-db-1
-            7 remove network front
-            8 remove volume test_data
-            "
-        )
-    );
+    insta::assert_snapshot!(plan, @"
+    1 stop test-api-1
+    2 remove test-api-1
+    3 stop test-api-2, at once
+    4 remove test-api-2
+    5 stop test-db-1, after 2, after 4
+    6 remove test-db-1
+    7 remove network front
+    8 remove volume test_data
+    ");
 }

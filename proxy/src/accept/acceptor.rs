@@ -1,13 +1,13 @@
 //! A worker's accept loop.
 //!
-//! Each worker has sockets of its own, on one address, and `SO_REUSEPORT` lets the kernel spread
-//! connections over them. Pingora's own listening service can't be used for that: services that
+//! Each worker has sockets of its own, on one address or two, and `SO_REUSEPORT` lets the kernel spread
+//! connections over them. What is spoken on a socket, its port says. Pingora's own listening service can't be used for that: services that
 //! listen on one address share one descriptor, and every worker is woken for every connection.
 
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -25,8 +25,11 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use super::{arrival::Arrival, connection};
-use crate::worker::Worker;
+use super::connection;
+use crate::{
+    edge::{self, Edge},
+    worker::Worker,
+};
 
 /// Pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -36,8 +39,8 @@ const AT_A_TIME: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) enum Sockets {
-    /// A socket of this process.
-    Own(StdListener),
+    /// Sockets of this process.
+    Own(Vec<StdListener>),
     /// Sockets of another process. Each set that comes takes the place of the one before.
     Handed(UnboundedReceiver<Vec<StdListener>>),
 }
@@ -45,55 +48,55 @@ pub(crate) enum Sockets {
 /// A worker's accept loop, as a pingora service with a thread of its own.
 pub(crate) struct Acceptor {
     name: String,
-    worker: Arc<Worker>,
+    door: Door,
     sockets: Option<Sockets>,
 }
 
+/// Where connections go.
+#[derive(Clone)]
+struct Door {
+    worker: Arc<Worker>,
+    /// Where TLS is spoken.
+    edge: Option<Arc<Edge>>,
+}
+
 impl Acceptor {
-    pub(crate) fn new(worker: Arc<Worker>, sockets: Sockets) -> Self {
+    pub(crate) fn new(worker: Arc<Worker>, edge: Option<Arc<Edge>>, sockets: Sockets) -> Self {
         Self {
             name: format!("worker-{}", worker.index),
-            worker,
+            door: Door { worker, edge },
             sockets: Some(sockets),
         }
     }
 
-    async fn run(&self, sockets: Sockets) -> io::Result<()> {
+    async fn run(&self, sockets: Sockets) {
         match sockets {
-            Sockets::Own(listener) => self.run_own(listener).await,
-            Sockets::Handed(sets) => {
-                self.run_handed(sets).await;
-                Ok(())
-            }
+            Sockets::Own(listeners) => self.run_own(listeners).await,
+            Sockets::Handed(sets) => self.run_handed(sets).await,
         }
     }
 
-    async fn run_own(&self, listener: StdListener) -> io::Result<()> {
-        let listener = TcpListener::from_std(listener)?;
-        let draining = self.worker.drain.notified(self.worker.index);
-        tokio::pin!(draining);
-        while !self.worker.drain.has_started() {
-            tokio::select! {
-                accepted = listener.accept() => note(&self.worker, accepted).await,
-                () = &mut draining => {}
-            }
+    async fn run_own(&self, listeners: Vec<StdListener>) {
+        let Worker { drain, index, .. } = &*self.door.worker;
+        let draining = drain.notified(*index);
+        let set = AcceptSet::start(&self.door, listeners);
+        if !drain.has_started() {
+            draining.await;
         }
-        take_in_all(&self.worker, &listener);
-        Ok(())
+        set.stop_and_take_in().await;
     }
 
     async fn run_handed(&self, mut sets: UnboundedReceiver<Vec<StdListener>>) {
-        let draining = self.worker.drain.notified(self.worker.index);
+        let Worker { drain, index, .. } = &*self.door.worker;
+        let draining = drain.notified(*index);
         tokio::pin!(draining);
         let mut current = AcceptSet::default();
-        while !self.worker.drain.has_started() {
+        while !drain.has_started() {
             tokio::select! {
                 Some(set) = sets.recv() => {
-                    let set = AcceptSet::start(&self.worker, set);
+                    let set = AcceptSet::start(&self.door, set);
                     let replaced = std::mem::replace(&mut current, set);
-                    for listener in replaced.stop().await {
-                        take_in_all(&self.worker, &listener);
-                    }
+                    replaced.stop_and_take_in().await;
                 }
                 () = &mut draining => {}
             }
@@ -103,34 +106,40 @@ impl Acceptor {
     }
 }
 
-/// One set of handed sockets, and a task for each.
+/// One set of sockets, and a task for each.
 #[derive(Default)]
 struct AcceptSet {
-    listeners: Vec<Arc<TcpListener>>,
+    listeners: Vec<Arc<Listener>>,
     tasks: JoinSet<()>,
 }
 
+/// A socket, and where its connections go.
+struct Listener {
+    socket: TcpListener,
+    door: Door,
+}
+
 impl AcceptSet {
-    fn start(worker: &Arc<Worker>, sockets: Vec<StdListener>) -> Self {
+    fn start(door: &Door, sockets: Vec<StdListener>) -> Self {
         let mut set = Self::default();
         for socket in sockets {
-            let listener = match TcpListener::from_std(socket) {
+            let listener = match Listener::new(door, socket) {
                 Ok(listener) => Arc::new(listener),
                 Err(error) => {
-                    error!(%error, worker = worker.index, "can't accept on a socket");
+                    let worker = door.worker.index;
+                    error!(%error, worker, "can't accept on a socket");
                     continue;
                 }
             };
             set.listeners.push(Arc::clone(&listener));
-            let worker = Arc::clone(worker);
             set.tasks.spawn(async move {
                 loop {
                     // All that wait at one time, rather than as many as a task usually may: a queue
                     // that is full drops whoever knocks, who comes back a second later.
                     for _ in 0..AT_A_TIME {
-                        let accepted = unconstrained(listener.accept()).await;
+                        let accepted = unconstrained(listener.socket.accept()).await;
                         let shut_down = accepted.as_ref().is_err_and(is_about_the_socket);
-                        note(&worker, accepted).await;
+                        listener.note(accepted).await;
                         if shut_down {
                             // Its holder will notice, and replace it.
                             return;
@@ -144,55 +153,84 @@ impl AcceptSet {
     }
 
     /// Ends the tasks, which is between two connections: an accepted one is admitted without a wait.
-    async fn stop(mut self) -> Vec<Arc<TcpListener>> {
+    async fn stop(mut self) -> Vec<Arc<Listener>> {
         self.tasks.shutdown().await;
         self.listeners
     }
-}
 
-/// Admits what was accepted, or says why nothing was.
-async fn note(worker: &Arc<Worker>, accepted: io::Result<(TcpStream, SocketAddr)>) {
-    match accepted {
-        Ok((stream, peer)) => admit(worker, stream, peer),
-        Err(error) if is_about_the_connection(&error) => {}
-        Err(error) => {
-            warn!(%error, "accept failed");
-            sleep(ACCEPT_PAUSE).await;
+    /// The same, for sockets that are to be closed.
+    async fn stop_and_take_in(self) {
+        for listener in self.stop().await {
+            listener.take_in_all();
         }
     }
 }
 
-/// Takes in what the kernel has let in already: closing the socket would reset it. It is the kernel
-/// that is asked, since the runtime may not have heard of all of them yet.
-fn take_in_all(worker: &Arc<Worker>, listener: &TcpListener) {
-    let socket = SockRef::from(listener);
-    loop {
-        match socket.accept() {
-            Ok((stream, peer)) => {
-                let adopted = stream
-                    .set_nonblocking(true)
-                    .and_then(|()| TcpStream::from_std(stream.into()));
-                if let (Ok(stream), Some(peer)) = (adopted, peer.as_socket()) {
-                    admit(worker, stream, peer);
-                }
-            }
+impl Listener {
+    fn new(door: &Door, socket: StdListener) -> io::Result<Self> {
+        let socket = TcpListener::from_std(socket)?;
+        let mut door = door.clone();
+        if let Some(edge) = &door.edge
+            && !edge.is_for(&socket)?
+        {
+            door.edge = None;
+        }
+        Ok(Self { socket, door })
+    }
+
+    /// Admits what was accepted, or says why nothing was.
+    async fn note(&self, accepted: io::Result<(TcpStream, SocketAddr)>) {
+        match accepted {
+            Ok((stream, peer)) => self.door.admit(stream, peer),
             Err(error) if is_about_the_connection(&error) => {}
-            Err(_) => return,
+            Err(error) => {
+                warn!(%error, "accept failed");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+
+    /// Takes in what the kernel has let in already: closing the socket would reset it. It is the kernel
+    /// that is asked, since the runtime may not have heard of all of them yet.
+    fn take_in_all(&self) {
+        let socket = SockRef::from(&self.socket);
+        loop {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    let adopted = stream
+                        .set_nonblocking(true)
+                        .and_then(|()| TcpStream::from_std(stream.into()));
+                    if let (Ok(stream), Some(peer)) = (adopted, peer.as_socket()) {
+                        self.door.admit(stream, peer);
+                    }
+                }
+                Err(error) if is_about_the_connection(&error) => {}
+                Err(_) => return,
+            }
         }
     }
 }
 
-fn admit(worker: &Arc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    let worker = Arc::clone(worker);
-    match worker.ledger.open(peer.ip()) {
-        Some(account) => tokio::spawn(connection::serve(
-            stream,
-            Arrival::plain(peer),
-            worker,
-            account,
-        )),
-        None => tokio::spawn(connection::turn_away(stream, worker)),
-    };
+impl Door {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let worker = Arc::clone(&self.worker);
+        let Some(account) = worker.ledger.open(peer.ip()) else {
+            // TLS has no words for it that would be worth a handshake.
+            if self.edge.is_none() {
+                tokio::spawn(connection::turn_away(stream, worker));
+            } else {
+                worker.metrics.turned_away.fetch_add(1, Relaxed);
+            }
+            return;
+        };
+        match &self.edge {
+            None => tokio::spawn(connection::serve_plain(stream, peer, worker, account)),
+            Some(edge) => {
+                let edge = Arc::clone(edge);
+                tokio::spawn(edge::serve(stream, peer, worker, edge, account))
+            }
+        };
+    }
 }
 
 /// Errors of a connection that was gone before it was accepted; accept(2) passes them on.
@@ -218,14 +256,12 @@ impl Service for Acceptor {
         let Some(sockets) = self.sockets.take() else {
             return;
         };
-        tokio::spawn(Arc::clone(&self.worker).keep_line_moving());
-        if let Err(error) = self.run(sockets).await {
-            error!(%error, worker = self.name, "worker can't accept connections");
-        }
+        tokio::spawn(Arc::clone(&self.door.worker).keep_line_moving());
+        self.run(sockets).await;
         // The tasks of those that were accepted last run before this one goes on, and are counted then:
         // the drain must not end without them.
         yield_now().await;
-        self.worker.drain.accept_loop_ended();
+        self.door.worker.drain.accept_loop_ended();
     }
 
     fn name(&self) -> &str {

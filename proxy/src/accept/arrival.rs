@@ -1,8 +1,8 @@
 //! What is known of a client's connection before its first request.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use crate::rewrite::hop::Hop;
+use crate::{edge::Session, rewrite::hop::Hop};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
@@ -10,6 +10,8 @@ pub(crate) struct Arrival {
     pub(crate) peer: SocketAddr,
     /// What carries its requests.
     pub(crate) hop: Hop,
+    /// What TLS it is, where it is.
+    pub(crate) session: Option<Arc<Session>>,
 }
 
 impl Arrival {
@@ -18,6 +20,7 @@ impl Arrival {
         Self {
             peer,
             hop: Hop::default(),
+            session: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
     task::Poll,
@@ -24,6 +25,7 @@ use tracing::info;
 
 use super::arrival::Arrival;
 use crate::{
+    edge::Session,
     exchange::{
         Client, Exchange, Next, Pinned, Summary,
         deadline::{Deadline, Expired},
@@ -57,20 +59,30 @@ const MAX_TURNED_AWAY: usize = 32;
 /// sent one already, and closing would lose it.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
-/// Serves a client until either side closes. It is counted from the first time that it runs: until then
-/// one that makes room for it may be there as well.
+/// Serves a client until either side closes, over TCP as it is.
+pub(crate) async fn serve_plain(
+    stream: TcpStream,
+    peer: SocketAddr,
+    worker: Arc<Worker>,
+    account: Account,
+) {
+    let counted = worker.accepted();
+    serve(stream, Arrival::plain(peer), worker, account).await;
+    drop(counted);
+}
+
+/// Serves a client, who is counted already, until either side closes.
 pub(crate) async fn serve(
     transport: impl Transport,
     arrival: Arrival,
     worker: Arc<Worker>,
     account: Account,
 ) {
-    let counted = worker.connections.count();
-    worker.metrics.accepted.fetch_add(1, Relaxed);
     let ip = arrival.peer.ip().to_canonical();
     let mut connection = Connection {
         peer: ip.to_string(),
         hop: arrival.hop,
+        session: arrival.session,
         trusted: worker.settings.trusted_proxies.contains(ip),
         // The first head is awaited as any: a client that connects has something to say.
         deadline: Deadline::new(account, worker.settings.header_timeout),
@@ -78,13 +90,14 @@ pub(crate) async fn serve(
         pinned: Pinned::default(),
     };
     connection.run(&worker).await;
-    drop(counted);
+    connection.end().await;
 }
 
 struct Connection<T> {
     transport: T,
     peer: String,
     hop: Hop,
+    session: Option<Arc<Session>>,
     trusted: bool,
     deadline: Deadline,
     pinned: Pinned,
@@ -298,6 +311,17 @@ impl<T: Transport> Connection<T> {
         .await;
     }
 
+    /// Has the client told that this is the end, as long as it takes that.
+    async fn end(&mut self) {
+        let Self {
+            transport,
+            deadline,
+            ..
+        } = self;
+        let told = poll_fn(|cx| transport.poll_end(cx));
+        let _ = deadline.within(Turn::Client, LINGER_SILENCE, told).await;
+    }
+
     fn log(
         &self,
         worker: &Worker,
@@ -322,6 +346,7 @@ impl<T: Transport> Connection<T> {
         let user_agent = String::from_utf8_lossy(facts.user_agent);
         let client = facts.client.map(|client| client.to_string());
         let reason = summary.failure.map(Failure::reason);
+        let session = self.session.as_deref();
         info!(
             target: access_log::TARGET,
             request_id = id.as_str(),
@@ -337,6 +362,11 @@ impl<T: Transport> Connection<T> {
             retries = u64::from(summary.retries),
             user_agent = &*user_agent,
             error = reason.as_deref(),
+            protocol = self.hop.protocol(facts.version),
+            tls_version = session.map(|session| session.version.name()),
+            tls_cipher = session.map(|session| session.cipher),
+            tls_server_name = session.and_then(|session| session.server_name.as_deref()),
+            tls_resumed = session.map(|session| if session.resumed { "yes" } else { "no" }),
         );
     }
 }
@@ -346,7 +376,7 @@ fn millis(duration: Duration) -> f64 {
 }
 
 /// Tells a client that there are too many, without taking a place.
-pub(crate) async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
+pub(crate) async fn turn_away(stream: TcpStream, worker: Arc<Worker>) {
     worker.metrics.turned_away.fetch_add(1, Relaxed);
     // It is there as long as this is: counted by its references, one of them the worker's own.
     let told = Arc::clone(&worker.turned_away);
@@ -354,8 +384,13 @@ pub(crate) async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
     if Arc::strong_count(&told) > share + 1 {
         return;
     }
+    tell(stream, TOO_MANY_CONNECTIONS).await;
+}
+
+/// Sends a client this answer, whatever it has asked for, and closes.
+pub(crate) async fn tell(mut stream: TcpStream, answer: &[u8]) {
     let answer = async {
-        stream.write_all(TOO_MANY_CONNECTIONS).await?;
+        stream.write_all(answer).await?;
         stream.shutdown().await?;
         // What the client has sent is read so that closing doesn't reset the connection.
         let mut scratch = [0; 1024];
@@ -367,7 +402,7 @@ pub(crate) async fn turn_away(mut stream: TcpStream, worker: Arc<Worker>) {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, task::Context};
+    use std::task::Context;
 
     use tokio::{
         io::{AsyncBufReadExt, BufReader, BufStream, DuplexStream, copy, duplex, split},

@@ -7,8 +7,9 @@
 //! again.
 
 use std::{
+    collections::BTreeMap,
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -137,14 +138,21 @@ impl Holder {
 }
 
 /// Deals the sockets out. Every socket goes to some worker, since the kernel queues connections on
-/// each; where there are fewer than workers, several accept on one.
+/// each; where there are fewer of an address than workers, several accept on one.
 fn shares(sockets: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
-    let mut shares: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for worker in sockets.len()..workers {
-        shares[worker].push(sockets[worker % sockets.len()].try_clone()?);
+    let mut addresses = BTreeMap::<SocketAddr, Vec<TcpListener>>::new();
+    for socket in sockets {
+        let address = socket.local_addr()?;
+        addresses.entry(address).or_default().push(socket);
     }
-    for (index, socket) in sockets.into_iter().enumerate() {
-        shares[index % workers].push(socket);
+    let mut shares: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for sockets in addresses.into_values() {
+        for worker in sockets.len()..workers {
+            shares[worker].push(sockets[worker % sockets.len()].try_clone()?);
+        }
+        for (index, socket) in sockets.into_iter().enumerate() {
+            shares[index % workers].push(socket);
+        }
     }
     Ok(shares)
 }
@@ -153,19 +161,35 @@ fn shares(sockets: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpLi
 mod tests {
     use std::collections::BTreeSet;
 
+    use nix::sys::stat::fstat;
+    use service::sockets::listen;
+
     use super::*;
 
     #[test]
     fn every_socket_is_served_and_every_worker_has_one() {
-        for (sockets, workers) in [(1, 1), (1, 3), (2, 3), (3, 3), (5, 2)] {
-            let sockets: Vec<_> = (0..sockets)
-                .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-                .collect();
+        let bound = |address: &str| listen(address.parse().unwrap(), true).unwrap().into();
+        for (count, workers) in [(1, 1), (1, 3), (2, 3), (3, 3), (5, 2)] {
             let address = |socket: &TcpListener| socket.local_addr().unwrap();
-            let all: BTreeSet<_> = sockets.iter().map(address).collect();
+            let mut sockets = Vec::new();
+            for _ in 0..2 {
+                let first: TcpListener = bound("127.0.0.1:0");
+                let same = address(&first).to_string();
+                sockets.push(first);
+                sockets.extend((1..count).map(|_| bound(&same)));
+            }
+            // Those that are shared are others, of the same socket.
+            let socket = |socket: &TcpListener| fstat(socket).unwrap().st_ino;
+            let all: BTreeSet<_> = sockets.iter().map(socket).collect();
+            let addresses: BTreeSet<_> = sockets.iter().map(address).collect();
+            assert_eq!((all.len(), addresses.len()), (2 * count, 2));
             let shares = shares(sockets, workers).unwrap();
-            assert!(shares.len() == workers && shares.iter().all(|share| !share.is_empty()));
-            let served: BTreeSet<_> = shares.iter().flatten().map(address).collect();
+            assert_eq!(shares.len(), workers);
+            for share in &shares {
+                let served: BTreeSet<_> = share.iter().map(address).collect();
+                assert_eq!(served, addresses);
+            }
+            let served: BTreeSet<_> = shares.iter().flatten().map(socket).collect();
             assert_eq!(served, all);
         }
     }

@@ -184,6 +184,11 @@ pub(crate) const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailabl
     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 45\r\nRetry-After: 1\r\n\
     Connection: close\r\n\r\n503 Service Unavailable\ntoo many connections\n";
 
+/// The response to a request that comes without TLS to the port that speaks it (nginx answers the same).
+pub(crate) const PLAIN_ON_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\nContent-Length: 51\r\n\
+    Connection: close\r\n\r\n400 Bad Request\nthis port speaks TLS: use https://\n";
+
 #[cfg(test)]
 mod tests {
     use memchr::memmem;
@@ -215,5 +220,6 @@ mod tests {
             assert!(String::from_utf8_lossy(body_of(&out)).contains(id.as_str()));
         }
         assert_eq!(body_of(TOO_MANY_CONNECTIONS).len(), 45);
+        assert_eq!(body_of(PLAIN_ON_TLS).len(), 51);
     }
 }

@@ -28,6 +28,11 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Makes a reset of its end. Only that tells a client that a body is not complete whose end the
     /// connection's end would be, and frees what the kernel holds for one that doesn't read.
     fn reset_on_close(&mut self);
+
+    /// Tells the client that this is the end, where its own end wouldn't: it is dropped next.
+    fn poll_end(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
 }
 
 impl Transport for TcpStream {

@@ -13,6 +13,7 @@ use tracing::error;
 
 use crate::{
     accept::{Accepting, Holder},
+    edge::{Edge, certificates::Watch},
     settings::Settings,
     upstream::{Upstream, upkeep},
     worker::drain::Drain,
@@ -24,6 +25,8 @@ pub(crate) struct Control {
     pub(crate) listener: Option<TcpListener>,
     /// Who holds the listening sockets, where it isn't this process.
     pub(crate) holder: Option<Holder>,
+    /// What keeps the certificates up to date, where there are any.
+    pub(crate) certificates: Option<Watch>,
     /// What they tell.
     pub(crate) state: Arc<State>,
     pub(crate) settings: Arc<Settings>,
@@ -36,6 +39,8 @@ pub(crate) struct State {
     pub(crate) drain: Arc<Drain>,
     /// Whether there are sockets to accept on.
     pub(crate) accepting: Accepting,
+    /// What TLS needs, where it is spoken.
+    pub(crate) edge: Option<Arc<Edge>>,
     pub(crate) registry: Registry,
 }
 
@@ -45,6 +50,9 @@ impl Service for Control {
         let upstream = &self.state.upstream;
         if let Some(holder) = self.holder.take() {
             tokio::spawn(holder.run());
+        }
+        if let Some(certificates) = self.certificates.take() {
+            tokio::spawn(certificates.run());
         }
         tokio::spawn(upkeep::run(
             Arc::clone(upstream),
@@ -80,6 +88,9 @@ impl Status for State {
             return Err("draining".to_owned());
         }
         self.alive().await?;
+        if let Some(edge) = &self.edge {
+            edge.ready()?;
+        }
         if self.upstream.backends().is_empty() {
             return Err("upstream has no address".to_owned());
         }

@@ -18,6 +18,7 @@ use prometheus_client::{
 
 use super::log_sink::LogSink;
 use crate::{
+    edge::{Edge, certificates::PairState, handshake::Refusal, session::Version},
     http1::Method,
     upstream::{Backend, Upstream, name_service::AddressFamily, resolutions::Outcome},
     worker::{
@@ -38,6 +39,8 @@ pub(crate) struct Metrics {
     pub(crate) connections: Arc<Connections>,
     pub(crate) budget: Budget,
     pub(crate) log: Arc<LogSink>,
+    /// What TLS needs, where it is spoken.
+    pub(crate) edge: Option<Arc<Edge>>,
 }
 
 impl Metrics {
@@ -86,6 +89,7 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_requests(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
+        self.encode_tls(&mut encoder)?;
         self.encode_budget(&mut encoder)?;
         self.encode_backends(&mut encoder)?;
         self.encode_upstream(&mut encoder)?;
@@ -199,6 +203,56 @@ impl Metrics {
             MetricType::Gauge,
         )?;
         current.single_gauge(count(self.connections.open()))
+    }
+
+    /// Handshakes, and the certificates that they use.
+    fn encode_tls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut done = open(
+            encoder,
+            "tls_handshakes",
+            "TLS handshakes that succeeded",
+            MetricType::Counter,
+        )?;
+        for (version, resumed) in Version::ALL
+            .into_iter()
+            .flat_map(|version| [(version, false), (version, true)])
+        {
+            let total = self.sum(|worker| worker.handshakes.done_as(version, resumed));
+            let resumed = if resumed { "yes" } else { "no" };
+            done.counter(&[("version", version.name()), ("resumed", resumed)], total)?;
+        }
+        let mut refused = open(
+            encoder,
+            "tls_handshake_failures",
+            "TLS handshakes that failed",
+            MetricType::Counter,
+        )?;
+        for refusal in Refusal::ALL {
+            let total = self.sum(|worker| worker.handshakes.refused_for(refusal));
+            refused.counter(&[("reason", refusal.label())], total)?;
+        }
+        let pairs = self.edge.as_ref().map(|edge| edge.certificates.pairs());
+        let pairs = pairs.as_deref().unwrap_or_default();
+        let mut family = |name, help, value: &dyn Fn(&PairState) -> Option<i64>| {
+            let mut family = open(encoder, name, help, MetricType::Gauge)?;
+            for pair in pairs {
+                let (directory, name) = (pair.directory.as_str(), pair.name.as_str());
+                if let Some(value) = value(pair) {
+                    family.gauge(&[("directory", directory), ("name", name)], value)?;
+                }
+            }
+            Ok::<(), fmt::Error>(())
+        };
+        family(
+            "tls_certificate_usable",
+            "Whether a certificate's files, as they are, are used: 0 where they can't be",
+            &|pair| Some(i64::from(pair.usable)),
+        )?;
+        family(
+            "tls_certificate_not_after_seconds",
+            "When the certificate that clients get ends, since the epoch",
+            &|pair| pair.not_after,
+        )
     }
 
     /// What is held, of how much: [`Budget`], and what became of clients beyond it.

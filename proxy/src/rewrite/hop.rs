@@ -17,6 +17,15 @@ impl Hop {
         if self.secure { "https" } else { "http" }
     }
 
+    /// For the log, of a request that came in as HTTP/1 with this version.
+    pub const fn protocol(self, version: Version) -> &'static str {
+        match version {
+            _ if self.http2 => "HTTP/2.0",
+            Version::Http11 => "HTTP/1.1",
+            Version::Http10 => "HTTP/1.0",
+        }
+    }
+
     /// The version for `Via` of a request that came in as HTTP/1 with this one (RFC 9110 §7.6.3).
     pub const fn received(self, version: Version) -> &'static str {
         match version {

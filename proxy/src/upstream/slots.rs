@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::line::{Place, Places};
+use crate::worker::places::{Place, Places};
 
 /// One worker's places at one backend.
 #[derive(Debug)]

@@ -7,7 +7,13 @@ use std::{
 };
 
 use super::histogram::Histogram;
-use crate::http1::Method;
+use crate::{
+    edge::{
+        handshake::Refusal,
+        session::{Session, Version},
+    },
+    http1::Method,
+};
 
 /// Statuses 100 to 599.
 pub(crate) const STATUSES: usize = 500;
@@ -28,6 +34,35 @@ pub(crate) struct WorkerMetrics {
     pub(crate) retries: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) turned_away: AtomicU64,
+    pub(crate) handshakes: Handshakes,
+}
+
+/// TLS handshakes that are over.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    /// By version, then whether the session was resumed.
+    done: [[AtomicU64; 2]; Version::ALL.len()],
+    /// By reason.
+    refused: [AtomicU64; Refusal::ALL.len()],
+}
+
+impl Handshakes {
+    pub(crate) fn done(&self, session: &Session) {
+        self.done_as(session.version, session.resumed)
+            .fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        self.refused_for(refusal).fetch_add(1, Relaxed);
+    }
+
+    pub(crate) const fn done_as(&self, version: Version, resumed: bool) -> &AtomicU64 {
+        &self.done[version as usize][resumed as usize]
+    }
+
+    pub(crate) const fn refused_for(&self, refusal: Refusal) -> &AtomicU64 {
+        &self.refused[refusal as usize]
+    }
 }
 
 impl Default for WorkerMetrics {
@@ -44,6 +79,7 @@ impl Default for WorkerMetrics {
             retries: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
+            handshakes: Handshakes::default(),
         }
     }
 }

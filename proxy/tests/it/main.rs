@@ -26,5 +26,7 @@ mod request_heads;
 mod response_framing;
 mod smuggling;
 mod streaming;
+mod tls;
+mod tls_certificates;
 mod upstream_failures;
 mod websocket;

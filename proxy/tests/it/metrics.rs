@@ -1,12 +1,13 @@
 //! What `/metrics` tells, and that docs/metrics.md tells the same.
 
 use super::support::*;
+use super::tls::Tls;
 use std::{thread::sleep, time::Duration};
 use testkit::metrics_page;
 
 #[test]
 fn the_page_lists_every_metric_and_no_other() {
-    let (_backend, proxy) = serving(&[]);
+    let Tls { proxy, .. } = &Tls::start(&[]);
     proxy.get("/");
     wait_until("the request in the metrics", || {
         proxy.metric("proxy_requests_total", &[]) == 1

@@ -5,7 +5,9 @@ use std::ops::{Deref, DerefMut};
 
 use super::message::Response;
 use super::message::WireError;
+use super::stream::Stream;
 use super::wire::Wire;
+use crate::tls;
 
 /// A client connection.
 pub struct RawClient(Wire);
@@ -13,9 +15,13 @@ pub struct RawClient(Wire);
 impl RawClient {
     /// Connects to a server.
     pub fn connect(address: SocketAddr) -> Self {
-        Self(Wire::new(
-            TcpStream::connect(address).expect("the server accepts connections"),
-        ))
+        let tcp = TcpStream::connect(address).expect("the server accepts connections");
+        Self(Wire::new(tls::over(tcp, address)))
+    }
+
+    /// A client of its own, over this.
+    pub fn over(stream: Stream) -> Self {
+        Self(Wire::new(stream))
     }
 
     /// Connects from a chosen source address.
@@ -24,7 +30,7 @@ impl RawClient {
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
         socket.connect(&address.into()).unwrap();
-        Self(Wire::new(socket.into()))
+        Self(Wire::new(tls::over(socket.into(), address)))
     }
 
     /// A GET with keep-alive, and its response.

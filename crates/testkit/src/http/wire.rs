@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::message::{Framing, Head, Request, Response, WireError, framing_of, status_of};
+use super::stream::Stream;
 use crate::wait::PATIENCE;
 
 /// How a connection ended.
@@ -22,7 +23,7 @@ pub enum End {
 
 /// A connection with what has been read from it but not yet consumed.
 pub struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     unread: Vec<u8>,
     /// Gets a copy of every byte that arrives, where a test wants to see them all.
     tap: Option<Arc<Mutex<Vec<u8>>>>,
@@ -30,10 +31,11 @@ pub struct Wire {
 
 impl Wire {
     /// One end of a connection.
-    pub fn new(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    pub fn new(stream: impl Into<Stream>) -> Self {
+        let stream = stream.into();
+        stream.tcp().set_nodelay(true).unwrap();
+        stream.tcp().set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.tcp().set_write_timeout(Some(PATIENCE)).unwrap();
         Self {
             stream,
             unread: Vec::new(),
@@ -55,7 +57,12 @@ impl Wire {
 
     /// The socket.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.tcp()
+    }
+
+    /// The TLS session, of a connection that has one.
+    pub fn tls(&mut self) -> &mut rustls::ClientConnection {
+        self.stream.tls()
     }
 
     /// Sends these bytes, which the peer must take.
@@ -70,13 +77,14 @@ impl Wire {
     }
 
     /// Sends FIN: "nothing more from me".
-    pub fn finish(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+    pub fn finish(&mut self) {
+        self.stream.end().unwrap();
+        self.stream().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Has dropping this close with RST instead of FIN, as a crashed peer does.
     pub fn reset_on_drop(&self) {
-        socket2::SockRef::from(&self.stream)
+        socket2::SockRef::from(self.stream())
             .set_linger(Some(Duration::ZERO))
             .unwrap();
     }
@@ -109,7 +117,7 @@ impl Wire {
 
     /// Whatever comes within `wait`, up to the end of the connection.
     pub fn drain(&mut self, wait: Duration) -> (Vec<u8>, End) {
-        self.stream.set_read_timeout(Some(wait)).unwrap();
+        self.stream().set_read_timeout(Some(wait)).unwrap();
         let end = loop {
             match self.fill() {
                 Ok(0) => break End::Eof,
@@ -118,7 +126,7 @@ impl Wire {
                 Err(_) => break End::Reset,
             }
         };
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.stream().set_read_timeout(Some(PATIENCE)).unwrap();
         (std::mem::take(&mut self.unread), end)
     }
 

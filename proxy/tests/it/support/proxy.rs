@@ -23,6 +23,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
 /// A running proxy, killed at the end of the test.
 pub(crate) struct TestProxy {
     pub(crate) address: SocketAddr,
+    /// Where it speaks TLS, if it does.
+    pub(crate) tls_address: SocketAddr,
     pub(crate) admin: SocketAddr,
     process: Process,
     /// Holds the log (`log`) and what the proxy was configured with.
@@ -33,6 +35,8 @@ pub(crate) struct TestProxy {
 pub(crate) struct ProxyBuilder {
     environment: BTreeMap<String, String>,
     listen: Option<SocketAddr>,
+    /// Where TLS is spoken.
+    tls_listen: Option<SocketAddr>,
     /// `listen` is somebody else's.
     handed: bool,
     admin: Option<SocketAddr>,
@@ -66,6 +70,7 @@ impl TestProxy {
         ProxyBuilder {
             environment,
             listen: None,
+            tls_listen: None,
             handed: false,
             admin: None,
             file: None,
@@ -265,6 +270,12 @@ impl ProxyBuilder {
             .set("LISTEN_FROM", listener.socket().display())
     }
 
+    /// Speaks TLS at an address of its own, [`TestProxy::tls_address`], with what is in `certificates`.
+    pub(crate) fn tls(mut self, certificates: &Path) -> Self {
+        self.tls_listen = Some(free_address());
+        self.set("TLS_CERTIFICATES", certificates.display())
+    }
+
     /// Starts with `--config` and a file of this content.
     pub(crate) fn file(mut self, content: &str) -> Self {
         self.file = Some(content.to_owned());
@@ -323,8 +334,14 @@ impl ProxyBuilder {
         let directory = TempDir::new().unwrap();
         let address = self.listen.unwrap_or_else(free_address);
         let admin = self.admin.unwrap_or_else(free_address);
-        for (key, value) in [("PROXY_LISTEN", address), ("PROXY_ADMIN_LISTEN", admin)] {
-            self.environment.insert(key.to_owned(), value.to_string());
+        for (key, value) in [
+            ("PROXY_LISTEN", Some(address)),
+            ("PROXY_TLS_LISTEN", self.tls_listen),
+            ("PROXY_ADMIN_LISTEN", Some(admin)),
+        ] {
+            if let Some(value) = value {
+                self.environment.insert(key.to_owned(), value.to_string());
+            }
         }
         let log = File::create(directory.path().join("log")).unwrap();
         let log = if self.on_terminal { terminal(log) } else { log };
@@ -332,6 +349,7 @@ impl ProxyBuilder {
         let process = Process::start(command.stdout(log.try_clone().unwrap()).stderr(log));
         TestProxy {
             address,
+            tls_address: self.tls_listen.unwrap_or(address),
             admin,
             process,
             directory,

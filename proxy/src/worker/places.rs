@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 /// Places, and who waits for one.
 #[derive(Debug)]
-pub(super) struct Places(Mutex<State>);
+pub(crate) struct Places(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -26,10 +26,10 @@ struct State {
 
 /// A place; given to the next when dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Places>);
+pub(crate) struct Place(Arc<Places>);
 
 impl Places {
-    pub(super) fn new(places: usize) -> Arc<Self> {
+    pub(crate) fn new(places: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             free: places,
             waiting: HashMap::new(),
@@ -38,14 +38,14 @@ impl Places {
     }
 
     /// A place, if one is free: then nobody waits.
-    pub(super) fn try_take(self: &Arc<Self>) -> Option<Place> {
+    pub(crate) fn try_take(self: &Arc<Self>) -> Option<Place> {
         let mut state = self.state();
         state.free = state.free.checked_sub(1)?;
         Some(Place(Arc::clone(self)))
     }
 
     /// Waits for a place on behalf of `network`. Whoever stops waiting leaves the line.
-    pub(super) async fn take(self: &Arc<Self>, network: IpAddr) -> Place {
+    pub(crate) async fn take(self: &Arc<Self>, network: IpAddr) -> Place {
         loop {
             if let Some(place) = self.try_take() {
                 return place;

@@ -1,0 +1,225 @@
+//! From an accepted connection to one that HTTP is spoken on.
+//!
+//! A handshake costs a hundred times what a request does, and everybody can ask for one. So its steps
+//! stand in line, one at a time on each worker, and between two of them the worker has a look at
+//! everything else that is ready: open connections never wait for more than one. In the line, client
+//! networks take turns. In memory, and in number, handshakes are connections that were never served:
+//! the first to go where there are too many ([`crate::worker::ledger`]).
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use rustls::{Error, server::Acceptor};
+use tokio::{net::TcpStream, task::yield_now};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+
+use super::{Edge, Session, transport::TlsTransport};
+use crate::{
+    accept::{arrival::Arrival, connection},
+    exchange::{
+        deadline::{Deadline, Expired},
+        error_page::PLAIN_ON_TLS,
+    },
+    rewrite::hop::Hop,
+    worker::{
+        Worker,
+        ledger::{Account, Turn},
+        places::Place,
+    },
+};
+
+/// The first byte of a TLS connection: a record of the handshake.
+const HANDSHAKE_RECORD: u8 = 22;
+/// What a handshake holds beyond a connection, at most: the client's first message, keys, and the
+/// certificates on their way.
+const HANDSHAKE_COST: usize = 24 << 10;
+
+/// Why a handshake came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It took too long.
+    Timeout,
+    /// It had to make room for others.
+    Evicted,
+    /// The client closed the connection, or it broke.
+    Closed,
+    /// The client spoke HTTP without TLS.
+    PlainHttp,
+    /// There is no certificate that the client could check.
+    NoCertificate,
+    /// Nothing that both speak: version, cipher suite, group, protocol.
+    Incompatible,
+    /// The client has refused, with an alert: most often it doesn't trust the certificate.
+    ClientAlert,
+    /// What the client sent isn't TLS, or against its rules.
+    Malformed,
+}
+
+impl Refusal {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Timeout,
+        Self::Evicted,
+        Self::Closed,
+        Self::PlainHttp,
+        Self::NoCertificate,
+        Self::Incompatible,
+        Self::ClientAlert,
+        Self::Malformed,
+    ];
+
+    /// For the metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Evicted => "evicted",
+            Self::Closed => "closed",
+            Self::PlainHttp => "plain_http",
+            Self::NoCertificate => "no_certificate",
+            Self::Incompatible => "incompatible",
+            Self::ClientAlert => "client_alert",
+            Self::Malformed => "malformed",
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        let error = error.get_ref().and_then(|error| error.downcast_ref());
+        match error {
+            None => Self::Closed,
+            // That the resolver has found none.
+            Some(Error::General(_)) => Self::NoCertificate,
+            Some(Error::PeerIncompatible(_) | Error::NoApplicationProtocol) => Self::Incompatible,
+            Some(Error::AlertReceived(_)) => Self::ClientAlert,
+            Some(_) => Self::Malformed,
+        }
+    }
+}
+
+/// Serves a client of the TLS port until either side closes.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    worker: Arc<Worker>,
+    edge: Arc<Edge>,
+    account: Account,
+) {
+    let counted = worker.accepted();
+    let mut deadline = Deadline::new(account, worker.settings.header_timeout);
+    // On the heap, and gone when it is over: what follows is there for much longer.
+    let shaken = Box::pin(shake(stream, &worker, &edge, &mut deadline)).await;
+    let stream = match shaken {
+        Ok(stream) => stream,
+        Err(refusal) => {
+            worker.metrics.handshakes.refused(refusal);
+            return;
+        }
+    };
+    let session = Session::of(stream.get_ref().1);
+    worker.metrics.handshakes.done(&session);
+    let arrival = Arrival {
+        peer,
+        hop: Hop {
+            secure: true,
+            http2: false,
+        },
+        session: Some(Arc::new(session)),
+    };
+    let transport = TlsTransport::new(stream);
+    let mut account = deadline.account;
+    account.hold(0);
+    connection::serve(transport, arrival, worker, account).await;
+    drop(counted);
+}
+
+async fn shake(
+    stream: TcpStream,
+    worker: &Worker,
+    edge: &Edge,
+    deadline: &mut Deadline,
+) -> Result<Box<TlsStream<TcpStream>>, Refusal> {
+    deadline.arm(Turn::Client, worker.settings.header_timeout);
+    let mut first = [0];
+    let seen = deadline.guard(stream.peek(&mut first)).await;
+    if !matches!(seen.map_err(refusal_of)?, Ok(1..)) {
+        return Err(Refusal::Closed);
+    }
+    if first[0].is_ascii_uppercase() {
+        connection::tell(stream, PLAIN_ON_TLS).await;
+        return Err(Refusal::PlainHttp);
+    }
+    if first[0] != HANDSHAKE_RECORD {
+        return Err(Refusal::Malformed);
+    }
+    deadline.account.hold(HANDSHAKE_COST);
+    let network = deadline.account.network();
+    let done = deadline.guard(steps(stream, worker, edge, network)).await;
+    done.map_err(refusal_of)?
+        .map(Box::new)
+        .map_err(|error| Refusal::of(&error))
+}
+
+const fn refusal_of(expired: Expired) -> Refusal {
+    match expired {
+        Expired::Late => Refusal::Timeout,
+        Expired::Evicted => Refusal::Evicted,
+    }
+}
+
+/// The handshake itself. Its first part, until the client's first message is complete, costs nothing.
+async fn steps(
+    stream: TcpStream,
+    worker: &Worker,
+    edge: &Edge,
+    network: IpAddr,
+) -> io::Result<TlsStream<TcpStream>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let mut turn = Step::take(worker, network).await;
+    let mut handshake = start.into_stream(Arc::clone(&edge.config));
+    loop {
+        let step = poll_fn(|cx| Poll::Ready(Pin::new(&mut handshake).poll(cx))).await;
+        drop(turn);
+        if let Poll::Ready(done) = step {
+            return done;
+        }
+        woken().await;
+        turn = Step::take(worker, network).await;
+    }
+}
+
+/// Waits until the task is woken, by whatever it has asked for before.
+async fn woken() {
+    let mut asked = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut asked, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// A turn of one handshake, for as much as it can do without waiting.
+struct Step(Option<Place>);
+
+impl Step {
+    async fn take(worker: &Worker, network: IpAddr) -> Self {
+        Self(Some(worker.handshakes.take(network).await))
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        let place = self.0.take();
+        // A task that yields goes on when the event loop has looked at all sockets and timers.
+        tokio::spawn(async {
+            yield_now().await;
+            drop(place);
+        });
+    }
+}

@@ -1,0 +1,89 @@
+//! TLS as what carries HTTP.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use crate::exchange::transport::Transport;
+
+/// A connection whose handshake is over.
+#[derive(Debug)]
+pub(super) struct TlsTransport {
+    stream: Box<TlsStream<TcpStream>>,
+    /// Whether it must not end as one whose data is complete.
+    reset: bool,
+}
+
+impl TlsTransport {
+    pub(super) fn new(stream: Box<TlsStream<TcpStream>>) -> Self {
+        let reset = false;
+        Self { stream, reset }
+    }
+}
+
+impl Transport for TlsTransport {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (tcp, session) = self.stream.get_ref();
+        if session.wants_read() {
+            return tcp.poll_read_ready(cx).map(drop);
+        }
+        // Something is there that is decrypted already, or the end.
+        Poll::Ready(())
+    }
+
+    fn reset_on_close(&mut self) {
+        self.reset = true;
+        self.stream.get_mut().0.reset_on_close();
+    }
+
+    /// Without the alert `close_notify` the end would be taken for somebody's attack (RFC 8446 §6.1).
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reset {
+            return Poll::Ready(());
+        }
+        self.stream.get_mut().1.send_close_notify();
+        self.poll_flush_now(cx).map(drop)
+    }
+}
+
+impl TlsTransport {
+    fn poll_flush_now(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_flush(cx)
+    }
+}
+
+impl AsyncRead for TlsTransport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for TlsTransport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush_now(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,1 @@
+//! Certificates: which one is served, and their replacement.
