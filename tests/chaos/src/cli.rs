@@ -59,6 +59,9 @@ pub(crate) struct Options {
     /// The port that the suite's own stack publishes on 127.0.0.1; the next one is that with TLS
     #[arg(long, value_name = "PORT", default_value_t = 18_080)]
     pub(crate) port: u16,
+    /// The same for TLS
+    #[arg(long, value_name = "PORT", default_value_t = 18_443)]
+    pub(crate) tls_port: u16,
     /// File with the database's root password
     #[arg(
         long,
