@@ -289,7 +289,9 @@ impl Session {
     pub(crate) fn send_body_for(&mut self, stream: u32, body: &[u8], patience: Duration) -> usize {
         let mut sent = 0;
         while sent < body.len() {
-            let window = self.windows[&stream].min(self.windows[&0]).clamp(0, 1 << 14);
+            let window = self.windows[&stream]
+                .min(self.windows[&0])
+                .clamp(0, 1 << 14);
             let size = usize::try_from(window).unwrap().min(body.len() - sent);
             if size > 0 {
                 self.send(&Frame::new(DATA, 0, stream, &body[sent..sent + size]));
