@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use compose_file::model::{ServiceName, TlsEntry};
 use engine::Engine;
@@ -24,6 +24,11 @@ use crate::probe::request::Target;
 const DAY: u64 = 24 * 60 * 60;
 /// When less is left, somebody should know: renewal comes long before.
 const SOON: Duration = Duration::from_secs(14 * DAY);
+
+/// An authority answers within this time, or doesn't.
+const ORDER: Duration = Duration::from_secs(60);
+/// Between two looks for what it answered.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// The client, and what it is to reach.
 pub(super) struct Client<'a> {
@@ -97,10 +102,17 @@ impl Client<'_> {
         (answer, check, note)
     }
 
-    /// The certificate that a client of this name is shown.
+    /// The certificate that a client of this name is shown. One that is being got by ACME is waited for.
     pub(super) async fn named(&self, name: &str) -> (Check, Option<String>) {
-        let answer = self.ask(Some(name), "/").await;
-        self.certificate(Some(name), &answer)
+        let deadline = Instant::now() + ORDER;
+        loop {
+            let answer = self.ask(Some(name), "/").await;
+            let missing = answer.as_ref().is_ok_and(|it| !it.is_for(name));
+            if !missing || Instant::now() > deadline {
+                return self.certificate(Some(name), &answer);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// No metrics of an admin port come out.
@@ -162,7 +174,7 @@ impl Client<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_secs();
         let (result, verdict) = match answer {
-            Ok(answer) => (answer.judged(now, self.tls), None),
+            Ok(answer) => (answer.judged(name, now, self.tls), None),
             Err(Silence::Seen(saw)) => {
                 let cause = format!("`deploy logs {}` tells", self.tls.service);
                 (Err((saw.clone(), cause)), None)
@@ -181,7 +193,22 @@ impl Client<'_> {
 }
 
 impl Answer {
-    fn judged(&self, now: u64, tls: &TlsEntry) -> Result<String, (String, String)> {
+    /// Whether the certificate is for this name.
+    fn is_for(&self, name: &str) -> bool {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        let covers = |own: &String| {
+            let wildcard = own.strip_prefix("*.");
+            own.eq_ignore_ascii_case(name) || wildcard.is_some() && wildcard == parent
+        };
+        self.names.iter().any(covers)
+    }
+
+    fn judged(
+        &self,
+        name: Option<&str>,
+        now: u64,
+        tls: &TlsEntry,
+    ) -> Result<String, (String, String)> {
         let names: BTreeSet<&str> = self.names.iter().map(String::as_str).collect();
         let first = self.names.first().map_or("nobody", String::as_str);
         let names = match names.len() {
@@ -194,6 +221,13 @@ impl Answer {
         if self.not_after <= now {
             let ago = (now - self.not_after) / DAY;
             return Err((format!("{seen}, expired {ago} days ago"), cause.to_owned()));
+        }
+        if name.is_some_and(|name| !self.is_for(name)) {
+            let cause = format!(
+                "`deploy logs {}` tells why it has none for this name",
+                tls.service
+            );
+            return Err((format!("{seen}: the certificate of another name"), cause));
         }
         if let Some(why) = &self.untrusted {
             let authority = tls.authority.as_ref();
@@ -257,18 +291,33 @@ x-verify: {entry_points: {web: {tls: {port: 443, service: web, command: [c], aut
     #[test]
     fn what_is_told_of_a_certificate() {
         let tls = entry();
-        let good = answer((0, 400), None).judged(4 * DAY, &tls).unwrap();
+        let good = answer((0, 400), None).judged(None, 4 * DAY, &tls).unwrap();
         assert_eq!(
             good,
             "TLS 1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left"
         );
         let (seen, cause) = answer((0, 400), Some("unknown issuer"))
-            .judged(0, &tls)
+            .judged(None, 0, &tls)
             .unwrap_err();
         assert!(seen.ends_with("not trusted: unknown issuer"), "{seen}");
         assert!(cause.contains("/ca signed it"), "{cause}");
-        let expired = answer((0, 400), Some("expired")).judged(403 * DAY, &tls);
+        let expired = answer((0, 400), Some("expired")).judged(None, 403 * DAY, &tls);
         assert!(expired.unwrap_err().0.ends_with("expired 3 days ago"));
+        let other = answer((0, 400), None).judged(Some("b.example"), 0, &tls);
+        assert!(
+            other
+                .unwrap_err()
+                .0
+                .ends_with("the certificate of another name")
+        );
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_one_label() {
+        let mut answer = answer((0, 400), None);
+        answer.names = vec!["*.example.org".into(), "Example.org".into()];
+        assert!(answer.is_for("a.example.org") && answer.is_for("example.org"));
+        assert!(!answer.is_for("a.b.example.org") && !answer.is_for("org"));
     }
 
     #[test]

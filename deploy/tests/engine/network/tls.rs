@@ -76,7 +76,7 @@ fn good(age: u64, left: u64) -> Value {
     json!({
         "protocol": "TLS 1.3",
         "cipher": "TLS13_AES_128_GCM_SHA256",
-        "names": ["localhost", "127.0.0.1"],
+        "names": ["localhost", "example.org"],
         "not_before": now - age * DAY,
         "not_after": now + left * DAY + DAY / 2,
         "untrusted": null,
