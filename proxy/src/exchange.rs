@@ -130,7 +130,9 @@ impl<'c, T: Transport> Exchange<'c, T> {
 
     /// Runs it to its end.
     pub(crate) async fn run(mut self) -> (Next, Summary) {
-        let outcome = if self.request.max_forwards == Some(0) {
+        let outcome = if let Some(port) = self.redirect() {
+            self.answer_redirect(port).await
+        } else if self.request.max_forwards == Some(0) {
             Ok(self.answer_options().await)
         } else {
             self.forward().await

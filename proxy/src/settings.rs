@@ -236,6 +236,10 @@ pub struct Settings {
     /// What session tickets are sealed with, the first one; the others open them, too. Without any,
     /// tickets end with the process.
     pub tls_ticket_keys: Vec<SecretString>,
+    /// The port that clients reach TLS at, if plain requests are redirected there.
+    pub redirect_https: Option<u16>,
+    /// `Strict-Transport-Security`, if it is sent.
+    pub hsts: Option<String>,
     /// Who holds the sockets for that, if this process doesn't.
     pub listen_from: Option<PathBuf>,
     /// Certificates to get, if any.
@@ -299,6 +303,8 @@ impl Settings {
             tls_ticket_keys: values
                 .file("tls_ticket_key_file", secrets::tokens)?
                 .unwrap_or_default(),
+            redirect_https: redirect_https(&values)?,
+            hsts: hsts(&values)?,
             listen_from: values.path("listen_from")?,
             acme: AcmeSettings::read(&values)?,
             http2: values.read("http2", "off, on or prior-knowledge", |text| match text {
@@ -394,6 +400,35 @@ fn tls_certificates(values: &Values) -> Result<Vec<PathBuf>, SettingsError> {
     })
 }
 
+fn redirect_https(values: &Values) -> Result<Option<u16>, SettingsError> {
+    let expected = "off, on, or a port such as 8443";
+    values.read("redirect_https", expected, |text| match text {
+        "off" => Some(None),
+        "on" => Some(Some(443)),
+        port => port.parse().ok().filter(|port| *port > 0).map(Some),
+    })
+}
+
+/// RFC 6797 §6.1: directives, of which `max-age` has to be there.
+fn hsts(values: &Values) -> Result<Option<String>, SettingsError> {
+    let expected = "off, or max-age=SECONDS, and after a semicolon includeSubDomains or preload";
+    values.read("hsts", expected, |text| {
+        if text == "off" {
+            return Some(None);
+        }
+        let (ages, others): (Vec<_>, Vec<_>) = text
+            .split(';')
+            .map(|directive| directive.trim().to_ascii_lowercase())
+            .partition(|directive| directive.starts_with("max-age="));
+        let [age] = &ages[..] else {
+            return None;
+        };
+        age.strip_prefix("max-age=")?.parse::<u64>().ok()?;
+        let known = |other: &String| matches!(other.as_str(), "includesubdomains" | "preload");
+        others.iter().all(known).then(|| Some(text.to_owned()))
+    })
+}
+
 fn trusted_proxies(values: &Values) -> Result<TrustedProxies, SettingsError> {
     let key = "trusted_proxies";
     let expected = "CIDRs separated by commas such as 10.0.0.0/8,fd00::/8, or gateway";
@@ -453,6 +488,11 @@ mod tests {
             ("PROXY_UPSTREAM", "flask-app", "host:port"),
             ("PROXY_UPSTREAM", "http://a:80", "host:port"),
             ("PROXY_TRUSTED_PROXIES", "10.0.0.0/8,x", "CIDRs"),
+            ("PROXY_TLS_LISTEN", "443", "an address such as"),
+            ("PROXY_TLS_LISTEN", "[::]:80", "another port"),
+            ("PROXY_REDIRECT_HTTPS", "https", "off, on, or a port"),
+            ("PROXY_HSTS", "on", "max-age=SECONDS"),
+            ("PROXY_HSTS", "max-age=1; all", "max-age=SECONDS"),
             ("PROXY_MAX_CONNECTIONS", "0", "auto or a number"),
             ("PROXY_UPSTREAM_CONNECTIONS", "0", "a number"),
             ("PROXY_MIN_BODY_RATE", "slow", "a size"),

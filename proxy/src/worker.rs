@@ -39,6 +39,9 @@ const MAX_SPARE: usize = 64;
 /// Buffers larger than this are cut down to it before they are kept.
 const MAX_SPARE_CAPACITY: usize = 16 * 1024;
 
+/// Most handshakes that wait for their turn: those at the end have to within a good part of a second.
+const MAX_HANDSHAKES: usize = 256;
+
 /// How often clients that stall at a backend are looked for while others wait for it.
 const RECLAIM_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -86,7 +89,7 @@ impl Worker {
             connections,
             ledger,
             line: Line::default(),
-            handshakes: Places::new(1),
+            handshakes: Places::with_line(1, MAX_HANDSHAKES),
             turned_away: Arc::default(),
             drain,
             spare: Mutex::default(),

@@ -247,7 +247,11 @@ impl<T: Transport> Connection<T> {
         buffers.split_head(head_len);
         let Buffers { head, up, down } = buffers;
         up.output.clear();
-        let mut facts = RequestFacts::default();
+        let hsts = worker.settings.hsts.as_deref();
+        let mut facts = RequestFacts {
+            hsts: hsts.filter(|_| self.hop.secure),
+            ..RequestFacts::default()
+        };
         let refused = refused.or_else(|| {
             let origin = Origin {
                 peer: &self.peer,

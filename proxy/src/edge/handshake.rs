@@ -3,12 +3,14 @@
 //! A handshake costs a hundred times what a request does, and everybody can ask for one. So its steps
 //! stand in line, one at a time on each worker, and between two of them the worker has a look at
 //! everything else that is ready: open connections never wait for more than one. In the line, client
-//! networks take turns. In memory, and in number, handshakes are connections that were never served:
-//! the first to go where there are too many ([`crate::worker::ledger`]).
+//! networks take turns, and where it gets too long, the network with most in it makes room. Who hasn't
+//! begun yet, or doesn't go on, is a connection that was never served: the first to go where there are
+//! too many ([`crate::worker::ledger`]).
 
 use std::{
     future::{Future, poll_fn},
     io,
+    mem::MaybeUninit,
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
@@ -16,6 +18,7 @@ use std::{
 };
 
 use rustls::{Error, server::Acceptor};
+use socket2::SockRef;
 use tokio::{net::TcpStream, task::yield_now};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
@@ -41,6 +44,9 @@ const HANDSHAKE_RECORD: u8 = 22;
 /// certificates on their way.
 const HANDSHAKE_COST: usize = 24 << 10;
 
+/// What TLS holds of an idle connection: its state, and the buffer that it reads to.
+const SESSION_COST: usize = 12 << 10;
+
 /// Why a handshake came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -52,9 +58,9 @@ pub(crate) enum Refusal {
     Closed,
     /// The client spoke HTTP without TLS.
     PlainHttp,
-    /// There is no certificate that the client could check.
+    /// There is no certificate at all.
     NoCertificate,
-    /// Nothing that both speak: version, cipher suite, group, protocol.
+    /// Nothing that both speak: version, cipher suite, group, signature, protocol.
     Incompatible,
     /// The client has refused, with an alert: most often it doesn't trust the certificate.
     ClientAlert,
@@ -88,13 +94,15 @@ impl Refusal {
         }
     }
 
-    fn of(error: &io::Error) -> Self {
+    fn of(error: &io::Error, edge: &Edge) -> Self {
         let error = error.get_ref().and_then(|error| error.downcast_ref());
         match error {
             None => Self::Closed,
-            // That the resolver has found none.
-            Some(Error::General(_)) => Self::NoCertificate,
-            Some(Error::PeerIncompatible(_) | Error::NoApplicationProtocol) => Self::Incompatible,
+            // That no certificate could be chosen.
+            Some(Error::General(_)) if edge.certificates.is_empty() => Self::NoCertificate,
+            Some(Error::General(_) | Error::PeerIncompatible(_) | Error::NoApplicationProtocol) => {
+                Self::Incompatible
+            }
             Some(Error::AlertReceived(_)) => Self::ClientAlert,
             Some(_) => Self::Malformed,
         }
@@ -138,7 +146,7 @@ pub(crate) async fn serve(
     };
     let transport = TlsTransport::new(stream);
     let mut account = deadline.account;
-    account.hold(0);
+    account.always_hold(SESSION_COST);
     if http2 {
         Box::pin(http2::serve(transport, arrival, worker, account)).await;
     } else {
@@ -169,9 +177,7 @@ async fn shake(
     deadline.account.hold(HANDSHAKE_COST);
     let network = deadline.account.network();
     let done = deadline.guard(steps(stream, worker, edge, network)).await;
-    done.map_err(refusal_of)?
-        .map(Box::new)
-        .map_err(|error| Refusal::of(&error))
+    done.map_err(refusal_of)?.map(Box::new)
 }
 
 const fn refusal_of(expired: Expired) -> Refusal {
@@ -187,20 +193,33 @@ async fn steps(
     worker: &Worker,
     edge: &Edge,
     network: IpAddr,
-) -> io::Result<TlsStream<TcpStream>> {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-    let mut turn = Step::take(worker, network).await;
+) -> Result<TlsStream<TcpStream>, Refusal> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
+    let start = start.map_err(|error| Refusal::of(&error, edge))?;
     let config = edge.config_for(&start.client_hello());
+    let mut turn = Step::take(worker, network).await?;
+    if has_left(&start.io) {
+        return Err(Refusal::Closed);
+    }
     let mut handshake = start.into_stream(config);
     loop {
         let step = poll_fn(|cx| Poll::Ready(Pin::new(&mut handshake).poll(cx))).await;
         drop(turn);
         if let Poll::Ready(done) = step {
-            return done;
+            return done.map_err(|error| Refusal::of(&error, edge));
         }
         woken().await;
-        turn = Step::take(worker, network).await;
+        turn = Step::take(worker, network).await?;
     }
+}
+
+/// Whether the client has closed the connection while it waited: no signature is made for nobody.
+fn has_left(stream: &TcpStream) -> bool {
+    let seen = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+    seen.map_or_else(
+        |error| error.kind() != io::ErrorKind::WouldBlock,
+        |size| size == 0,
+    )
 }
 
 /// Waits until the task is woken, by whatever it has asked for before.
@@ -220,8 +239,9 @@ async fn woken() {
 struct Step(Option<Place>);
 
 impl Step {
-    async fn take(worker: &Worker, network: IpAddr) -> Self {
-        Self(Some(worker.handshakes.take(network).await))
+    async fn take(worker: &Worker, network: IpAddr) -> Result<Self, Refusal> {
+        let place = worker.handshakes.take_or_leave(network).await;
+        place.map(|place| Self(Some(place))).ok_or(Refusal::Evicted)
     }
 }
 

@@ -14,6 +14,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::exchange::transport::Transport;
 
+/// Most bytes that wait, encrypted, for the client to take them.
+const WRITE_LIMIT: usize = 64 << 10;
+
 /// A connection whose handshake is over.
 #[derive(Debug)]
 pub(super) struct TlsTransport {
@@ -23,8 +26,9 @@ pub(super) struct TlsTransport {
 }
 
 impl TlsTransport {
-    pub(super) fn new(stream: Box<TlsStream<TcpStream>>) -> Self {
+    pub(super) fn new(mut stream: Box<TlsStream<TcpStream>>) -> Self {
         let reset = false;
+        stream.get_mut().1.set_buffer_limit(Some(WRITE_LIMIT));
         Self { stream, reset }
     }
 }
@@ -42,6 +46,15 @@ impl Transport for TlsTransport {
     fn reset_on_close(&mut self) {
         self.reset = true;
         self.stream.get_mut().0.reset_on_close();
+    }
+
+    fn held(&self) -> usize {
+        // How much of it, the session doesn't say.
+        if self.stream.get_ref().1.wants_write() {
+            WRITE_LIMIT
+        } else {
+            0
+        }
     }
 
     /// Without the alert `close_notify` the end would be taken for somebody's attack (RFC 8446 §6.1).

@@ -9,16 +9,23 @@ use super::{
     error_page::{self, Delivery, Failure},
     transport::Transport,
 };
-use crate::{http1::Method, worker::ledger::Turn};
+use crate::{
+    http1::{Method, SyntaxError},
+    worker::ledger::Turn,
+};
 
-impl<T: Transport> Exchange<'_, T> {
+/// Where certificate authorities look for answers, without TLS (RFC 8555 §8.3).
+const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
+
+impl<'c, T: Transport> Exchange<'c, T> {
     /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).
     pub(super) async fn answer_options(&mut self) -> Next {
         self.summary.status = 200;
         let keep = self.may_keep();
         let date = self.worker.date();
+        let hsts = self.request.hsts;
         let out = self.download.answer();
-        error_page::write_options(out, &self.id, !keep, date.as_bytes());
+        error_page::write_options(out, &self.id, !keep, hsts, date.as_bytes());
         self.send_answer(keep).await
     }
 
@@ -30,6 +37,29 @@ impl<T: Transport> Exchange<'_, T> {
         let delivery = self.delivery(!keep, date.as_bytes());
         error_page::write_proof(self.download.answer(), proof, &self.id, delivery);
         self.send_answer(keep).await
+    }
+
+    /// The port of https that the request has to come back to, if it has to.
+    pub(super) fn redirect(&self) -> Option<u16> {
+        let port = self.worker.settings.redirect_https?;
+        let has_to = !self.request.secure && !self.request.path.starts_with(ACME_CHALLENGE);
+        has_to.then_some(port)
+    }
+
+    /// Sends the client to the same place with TLS.
+    pub(super) async fn answer_redirect(&mut self, port: u16) -> Result<Next, Failure> {
+        // Of HTTP/1.0: there is nowhere to send it.
+        let host = self
+            .request
+            .host
+            .ok_or(Failure::Request(SyntaxError::Host))?;
+        self.summary.status = 308;
+        let keep = self.may_keep();
+        let date = self.worker.date();
+        let place = (host, port, self.request.path);
+        let out = self.download.answer();
+        error_page::write_redirect(out, place, &self.id, !keep, date.as_bytes());
+        Ok(self.send_answer(keep).await)
     }
 
     /// Answers with an error page; silently where nobody would read it.
@@ -72,11 +102,15 @@ impl<T: Transport> Exchange<'_, T> {
         error_page::write(self.download.answer(), failure, &self.id, delivery);
     }
 
-    fn delivery<'a>(&self, close: bool, date: &'a [u8]) -> Delivery<'a> {
+    fn delivery<'a>(&self, close: bool, date: &'a [u8]) -> Delivery<'a>
+    where
+        'c: 'a,
+    {
         Delivery {
             format: self.request.error_format,
             head_only: self.request.method == Method::Head,
             close,
+            hsts: self.request.hsts,
             date,
         }
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::{
     http1::SyntaxError,
-    rewrite::{VIA_NAME, error_format::Format, request_id::RequestId},
+    rewrite::{VIA_NAME, error_format::Format, request_id::RequestId, response::HSTS},
 };
 
 /// Why a request got no answer from the upstream, or only half of one.
@@ -123,6 +123,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) head_only: bool,
     /// Whether the connection is closed afterwards.
     pub(crate) close: bool,
+    /// `Strict-Transport-Security`
+    pub(crate) hsts: Option<&'a str>,
     pub(crate) date: &'a [u8],
 }
 
@@ -139,6 +141,7 @@ pub(crate) fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, deliver
         delivery.format.media_type(),
         page.len(),
     );
+    push_hsts(out, delivery.hsts);
     out.extend_from_slice(b"Date: ");
     out.extend_from_slice(delivery.date);
     out.extend_from_slice(b"\r\n");
@@ -158,18 +161,66 @@ pub(crate) fn write(out: &mut Vec<u8>, failure: Failure, id: &RequestId, deliver
     }
 }
 
+fn push_hsts(out: &mut Vec<u8>, value: Option<&str>) {
+    if let Some(value) = value {
+        // Writing to a Vec can't fail.
+        let _ = write!(out, "{HSTS}: {value}\r\n");
+    }
+}
+
 /// The methods that nothing here refuses.
 const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";
 
 /// Appends the answer to an OPTIONS request that isn't to be forwarded (RFC 9110 §9.3.7): what this
 /// server allows, whatever the one behind it does.
-pub(crate) fn write_options(out: &mut Vec<u8>, id: &RequestId, close: bool, date: &[u8]) {
+pub(crate) fn write_options(
+    out: &mut Vec<u8>,
+    id: &RequestId,
+    close: bool,
+    hsts: Option<&str>,
+    date: &[u8],
+) {
     // Writing to a Vec can't fail.
     let _ = write!(
         out,
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Request-Id: {id}\r\nVia: 1.1 {VIA_NAME}\r\n"
     );
     out.extend_from_slice(ALLOW);
+    push_hsts(out, hsts);
+    push_end(out, close, date);
+}
+
+/// Appends the answer to a request that has to come with TLS, to a port of the host that it names.
+pub(crate) fn write_redirect(
+    out: &mut Vec<u8>,
+    (host, port, path): (&[u8], u16, &str),
+    id: &RequestId,
+    close: bool,
+    date: &[u8],
+) {
+    // Writing to a Vec can't fail, here and below.
+    let _ = write!(
+        out,
+        "HTTP/1.1 308 Permanent Redirect\r\nContent-Length: 0\r\nX-Request-Id: {id}\r\n\
+         Via: 1.1 {VIA_NAME}\r\nLocation: https://"
+    );
+    let name = host.iter().rposition(|byte| *byte == b':');
+    // An IPv6 address has colons of its own, in brackets.
+    let name = name.filter(|colon| !host[*colon..].contains(&b']'));
+    out.extend_from_slice(&host[..name.unwrap_or(host.len())]);
+    if port != 443 {
+        let _ = write!(out, ":{port}");
+    }
+    if !path.starts_with('/') {
+        out.push(b'/');
+    }
+    // The server as a whole has no path.
+    out.extend_from_slice(if path == "*" { b"" } else { path.as_bytes() });
+    out.extend_from_slice(b"\r\n");
+    push_end(out, close, date);
+}
+
+fn push_end(out: &mut Vec<u8>, close: bool, date: &[u8]) {
     out.extend_from_slice(b"Date: ");
     out.extend_from_slice(date);
     out.extend_from_slice(if close {
@@ -228,6 +279,7 @@ mod tests {
                 format,
                 head_only: false,
                 close: true,
+                hsts: Some("max-age=1"),
                 date: b"today",
             };
             write(&mut out, Failure::NoBackend, &id, delivery);

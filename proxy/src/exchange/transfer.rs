@@ -27,7 +27,7 @@ struct Moving<'e, 'c, T> {
     read_timeout: Duration,
 }
 
-impl<T> Moving<'_, '_, T> {
+impl<T: Transport> Moving<'_, '_, T> {
     /// Ready when it has been somebody's `turn` for too long.
     fn poll_expired(
         &mut self,
@@ -39,7 +39,7 @@ impl<T> Moving<'_, '_, T> {
         let traffic = Traffic {
             moved: self.upload.moved() + self.download.moved(),
             of_client: self.upload.received + self.download.sent(),
-            held: self.upload.footprint() + self.download.footprint(),
+            held: self.upload.footprint() + self.download.footprint() + self.client.held(),
         };
         let expired = self.wait.poll(cx, turn, limit, traffic);
         expired.map(|expired| expired.failure(late))

@@ -29,6 +29,11 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// connection's end would be, and frees what the kernel holds for one that doesn't read.
     fn reset_on_close(&mut self);
 
+    /// Bytes that were written to it and that it holds, at most.
+    fn held(&self) -> usize {
+        0
+    }
+
     /// Tells the client that this is the end, where its own end wouldn't: it is dropped next.
     fn poll_end(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())

@@ -50,7 +50,7 @@ pub(crate) async fn run(
         let traffic = Traffic {
             moved: up.read + down.read + sent,
             of_client: sent,
-            held: up.outgoing.buffer.capacity() + down.outgoing.buffer.capacity(),
+            held: up.outgoing.buffer.capacity() + down.outgoing.buffer.capacity() + client.held(),
         };
         wait.poll(cx, Turn::Client, limit, traffic).map(drop)
     })

@@ -44,6 +44,7 @@ pub struct Origin<'a> {
 /// What the rest of an exchange, and the access log, need to know of a request; texts are those of its
 /// head.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct RequestFacts<'h> {
     pub method: Method,
     /// The method as it was sent.
@@ -55,6 +56,13 @@ pub struct RequestFacts<'h> {
     /// Who asked, where a trusted proxy says that it wasn't itself.
     pub client: Option<IpAddr>,
     pub version: Version,
+    /// Whom it is for, as far as it says so, and the path there with its query.
+    pub host: Option<&'h [u8]>,
+    pub path: &'h str,
+    /// Whether the client's own connection is TLS, here or at a trusted proxy.
+    pub secure: bool,
+    /// The `Strict-Transport-Security` for its answer, where there is to be one.
+    pub hsts: Option<&'h str>,
     /// How often the request may be forwarded, where it says so: at 0 it ends here.
     pub max_forwards: Option<u64>,
     pub body: BodyLength,
@@ -78,6 +86,10 @@ impl Default for RequestFacts<'_> {
             user_agent: b"",
             client: None,
             version: Version::Http11,
+            host: None,
+            path: "",
+            secure: false,
+            hsts: None,
             max_forwards: None,
             body: BodyLength::Fixed(0),
             keep_alive: false,
@@ -122,6 +134,14 @@ pub fn rewrite<'h>(
     if !host.is_none_or(is_host) || !survey.host.is_none_or(is_host) {
         return Err(SyntaxError::Host);
     }
+    facts.host = host;
+    facts.path = target.path;
+    facts.secure = origin.hop.secure
+        || (origin.proxies.is_some()
+            && fields.iter().any(|header| {
+                Field::of(header.name) == Field::XForwardedProto
+                    && header.value.eq_ignore_ascii_case(b"https")
+            }));
     facts.body = survey.framing.request_body(line.version)?;
     let options = survey.options;
     facts.keep_alive = match line.version {

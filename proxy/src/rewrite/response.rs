@@ -17,6 +17,9 @@ use crate::http1::{
     head::{MAX_RESPONSE_FIELDS, ResponseFields, StatusLine, parse_response},
 };
 
+/// Tells clients to come back with TLS only.
+pub(crate) const HSTS: &str = "Strict-Transport-Security";
+
 /// What the rest of an exchange needs to know of a response.
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseFacts {
@@ -99,6 +102,14 @@ pub fn rewrite(
             push_field(out, "Date", date);
         }
         push_framing(out, &facts, framing, to_http11);
+        // What the upstream says of itself wins: of two, clients only read the first (RFC 6797 §8.1).
+        if let Some(value) = request.hsts
+            && !fields
+                .iter()
+                .any(|header| header.name.eq_ignore_ascii_case(HSTS))
+        {
+            push_field(out, HSTS, value.as_bytes());
+        }
     }
     if line.status >= 200 || line.status == 101 {
         push_field(out, "X-Request-Id", id.as_bytes());

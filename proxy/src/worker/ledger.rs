@@ -119,6 +119,8 @@ pub(crate) struct Account {
     entry: Arc<Entry>,
     /// Bytes that had moved when that last counted as movement.
     moved: u64,
+    /// Bytes that it holds whatever it does.
+    always: usize,
 }
 
 impl Ledger {
@@ -174,6 +176,7 @@ impl Ledger {
             ledger: Arc::clone(self),
             entry,
             moved: 0,
+            always: 0,
         })
     }
 
@@ -372,8 +375,16 @@ impl Account {
         self.entry.has_upstream.store(has, Relaxed);
     }
 
+    /// Notes how many bytes the connection holds as long as it is there, beyond those that are noted
+    /// from time to time: none of them at this moment.
+    pub(crate) fn always_hold(&mut self, bytes: usize) {
+        self.always = bytes;
+        self.hold(0);
+    }
+
     /// Notes how many bytes the connection holds. Others, or itself, have to go if that is too much.
     pub(crate) fn hold(&mut self, bytes: usize) {
+        let bytes = bytes + self.always;
         let ledger = &self.ledger;
         let before = self.entry.held.load(Relaxed);
         if before == bytes || self.entry.evicted.load(Relaxed) {

@@ -1,7 +1,8 @@
 //! A number of places, and a line for them that is fair between clients.
 //!
 //! Each network's requests wait in their own order, and the networks take turns: one that asks for
-//! thousands of things at once waits for itself, not for others' patience.
+//! thousands of things at once waits for itself, not for others' patience. Where the line has a limit,
+//! the network with most in it makes room.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,6 +19,9 @@ pub(crate) struct Places(Mutex<State>);
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// Most who may wait, and how many do, those included who have left.
+    limit: usize,
+    length: usize,
     /// Who waits, by network; none of the queues is empty.
     waiting: HashMap<IpAddr, VecDeque<oneshot::Sender<Place>>>,
     /// Whose turn it is.
@@ -30,8 +34,15 @@ pub(crate) struct Place(Arc<Places>);
 
 impl Places {
     pub(crate) fn new(places: usize) -> Arc<Self> {
+        Self::with_line(places, usize::MAX)
+    }
+
+    /// The same, where no more than `limit` may wait.
+    pub(crate) fn with_line(places: usize, limit: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             free: places,
+            limit,
+            length: 0,
             waiting: HashMap::new(),
             turns: VecDeque::new(),
         })))
@@ -47,16 +58,20 @@ impl Places {
     /// Waits for a place on behalf of `network`. Whoever stops waiting leaves the line.
     pub(crate) async fn take(self: &Arc<Self>, network: IpAddr) -> Place {
         loop {
-            if let Some(place) = self.try_take() {
-                return place;
-            }
-            let (given, place) = oneshot::channel();
-            self.state().join(network, given);
-            // Those who wait are never forgotten: the sender is only dropped with a place in it.
-            if let Ok(place) = place.await {
+            if let Some(place) = self.take_or_leave(network).await {
                 return place;
             }
         }
+    }
+
+    /// The same; `None` for one who has to leave a line that is too long.
+    pub(crate) async fn take_or_leave(self: &Arc<Self>, network: IpAddr) -> Option<Place> {
+        if let Some(place) = self.try_take() {
+            return Some(place);
+        }
+        let (given, place) = oneshot::channel();
+        self.state().join(network, given);
+        place.await.ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -71,6 +86,24 @@ impl State {
             self.turns.push_back(network);
         }
         queue.push_back(waiting);
+        self.length += 1;
+        if self.length > self.limit {
+            self.make_room();
+        }
+    }
+
+    /// Sends away who has waited longest of the network that has most in the line.
+    fn make_room(&mut self) {
+        let networks = self.waiting.iter_mut();
+        let Some((network, queue)) = networks.max_by_key(|(_, queue)| queue.len()) else {
+            return;
+        };
+        let network = *network;
+        self.length -= usize::from(queue.pop_front().is_some());
+        if queue.is_empty() {
+            self.waiting.remove(&network);
+            self.turns.retain(|turn| *turn != network);
+        }
     }
 
     /// The next who waits.
@@ -79,8 +112,10 @@ impl State {
             let network = self.turns.pop_front()?;
             let queue = self.waiting.get_mut(&network)?;
             // Those who have left are passed over.
+            let before = queue.len();
             let next =
                 std::iter::from_fn(|| queue.pop_front()).find(|waiting| !waiting.is_closed());
+            self.length -= before - queue.len();
             if queue.is_empty() {
                 self.waiting.remove(&network);
             } else {
@@ -108,7 +143,13 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future, pin::pin, task::Poll};
+    use std::{
+        future::Future,
+        pin::{Pin, pin},
+        task::Poll,
+    };
+
+    use futures_util::FutureExt as _;
 
     use super::*;
 
@@ -150,6 +191,32 @@ mod tests {
         drop(is_done(&mut busy[1]).await.unwrap());
         assert!(places.try_take().is_some());
         assert!(places.state().waiting.is_empty() && places.state().turns.is_empty());
+    }
+
+    type Wait<'w> = Pin<Box<dyn Future<Output = Option<Place>> + 'w>>;
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_loses_those_of_whom_there_are_most() {
+        let places = Places::with_line(1, 3);
+        let first = places.try_take().unwrap();
+        let wait = |last| -> Wait<'_> { Box::pin(places.take_or_leave(network(last))) };
+        let poll = |wait: &mut Wait<'_>| wait.as_mut().now_or_never();
+        let mut many: Vec<_> = (0..3).map(|_| wait(1)).collect();
+        for wait in &mut many {
+            assert!(poll(wait).is_none());
+        }
+        let mut others = [wait(2), wait(3)];
+        for wait in &mut others {
+            assert!(poll(wait).is_none());
+        }
+        assert!(matches!(poll(&mut many[0]), Some(None)));
+        assert!(matches!(poll(&mut many[1]), Some(None)));
+        drop(first);
+        for wait in many[2..].iter_mut().chain(&mut others) {
+            assert!(matches!(poll(wait), Some(Some(_))));
+        }
+        assert_eq!(places.state().length, 0);
+        assert!(places.try_take().is_some());
     }
 
     #[tokio::test]

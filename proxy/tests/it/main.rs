@@ -30,5 +30,6 @@ mod smuggling;
 mod streaming;
 mod tls;
 mod tls_certificates;
+mod tls_handshakes;
 mod upstream_failures;
 mod websocket;

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Pause between two looks.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(500);
 /// Pause between two warnings of the same certificate's end.
 const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -12,6 +12,8 @@ use testkit::wait::until;
 /// A listener, running or not; killed at the end of the test.
 pub(crate) struct TestListener {
     pub(crate) address: SocketAddr,
+    /// Where clients connect with TLS.
+    pub(crate) tls_address: SocketAddr,
     count: usize,
     process: Option<Process>,
     directory: TempDir,
@@ -30,6 +32,7 @@ impl TestListener {
     pub(crate) fn absent(count: usize) -> Self {
         Self {
             address: free_address(),
+            tls_address: free_address(),
             count,
             process: None,
             directory: TempDir::new().unwrap(),
@@ -53,7 +56,10 @@ impl TestListener {
         let mut command = Command::new(binary);
         command
             .env_clear()
-            .env("LISTENER_LISTEN", self.address.to_string())
+            .env(
+                "LISTENER_LISTEN",
+                format!("{},{}", self.address, self.tls_address),
+            )
             .env("LISTENER_SOCKET", self.socket())
             .env("LISTENER_COUNT", self.count.to_string())
             .stdin(Stdio::null())
@@ -69,7 +75,7 @@ impl TestListener {
     pub(crate) fn take_sockets(&self) -> Vec<TcpListener> {
         let connection = UnixStream::connect(self.socket()).unwrap();
         let sockets = testkit::net::handed_over(&connection);
-        assert_eq!(sockets.len(), self.count);
+        assert_eq!(sockets.len(), 2 * self.count);
         sockets
     }
 

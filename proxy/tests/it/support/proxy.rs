@@ -13,12 +13,16 @@ use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use tempfile::TempDir;
 use testkit::http::{RawClient, Response, ok};
 use testkit::net::free_address;
 use testkit::process::{Process, output_of};
+use testkit::tls::{self, Authority, PKCS_ECDSA_P256_SHA256};
 use testkit::wait::{until, wait_until};
 
+/// Set, every proxy of a test is spoken to over TLS, whatever the test is about.
+const ALL_OVER_TLS: &str = "PROXY_TESTS_OVER_TLS";
 const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
 
 /// A running proxy, killed at the end of the test.
@@ -283,6 +287,12 @@ impl ProxyBuilder {
         self.set("TLS_CERTIFICATES", certificates.display())
     }
 
+    /// Speaks TLS at a chosen address.
+    pub(crate) fn tls_on(mut self, address: SocketAddr) -> Self {
+        self.tls_listen = Some(address);
+        self
+    }
+
     /// Starts with `--config` and a file of this content.
     pub(crate) fn file(mut self, content: &str) -> Self {
         self.file = Some(content.to_owned());
@@ -339,7 +349,19 @@ impl ProxyBuilder {
     /// Starts the proxy and waits for nothing.
     pub(crate) fn spawn(mut self) -> TestProxy {
         let directory = TempDir::new().unwrap();
-        let address = self.listen.unwrap_or_else(free_address);
+        let mut address = self.listen.unwrap_or_else(free_address);
+        if std::env::var_os(ALL_OVER_TLS).is_some() && self.tls_listen.is_none() {
+            let authority = Authority::new();
+            let names = ["example.test"];
+            authority.write(directory.path(), "a", &names, &PKCS_ECDSA_P256_SHA256);
+            tls::speak_at(address, Arc::new(authority.client()));
+            self.environment.insert(
+                "PROXY_TLS_CERTIFICATES".to_owned(),
+                directory.path().display().to_string(),
+            );
+            self.tls_listen = Some(address);
+            address = free_address();
+        }
         let admin = self.admin.unwrap_or_else(free_address);
         for (key, value) in [
             ("PROXY_LISTEN", Some(address)),
@@ -354,9 +376,14 @@ impl ProxyBuilder {
         let log = if self.on_terminal { terminal(log) } else { log };
         let mut command = self.command(directory.path());
         let process = Process::start(command.stdout(log.try_clone().unwrap()).stderr(log));
+        let tls_address = self.tls_listen.unwrap_or(address);
         TestProxy {
-            address,
-            tls_address: self.tls_listen.unwrap_or(address),
+            address: if tls::is_spoken_at(tls_address) {
+                tls_address
+            } else {
+                address
+            },
+            tls_address,
             admin,
             process,
             directory,
