@@ -110,8 +110,11 @@ def proxy(key: str, services: dict[str, Service], *, quiet: bool = False) -> Par
             more = {
                 "PROXY_ACCESS_LOG": "off" if quiet else "on",
                 "PROXY_TLS_LISTEN": "[::]:443",
+                # The certificate that all have, and nothing of what this machine's stack is set to get.
                 "PROXY_TLS_CERTIFICATES": "/run/secrets",
                 "PROXY_TLS_TICKET_KEY_FILE": "/run/secrets/tls_ticket_key",
+                "PROXY_ACME_DOMAINS": "",
+                "PROXY_REDIRECT_HTTPS": "",
             }
             return _own_socket(Part.of_ours("proxy", services["proxy"], more), services["listener"])
         case _:

@@ -104,8 +104,8 @@ def summary(results: Results) -> str:
 
 
 def goals_table(results: Results) -> str:
-    """Return each goal with what was measured."""
-    rows = [[goal.text, *verdict(results, goal)] for goal in GOALS]
+    """Return each goal about a series of this run, with what was measured."""
+    rows = [[goal.text, *verdict(results, goal)] for goal in GOALS if results.find(goal.series)]
     return table(["goal", "measured", ""], rows)
 
 
