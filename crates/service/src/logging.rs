@@ -13,7 +13,7 @@ use tracing_subscriber::{
 
 use crate::settings::SettingsError;
 
-/// Starts logging to standard output; `narrator` is one of [`filter`]. Only the first call in a process has an effect.
+/// Starts logging to standard output; see [`filter`] for the `narrator`. Only the first call in a process has an effect.
 pub fn start(narrator: &str) -> Result<(), SettingsError> {
     let log = tracing_subscriber::registry().with(filter(&[narrator])?);
     // An error means that logging has been started already.

@@ -48,7 +48,7 @@ const SESSION_WINDOW: u32 = 256 << 10;
 const FIELDS: u32 = 64 << 10;
 const _: () = assert!(FIELDS as usize == MAX_HEAD);
 /// What is kept of a response until it can be sent.
-const MAX_UNSENT: usize = 64 << 10;
+const MAX_UNSENT: usize = 32 << 10;
 /// Bytes that the parts of a session take without a stream: the buffers and tables of h2.
 const FOOTPRINT: usize = 32 << 10;
 /// Streams that are over, and about which a client may not have heard.
