@@ -59,6 +59,9 @@ begin() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || scripts/packages.sh /nonexistent=python3-venv
   COMPOSE2=$(scripts/compose2.sh)
   export COMPOSE2
+  # An ACME server, and a clock that can be moved, for the proxy's tests.
+  scripts/debian.sh trixie pebble >/dev/null
+  scripts/debian.sh bookworm libfaketime >/dev/null
 }
 
 outside() {

@@ -155,14 +155,25 @@ impl Acme {
         }
         let leads = self.lock.is_some();
         for subject in &mut self.subjects {
-            subject.certificate = self.state.certificate(&subject.name);
-            subject.ordered = self.state.order(&subject.name).is_some();
+            let name = &subject.name;
             if !led {
-                subject.attempts = self.state.attempts(&subject.name);
+                subject.attempts = self.state.attempts(name);
             }
             if leads && !led {
                 subject.attempts.resumed();
+                // A process that died may have left half of a certificate.
+                if let Some(order) = self.state.order(name)
+                    && order.chain.is_some()
+                {
+                    self.state.install(name, &order)?;
+                    let now = SystemTime::now();
+                    subject.attempts.succeeded(&order.directory, None, now);
+                    self.state.save_attempts(name, &subject.attempts)?;
+                    self.state.forget_order(name)?;
+                }
             }
+            subject.certificate = self.state.certificate(name);
+            subject.ordered = self.state.order(name).is_some();
         }
         if leads && !led {
             info!("ACME orders are made by this process");

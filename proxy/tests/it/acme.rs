@@ -2,10 +2,13 @@
 //! directory, the network and the clock do.
 
 use super::support::*;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -40,6 +43,7 @@ impl Stage {
     fn proxy(&self, pebble: &Pebble, domains: &str) -> ProxyBuilder {
         TestProxy::builder(self.backend.address())
             .listening_on(self.http)
+            .tls_on(self.tls)
             .set("ACME_DOMAINS", domains)
             .set("ACME_DIRECTORY", pebble.directory())
             .set("ACME_DIRECTORY_CA_FILE", pebble.authority().display())
@@ -83,19 +87,7 @@ impl Stage {
 
     /// The certificate of `name` that is in use, in PEM.
     fn certificate(&self, name: &str) -> Option<String> {
-        let files = self.list("certificates");
-        let mut numbers: Vec<u32> = files
-            .iter()
-            .filter_map(|file| {
-                file.strip_prefix(name)?
-                    .strip_prefix('.')?
-                    .strip_suffix(".crt")
-            })
-            .filter_map(|number| number.parse().ok())
-            .collect();
-        numbers.sort_unstable();
-        let file = format!("certificates/{name}.{}.crt", numbers.pop()?);
-        fs::read_to_string(self.state().join(file)).ok()
+        fs::read_to_string(self.state().join(format!("certificates/{name}.crt"))).ok()
     }
 
     #[track_caller]
@@ -104,6 +96,25 @@ impl Stage {
             self.certificate(name)
         })
     }
+}
+
+/// A client that trusts whoever has signed this certificate, the next one in its chain.
+fn trusting(chain: &str) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let issuer = CertificateDer::pem_slice_iter(chain.as_bytes()).nth(1);
+    roots.add(issuer.unwrap().unwrap()).unwrap();
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    Arc::new(config.with_no_client_auth())
+}
+
+/// A connection to `example.org` by TLS that has been served, if it can be.
+fn connect(proxy: &TestProxy, config: &Arc<ClientConfig>) -> Option<RawClient> {
+    let tcp = TcpStream::connect(proxy.tls_address).unwrap();
+    let mut client = RawClient::over(tls_kit::client(tcp, config, "example.org"));
+    let request = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n";
+    let served = client.provoke(request).ok()?;
+    assert_eq!(served.text(), "served");
+    Some(client)
 }
 
 fn entries(path: &Path) -> usize {
@@ -130,10 +141,10 @@ fn a_certificate_is_got_by_http_and_kept_where_nobody_else_can_read_it() {
     });
     assert!(stage.list("orders").is_empty(), "no order is left over");
     let files = [
-        "example.org.1.crt",
-        "example.org.1.key",
-        "www.example.org.1.crt",
-        "www.example.org.1.key",
+        "example.org.crt",
+        "example.org.key",
+        "www.example.org.crt",
+        "www.example.org.key",
     ];
     assert_eq!(stage.list("certificates"), files);
     for (path, mode) in stage.files() {
@@ -193,6 +204,32 @@ fn other_paths_and_unknown_tokens_are_the_upstreams() {
         Some("application/octet-stream")
     );
     assert_eq!(client.get("/").text(), "served", "the connection is kept");
+}
+
+/// Nothing is where Pebble looks by HTTP.
+#[test]
+fn a_certificate_is_got_by_tls_alone() {
+    let mut stage = Stage::new();
+    let proxy_at = stage.http;
+    stage.http = free_address();
+    let pebble = stage.pebble().start();
+    let proxy = stage.proxy(&pebble, "example.org").listening_on(proxy_at);
+    let proxy = proxy.start();
+    let chain = stage.wait_for_certificate("example.org");
+    let obtained = proxy.logged("certificate obtained");
+    assert_eq!(obtained["proof"], "tls-alpn-01");
+    let config = trusting(&chain);
+    until("the certificate in use", || connect(&proxy, &config));
+    assert_eq!(proxy.metric("proxy_acme_failures", &[]), 0);
+
+    // A handshake for a proof that nobody asks for comes to nothing.
+    let mut asking = (*config).clone();
+    asking.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+    assert!(connect(&proxy, &Arc::new(asking)).is_none());
+    wait_until("the refusal in the metrics", || {
+        let reason = "reason=\"incompatible\"";
+        proxy.metric("proxy_tls_handshake_failures_total", &[reason]) == 1
+    });
 }
 
 #[test]
@@ -265,6 +302,7 @@ fn of_two_proxies_one_orders_and_the_other_answers() {
     let first = stage
         .proxy(&pebble, "example.org")
         .listening_on(free_address())
+        .tls_on(free_address())
         .start();
     wait_until("the first to lead", || {
         first.metric("proxy_acme_leads", &[]) == 1
@@ -282,6 +320,7 @@ fn of_two_proxies_one_orders_and_the_other_answers() {
     let third = stage
         .proxy(&pebble, "example.org")
         .listening_on(free_address())
+        .tls_on(free_address())
         .start();
     clock.set(DAY);
     stage.wait_for_certificate("example.org");
@@ -326,9 +365,13 @@ fn a_directory_that_is_away_for_a_month_costs_no_certificate() {
     wait_until("the directory to be asked about renewal", || {
         pebble.log().contains("renewalInfo")
     });
+    let config = trusting(&first);
+    let mut open = until("a client of the first certificate", || {
+        connect(&proxy, &config)
+    });
     pebble.stop();
     let mut failures = 0;
-    for day in 62..89 {
+    for day in (62..89).step_by(3) {
         clock.set(DAY * day);
         wait_until(&format!("a failure on day {day}"), || {
             let now = proxy.metric("proxy_acme_failures", &[]);
@@ -338,6 +381,10 @@ fn a_directory_that_is_away_for_a_month_costs_no_certificate() {
         });
     }
     assert_eq!(stage.certificate("example.org").unwrap(), first);
+    assert!(
+        connect(&proxy, &config).is_some(),
+        "it is served all the time"
+    );
     let failed = proxy.logged("certificate not obtained");
     assert!(failed["expires"].is_string(), "{failed}");
     pebble.set_validity(DAY * 5 * 365);
@@ -354,9 +401,14 @@ fn a_directory_that_is_away_for_a_month_costs_no_certificate() {
     }
     let second = stage.wait_for_certificate("example.org");
     assert_ne!(first, second);
+    let config = trusting(&second);
+    until("a client of the second certificate", || {
+        connect(&proxy, &config)
+    });
+    open.get("/").assert_is(200, "served");
     assert_eq!(
         stage.list("certificates"),
-        ["example.org.2.crt", "example.org.2.key"]
+        ["example.org.crt", "example.org.key"]
     );
 }
 

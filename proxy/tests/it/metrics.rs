@@ -7,10 +7,13 @@ use testkit::metrics_page;
 
 #[test]
 fn the_page_lists_every_metric_and_no_other() {
-    let Tls { proxy, .. } = &Tls::start(&[]);
+    // A state that can't be used: no directory is asked.
+    let acme = [("ACME_DOMAINS", "a.test"), ("ACME_STATE", "/dev/null")];
+    let Tls { proxy, .. } = &Tls::start(&acme);
     proxy.get("/");
-    wait_until("the request in the metrics", || {
+    wait_until("the request and the orders in the metrics", || {
         proxy.metric("proxy_requests_total", &[]) == 1
+            && proxy.metric("proxy_acme_failures", &[]) == 1
     });
     let text = proxy.admin_get("/metrics").text();
     metrics_page::lists(&text, &["proxy_", "process_"]);

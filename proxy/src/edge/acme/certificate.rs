@@ -50,20 +50,19 @@ fn time(time: ASN1Time) -> Result<SystemTime, String> {
         .ok_or_else(|| "it isn't of this age".to_owned())
 }
 
-/// Certificates and their key, from PEM, for a handshake; they have to fit each other.
+/// Certificates and their key, from PEM, for a handshake.
 pub(super) fn certified_key(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
     let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| error.to_string())?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| error.to_string())?;
     let key = any_ecdsa_type(&key).map_err(|error| error.to_string())?;
-    let certified = CertifiedKey::new(chain, key);
-    certified.keys_match().map_err(|error| error.to_string())?;
-    Ok(certified)
+    Ok(CertifiedKey::new(chain, key))
 }
 
 /// Whether a chain that has come is for this name and key.
 pub(super) fn fits(chain: &str, key: &str, name: &str) -> Result<(), String> {
     let certified = certified_key(chain.as_bytes(), key.as_bytes())?;
+    certified.keys_match().map_err(|error| error.to_string())?;
     let leaf = certified.cert.first().ok_or("it is empty")?;
     let leaf = ParsedCertificate::try_from(leaf).map_err(|error| error.to_string())?;
     let name = ServerName::try_from(name).map_err(|error| error.to_string())?;

@@ -72,6 +72,7 @@ fn proofs(attempts: &Attempts, tls: bool) -> Vec<Proof> {
 struct Begun {
     order: Order,
     key: KeyPair,
+    stored: StoredOrder,
 }
 
 impl Session<'_> {
@@ -114,14 +115,14 @@ impl Session<'_> {
             return Ok(None);
         };
         let key = KeyPair::from_pem(&stored.key);
-        if let (Ok(key), Some(url)) = (key, &stored.url)
+        if let (Ok(key), Some(url)) = (key, stored.url.clone())
             && stored.directory == self.settings.directory
         {
             match insist(async || self.account.order(url.clone()).await).await {
                 Ok(mut order) => {
                     if order.state().status != OrderStatus::Invalid {
                         info!(name, order = url, "ACME order goes on");
-                        return Ok(Some(Begun { order, key }));
+                        return Ok(Some(Begun { order, key, stored }));
                     }
                 }
                 // It isn't known any more, for one.
@@ -144,6 +145,7 @@ impl Session<'_> {
             directory: self.settings.directory.clone(),
             url: None,
             key: key.serialize_pem(),
+            chain: None,
         };
         self.state.save_order(name, &stored)?;
         let names = [Identifier::Dns(name.to_owned())];
@@ -172,7 +174,7 @@ impl Session<'_> {
         };
         stored.url = Some(order.url().to_owned());
         self.state.save_order(name, &stored)?;
-        Ok(Begun { order, key })
+        Ok(Begun { order, key, stored })
     }
 
     async fn complete(
@@ -206,12 +208,14 @@ impl Session<'_> {
         }
         let chain = insist(async || order.certificate().await).await?;
         let chain = chain.ok_or(OrderError::Slow("the certificate isn't there yet"))?;
-        let key = begun.key.serialize_pem();
-        let usable = certificate::fits(&chain, &key, name)
+        let mut stored = begun.stored;
+        let usable = certificate::fits(&chain, &stored.key, name)
             .and_then(|()| Issued::read(chain.as_bytes()).map(drop));
         usable
             .map_err(|why| OrderError::Refused(format!("the certificate is of no use: {why}")))?;
-        self.state.install(name, &chain, &key)?;
+        stored.chain = Some(chain);
+        self.state.save_order(name, &stored)?;
+        self.state.install(name, &stored)?;
         Ok(proof)
     }
 

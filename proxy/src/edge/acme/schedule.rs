@@ -92,7 +92,7 @@ fn wait(failures: u32, lifetime: Option<Duration>, jitter: f64) -> Duration {
         LONGEST_WAIT.min(lifetime / WAITS_IN_A_LIFETIME)
     });
     let doubled = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(20));
-    doubled.min(longest).mul_f64(0.75 + jitter / 2.0)
+    doubled.min(longest).mul_f64(1.0 - jitter / 4.0)
 }
 
 /// When the next attempt is due; the epoch, where it is now.
@@ -212,15 +212,14 @@ mod tests {
 
     #[test]
     fn waits_double_from_a_minute_to_a_day() {
-        let waits = |lifetime| [1, 2, 3, 11, 12, 50].map(|failures| wait(failures, lifetime, 0.5));
+        let waits = |lifetime| [1, 2, 3, 11, 12, 50].map(|failures| wait(failures, lifetime, 0.0));
         let minutes = |minutes: u32| Duration::from_secs(60) * minutes;
         let months = [minutes(1), minutes(2), minutes(4), minutes(1024), DAY, DAY];
         assert_eq!(waits(None), months);
         assert_eq!(waits(Some(DAY * 90)), months);
         // A day is too much for a certificate of six.
         assert_eq!(waits(Some(DAY * 6))[3..], [HOUR * 6; 3]);
-        assert_eq!(wait(1, None, 0.0), Duration::from_secs(45));
-        assert_eq!(wait(1, None, 1.0), Duration::from_secs(75));
+        assert_eq!(wait(1, None, 1.0), Duration::from_secs(45));
     }
 
     #[test]
@@ -228,7 +227,7 @@ mod tests {
         let mut attempts = Attempts::default();
         let minute = Duration::from_secs(60);
         for _ in 0..5 {
-            attempts.failed("away".to_owned(), None, None, 0.5, day(1065));
+            attempts.failed("away".to_owned(), None, None, 0.0, day(1065));
         }
         assert_eq!(next(DAY * 90, None, &attempts), day(1065) + minute * 16);
         let stored = serde_json::to_string(&attempts).unwrap();
@@ -236,7 +235,7 @@ mod tests {
         assert_eq!(restored, attempts);
         restored.resumed();
         assert_eq!(next(DAY * 90, None, &restored), day(1065) + minute);
-        attempts.failed("limit".to_owned(), Some(day(1066)), None, 0.5, day(1065));
+        attempts.failed("limit".to_owned(), Some(day(1066)), None, 0.0, day(1065));
         attempts.resumed();
         assert_eq!(next(DAY * 90, None, &attempts), day(1066));
         attempts.succeeded("here", Some(Proof::Http), day(1066));

@@ -4,10 +4,10 @@
 //! ```text
 //! lock                          held by the proxy that orders, and given up with its process
 //! accounts/DIRECTORY.json       the account, with its key, at each directory
-//! orders/NAME.json              an order that isn't over, and the key of its certificate
+//! orders/NAME.json              an order that isn't over, and what there is of its certificate
 //! attempts/NAME.json            what became of the attempts to get a certificate
 //! challenges/…                  proofs that are asked for now
-//! certificates/NAME.N.crt .key  the certificate; that with the highest N, while there are two
+//! certificates/NAME.crt .key    the certificates
 //! ```
 
 use std::{
@@ -77,6 +77,9 @@ pub(super) struct StoredOrder {
     pub(super) url: Option<String>,
     /// The key of the certificate to be, in PEM.
     pub(super) key: String,
+    /// The certificate, with its chain, once it was made.
+    #[serde(default)]
+    pub(super) chain: Option<String>,
 }
 
 impl State {
@@ -172,91 +175,52 @@ impl State {
         self.root.join(kind).join(format!("{name}.json"))
     }
 
-    /// The certificate of `name`, if there is one that can be used.
+    /// The certificate of `name`, if there is one.
     pub(super) fn certificate(&self, name: &str) -> Option<Issued> {
-        let mut pairs = self.pairs().ok()?;
-        pairs.retain(|pair| pair.name == name && pair.key().exists());
-        pairs.sort_unstable_by_key(|pair| pair.number);
-        let mut newest_first = pairs.iter().rev();
-        newest_first.find_map(|pair| Issued::read(&fs::read(&pair.file).ok()?).ok())
+        let [certificate, key] = self.pair(name);
+        let there = key.exists().then(|| fs::read(certificate))?;
+        Issued::read(&there.ok()?).ok()
     }
 
-    /// Puts a certificate into use. At any moment there is a whole pair, and never a key beside
-    /// another key's certificate.
-    pub(super) fn install(&self, name: &str, chain: &str, key: &str) -> Result<(), StateError> {
-        let before = self.pairs()?;
-        let before: Vec<_> = before
-            .into_iter()
-            .filter(|pair| pair.name == name)
-            .collect();
-        let number = before.iter().map(|pair| pair.number + 1).max().unwrap_or(1);
-        let file = self.certificates().join(format!("{name}.{number}.crt"));
-        let pair = Pair {
-            name: name.to_owned(),
-            number,
-            file,
+    /// Puts the certificate of an order into use. The order is there until the caller forgets it: a
+    /// process that dies between the two files leaves what it takes to do this again.
+    pub(super) fn install(&self, name: &str, order: &StoredOrder) -> Result<(), StateError> {
+        let Some(chain) = &order.chain else {
+            return Ok(());
         };
-        for (path, content) in [(pair.key(), key), (pair.file, chain)] {
-            write(path, content.as_bytes())?;
-        }
-        before.iter().try_for_each(Pair::remove)
+        let [certificate, key] = self.pair(name);
+        write(key, order.key.as_bytes())?;
+        write(certificate, chain.as_bytes())
     }
 
     /// Removes what has expired of names that aren't asked for any more.
     pub(super) fn prune(&self, names: &[String], now: SystemTime) -> Result<(), StateError> {
-        for pair in self.pairs()? {
-            let wanted = names.contains(&pair.name);
-            let read = || Issued::read(&fs::read(&pair.file).ok()?).ok();
-            if !wanted && read().is_some_and(|issued| issued.not_after < now) {
-                pair.remove()?;
+        let path = self.certificates();
+        let entries = path
+            .read_dir()
+            .and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        for entry in entries.map_err(|error| StateError { path, error })? {
+            let file = entry.file_name();
+            let name = file.to_str().and_then(|file| file.strip_suffix(".crt"));
+            let Some(name) = name.filter(|name| !names.iter().any(|wanted| wanted == name)) else {
+                continue;
+            };
+            if self
+                .certificate(name)
+                .is_some_and(|issued| issued.not_after < now)
+            {
+                self.pair(name).into_iter().try_for_each(remove)?;
             }
         }
         Ok(())
     }
 
+    fn pair(&self, name: &str) -> [PathBuf; 2] {
+        ["crt", "key"].map(|kind| self.certificates().join(format!("{name}.{kind}")))
+    }
+
     pub(super) fn certificates(&self) -> PathBuf {
         self.root.join("certificates")
-    }
-
-    fn pairs(&self) -> Result<Vec<Pair>, StateError> {
-        let path = self.certificates();
-        let read = path.read_dir().and_then(|entries| {
-            let files = entries.map(|entry| Ok(Pair::of(entry?.path())));
-            files.filter_map(Result::transpose).collect()
-        });
-        read.map_err(|error| StateError { path, error })
-    }
-}
-
-/// A certificate in `NAME.N.crt`, whose key is beside it.
-struct Pair {
-    name: String,
-    number: u64,
-    file: PathBuf,
-}
-
-impl Pair {
-    fn of(file: PathBuf) -> Option<Self> {
-        let (name, number) = file
-            .file_name()?
-            .to_str()?
-            .strip_suffix(".crt")?
-            .rsplit_once('.')?;
-        Some(Self {
-            name: name.to_owned(),
-            number: number.parse().ok()?,
-            file,
-        })
-    }
-
-    fn key(&self) -> PathBuf {
-        self.file.with_extension("key")
-    }
-
-    /// Removes the certificate first: a key alone is nothing.
-    fn remove(&self) -> Result<(), StateError> {
-        remove(self.file.clone())?;
-        remove(self.key())
     }
 }
 

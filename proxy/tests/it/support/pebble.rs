@@ -1,9 +1,6 @@
 //! Pebble, the ACME server that is made for tests, with Debian's binary; and a clock that a test moves.
 
 use super::proxy::TestProxy;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::net::SocketAddr;
@@ -14,6 +11,7 @@ use tempfile::TempDir;
 use testkit::net::free_address;
 use testkit::process::{Process, run};
 use testkit::repository;
+use testkit::tls::{Authority, PKCS_ECDSA_P256_SHA256};
 use testkit::wait::wait_until;
 
 /// A running Pebble; its accounts, orders and authority end with it.
@@ -40,7 +38,15 @@ impl Pebble {
         let directory = TempDir::new().unwrap();
         let address = free_address();
         let path = |name: &str| directory.path().join(name);
-        write_certificates(directory.path(), address);
+        let authority = Authority::new();
+        let host = address.ip().to_string();
+        authority.write(
+            directory.path(),
+            "server",
+            &[&host],
+            &PKCS_ECDSA_P256_SHA256,
+        );
+        std::fs::write(path("ca.crt"), authority.pem()).unwrap();
         let config = json!({
             "listenAddress": address.to_string(),
             "certificate": path("server.crt"),
@@ -187,25 +193,6 @@ impl Drop for Pebble {
             let tail = log.lines().rev().take(30).collect::<Vec<_>>().join("\n");
             eprintln!("--- Pebble's last log lines, newest first:\n{tail}");
         }
-    }
-}
-
-/// An authority, and a certificate by it for `address`.
-fn write_certificates(directory: &Path, address: SocketAddr) {
-    let mut parameters = CertificateParams::new([]).unwrap();
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap());
-    let authority = authority.unwrap();
-    let key = KeyPair::generate().unwrap();
-    let mut parameters = CertificateParams::new([address.ip().to_string()]).unwrap();
-    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let certificate = parameters.signed_by(&key, &authority).unwrap();
-    for (name, pem) in [
-        ("ca.crt", authority.pem()),
-        ("server.crt", certificate.pem()),
-        ("server.key", key.serialize_pem()),
-    ] {
-        std::fs::write(directory.join(name), pem).unwrap();
     }
 }
 

@@ -287,6 +287,12 @@ impl ProxyBuilder {
         self.set("TLS_CERTIFICATES", certificates.display())
     }
 
+    /// Speaks TLS at a chosen address.
+    pub(crate) fn tls_on(mut self, address: SocketAddr) -> Self {
+        self.tls_listen = Some(address);
+        self
+    }
+
     /// Starts with `--config` and a file of this content.
     pub(crate) fn file(mut self, content: &str) -> Self {
         self.file = Some(content.to_owned());
