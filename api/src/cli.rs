@@ -23,6 +23,7 @@ pub fn run() -> ExitCode {
         load: |file| Settings::load(file, std::env::vars_os()),
         admin: |settings: &Settings| settings.admin_listen,
         serve,
+        tools: &[],
     };
     program.run()
 }

@@ -97,7 +97,8 @@ impl<S> Filter<S> for OnlyAccess {
         }
     }
 
-    /// What is above isn't even looked at: there is much of that in some libraries.
+    /// Without it what is on no level of the log (each span of the HTTP/2 library's) would be looked at
+    /// every time.
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(if self.0 {
             LevelFilter::INFO
