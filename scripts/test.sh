@@ -20,6 +20,10 @@ export INSTA_UPDATE=no
 CAUSEWAY_PROBE_BINARY=$(realpath -m "${CARGO_TARGET_DIR:-target}/deploy")
 export CAUSEWAY_PROBE_BINARY
 
+# The proxy's suites that are about bytes, whatever carries them.
+OVER_TLS='test(/^(error_pages|exactly_once|expect|keep_alive|messages|request_chunks|request_framing)::/)
+  | test(/^(request_heads|response_framing|smuggling|streaming|upstream_failures)::/)'
+
 step() { printf '\n\033[1m== %s\033[0m (%ds)\n' "$*" "$(($(date +%s) - TEST_STARTED))"; }
 
 start() {
@@ -124,6 +128,8 @@ inside() {
   TEST_MONGO_URI="mongodb://$(docker port "$mongo" 27017/tcp | head -n 1)"
   export TEST_MONGO_URI
   cargo nextest run --locked --workspace
+  step "what clients may send and get, over TLS"
+  PROXY_TESTS_OVER_TLS=on cargo nextest run --locked -p proxy -E "$OVER_TLS"
 
   step "end to end"
   cargo nextest run --locked --profile e2e --workspace

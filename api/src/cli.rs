@@ -30,7 +30,7 @@ pub fn run() -> ExitCode {
 
 fn serve(settings: Settings) -> ExitCode {
     // The server tells each step of its start and stop; ours says enough.
-    if let Err(error) = logging::start("actix_server") {
+    if let Err(error) = logging::start("actix_server=warn") {
         return fail(USAGE, error);
     }
     logging::note_passed_over(&settings.passed_over);

@@ -11,8 +11,8 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    StreamOwned,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion, RootCertStore,
+    SignatureScheme, StreamOwned,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -116,7 +116,11 @@ fn look(question: &Question) -> Result<Answer, String> {
     let (leaf, untrusted) = seen.clone().ok_or("the server showed no certificate")?;
     let (names, not_before, not_after) = facts(&leaf)?;
     Ok(Answer {
-        protocol: session.protocol_version().map_or_else(String::new, debug),
+        protocol: match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
+            other => other.map_or_else(String::new, debug),
+        },
         cipher: session
             .negotiated_cipher_suite()
             .map_or_else(String::new, |suite| debug(suite.suite())),

@@ -12,19 +12,22 @@ use std::{
     io,
     mem::MaybeUninit,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
 
 use rustls::{Error, server::Acceptor};
 use socket2::SockRef;
-use tokio::{net::TcpStream, task::yield_now};
+use tokio::{io::ReadBuf, net::TcpStream, task::yield_now};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::{Edge, Session, acme::challenges, config, transport::TlsTransport};
 use crate::{
-    accept::{arrival::Arrival, connection},
+    accept::{
+        arrival::Arrival,
+        connection::{self, LAST_CALL},
+    },
     exchange::{
         deadline::{Deadline, Expired},
         error_page::PLAIN_ON_TLS,
@@ -162,22 +165,44 @@ async fn shake(
     deadline: &mut Deadline,
 ) -> Result<Box<TlsStream<TcpStream>>, Refusal> {
     deadline.arm(Turn::Client, worker.settings.header_timeout);
-    let mut first = [0];
-    let seen = deadline.guard(stream.peek(&mut first)).await;
-    if !matches!(seen.map_err(refusal_of)?, Ok(1..)) {
-        return Err(Refusal::Closed);
-    }
-    if first[0].is_ascii_uppercase() {
-        connection::tell(stream, PLAIN_ON_TLS).await;
-        return Err(Refusal::PlainHttp);
-    }
-    if first[0] != HANDSHAKE_RECORD {
-        return Err(Refusal::Malformed);
+    match first_byte(&stream, worker, deadline).await? {
+        HANDSHAKE_RECORD => {}
+        b'A'..=b'Z' => {
+            connection::tell(stream, PLAIN_ON_TLS).await;
+            return Err(Refusal::PlainHttp);
+        }
+        _ => return Err(Refusal::Malformed),
     }
     deadline.account.hold(HANDSHAKE_COST);
     let network = deadline.account.network();
     let done = deadline.guard(steps(stream, worker, edge, network)).await;
     done.map_err(refusal_of)?.map(Box::new)
+}
+
+/// Waits for the client to begin; not for long where the process is about to end.
+async fn first_byte(
+    stream: &TcpStream,
+    worker: &Worker,
+    deadline: &mut Deadline,
+) -> Result<u8, Refusal> {
+    let mut draining = pin!(worker.drain.notified(worker.index));
+    let mut last_call = false;
+    let mut first = [0];
+    let mut peeked = ReadBuf::new(&mut first);
+    let seen = poll_fn(|cx| {
+        if let Poll::Ready(seen) = stream.poll_peek(cx, &mut peeked) {
+            return Poll::Ready(Ok(seen));
+        }
+        if !last_call && (worker.drain.has_started() || draining.as_mut().poll(cx).is_ready()) {
+            last_call = true;
+            deadline.arm(Turn::Client, LAST_CALL);
+        }
+        deadline.poll(cx).map(Err)
+    });
+    match seen.await.map_err(refusal_of)? {
+        Ok(1..) => Ok(first[0]),
+        Ok(0) | Err(_) => Err(Refusal::Closed),
+    }
 }
 
 const fn refusal_of(expired: Expired) -> Refusal {
@@ -196,11 +221,11 @@ async fn steps(
 ) -> Result<TlsStream<TcpStream>, Refusal> {
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
     let start = start.map_err(|error| Refusal::of(&error, edge))?;
-    let config = edge.config_for(&start.client_hello());
     let mut turn = Step::take(worker, network).await?;
     if has_left(&start.io) {
         return Err(Refusal::Closed);
     }
+    let config = edge.config_for(&start.client_hello());
     let mut handshake = start.into_stream(config);
     loop {
         let step = poll_fn(|cx| Poll::Ready(Pin::new(&mut handshake).poll(cx))).await;

@@ -10,12 +10,10 @@ use super::{
     transport::Transport,
 };
 use crate::{
+    edge::acme::challenges::WELL_KNOWN,
     http1::{Method, SyntaxError},
     worker::ledger::Turn,
 };
-
-/// Where certificate authorities look for answers, without TLS (RFC 8555 §8.3).
-const ACME_CHALLENGE: &str = "/.well-known/acme-challenge/";
 
 impl<'c, T: Transport> Exchange<'c, T> {
     /// Answers OPTIONS as its final recipient (RFC 9110 §7.6.2).
@@ -29,20 +27,11 @@ impl<'c, T: Transport> Exchange<'c, T> {
         self.send_answer(keep).await
     }
 
-    /// Answers with the proof that a name is ours.
-    pub(super) async fn answer_proof(&mut self, proof: &[u8]) -> Next {
-        self.summary.status = 200;
-        let keep = self.may_keep();
-        let date = self.worker.date();
-        let delivery = self.delivery(!keep, date.as_bytes());
-        error_page::write_proof(self.download.answer(), proof, &self.id, delivery);
-        self.send_answer(keep).await
-    }
-
     /// The port of https that the request has to come back to, if it has to.
     pub(super) fn redirect(&self) -> Option<u16> {
         let port = self.worker.settings.redirect_https?;
-        let has_to = !self.request.secure && !self.request.path.starts_with(ACME_CHALLENGE);
+        // Certificate authorities look for answers without TLS (RFC 8555 §8.3).
+        let has_to = !self.request.secure && !self.request.path.starts_with(WELL_KNOWN);
         has_to.then_some(port)
     }
 
@@ -60,6 +49,16 @@ impl<'c, T: Transport> Exchange<'c, T> {
         let out = self.download.answer();
         error_page::write_redirect(out, place, &self.id, !keep, date.as_bytes());
         Ok(self.send_answer(keep).await)
+    }
+
+    /// Answers with the proof that a name is ours.
+    pub(super) async fn answer_proof(&mut self, proof: &[u8]) -> Next {
+        self.summary.status = 200;
+        let keep = self.may_keep();
+        let date = self.worker.date();
+        let delivery = self.delivery(!keep, date.as_bytes());
+        error_page::write_proof(self.download.answer(), proof, &self.id, delivery);
+        self.send_answer(keep).await
     }
 
     /// Answers with an error page; silently where nobody would read it.

@@ -28,10 +28,11 @@ pub(crate) enum LoggingError {
 /// Sets up logging for the process. `RUST_LOG` filters everything but the access log.
 pub(crate) fn start(access_log: bool) -> Result<Guard, LoggingError> {
     let guard = log_sink::start()?;
-    // What there is to say about the framework's life cycle we say ourselves.
-    let filter = logging::filter("pingora_core")?;
+    // What there is to say about the framework's life cycle we say ourselves, and what clients do to
+    // sessions of HTTP/2 the metrics tell.
+    let filter = logging::filter(&["pingora_core=warn", "h2=error"])?;
     let events =
-        logging::events(EventWriter(guard.sink())).with_filter(OnlyAccess(false).and(filter));
+        logging::events(EventWriter(guard.sink())).with_filter(filter.and(OnlyAccess(false)));
     let access = access_log.then(|| {
         let terminal = io::stdout().is_terminal();
         let style = if terminal { Style::Plain } else { Style::Json };

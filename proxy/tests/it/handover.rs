@@ -2,8 +2,8 @@
 //! the way.
 
 use crate::support::{
-    Answer, Backend, NameServer, RawClient, Signal, TestListener, TestProxy, WireError, ok, until,
-    wait_until,
+    Answer, Authority, Backend, NameServer, PKCS_ECDSA_P256_SHA256, ProxyBuilder, RawClient,
+    Signal, TestListener, TestProxy, WireError, ok, tls_kit, until, wait_until,
 };
 use socket2::{SockFilter, SockRef};
 use std::io::Write;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// A connection that waits for a request is kept for a second when its proxy drains. A client that
 /// is slower, on a busy machine, can't complain of the close.
@@ -95,7 +96,11 @@ fn use_up_a_connection(
 
 /// Starts a proxy on the listener's sockets and waits until it accepts.
 fn start(listener: &TestListener, upstream: impl ToString, names: &NameServer) -> TestProxy {
-    let proxy = TestProxy::builder(upstream)
+    start_with(listener, TestProxy::builder(upstream), names)
+}
+
+fn start_with(listener: &TestListener, builder: ProxyBuilder, names: &NameServer) -> TestProxy {
+    let proxy = builder
         .asking(names)
         .listening_from(listener)
         .set("WORKERS", 2)
@@ -134,6 +139,49 @@ fn a_successor_takes_over_and_no_request_is_lost() {
         load.go_on(100);
         let answered = load.end();
         assert!(answered > 500, "{answered}");
+    }
+}
+
+/// The same over TLS, on the listener's other sockets; and sessions go on with the successor.
+#[test]
+fn a_successor_takes_tls_over_and_no_request_is_lost() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    let authority = Authority::new();
+    authority.write(path, "a", &["example.test"], &PKCS_ECDSA_P256_SHA256);
+    std::fs::write(path.join("keys"), "0123456789abcdef").unwrap();
+    let backend = Backend::answering(|_| ok("served"));
+    let names = NameServer::start(Answer::Addresses(vec![backend.address().ip()]));
+    for count in [3, 1] {
+        let listener = TestListener::start(count);
+        tls_kit::speak_at(listener.tls_address, Arc::new(authority.client()));
+        let start = || {
+            let builder = TestProxy::builder(format!("flask-app:{}", backend.address().port()))
+                .set("TLS_LISTEN", listener.tls_address)
+                .set("TLS_CERTIFICATES", path.display())
+                .set("TLS_TICKET_KEY_FILE", path.join("keys").display());
+            start_with(&listener, builder, &names)
+        };
+        let mut proxy = start();
+        let load = Load::start(listener.tls_address);
+        let plain = Load::start(listener.address);
+        for _ in 0..2 {
+            let successor = start();
+            load.go_on(50);
+            proxy.signal(Signal::TERM);
+            assert_eq!(proxy.ended().code(), Some(0));
+            load.go_on(50);
+            plain.go_on(50);
+            let resumed = ["version=\"1.3\"", "resumed=\"yes\""];
+            assert!(successor.metric("proxy_tls_handshakes_total", &resumed) > 0);
+            proxy = successor;
+        }
+        proxy.signal(Signal::TERM);
+        assert_eq!(proxy.ended().code(), Some(0));
+        let _proxy = start();
+        load.go_on(50);
+        load.end();
+        plain.end();
     }
 }
 

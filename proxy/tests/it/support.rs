@@ -23,5 +23,5 @@ pub(crate) use refusal::{
 pub(crate) use testkit::http::{End, Framing, RawClient, Request, Response, WireError, ok};
 pub(crate) use testkit::net::{free_address, free_port, loopback};
 pub(crate) use testkit::process::Signal;
-pub(crate) use testkit::tls::{self as tls_kit, Authority};
+pub(crate) use testkit::tls::{self as tls_kit, Authority, PKCS_ECDSA_P256_SHA256};
 pub(crate) use testkit::wait::{assert_within, until, wait_until};

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use testkit::tls::{PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
+use testkit::tls::PKCS_RSA_SHA256;
 
 /// A proxy that speaks TLS as `a.test`, and somebody who trusts it.
 pub(crate) struct Tls {
@@ -447,6 +447,7 @@ fn a_drain_finishes_what_is_in_flight_and_says_good_bye() {
     let mut client = tls.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     tls.backend.wait_for_requests(1);
+    let silent = TcpStream::connect(tls.proxy.tls_address).unwrap();
     // In the middle of a handshake.
     let mut handshaking = TcpStream::connect(tls.proxy.tls_address).unwrap();
     handshaking.write_all(&[22, 3, 1]).unwrap();
@@ -460,7 +461,10 @@ fn a_drain_finishes_what_is_in_flight_and_says_good_bye() {
     let (rest, end) = client.drain(Duration::from_secs(10));
     assert_eq!((rest.len(), end), (0, End::Eof));
     drop(handshaking);
+    let answered = Instant::now();
     assert_eq!(tls.proxy.ended().code(), Some(0));
+    assert_within(Duration::from_secs(5), answered);
+    drop(silent);
 }
 
 #[test]

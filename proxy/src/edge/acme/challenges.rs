@@ -24,7 +24,7 @@ use crate::{http1::Method, rewrite::request::RequestFacts};
 
 /// The protocol of a handshake that asks for a proof (RFC 8737 §6.2).
 pub(crate) const ALPN: &[u8] = b"acme-tls/1";
-const WELL_KNOWN: &str = "/.well-known/acme-challenge/";
+pub(crate) const WELL_KNOWN: &str = "/.well-known/acme-challenge/";
 /// Longest token; 22 characters are what RFC 8555 §8.3 asks for at least.
 const MAX_TOKEN: usize = 128;
 /// Largest file that is read for an answer.
