@@ -252,7 +252,7 @@ def _circumstances(results: Results) -> str:
         "",
         "Versions: " + "; ".join(f"{name} {version}" for name, version in versions.items()) + ".",
     ]
-    if "qemu" in versions.get("mongod", ""):
+    if "qemu" in versions.get("mongod", "") and any(series.kind == "stack" for series in results.series):
         lines += [
             "",
             (
