@@ -7,7 +7,7 @@ version=1.16.0
 tools=$(realpath -m "${CARGO_TARGET_DIR:-target}")/tools
 build=$tools/oha-$version
 
-if [ "$("$tools/bin/oha" --version 2>/dev/null)" = "oha $version" ]; then
+if [ "$("$tools/bin/oha" --version 2>/dev/null)" = "oha $version" ] && [ "$tools/bin/oha" -nt scripts/oha.toml ]; then
   exit
 fi
 if [ "${1:-}" != --compile ]; then
@@ -27,7 +27,7 @@ objcopy --redefine-syms="$build/names" "$jemalloc" "$build/liboha-jemalloc.a"
 # make's job slots aren't meant for cargo, nor flags for this project's own code for oha.
 unset MAKEFLAGS MFLAGS RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 export JEMALLOC_OVERRIDE=$build/liboha-jemalloc.a
-# oha doesn't compile without TLS, which nothing here uses: Debian's takes no time.
+# Debian's TLS takes no time to compile.
 cargo install --locked --force --no-default-features --features native-tls --config scripts/oha.toml \
   --root "$tools" --target-dir "$build" "oha@$version"
 "$tools/bin/oha" --version

@@ -134,12 +134,19 @@ resources() {
 # Whether the engine's host is this machine, so that its ports and networks can be looked at.
 engine_is_here() { case "${DOCKER_HOST:-unix:}" in unix:*) ;; *) return 1 ;; esac; }
 
+# ports: those that are published.
+ports() {
+  port CAUSEWAY_PORT
+  port CAUSEWAY_TLS_PORT
+}
+
+# port NAME: that of this setting.
 port() {
   local port bind holder
-  port=$(scripts/setting.sh CAUSEWAY_PORT)
+  port=$(scripts/setting.sh "$1")
   bind=$(scripts/setting.sh CAUSEWAY_BIND)
   if ! [[ "$port" =~ ^[0-9]{1,5}$ ]] || [ "$port" -lt 1 ] || [ "$port" -gt 65535 ]; then
-    problem "CAUSEWAY_PORT is '$port'; a number from 1 to 65535 is expected"
+    problem "$1 is '$port'; a number from 1 to 65535 is expected"
     return
   fi
   if [ -z "$no_engine" ]; then
@@ -148,13 +155,13 @@ port() {
       '') ;;
       *" $project") return ;;
       *) problem "port $port is published by container ${holder% *}, which is not project $project's; stop it, or take another port:" \
-          "CAUSEWAY_PORT=$((port + 1)) make deploy"
+          "$1=$((port + 1)) make deploy"
         return ;;
     esac
   fi
   if engine_is_here && holder=$(listener "$port" "$bind"); then
     problem "port $port is in use${holder:+ by $holder}; stop it, or take another port:" \
-      "CAUSEWAY_PORT=$((port + 1)) make deploy"
+      "$1=$((port + 1)) make deploy"
   fi
 }
 
@@ -210,7 +217,7 @@ docker_engine
 packages
 if [ -z "$build" ]; then
   resources
-  port
+  ports
   networks
 fi
 [ ${#problems[@]} = 0 ] && exit

@@ -80,6 +80,9 @@ outside() {
   python3 -m unittest discover --start-directory scripts/tests
   python3 -m unittest discover --start-directory bench/tests --top-level-directory bench
 
+  step "other people's clients, over TLS and HTTP/2"
+  scripts/try-edge.py
+
   step "images, and an engine of the tests' own"
   exec scripts/own-engine.sh --images "$0" --inside
 }

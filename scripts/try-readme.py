@@ -43,6 +43,7 @@ class Try:
 SHORT = {
     "make deploy": Try(says="causeway is up: http://127.0.0.1:8080/"),
     "curl -i 'http://127.0.0.1:8080/?a=b'": Try(says="Request information stored successfully: "),
+    "curl --cacert secrets/ca.pem https://localhost:8443/": Try(says="Request information stored successfully: "),
     "make plan": Try(says="no changes"),
     "make verify": Try(says="verified: "),
     "make ps": Try(says="causeway-proxy-1"),

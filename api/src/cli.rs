@@ -23,13 +23,14 @@ pub fn run() -> ExitCode {
         load: |file| Settings::load(file, std::env::vars_os()),
         admin: |settings: &Settings| settings.admin_listen,
         serve,
+        tools: &[],
     };
     program.run()
 }
 
 fn serve(settings: Settings) -> ExitCode {
     // The server tells each step of its start and stop; ours says enough.
-    if let Err(error) = logging::start("actix_server") {
+    if let Err(error) = logging::start("actix_server=warn") {
         return fail(USAGE, error);
     }
     logging::note_passed_over(&settings.passed_over);

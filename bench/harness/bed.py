@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import images, peers
-from .database import Database, Passwords
+from .certificate import Certificate
+from .database import PROXY_SECRETS, Database, Passwords
 from .engine import Container, ContainerSpec, Engine
 from .errors import BenchError
 from .load import Generator, Load
@@ -56,6 +57,7 @@ class Bed(ABC):
         """Take who is compared; subclasses start them."""
         self.setting = setting
         self.members = [peer for peer in members if not setting.only or peer.key in setting.only]
+        self._certificate = Certificate()
         self.roles: dict[str, dict[str, list[Container]]] = {}
         """Containers of each peer by the role they play, shared ones included."""
         self.generator_container: Container | None = None
@@ -63,14 +65,14 @@ class Bed(ABC):
 
     @property
     def generator(self) -> Generator:
-        """oha, on the peers' own networks."""
+        """The load generators, on the peers' own networks."""
         if self.generator_container is None:
             raise BenchError("the bed isn't up")
         return Generator.in_container(self.generator_container.id)
 
-    def address(self, peer: str) -> str:
+    def address(self, peer: str, port: int = 80) -> str:
         """Where a peer answers on its network."""
-        return f"{self.roles[peer]['front'][0].address}:80"
+        return f"{self.roles[peer]['front'][0].address}:{port}"
 
     def published(self, peer: str) -> str:
         """Where a peer answers on this machine's loopback."""
@@ -90,6 +92,7 @@ class Bed(ABC):
         running += [self.generator_container] if self.generator_container else []
         self.setting.engine.remove(*{container.id: container for container in running}.values())
         self.setting.engine.remove_networks(*self._networks)
+        self._certificate.remove()
 
     def _start_generator(self, networks: list[str]) -> None:
         files = [part for part in self.setting.common(ours=False) if part.startswith("--ulimit=")]
@@ -104,12 +107,13 @@ class Bed(ABC):
             ContainerSpec(name, part.image, networks, part.command, part.environment, arguments)
         )
 
-    def _await_ready(self, peer: str) -> None:
+    def _await_ready(self, peer: str, *, tls: bool = False) -> None:
+        # As many requests as find every process of every replica, with some likelihood.
+        load = Load(connections=8, tls=tls)
         deadline = time.monotonic() + READY_TIMEOUT
         while True:
-            # As many requests as find every process of every replica, with some likelihood.
             try:
-                problems = self.generator.run(Load(connections=8), self.address(peer), 0.2).problems()
+                problems = self.generator.run(load, self.address(peer, load.port), 0.2).problems()
             except BenchError as error:  # it may not listen yet
                 problems = [str(error)]
             if not problems:
@@ -156,9 +160,9 @@ class StackBed(Bed):
         # After the applications: nginx looks their addresses up once, at its start.
         front = peers.proxy(key, self.setting.services)
         published = "--publish=127.0.0.1::80"
-        token = self._passwords.mounts("proxy_token")
+        files = [*self._passwords.mounts(*PROXY_SECRETS), *self._certificate.mounts(ours=key == peers.CAUSEWAY)]
         self.roles[key] = {"app": apps, "mongo": [self.database.container]}
-        self.roles[key]["front"] = [self._run(f"{key}-front", front, {public: []}, published, *token)]
+        self.roles[key]["front"] = [self._run(f"{key}-front", front, {public: []}, published, *files)]
         self._await_ready(key)
 
     def seed(self, documents: int) -> None:
@@ -189,20 +193,27 @@ class StackBed(Bed):
 class ProxyBed(Bed):
     """Proxies alone, before one static backend that answers to the name flask-app."""
 
-    def __init__(self, setting: Setting, *, quiet: bool) -> None:
-        """Start them, with or without their access logs."""
-        super().__init__(setting, peers.PROXIES)
+    def __init__(self, setting: Setting, kind: str) -> None:
+        """Start those of a kind of scenario; `proxy` is the one with access logs."""
+        super().__init__(setting, peers.members(kind))
+        self._kind = kind
         self._passwords = Passwords()
-        network = setting.engine.network("proxies")
-        self._networks = [network]
-        backend = self._run("backend", peers.Part(images.tag("backend"), [], {}, []), {network: ["flask-app"]})
-        self._start_generator([network])
+        self._network = setting.engine.network("proxies")
+        self._networks = [self._network]
+        backend = peers.Part(images.tag("backend"), [], {}, [])
+        self._backend = self._run("backend", backend, {self._network: ["flask-app"]})
+        self._start_generator(self._networks)
         for peer in self.members:
-            part = peers.proxy(peer.key, setting.services, quiet=quiet)
-            token = self._passwords.mounts("proxy_token")
-            front = self._run(f"proxy-{peer.key}", part, {network: []}, "--publish=127.0.0.1::80", *token)
-            self.roles[peer.key] = {"front": [front], "backend": [backend]}
-            self._await_ready(peer.key)
+            self.start_peer(peer.key)
+
+    def start_peer(self, key: str) -> None:
+        """(Re)start one proxy."""
+        self.setting.engine.remove(*self.roles.pop(key, {}).get("front", []))
+        part = peers.proxy(key, self.setting.services, quiet=self._kind != "proxy")
+        files = [*self._passwords.mounts(*PROXY_SECRETS), *self._certificate.mounts(ours=key == peers.CAUSEWAY)]
+        front = self._run(f"proxy-{key}", part, {self._network: []}, "--publish=127.0.0.1::80", *files)
+        self.roles[key] = {"front": [front], "backend": [self._backend]}
+        self._await_ready(key, tls=self._kind == "tls")
 
     def before_run(self) -> None:
         """Nothing is kept between runs."""

@@ -132,6 +132,21 @@ class Meter:
         path = self.places.memory / ("memory.max_usage_in_bytes" if version1 else "memory.peak")
         return int(_read(path)) if path.exists() else None
 
+    def charged(self) -> int:
+        """Memory in bytes that is on its account, page cache left out: its processes' and the kernel's for them."""
+        version1 = self.places.version == 1
+        usage = int(_read(self.places.memory / ("memory.usage_in_bytes" if version1 else "memory.current")))
+        stat = keyed(_read(self.places.memory / "memory.stat"))
+        return usage - stat["total_cache" if version1 else "file"]
+
+    def proportional(self) -> int:
+        """Memory in bytes of its processes, what they share shared out among them (PSS)."""
+        total = 0
+        for pid in _read(self.places.memory / "cgroup.procs").split():
+            rollup = _read(Path(f"/proc/{pid}/smaps_rollup"))
+            total += sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+        return total
+
     def resident(self) -> int:
         """Memory in bytes that its processes hold themselves, page cache left out."""
         stat = keyed(_read(self.places.memory / "memory.stat"))

@@ -178,7 +178,7 @@ def _measure_all(
 ) -> None:
     host = Generator.on_host(given.oha)
     mongod = "not measured"
-    for kind in ("stack", "proxy", "proxy-quiet"):
+    for kind in ("stack", "proxy", "proxy-quiet", "tls"):
         wanted = [scenario for scenario in chosen if scenario.kind == kind]
         if not wanted:
             continue
@@ -190,7 +190,7 @@ def _measure_all(
                 setting.gunicorn, results.sweep = sweep.sweep(stacks, os.cpu_count() or 1)
             results.settings["gunicorn"] = str(setting.gunicorn)
         else:
-            bed = ProxyBed(setting, quiet=kind == "proxy-quiet")
+            bed = ProxyBed(setting, kind)
         results.series += [run_scenario(bed, scenario, host) for scenario in wanted]
         bed.close()
     results.versions = machine.versions(ROOT, setting.services, mongod)

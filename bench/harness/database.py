@@ -20,6 +20,7 @@ from .errors import BenchError
 if TYPE_CHECKING:
     from .compose import Service
 
+PROXY_SECRETS = ("proxy_token", "tls_ticket_key")
 ROOT_SECRET = "/run/secrets/mongo_root_password"  # noqa: S105  a path
 PORT = 27017
 
@@ -31,7 +32,7 @@ class Passwords:
         """Make them up."""
         self._folder = tempfile.TemporaryDirectory(prefix="causeway-bench-")
         self._files = {}
-        for name in ("mongo_root_password", "mongo_api_password", "proxy_token"):
+        for name in ("mongo_root_password", "mongo_api_password", *PROXY_SECRETS):
             path = Path(self._folder.name) / name
             path.write_text(secrets.token_hex(16))
             # Each container's user reads them; the folder around them is this user's alone.

@@ -11,7 +11,7 @@ from .statistics import ratio
 if TYPE_CHECKING:
     from .series import Results
 
-LOWER_IS_BETTER = ("p50", "p99", "p999", "cpu", "resident", "peak", "machine_cpu")
+LOWER_IS_BETTER = ("p50", "p99", "p999", "cpu", "resident", "peak", "machine_cpu", "held")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,21 @@ GOALS = (
     Goal("proxy: no more CPU per request than tuned nginx", "proxy", "cpu.front", "nginx-tuned", 1),
     Goal("proxy: less CPU per request than HAProxy", "proxy", "cpu.front", "haproxy", 1),
     Goal("proxy: less CPU per request than Caddy", "proxy", "cpu.front", "caddy", 1),
+    *(
+        Goal(f"{title}: no more CPU per request than nginx", series, "cpu.front", "nginx-tuned", 1)
+        for series, title in (
+            ("tls", "TLS, kept connections"),
+            ("tls-full", "TLS, full handshakes"),
+            ("tls-resumed", "TLS, resumed handshakes"),
+            ("tls-download", "TLS, 1 MiB down"),
+            ("tls-upload", "TLS, 1 MiB up"),
+            ("http2", "HTTP/2, 100 streams a connection"),
+            ("http2-download", "HTTP/2, 1 MiB down"),
+            ("http2-upload", "HTTP/2, 1 MiB up"),
+        )
+    ),
+    Goal("TLS: more full handshakes/s than nginx", "tls-full", "per_second", "nginx-tuned", 1),
+    Goal("TLS: an idle connection takes less memory than nginx's", "tls-idle", "held.memory", "nginx-tuned", 1),
 )
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 OFFICIAL_BASE = "debian:trixie-slim"
 LOCAL_BASE = "causeway/base-rust:local"
-PEERS = ("backend", "nginx", "haproxy", "caddy", "python")
+PEERS = ("backend", "nginx", "haproxy", "caddy", "pingora", "python")
+LOAD_SOURCES = ("Cargo.toml", "Cargo.lock", "src/main.rs", "openssl.cnf", "Dockerfile")
 
 
 def tag(name: str) -> str:
@@ -44,25 +45,26 @@ class Sources:
         base = self.base or (LOCAL_BASE if engine.image_exists(LOCAL_BASE) else OFFICIAL_BASE)
         print(f"bench: images (peers on {base})", flush=True)
         begun = time.monotonic()
+        arguments = {"BASE": base, **self.services["proxy"].build_args}
         for name in PEERS:
-            engine.build(self.root / "bench/peers" / name, None, tag(name), {"BASE": base})
-        self._load_generator(base)
+            engine.build(self.root / "bench/peers" / name, None, tag(name), arguments)
+        self._load_generator(arguments)
         for name in ("proxy", "api"):
             dockerfile = str(self.root / f"Dockerfile.{name}")
             engine.build(self.root, dockerfile, tag(name), self.services[name].build_args)
         print(f"bench: images ready in {time.monotonic() - begun:.0f} s", flush=True)
 
-    def _load_generator(self, base: str) -> None:
-        """Build the load image: its context is a Dockerfile and a binary that aren't neighbours."""
+    def _load_generator(self, arguments: dict[str, str]) -> None:
+        """Build the load image: its context is a folder, and a binary that isn't in it."""
         if not self.oha.is_file():
             raise BenchError(f"there is no oha at {self.oha}: `make bench` installs it")
         with tempfile.TemporaryFile() as archive:
             with tarfile.open(fileobj=archive, mode="w") as context:
-                dockerfile = (self.root / "bench/peers/load/Dockerfile").read_bytes()
-                _add(context, "Dockerfile", dockerfile, 0o644)
+                for name in LOAD_SOURCES:
+                    _add(context, name, (self.root / "bench/peers/load" / name).read_bytes(), 0o644)
                 _add(context, "oha", self.oha.read_bytes(), 0o755)
             archive.seek(0)
-            engine.build(archive, None, tag("load"), {"BASE": base})
+            engine.build(archive, None, tag("load"), arguments)
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:

@@ -1,16 +1,19 @@
-"""Load: one run of oha, and what it says happened."""
+"""Load: one run of oha, or of tls-load where oha can't do it, and what it says happened."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import BenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+Found = TypeVar("Found")
 
 HOST = "bench.test"
 """Authority of every request, so that all peers get the same bytes."""
@@ -33,6 +36,23 @@ class Load:
     At a fixed rate latency counts from when a request was due, not from when a busy connection
     got round to sending it (coordinated omission).
     """
+    path: str = "/"
+    tls: bool = False
+    streams: int | None = None
+    """Requests at a time on each connection, over HTTP/2; None for HTTP/1.1."""
+    handshake: str | None = None
+    """`full` or `resumed`: a TLS connection for each request, with that handshake; None for kept connections."""
+
+    @property
+    def port(self) -> int:
+        """Port of the peer that this goes to."""
+        return 443 if self.tls else 80
+
+    def command(self, address: str, seconds: float) -> list[str]:
+        """Program and arguments for this load on an address and port."""
+        if self.handshake:
+            return ["tls-load", self.handshake, str(self.connections), f"{seconds:g}", address]
+        return ["oha", *self.arguments(address, seconds)]
 
     def arguments(self, address: str, seconds: float) -> list[str]:
         """Arguments of oha for this load on an address and port."""
@@ -45,8 +65,14 @@ class Load:
             arguments += ["-m", "POST", "-T", "text/plain", "-D", f"/bodies/{self.body}"]
         if self.rate is not None:
             arguments += ["-q", str(self.rate), "--latency-correction"]
+        if self.tls:
+            # Checking certificates is this side's time, of which servers get the less.
+            arguments.append("--insecure")
+        if self.streams:
+            arguments += ["--http2", "-p", str(self.streams)]
         # By address: looking names up is not what is measured.
-        return [*arguments, "--connect-to", f"{HOST}:80:{address}", f"http://{HOST}/"]
+        scheme = "https" if self.tls else "http"
+        return [*arguments, "--connect-to", f"{HOST}:{self.port}:{address}", f"{scheme}://{HOST}{self.path}"]
 
 
 @dataclass(frozen=True)
@@ -99,29 +125,60 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 class Generator:
-    """Somewhere that oha runs: a container, or this machine."""
+    """Somewhere that load comes from: a container, or this machine."""
 
-    def __init__(self, command: list[str]) -> None:
-        """Take the command that stands before oha's arguments."""
-        self.command = command
+    def __init__(self, prefix: list[str], programs: dict[str, list[str]]) -> None:
+        """Take what stands before a program, and commands for programs that aren't found by their name."""
+        self._prefix = prefix
+        self._programs = programs
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        return [*self._prefix, *self._programs.get(program, [program]), *arguments]
 
     @classmethod
     def in_container(cls, identifier: str) -> Generator:
-        """Run oha in a running container of the load image."""
-        return cls(["docker", "exec", identifier, "oha"])
+        """Run programs in a running container of the load image."""
+        return cls(["docker", "exec", "--interactive", identifier], {})
 
     @classmethod
     def on_host(cls, oha: Path) -> Generator:
         """Run oha as a process of this machine."""
-        return cls([str(oha)])
+        return cls([], {"oha": [str(oha)]})
 
     def run(self, load: Load, address: str, seconds: float) -> LoadResult:
         """Put `load` on an address and port for `seconds`."""
-        command = self.command + load.arguments(address, seconds)
+        program, *arguments = load.command(address, seconds)
+        command = self._command(program, *arguments)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + GRACE)
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=seconds + GRACE
+            )
         except subprocess.TimeoutExpired:
-            raise BenchError(f"oha didn't end {GRACE} s after its time: {' '.join(command)}") from None
+            raise BenchError(f"{program} didn't end {GRACE} s after its time: {' '.join(command)}") from None
         if done.returncode != 0:
-            raise BenchError(f"oha failed: {done.stderr.strip() or done.stdout.strip()}")
+            raise BenchError(f"{program} failed: {done.stderr.strip() or done.stdout.strip()}")
         return parse(done.stdout)
+
+    def hold(self, connections: int, address: str, meanwhile: Callable[[], Found]) -> tuple[Found, int]:
+        """Hold idle TLS connections to an address and port, each after one request.
+
+        Returns:
+            What `meanwhile` returned, and how many were closed before it had.
+
+        Raises:
+            BenchError: when one couldn't be made.
+
+        """
+        command = self._command("tls-load", "hold", str(connections), address)
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                made = process.stdout.readline() if process.stdout else ""
+                if made.strip() != str(connections):
+                    raise BenchError(f"tls-load failed: {process.communicate()[1].strip()}")
+                found = meanwhile()
+                closed, _ = process.communicate(timeout=GRACE)
+            finally:
+                process.kill()
+        return found, int(closed)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +57,10 @@ def versions(root: Path, services: dict[str, Service], mongod: str) -> dict[str,
     return {
         "causeway": _git(root),
         "mongod": f"{mongod}{' (aarch64 under qemu-user)' if emulated else ''}, {services['mongo'].image}",
-        "nginx": inside(images.tag("nginx"), "nginx -v 2>&1").removeprefix("nginx version: "),
+        "nginx": inside(images.tag("nginx"), "nginx -V 2>&1 | sed -n '1s/.*: //p; s/^built with //p' | paste -sd ' '"),
         "haproxy": inside(images.tag("haproxy"), "haproxy -v | head -n 1"),
         "caddy": inside(images.tag("caddy"), "caddy version"),
+        "pingora-proxy": _locked(root / "bench/peers/pingora/Cargo.lock", "pingora-proxy"),
         "python": inside(images.tag("python"), "python --version"),
         "packages": inside(images.tag("python"), f'python -c "{show}"'),
         "oha": inside(images.tag("load"), "oha --version"),
@@ -77,6 +79,12 @@ def warnings(run: str) -> list[str]:
         found.append(f"{len(names)} other containers were running beside these, the stack's own included.")
         print(f"bench: also running: {', '.join(names)}")
     return found
+
+
+def _locked(lock: Path, package: str) -> str:
+    """Version of a package in a Cargo.lock."""
+    packages = tomllib.loads(lock.read_text())["package"]
+    return next(found["version"] for found in packages if found["name"] == package)
 
 
 def _git(root: Path) -> str:

@@ -6,17 +6,20 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .bed import Bed, StackBed
+from .bed import Bed, ProxyBed, StackBed
 from .cgroup import CpuAccount, Meter
 from .errors import BenchError
+from .load import LoadResult
 from .machine import busy_microseconds
-from .series import Documents, Point, Run, Series, Usage
+from .series import Documents, Held, Point, Run, Series, Usage
 
 if TYPE_CHECKING:
     from .engine import Container
     from .load import Generator, Load
     from .scenarios import Scenario
 
+SETTLE = 1.0
+"""Seconds after which a proxy has given back what only opening connections took."""
 SATURATED = 0.95
 """Share of a fixed rate below which a peer can't keep up; higher rates are not tried on it."""
 
@@ -30,7 +33,7 @@ def run_scenario(bed: Bed, scenario: Scenario, host: Generator) -> Series:
     for x in scenario.values:
         members = [peer.key for peer in bed.members if peer.key not in saturated]
         _prepare(bed, scenario, x)
-        for peer in members:
+        for peer in [] if scenario.held else members:
             _once(bed, scenario, x, peer, scenario.warm_up, host)
         points = {peer: Point(peer, x) for peer in members}
         for _ in range(scenario.rounds):
@@ -73,9 +76,11 @@ def _restore(bed: Bed, scenario: Scenario) -> None:
 
 def _once(bed: Bed, scenario: Scenario, x: int | None, peer: str, seconds: float, host: Generator) -> Run:
     load = scenario.at(x)
+    if scenario.held:
+        return measure_held(bed, peer, load)
     if scenario.published:
         return measure(bed, peer, load, seconds, (host, bed.published(peer)))
-    return measure(bed, peer, load, seconds, (bed.generator, bed.address(peer)))
+    return measure(bed, peer, load, seconds, (bed.generator, bed.address(peer, load.port)))
 
 
 def measure(bed: Bed, peer: str, load: Load, seconds: float, source: tuple[Generator, str]) -> Run:
@@ -111,6 +116,32 @@ def measure(bed: Bed, peer: str, load: Load, seconds: float, source: tuple[Gener
     return run if stored is None else replace(run, documents=Documents(result.answered, stored))
 
 
+def measure_held(bed: Bed, peer: str, load: Load) -> Run:
+    """Hold idle connections to a peer that was just started; read its memory before and meanwhile."""
+    if not isinstance(bed, ProxyBed):
+        raise BenchError("connections are held to proxies alone")
+    bed.start_peer(peer)
+    meter = _meter(bed, bed.roles[peer]["front"][0])
+    count = load.connections
+    memory, pss = meter.charged(), meter.proportional()
+    machine, cpu, begun = busy_microseconds(), meter.cpu(), time.monotonic()
+
+    def meanwhile() -> Run:
+        opened = LoadResult(time.monotonic() - begun, count, None, None, None, {"200": count})
+        usage = Usage((meter.cpu() - cpu).split(count), meter.resident(), meter.peak())
+        spent = (busy_microseconds() - machine) / count
+        time.sleep(SETTLE)
+        held = Held((meter.charged() - memory) / count, (meter.proportional() - pss) / count)
+        return Run(opened, {"front": usage}, spent, held=held)
+
+    try:
+        run, closed = bed.generator.hold(count, bed.address(peer, load.port), meanwhile)
+    except BenchError as error:
+        raise BenchError(f"{peer}: {error}\n{bed.logs(peer)}") from None
+    errors = {"closed while it was idle": closed} if closed else {}
+    return replace(run, load=replace(run.load, errors=errors))
+
+
 def _meter(bed: Bed, container: Container) -> Meter:
     try:
         return Meter(container.pid)
@@ -126,7 +157,9 @@ def _say(scenario: Scenario, point: Point) -> None:
     where = "" if point.x is None else f"{scenario.axis}={point.x:,.0f}"
     rate, p99, cpu = (point.spread(metric) for metric in ("per_second", "p99", "cpu.front"))
     figures = "no valid figure"
-    if rate and p99 and cpu:
+    if (memory := point.spread("held.memory")) and (pss := point.spread("held.pss")):
+        figures = f"{memory.median / 1024:6.1f} (±{memory.iqr / 2048:.1f}) KiB/connection, PSS {pss.median / 1024:.1f}"
+    elif rate and p99 and cpu:
         figures = (
             f"{rate.median:9,.0f} requests/s (±{rate.iqr / 2:,.0f})  p99 {p99.median:8.2f} ms  "
             f"front {cpu.median:6.1f} µs/request"

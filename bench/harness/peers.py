@@ -40,8 +40,16 @@ PROXIES = (
     Peer("nginx-tuned", "nginx (tuned)", "HTTP/1.1, upstream keep-alive, reuseport, buffered log"),
     Peer("haproxy", "HAProxy", "a thread per CPU, shared upstream connections"),
     Peer("caddy", "Caddy", "its defaults, more idle upstream connections"),
+    Peer("pingora", "pingora-proxy", "a minimal ProxyHttp, rustls: what a data path of one's own is worth"),
     Peer(CAUSEWAY, "Causeway", "compose.yaml's proxy"),
 )
+TLS_PROXIES = tuple(peer for peer in PROXIES if peer.key != "nginx-exercise")
+"""The exercise has no TLS."""
+
+
+def members(kind: str) -> tuple[Peer, ...]:
+    """Who is compared in a kind of scenario."""
+    return {"stack": STACKS, "tls": TLS_PROXIES}.get(kind, PROXIES)
 
 
 @dataclass(frozen=True)
@@ -96,15 +104,25 @@ def proxy(key: str, services: dict[str, Service], *, quiet: bool = False) -> Par
             config = "/etc/caddy/quiet.Caddyfile" if quiet else "/etc/caddy/Caddyfile"
             command = ["caddy", "run", "--adapter", "caddyfile", "--config", config]
             return Part(images.tag("caddy"), command, {}, [])
+        case "pingora":
+            return Part(images.tag("pingora"), [], {"ACCESS_LOG": "off" if quiet else "on"}, [])
         case "causeway":
-            log = {"PROXY_ACCESS_LOG": "off" if quiet else "on"}
-            return _own_socket(Part.of_ours("proxy", services["proxy"], log), services["listener"])
+            more = {
+                "PROXY_ACCESS_LOG": "off" if quiet else "on",
+                "PROXY_TLS_LISTEN": "[::]:443",
+                # The certificate that all have, and nothing of what this machine's stack is set to get.
+                "PROXY_TLS_CERTIFICATES": "/run/secrets",
+                "PROXY_TLS_TICKET_KEY_FILE": "/run/secrets/tls_ticket_key",
+                "PROXY_ACME_DOMAINS": "",
+                "PROXY_REDIRECT_HTTPS": "",
+            }
+            return _own_socket(Part.of_ours("proxy", services["proxy"], more), services["listener"])
         case _:
             raise ValueError(key)
 
 
 def _own_socket(proxy: Part, listener: Service) -> Part:
-    """Have the proxy bind port 80 itself, as its peers do: see README.md."""
+    """Have the proxy bind its ports itself, as its peers do: see README.md."""
     environment = {key: value for key, value in proxy.environment.items() if key != "PROXY_LISTEN_FROM"}
     sysctls = [argument for argument in listener.arguments if argument.startswith("--sysctl=")]
     return replace(proxy, environment=environment, arguments=[*proxy.arguments, *sysctls])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .peers import CAUSEWAY, PROXIES, STACKS, Peer
+from .peers import CAUSEWAY, Peer, members
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ COLOURS = {
     "nginx-tuned": "#1f9d63",
     "haproxy": "#e08a1e",
     "caddy": "#a457c4",
+    "pingora": "#c4453c",
 }
 LABELS = {
     "per_second": "requests per second",
@@ -90,17 +91,19 @@ def bars(series: Series) -> Any:  # noqa: ANN401  matplotlib is only there at ru
     """Draw requests/s, p99 and CPU per request of every peer side by side."""
     from matplotlib import pyplot  # noqa: PLC0415
 
-    members = [peer for peer in reversed(_members(series)) if (p := series.point(peer.key)) and p.counts()]
-    if not members:
+    found = [peer for peer in reversed(members(series.kind)) if (p := series.point(peer.key)) and p.counts()]
+    if not found:
         return None
-    points = [point for peer in members if (point := series.point(peer.key))]
-    figure, panels = pyplot.subplots(1, 3, figsize=(12, 1.35 + 0.42 * len(members)), sharey=True, layout="constrained")
-    colours = [COLOURS[peer.key] for peer in members]
+    points = [point for peer in found if (point := series.point(peer.key))]
+    if points[0].spread("held.memory"):
+        return None  # a table of two columns says it
+    figure, panels = pyplot.subplots(1, 3, figsize=(12, 1.35 + 0.42 * len(found)), sharey=True, layout="constrained")
+    colours = [COLOURS[peer.key] for peer in found]
     for axes, metric in zip(panels, ("per_second", "p99"), strict=False):
         _bar(axes, points, colours, metric)
     _cpu_bar(panels[2], points, colours)
-    panels[0].set_yticks(range(len(members)), [peer.label for peer in members])
-    for label, peer in zip(panels[0].get_yticklabels(), members, strict=True):
+    panels[0].set_yticks(range(len(found)), [peer.label for peer in found])
+    for label, peer in zip(panels[0].get_yticklabels(), found, strict=True):
         label.set(color=INK, fontweight="bold" if peer.key == CAUSEWAY else "normal")
     for axes in panels:
         axes.grid(visible=False)
@@ -145,15 +148,15 @@ def curves(series: Series) -> Any:  # noqa: ANN401  matplotlib is only there at 
     from matplotlib import pyplot  # noqa: PLC0415
     from matplotlib.ticker import FuncFormatter, NullFormatter  # noqa: PLC0415
 
-    members = [peer for peer in _members(series) if series.curve(peer.key)]
-    if not members:
+    found = [peer for peer in members(series.kind) if series.curve(peer.key)]
+    if not found:
         return None
     by_rate = (series.axis or "").startswith("rate")
     metrics = ("p50", "p99", "p999") if by_rate else ("per_second", "p99", "cpu")
     places = sorted({point.x for point in series.points if point.x is not None})
     figure, panels = pyplot.subplots(1, 3, figsize=(PANEL[0] * 3, PANEL[1] + 0.75), layout="constrained")
     for axes, metric in zip(panels, metrics, strict=True):
-        for peer in members:
+        for peer in found:
             _line(axes, series.curve(peer.key), places, peer, metric)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(short))
@@ -202,9 +205,6 @@ def _line(axes: Any, points: list[Point], places: list[float], peer: Peer, metri
 
 def _headings(figure: Any, series: Series) -> None:  # noqa: ANN401
     kind = "Whole stack" if series.kind == "stack" else "Proxy alone"
-    title = series.title if series.title.startswith(kind) else f"{kind}: {series.title.lower()}"
+    complete = series.kind == "tls" or series.title.startswith(kind)
+    title = series.title if complete else f"{kind}: {series.title.lower()}"
     figure.suptitle(title, x=0.008, ha="left", fontsize=12.5, fontweight="bold")
-
-
-def _members(series: Series) -> tuple[Peer, ...]:
-    return STACKS if series.kind == "stack" else PROXIES

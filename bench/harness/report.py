@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import plots
 from .goals import GOALS, advantage, verdict
-from .peers import CAUSEWAY, PROXIES, STACKS, Peer
+from .peers import CAUSEWAY, Peer, members
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .series import Point, Results, Series
     from .statistics import Spread
 
-MIB = 2**20
+KIB, MIB = 2**10, 2**20
 HOW = """\
 ## How it was measured
 
@@ -27,6 +27,10 @@ HOW = """\
   nginx + Flask with the driver's default, as in the exercise, so its job is the easier one.
 - oha runs in a container on the peers' own network and shares the CPUs with what it measures; only the
   series "through the published port" goes through the host. All peers get the same bytes.
+- Over TLS, all peers have the same certificate, made for the run, and the client offers one cipher and one
+  curve. Where every request has a connection of its own, and for idle connections, the client is
+  `bench/peers/load/src/main.rs`, which checks what its handshakes were. It takes as much CPU time for one as
+  a peer does, of the same CPUs: handshakes/s understate what a proxy alone could do, for all alike.
 - Runs alternate, peer after peer, round after round, after a warm-up that isn't counted. Tables give the
   median of the rounds and, after ±, half the interquartile range.
 - A run with any answer but 200, any request without an answer, or a number of documents that differs
@@ -62,26 +66,26 @@ def write(results: Results, out: Path) -> None:
 def markdown(results: Results, pictures: dict[str, str]) -> str:
     """Return the page; `pictures` are file names by the series that they show."""
     sections = ["# Benchmarks", _circumstances(results)]
-    if any(results.find(name) for name in ("stack", "proxy")):
+    if any(results.find(goal.series) for goal in GOALS):
         sections += ["## Goals", goals_table(results)]
-    for name, members in (("stack", STACKS), ("proxy", PROXIES), ("proxy-quiet", PROXIES)):
-        if series := results.find(name):
+    for series in results.series:
+        if series.name in ("stack", "proxy", "proxy-quiet") or series.kind == "tls":
             sections += [f"## {series.title}", series.note, _picture(series, pictures)]
-            sections += [headline_table(series, members), ratio_table(results, name, members)]
-    for kind, members, title in (
-        ("stack", STACKS, "Whole stack"),
-        ("proxy", PROXIES, "Proxy alone"),
-    ):
+            if any(run.held for point in series.points for run in point.runs):
+                sections.append(held_table(series))
+            else:
+                sections += [headline_table(series), ratio_table(results, series)]
+    for kind, title in (("stack", "Whole stack"), ("proxy", "Proxy alone")):
         for series in results.series:
             if series.kind == kind and series.axis:
                 sections += [
                     f"## {title}: {series.title.lower()}",
                     series.note,
                     _picture(series, pictures),
+                    curve_table(series),
                 ]
-                sections += [curve_table(series, members)]
             elif series.name == f"{kind}-published":
-                sections += [f"## {series.title}", series.note, headline_table(series, members)]
+                sections += [f"## {series.title}", series.note, headline_table(series)]
     sections += [_sweep(results), _invalid(results)]
     cpus = results.settings["cpus_per_container"]
     gunicorn = results.settings.get("gunicorn", "not measured")
@@ -100,46 +104,62 @@ def summary(results: Results) -> str:
 
 
 def goals_table(results: Results) -> str:
-    """Return each goal with what was measured."""
-    rows = [[goal.text, *verdict(results, goal)] for goal in GOALS]
+    """Return each goal about a series of this run, with what was measured."""
+    rows = [[goal.text, *verdict(results, goal)] for goal in GOALS if results.find(goal.series)]
     return table(["goal", "measured", ""], rows)
 
 
-def headline_table(series: Series, members: tuple[Peer, ...]) -> str:
+def headline_table(series: Series) -> str:
     """Return all figures of a series in which nothing varies."""
     roles = [role for role in ("front", "app", "mongo", "backend") if any(_has(p, role) for p in series.points)]
     header = ["", "requests/s", "p50 ms", "p99 ms", "p99.9 ms"]
     header += [f"{role} CPU µs/request" for role in roles] + ["whole machine µs/request"]
     header += [f"{role} memory MiB" for role in roles if role in ("front", "app")] + ["valid rounds"]
     rows = []
-    for peer in members:
+    for peer in members(series.kind):
         point = series.point(peer.key)
         if point is None:
             continue
-        row = [f"**{peer.label}**" if peer.key == CAUSEWAY else peer.label]
+        row = [_label(peer)]
         row += [figure(point.spread(metric)) for metric in ("per_second", "p50", "p99", "p999")]
         row += [figure(point.spread(f"cpu.{role}")) for role in roles]
         row.append(figure(point.spread("machine_cpu")))
         row += [_memory(point, role) for role in roles if role in ("front", "app")]
-        row.append(f"{len(point.valid())}/{len(point.runs)}")
+        row.append(_valid(point))
         rows.append(row)
     note = "Memory is what the processes hold at the end of a run, and at most with page cache."
     return f"{table(header, rows)}\n\n{note}"
 
 
-def ratio_table(results: Results, name: str, members: tuple[Peer, ...]) -> str:
+def held_table(series: Series) -> str:
+    """Return the memory that an idle connection takes."""
+    rows = []
+    for peer in members(series.kind):
+        if point := series.point(peer.key):
+            spreads = [point.spread(f"held.{account}") for account in ("memory", "pss")]
+            figures = [figure(spread.scaled(1 / KIB) if spread else None) for spread in spreads]
+            rows.append([_label(peer), *figures, figure(point.spread("cpu.front")), _valid(point)])
+    header = ["", "control group KiB/connection", "PSS KiB/connection", "CPU µs/connection", "valid rounds"]
+    note = (
+        "The control group's account has the kernel's part (sockets) too, page cache left out. CPU is that of opening "
+        "a connection, one request and all."
+    )
+    return f"{table(header, rows)}\n\n{note}"
+
+
+def ratio_table(results: Results, series: Series) -> str:
     """Return how many times better Causeway is than each peer, and who wins where it isn't."""
     metrics = {"requests/s": "per_second", "p50": "p50", "p99": "p99", "p99.9": "p999"}
     metrics["proxy CPU/request"] = "cpu.front"
-    if name == "stack":
+    if series.kind == "stack":
         metrics["app CPU/request"] = "cpu.app"
         metrics["mongod CPU/request"] = "cpu.mongo"
     metrics["proxy memory"] = "resident.front"
     rows = []
-    for peer in members:
+    for peer in members(series.kind):
         if peer.key == CAUSEWAY:
             continue
-        found = [advantage(results, name, metric, peer.key) for metric in metrics.values()]
+        found = [advantage(results, series.name, metric, peer.key) for metric in metrics.values()]
         if any(value is not None for value in found):
             rows.append([peer.label, *(_advantage(value, peer) for value in found)])
     if not rows:
@@ -147,9 +167,9 @@ def ratio_table(results: Results, name: str, members: tuple[Peer, ...]) -> str:
     return "Causeway is better by this factor (below 1 the peer is better):\n\n" + table(["against", *metrics], rows)
 
 
-def curve_table(series: Series, members: tuple[Peer, ...]) -> str:
+def curve_table(series: Series) -> str:
     """Return requests/s and p99 of every peer along a curve."""
-    present = [peer for peer in members if series.curve(peer.key)]
+    present = [peer for peer in members(series.kind) if series.curve(peer.key)]
     places = sorted({point.x for point in series.points if point.x is not None})
     rows = []
     for x in places:
@@ -188,6 +208,14 @@ def number(value: float) -> str:
         if abs(value) >= limit:
             return f"{value:,.{digits}f}"
     return f"{value:.2g}"
+
+
+def _label(peer: Peer) -> str:
+    return f"**{peer.label}**" if peer.key == CAUSEWAY else peer.label
+
+
+def _valid(point: Point) -> str:
+    return f"{len(point.valid())}/{len(point.runs)}"
 
 
 def _advantage(value: float | None, peer: Peer) -> str:

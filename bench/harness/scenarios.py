@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from . import peers
 from .load import Load
-from .peers import PROXIES, STACKS
 
 RUN_OVERHEAD = 0.9
 """Seconds around each run for emptying the database, counting and reading accounts."""
 BED_OVERHEAD = {"stack": 25.0, "proxy": 6.0}
 """Seconds to set up the containers of a kind of scenario."""
+HOLD_SECONDS = 9.0
+"""Seconds to start a front, and to open and close the connections that are held on it."""
 SECONDS_PER_SEED = 90e-6
 """Seconds that one seeded document takes under an emulated mongod."""
 HEADLINES = ("stack", "proxy")
@@ -24,7 +27,7 @@ class Scenario:
     name: str
     title: str
     kind: str
-    """`stack`, `proxy`, or `proxy-quiet` for proxies without access logs."""
+    """`stack`, `proxy`, `proxy-quiet` for proxies without access logs, or `tls` for those of them that have TLS."""
     note: str
     rounds: int
     seconds: float
@@ -38,6 +41,8 @@ class Scenario:
     values: tuple[int | None, ...] = (None,)
     published: bool = False
     """Load from this machine through the published port, not on the peers' network."""
+    held: bool = False
+    """What is measured is the memory of `load.connections` idle connections, on a front that was just started."""
 
     def at(self, x: int | None) -> Load:
         """Load at a value of x."""
@@ -45,15 +50,17 @@ class Scenario:
 
     def estimate(self) -> float:
         """Seconds that it takes, beds aside."""
-        peers = len(STACKS if self.kind == "stack" else PROXIES)
+        count = len(peers.members(self.kind))
+        if self.held:
+            return count * self.rounds * HOLD_SECONDS
         run = self.warm_up + RUN_OVERHEAD + self.rounds * (self.seconds + RUN_OVERHEAD)
         extra = 0.0
         if self.axis == "documents":
             extra = sum(SECONDS_PER_SEED * (x or 0) + 2 for x in self.values)
-            extra += len(self.values) * peers * self.rounds * 2  # taking back what was stored
+            extra += len(self.values) * count * self.rounds * 2  # taking back what was stored
         if self.axis == "replicas":
-            extra = len(self.values) * peers * 5.0
-        return len(self.values) * peers * run + extra
+            extra = len(self.values) * count * 5.0
+        return len(self.values) * count * run + extra
 
 
 PROXY_NOTE = (
@@ -61,6 +68,62 @@ PROXY_NOTE = (
     "json-file driver with compose.yaml's rotation: nginx (exercise) and HAProxy line by line, nginx (tuned) "
     "through a 64 KiB buffer, Caddy and Causeway as JSON."
 )
+
+
+TLS_NOTE = "TLS 1.3 with AES-128-GCM and X25519, one ECDSA P-256 certificate, no access logs."
+
+
+def tls() -> list[Scenario]:
+    """TLS and HTTP/2."""
+    times = {"rounds": 5, "seconds": 2.0, "warm_up": 1.0}
+
+    def scenario(name: str, title: str, note: str, load: Load, **more: Any) -> Scenario:  # noqa: ANN401  its fields
+        return Scenario(name, title, "tls", f"{note} {TLS_NOTE}", load=load, **{**times, **more})
+
+    mib = 2**20
+    download, upload = {"path": f"/bodies/{mib}"}, {"body": mib}
+    return [
+        scenario(
+            "tls", "TLS: kept connections", "64 connections, HTTP/1.1, GET /.", Load(tls=True),
+        ),
+        scenario(
+            "tls-full", "TLS: a connection per request, full handshakes",
+            "16 clients, HTTP/1.1; each checks that its handshake was full. Requests/s are handshakes/s.",
+            Load(tls=True, connections=16, handshake="full"),
+        ),
+        scenario(
+            "tls-resumed", "TLS: a connection per request, resumed handshakes",
+            "16 clients, HTTP/1.1; each checks that its handshake was resumed, by the ticket of the one before.",
+            Load(tls=True, connections=16, handshake="resumed"),
+        ),
+        scenario(
+            "http2", "HTTP/2: 100 streams a connection", "4 connections, 100 requests at a time on each, GET /.",
+            Load(tls=True, connections=4, streams=100),
+        ),
+        scenario(
+            "tls-download", "TLS: 1 MiB down", "16 connections, HTTP/1.1, GET of 1 MiB.",
+            Load(tls=True, connections=16, **download), seconds=1.5,
+        ),
+        scenario(
+            "tls-upload", "TLS: 1 MiB up", "16 connections, HTTP/1.1, POST of 1 MiB.",
+            Load(tls=True, connections=16, **upload), seconds=1.5,
+        ),
+        scenario(
+            "http2-download", "HTTP/2: 1 MiB down", "4 connections, 4 requests at a time on each, GET of 1 MiB.",
+            Load(tls=True, connections=4, streams=4, **download), seconds=1.5,
+        ),
+        scenario(
+            "http2-upload", "HTTP/2: 1 MiB up", "4 connections, 4 requests at a time on each, POST of 1 MiB.",
+            Load(tls=True, connections=4, streams=4, **upload), seconds=1.5,
+        ),
+        scenario(
+            "tls-idle", "TLS: memory of idle connections",
+            "9,000 connections to a proxy that was just started, idle after one request each: what it takes more "
+            "than before, for each. (10,000, and as many to the backend, are more files than some machines let a "
+            "container open.)",
+            Load(tls=True, connections=9_000), held=True,
+        ),
+    ]  # fmt: skip
 
 
 def full() -> list[Scenario]:
@@ -121,6 +184,7 @@ def full() -> list[Scenario]:
             "proxy-quiet", "Proxy alone, no access logs", "proxy-quiet", "64 connections, GET /, nobody logs requests.",
             rounds=5, seconds=4, warm_up=2,
         ),
+        *tls(),
     ]  # fmt: skip
 
 
@@ -132,7 +196,7 @@ def quick() -> list[Scenario]:
             "stack-connections", "Connections", "stack", "GET /.", rounds=2, seconds=0.8, warm_up=0.3,
             axis="connections", values=(1, 16, 256),
         ),
-        Scenario("proxy", "Proxy alone", "proxy", PROXY_NOTE, rounds=5, seconds=1, warm_up=0.5),
+        Scenario("proxy", "Proxy alone", "proxy", PROXY_NOTE, rounds=5, seconds=0.7, warm_up=0.3),
     ]  # fmt: skip
 
 

@@ -32,6 +32,16 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What an idle connection takes of the front, in bytes, by two accounts."""
+
+    memory: float
+    """Of its control group, page cache left out: with the kernel's sockets."""
+    pss: float
+    """Of its processes."""
+
+
+@dataclass(frozen=True)
 class Run:
     """One round of load on one peer."""
 
@@ -41,6 +51,7 @@ class Run:
     machine_cpu: float
     """CPU µs per request of the whole machine: containers, kernel, engine, whatever else ran."""
     documents: Documents | None = None
+    held: Held | None = None
 
     def problems(self) -> list[str]:
         """Why this run doesn't count; empty for one that does.
@@ -85,7 +96,7 @@ class Point:
 
         Metrics: `per_second` (requests/s), `p50`, `p99`, `p999` (ms), `machine_cpu` (µs/request);
         and of a role, `cpu.<role>`, `user.<role>`, `system.<role>` (µs/request),
-        `resident.<role>`, `peak.<role>` (bytes).
+        `resident.<role>`, `peak.<role>` (bytes); and `held.memory`, `held.pss` (bytes/connection).
         """
         values = [value for run in self.valid() if (value := measured(run, metric)) is not None]
         return Spread.of(values) if self.counts() and values else None
@@ -99,6 +110,8 @@ class Point:
 def measured(run: Run, metric: str) -> float | None:
     """One figure of one run; see Point.spread for names and units."""
     kind, _, role = metric.partition(".")
+    if kind == "held":
+        return getattr(run.held, role) if run.held else None
     if not role:
         return run.machine_cpu if metric == "machine_cpu" else getattr(run.load, metric)
     usage = run.usage.get(role)
@@ -121,7 +134,7 @@ class Series:
     name: str
     title: str
     kind: str
-    """`stack` or `proxy`."""
+    """`stack`, `proxy`, `proxy-quiet` or `tls`."""
     axis: str | None
     """What varies, with its unit; None where nothing does."""
     note: str
@@ -202,6 +215,7 @@ def _series(document: dict[str, Any]) -> Series:
 
 def _run(document: dict[str, Any]) -> Run:
     documents = document["documents"]
+    held = document.get("held")
     return Run(
         load=LoadResult(**document["load"]),
         usage={
@@ -210,4 +224,5 @@ def _run(document: dict[str, Any]) -> Run:
         },
         machine_cpu=document["machine_cpu"],
         documents=Documents(**documents) if documents else None,
+        held=Held(**held) if held else None,
     )

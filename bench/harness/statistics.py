@@ -21,6 +21,10 @@ class Spread:
         """Interquartile range."""
         return self.q3 - self.q1
 
+    def scaled(self, factor: float) -> Spread:
+        """Return it in another unit."""
+        return Spread(self.median * factor, self.q1 * factor, self.q3 * factor)
+
     @classmethod
     def of(cls, values: list[float]) -> Spread:
         """Summarise at least one value; quartiles interpolate between values (the inclusive method)."""

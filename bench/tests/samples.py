@@ -1,8 +1,10 @@
 """Made-up runs for tests."""
 
+from dataclasses import replace
+
 from harness.cgroup import CpuTime
 from harness.load import LoadResult
-from harness.series import Documents, Point, Results, Run, Series, Usage
+from harness.series import Documents, Held, Point, Results, Run, Series, Usage
 
 
 def run(
@@ -23,6 +25,11 @@ def run(
     return Run(load, usage, cpu * 3, Documents(per_second, per_second if stored is None else stored))
 
 
+def held(memory: float, pss: float) -> Run:
+    """Two idle connections; bytes that each takes."""
+    return replace(run(2), documents=None, held=Held(memory, pss))
+
+
 def results(**runs: dict[str, list[Run]]) -> Results:
     """Results with a series for each keyword: runs by peer."""
     found = Results(
@@ -35,5 +42,7 @@ def results(**runs: dict[str, list[Run]]) -> Results:
     )  # fmt: skip
     for name, by_peer in runs.items():
         points = [Point(peer, None, rounds) for peer, rounds in by_peer.items()]
-        found.series.append(Series(name, name, name, None, "A note.", points))
+        series = name.replace("_", "-")
+        kind = "tls" if series.startswith(("tls", "http2")) else series
+        found.series.append(Series(series, series, kind, None, "A note.", points))
     return found

@@ -1,8 +1,9 @@
 import json
+import sys
 import unittest
 
 from harness.errors import BenchError
-from harness.load import Load, parse
+from harness.load import Generator, Load, parse
 
 OUTPUT = {
     "summary": {"total": 2.0, "requestsPerSec": 51.0},
@@ -44,6 +45,48 @@ class Parsing(unittest.TestCase):
         for text in ("", "oops", "[]", "{}", json.dumps({**OUTPUT, "summary": None})):
             with self.subTest(text=text), self.assertRaisesRegex(BenchError, "oha's output"):
                 parse(text)
+
+
+class OverTls(unittest.TestCase):
+    def test_the_port_scheme_and_path_are_those_of_the_load(self):
+        load = Load(tls=True, path="/bodies/1048576")
+        arguments = load.arguments("172.18.0.5:443", 2)
+        self.assertEqual(load.port, 443)
+        self.assertEqual(arguments[-2:], ["bench.test:443:172.18.0.5:443", "https://bench.test/bodies/1048576"])
+        self.assertIn("--insecure", arguments)
+        self.assertNotIn("--http2", arguments)
+
+    def test_streams_are_requests_at_a_time_on_a_connection(self):
+        program, *arguments = Load(connections=4, tls=True, streams=100).command("172.18.0.5:443", 2)
+        self.assertEqual(program, "oha")
+        self.assertEqual(arguments[arguments.index("--http2") + 1 :][:2], ["-p", "100"])
+        self.assertEqual(arguments[arguments.index("-c") + 1], "4")
+
+    def test_connections_per_request_are_made_by_what_checks_its_handshakes(self):
+        load = Load(connections=16, tls=True, handshake="resumed")
+        self.assertEqual(load.command("a:443", 2.5), ["tls-load", "resumed", "16", "2.5", "a:443"])
+
+
+HOLDER = """\
+import sys
+print({made})
+sys.stdout.flush()
+sys.stdin.read()
+print({closed})
+"""
+
+
+class Holding(unittest.TestCase):
+    def holder(self, made: str, closed: int) -> Generator:
+        script = HOLDER.format(made=made, closed=closed)
+        return Generator([], {"tls-load": [sys.executable, "-c", script]})
+
+    def test_what_is_measured_meanwhile_comes_back_with_how_many_were_closed(self):
+        self.assertEqual(self.holder("100", 3).hold(100, "a:443", lambda: "measured"), ("measured", 3))
+
+    def test_fewer_connections_than_asked_for_are_an_error(self):
+        with self.assertRaisesRegex(BenchError, "tls-load"):
+            self.holder("99", 0).hold(100, "a:443", lambda: self.fail("nothing is held"))
 
 
 class Arguments(unittest.TestCase):

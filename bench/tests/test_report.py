@@ -1,9 +1,10 @@
 import unittest
 
-from harness import report
+from harness import report, scenarios
 from harness.goals import GOALS, advantage, verdict
+from harness.peers import members
 from harness.statistics import Spread
-from tests.samples import results, run
+from tests.samples import held, results, run
 
 
 class Numbers(unittest.TestCase):
@@ -54,8 +55,28 @@ class Goals(unittest.TestCase):
             ("–", "not measured"),
         )
 
+    def test_idle_connections_are_judged_by_what_they_take(self):
+        goal = "TLS: an idle connection takes less memory than nginx's"
+        for ours, outcome in ((16 << 10, "reached"), (32 << 10, "**missed**: 25% short")):
+            found = results(tls_idle={"causeway": [held(ours, 1)], "nginx-tuned": [held(24 << 10, 1)]})
+            self.assertEqual({g.text: verdict(found, g) for g in GOALS}[goal][1], outcome)
+
+    def test_every_goal_is_about_a_series_of_the_full_run_and_peers_in_it(self):
+        measured = {scenario.name: scenario for scenario in scenarios.full()}
+        for goal in GOALS:
+            with self.subTest(goal.text):
+                self.assertIn(goal.peer, [peer.key for peer in members(measured[goal.series].kind)])
+
 
 class Page(unittest.TestCase):
+    def test_series_over_tls_have_their_tables(self):
+        found = results(
+            tls_full={"causeway": [run(2000)], "pingora": [run(1000)]}, tls_idle={"causeway": [held(20480, 10240)]}
+        )
+        page = report.markdown(found, {})
+        self.assertIn("| pingora-proxy | 2.00× |", page)
+        self.assertIn("| **Causeway** | 20.0 | 10.0 |", page)
+
     def test_invalid_runs_and_warnings_are_on_it(self):
         found = results(stack={"causeway": [run(100), run(100), run(100, statuses={"503": 7})]})
         found.warnings = ["The machine wasn't quiet."]

@@ -34,6 +34,15 @@ class Scenarios(unittest.TestCase):
         sent = {x for scenario in scenarios.full() if scenario.axis == "body" for x in scenario.values}
         self.assertEqual(made, sent - {0})
 
+    def test_every_series_over_tls_has_a_load_that_is(self):
+        over_tls = [scenario for scenario in scenarios.full() if scenario.kind == "tls"]
+        self.assertTrue(all(scenario.load.tls for scenario in over_tls))
+        self.assertEqual({s.load.handshake for s in over_tls}, {None, "full", "resumed"})
+
+    def test_a_hundred_streams_a_connection(self):
+        load = {scenario.name: scenario for scenario in scenarios.full()}["http2"].load
+        self.assertEqual((load.connections, load.streams), (4, 100))
+
     def test_x_becomes_load(self):
         by_name = {scenario.name: scenario for scenario in scenarios.full()}
         self.assertEqual(by_name["stack-connections"].at(256).connections, 256)

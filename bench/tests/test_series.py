@@ -1,7 +1,7 @@
 import unittest
 
 from harness.series import Point, Results
-from tests.samples import results, run
+from tests.samples import held, results, run
 
 
 class Invalidation(unittest.TestCase):
@@ -42,8 +42,21 @@ class Metrics(unittest.TestCase):
     def test_a_role_that_is_not_there_has_no_figure(self):
         self.assertIsNone(Point("causeway", None, [run()]).median("cpu.mongo"))
 
+    def test_what_an_idle_connection_takes(self):
+        point = Point("causeway", None, [held(20 << 10, 18 << 10)])
+        self.assertEqual((point.median("held.memory"), point.median("held.pss")), (20 << 10, 18 << 10))
+        self.assertIsNone(Point("causeway", None, [run()]).median("held.memory"))
+
 
 class Json(unittest.TestCase):
+    def test_results_of_before_there_were_idle_connections_are_read(self):
+        text = results(stack={"causeway": [run(100)]}).to_json()
+        self.assertIsNone(Results.from_json(text.replace(',"held":null', "")).series[0].points[0].runs[0].held)
+
+    def test_idle_connections_are_read_back(self):
+        text = results(tls_idle={"causeway": [held(20 << 10, 18 << 10)]}).to_json()
+        self.assertEqual(Results.from_json(text).to_json(), text)
+
     def test_what_is_written_is_read_back(self):
         written = results(stack={"causeway": [run(100), run(100, stored=3)], "exercise": [run(5)]})
         text = written.to_json()

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use service::{
-    cli::{Program, USAGE, fail},
+    cli::{Program, Tool, USAGE, fail},
     logging::note_passed_over,
 };
 use tracing::info;
 
 use crate::{
     app::Application,
+    look,
     observe::logging,
     settings::{Settings, TABLE},
     worker::budget,
@@ -29,6 +30,11 @@ pub fn run() -> ExitCode {
         load: |file| Settings::load(file, std::env::vars_os()),
         admin: |settings: &Settings| settings.admin_listen,
         serve,
+        tools: &[Tool {
+            name: "look",
+            about: "Make a TLS handshake and a request as JSON on standard input says (`deploy verify`)",
+            run: look::run,
+        }],
     };
     program.run()
 }

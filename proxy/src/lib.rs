@@ -24,6 +24,7 @@ mod edge;
 mod exchange;
 pub mod http1;
 mod http2;
+mod look;
 mod observe;
 pub mod rewrite;
 pub mod settings;

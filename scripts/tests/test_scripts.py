@@ -88,6 +88,12 @@ class Preflight(unittest.TestCase):
             done = run("preflight.sh", "p", CAUSEWAY_PORT=port, CAUSEWAY_BIND="127.0.0.2")
         self.assertNotIn("is in use", done.stdout)
 
+    def test_each_published_port_is_looked_at(self) -> None:
+        with listening_port() as port:
+            done = run("preflight.sh", "p", CAUSEWAY_TLS_PORT=port)
+        self.assertIn(f"port {port} is in use", done.stdout)
+        self.assertIn(f"CAUSEWAY_TLS_PORT={int(port) + 1} make deploy", done.stdout)
+
     def test_a_port_that_can_not_be_is_named(self) -> None:
         done = run("preflight.sh", "p", CAUSEWAY_PORT="80a")
         self.assertEqual(done.returncode, 2)

@@ -298,3 +298,14 @@ fn spoken<'a>(project: &'a Project, name: &str, port: &Port) -> Spoken<'a> {
         _ => Spoken::Other,
     }
 }
+
+/// Whether what is published under this port of the host is spoken to with TLS.
+fn speaks_tls(project: &Project, published: u16) -> bool {
+    project.services.iter().any(|(name, service)| {
+        let mut ports = service.ports.iter();
+        ports.any(|port| {
+            port.published == Some(published)
+                && matches!(spoken(project, name, port), Spoken::Https(..))
+        })
+    })
+}

@@ -36,12 +36,28 @@ pub struct Program<S> {
     pub admin: fn(&S) -> SocketAddr,
     /// Runs the service to its end.
     pub serve: fn(S) -> ExitCode,
+    /// What else it can be asked for, which takes no settings.
+    pub tools: &'static [Tool],
+}
+
+/// A subcommand beside the service.
+pub struct Tool {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// Does it.
+    pub run: fn() -> ExitCode,
 }
 
 impl<S> Program<S> {
     /// Does what the arguments say.
     pub fn run(&self) -> ExitCode {
         let matches = self.command().get_matches();
+        let asked = |tool: &&Tool| matches.subcommand_name() == Some(tool.name);
+        if let Some(tool) = self.tools.iter().find(asked) {
+            return (tool.run)();
+        }
         let file = matches.get_one::<PathBuf>("config");
         let settings = match (self.load)(file.map(PathBuf::as_path)) {
             Ok(settings) => settings,
@@ -87,6 +103,11 @@ impl<S> Program<S> {
             .after_help(settings)
             .arg(config)
             .subcommand(healthcheck)
+            .subcommands(
+                self.tools
+                    .iter()
+                    .map(|tool| Command::new(tool.name).about(tool.about)),
+            )
     }
 }
 

@@ -13,25 +13,28 @@ use tracing_subscriber::{
 
 use crate::settings::SettingsError;
 
-/// Starts logging to standard output; see [`filter`]. Only the first call in a process has an effect.
+/// Starts logging to standard output; see [`filter`] for the `narrator`. Only the first call in a process has an effect.
 pub fn start(narrator: &str) -> Result<(), SettingsError> {
-    let log = tracing_subscriber::registry().with(filter(narrator)?);
+    let log = tracing_subscriber::registry().with(filter(&[narrator])?);
     // An error means that logging has been started already.
     let _ = log.with(events(io::stdout)).try_init();
     Ok(())
 }
 
-/// What is logged: what `RUST_LOG` says, or else `info` and above. The crate `narrator`, which narrates
-/// its own life cycle, has to be asked for by name.
-pub fn filter(narrator: &str) -> Result<EnvFilter, SettingsError> {
+/// What is logged: what `RUST_LOG` says, or else `info` and above. Of `narrators`, crates that tell more
+/// than anybody wants to know, each as `target=level`, only so much, unless it names them.
+pub fn filter(narrators: &[&str]) -> Result<EnvFilter, SettingsError> {
     let given = std::env::var_os(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let given = given.to_string_lossy();
     let mut directives = match given.trim() {
         "" => "info".to_owned(),
         given => given.to_owned(),
     };
-    if !directives.contains(narrator) {
-        directives = format!("{directives},{narrator}=warn");
+    for narrator in narrators {
+        let target = narrator.split('=').next().unwrap_or_default();
+        if !given.contains(target) {
+            directives = format!("{directives},{narrator}");
+        }
     }
     directives.parse().map_err(|error| {
         SettingsError::bad_value(

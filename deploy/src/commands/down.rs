@@ -133,7 +133,7 @@ fn kept_lines(project: &Project, volumes: &[&str], of_compose: &[&str]) -> Vec<S
         .collect();
     if !secrets.is_empty() {
         lines.push(format!(
-            "kept secret {}: what is stored was made with it",
+            "kept secret {}: what is stored, or what clients trust, was made with it",
             secrets.join(", ")
         ));
     }

@@ -34,7 +34,7 @@ pub(crate) fn every_container_is_confined(stack: &Stack) {
         read_only_root(container, first);
         enforced_limits(container, first);
     }
-    one_published_port(&containers, stack);
+    published_ports(&containers, stack);
     for container in containers.iter().filter(|it| it.service != "mongo") {
         nothing_but_the_binary(container, stack);
     }
@@ -172,7 +172,11 @@ fn read_only_root(container: &Container, process: &Process) {
 /// Whether what is mounted there isn't ours to say: the kernel's, the engine's (`/etc/hosts` and the
 /// like), or a volume's, which has the options of the engine's own disk.
 fn is_exempt(path: &Path, service: &str) -> bool {
-    let volumes = [("mongo", "/data/db"), ("listener", "/run/listener")];
+    let volumes = [
+        ("mongo", "/data/db"),
+        ("listener", "/run/listener"),
+        ("proxy", "/var/lib/acme"),
+    ];
     let volume = volumes
         .iter()
         .any(|(of, at)| *of == service && path == Path::new(at));
@@ -211,31 +215,29 @@ fn enforced_limits(container: &Container, process: &Process) {
     }
 }
 
-/// One door: port 80 of the front. Nothing of the API's, the database's, nor an admin port.
-fn one_published_port(containers: &[Container], stack: &Stack) {
-    let published: Vec<(&str, &Value)> = containers
+/// One door with two ports. Nothing of the API's, the database's, nor an admin port.
+fn published_ports(containers: &[Container], stack: &Stack) {
+    let mut published: Vec<(&str, &str, &Value)> = containers
         .iter()
         .flat_map(|container| {
             let ports = container.settings["HostConfig"]["PortBindings"].as_object();
             ports
                 .into_iter()
                 .flatten()
-                .map(|(port, binding)| (container.service.as_str(), port, binding))
-        })
-        .map(|(service, port, binding)| {
-            assert_eq!(port, "80/tcp", "{service}");
-            (service, binding)
+                .map(|(port, binding)| (container.service.as_str(), port.as_str(), binding))
         })
         .collect();
-    let [(service, binding)] = published.as_slice() else {
-        panic!("expected one published port: {published:?}");
-    };
-    assert!(
-        !["api", "mongo"].contains(service),
-        "{service} is published"
+    published.sort_by_key(|(_, port, _)| *port);
+    let host = |index: usize| published[index].2[0]["HostPort"].as_str().unwrap();
+    let doors: Vec<_> = published.iter().map(|it| (it.0, it.1)).collect();
+    assert_eq!(doors, [("listener", "443/tcp"), ("listener", "80/tcp")]);
+    assert_eq!(
+        [host(0), host(1)],
+        [stack.tls_port(), stack.port()].map(|it| it.to_string())
     );
-    assert_eq!(binding.as_array().unwrap().len(), 1, "{binding}");
-    assert_eq!(binding[0]["HostPort"], stack.port().to_string());
+    for (_, _, binding) in published {
+        assert_eq!(binding.as_array().unwrap().len(), 1, "{binding}");
+    }
 }
 
 /// Our images hold one binary: no shell, no package, nothing to find a hole in.

@@ -6,12 +6,13 @@ use std::{
     fs,
     io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
+    process::Command,
 };
 
 use procfs::process::Process;
 
 use crate::container::{Container, text};
-use crate::stack::{Stack, both, label_filter};
+use crate::stack::{Stack, both, label_filter, run};
 
 /// User and group of the services that read secrets.
 const READER: u32 = 999;
@@ -165,7 +166,8 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// Writes a value of our own into the file of every secret that `compose.yaml` names.
+    /// Writes a value of our own into the file of every secret that `compose.yaml` names, and of the
+    /// authority's key. (A certificate is none, and is made for the key that is there.)
     pub(crate) fn plant(stack: &Stack) -> Self {
         let folder = stack.path().join("secrets");
         fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
@@ -175,14 +177,20 @@ impl Secrets {
             .filter_map(|line| line.trim().strip_prefix("file: ./secrets/"));
         let mut by_name = ByName::new();
         let mut patterns = tempfile::NamedTempFile::new().unwrap();
-        for name in names {
-            let secret = format!("planted{}{}", name.replace('_', ""), std::process::id());
+        for name in names.chain(["ca.key"]).filter(|it| *it != "tls.crt") {
+            let secret = if is_key(name) {
+                let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+                run(Command::new("openssl").args(key.split(' ')))
+            } else {
+                format!("planted{}{}", name.replace('_', ""), std::process::id())
+            };
             let file = folder.join(name);
             fs::write(&file, &secret).unwrap();
             chown(&file, Some(READER), Some(READER)).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            let secret = telling(&secret);
             writeln!(patterns, "{secret}").unwrap();
-            by_name.insert(name.to_owned(), secret);
+            by_name.insert(name.to_owned(), secret.to_owned());
         }
         assert!(by_name.len() >= 3, "{:?}", by_name.keys());
         Self {
@@ -206,10 +214,16 @@ impl Secrets {
     pub(crate) fn were_replaced(&mut self, stack: &Stack) {
         for (name, value) in &mut self.by_name {
             let new = fs::read_to_string(stack.path().join("secrets").join(name)).unwrap();
+            if name == "ca.key" {
+                assert_eq!(telling(&new), value, "clients go on trusting it");
+                continue;
+            }
             assert!(
-                new.len() >= 32 && new.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                is_key(name)
+                    || new.len() >= 32 && new.bytes().all(|byte| byte.is_ascii_alphanumeric()),
                 "{name}: one value, and a generated one"
             );
+            let new = telling(&new).to_owned();
             writeln!(self.patterns, "{new}").unwrap();
             let old = std::mem::replace(value, new);
             assert_ne!(old, *value, "{name}");
@@ -233,20 +247,38 @@ impl Secrets {
                 let path = text(&mount["Destination"]);
                 if let Some(name) = path.strip_prefix("/run/secrets/") {
                     let seen = fs::read_to_string(format!("/proc/{pid}/root{path}")).unwrap();
+                    if name == "tls.crt" {
+                        continue;
+                    }
                     // mongod was told of a new value; its container sees the file that was there
                     // when it started.
                     let expected = match self.earlier.get(name) {
                         Some(earlier) if container.service == "mongo" => earlier,
                         _ => &self.by_name[name],
                     };
-                    assert_eq!(seen, *expected, "{name} in {}", container.service);
+                    let seen = telling(&seen);
+                    assert_eq!(seen, expected, "{name} in {}", container.service);
                     read.insert(name.to_owned());
                 }
             }
         }
         assert!(
-            read.iter().eq(self.by_name.keys()),
+            read.iter()
+                .eq(self.by_name.keys().filter(|it| *it != "ca.key")),
             "only these are: {read:?}"
         );
+    }
+}
+
+fn is_key(name: &str) -> bool {
+    name.strip_suffix(".key").is_some()
+}
+
+/// What tells a secret from every other in one line: of a key in PEM, the one in its middle.
+fn telling(secret: &str) -> &str {
+    if secret.starts_with("-----BEGIN") {
+        secret.lines().nth(2).unwrap()
+    } else {
+        secret
     }
 }

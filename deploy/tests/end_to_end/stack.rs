@@ -28,6 +28,7 @@ pub(crate) struct Stack {
     checkout: tempfile::TempDir,
     target: PathBuf,
     port: u16,
+    tls_port: u16,
 }
 
 impl Stack {
@@ -69,6 +70,7 @@ impl Stack {
             checkout,
             target,
             port: local_port(),
+            tls_port: local_port(),
         }
     }
 
@@ -78,6 +80,23 @@ impl Stack {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.tls_port
+    }
+
+    /// Asks for a path through TLS, as the README does: the answer's body.
+    pub(crate) fn request_with_tls(&self, path: &str) -> String {
+        let url = format!("https://localhost:{}{path}", self.tls_port);
+        let options = [
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--cacert",
+            "secrets/ca.pem",
+        ];
+        run(self.command("curl").args(options).arg(url))
     }
 
     /// Where the checkout is.
@@ -99,6 +118,7 @@ impl Stack {
             .current_dir(self.checkout.path())
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CAUSEWAY_PORT", self.port.to_string())
+            .env("CAUSEWAY_TLS_PORT", self.tls_port.to_string())
             .env("NO_COLOR", "1")
             // A make above this test hands its job server down; the one below is its own.
             .env_remove("MAKEFLAGS")

@@ -33,6 +33,12 @@ fn deploy_use_redeploy_and_take_down() {
         "the document bears the request's URL: {document}"
     );
 
+    // The same with TLS, and a certificate that whoever trusts the stack's authority accepts.
+    let answer = stack.request_with_tls("/?with=tls");
+    let document = stack.find_document(answer.trim_end().rsplit(' ').next().unwrap());
+    let url = format!("https://localhost:{}/?with=tls", stack.tls_port());
+    assert!(document.contains(&url), "{document}");
+
     Load::start(&stack, "story").end(&stack);
 
     // Nothing changed: the same containers, in seconds.
@@ -59,7 +65,7 @@ fn deploy_use_redeploy_and_take_down() {
         stack
             .docker(&["volume", "ls", "-q", "--filter", &label_filter()])
             .trim(),
-        format!("{PROJECT}_listener-socket\n{PROJECT}_mongo-data")
+        format!("{PROJECT}_acme-state\n{PROJECT}_listener-socket\n{PROJECT}_mongo-data")
     );
     stack.make(&["deploy"]);
     assert!(

@@ -7,6 +7,7 @@ mod probe;
 mod remote;
 mod stack;
 mod support;
+mod tls;
 mod unjudged;
 mod verify;
 mod watch;

@@ -149,38 +149,25 @@ impl Acme {
     /// Reads what the state has; tells whether it is for this process to act on it.
     fn look(&mut self) -> Result<bool, StateError> {
         self.state.prepare()?;
-        let led = self.lock.is_some();
-        if !led {
-            self.lock = self.state.try_lock()?;
-        }
         let leads = self.lock.is_some();
+        let lock = if leads { None } else { self.state.try_lock()? };
         for subject in &mut self.subjects {
-            let name = &subject.name;
-            if !led {
-                subject.attempts = self.state.attempts(name);
+            if !leads {
+                subject.attempts = self.state.attempts(&subject.name);
             }
-            if leads && !led {
-                subject.attempts.resumed();
-                // A process that died may have left half of a certificate.
-                if let Some(order) = self.state.order(name)
-                    && order.chain.is_some()
-                {
-                    self.state.install(name, &order)?;
-                    let now = SystemTime::now();
-                    subject.attempts.succeeded(&order.directory, None, now);
-                    self.state.save_attempts(name, &subject.attempts)?;
-                    self.state.forget_order(name)?;
-                }
+            if lock.is_some() {
+                subject.take_over(&self.state)?;
             }
-            subject.certificate = self.state.certificate(name);
-            subject.ordered = self.state.order(name).is_some();
+            subject.certificate = self.state.certificate(&subject.name);
+            subject.ordered = self.state.order(&subject.name).is_some();
         }
-        if leads && !led {
+        if lock.is_some() {
             info!("ACME orders are made by this process");
+            self.lock = lock;
         }
-        self.progress.set_leads(leads);
+        self.progress.set_leads(self.lock.is_some());
         self.show();
-        Ok(leads)
+        Ok(self.lock.is_some())
     }
 
     /// Does what is due.
@@ -369,6 +356,22 @@ impl Acme {
 }
 
 impl Subject {
+    /// Begins where another process has ended, which may have put half of a certificate in place.
+    fn take_over(&mut self, state: &State) -> Result<(), StateError> {
+        self.attempts.resumed();
+        let Some(order) = state
+            .order(&self.name)
+            .filter(|order| order.chain.is_some())
+        else {
+            return Ok(());
+        };
+        state.install(&self.name, &order)?;
+        self.attempts
+            .succeeded(&order.directory, None, SystemTime::now());
+        state.save_attempts(&self.name, &self.attempts)?;
+        state.forget_order(&self.name)
+    }
+
     fn next_attempt(&self, settings: &AcmeSettings) -> SystemTime {
         let certificate = self.certificate.as_ref().filter(|_| !self.ordered);
         let (attempts, directory) = (&self.attempts, &settings.directory);

@@ -92,6 +92,19 @@ impl AsyncWrite for TlsTransport {
         Pin::new(&mut *self.stream).poll_write(cx, data)
     }
 
+    /// A frame of HTTP/2's is a head and a payload: together they are one write.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush_now(cx)
     }

@@ -27,16 +27,6 @@ impl<'c, T: Transport> Exchange<'c, T> {
         self.send_answer(keep).await
     }
 
-    /// Answers with the proof that a name is ours.
-    pub(super) async fn answer_proof(&mut self, proof: &[u8]) -> Next {
-        self.summary.status = 200;
-        let keep = self.may_keep();
-        let date = self.worker.date();
-        let delivery = self.delivery(!keep, date.as_bytes());
-        error_page::write_proof(self.download.answer(), proof, &self.id, delivery);
-        self.send_answer(keep).await
-    }
-
     /// The port of https that the request has to come back to, if it has to.
     pub(super) fn redirect(&self) -> Option<u16> {
         let port = self.worker.settings.redirect_https?;
@@ -59,6 +49,16 @@ impl<'c, T: Transport> Exchange<'c, T> {
         let out = self.download.answer();
         error_page::write_redirect(out, place, &self.id, !keep, date.as_bytes());
         Ok(self.send_answer(keep).await)
+    }
+
+    /// Answers with the proof that a name is ours.
+    pub(super) async fn answer_proof(&mut self, proof: &[u8]) -> Next {
+        self.summary.status = 200;
+        let keep = self.may_keep();
+        let date = self.worker.date();
+        let delivery = self.delivery(!keep, date.as_bytes());
+        error_page::write_proof(self.download.answer(), proof, &self.id, delivery);
+        self.send_answer(keep).await
     }
 
     /// Answers with an error page; silently where nobody would read it.

@@ -32,7 +32,7 @@ use crate::{
         connection::{LAST_CALL, serve_stream},
     },
     exchange::{
-        deadline::{Deadline, Expired},
+        deadline::Deadline,
         transport::{READ_SIZE, Transport},
     },
     http1::head::MAX_HEAD,
@@ -48,7 +48,7 @@ const SESSION_WINDOW: u32 = 256 << 10;
 const FIELDS: u32 = 64 << 10;
 const _: () = assert!(FIELDS as usize == MAX_HEAD);
 /// What is kept of a response until it can be sent.
-const MAX_UNSENT: usize = 64 << 10;
+const MAX_UNSENT: usize = 32 << 10;
 /// Bytes that the parts of a session take without a stream: the buffers and tables of h2.
 const FOOTPRINT: usize = 32 << 10;
 /// Streams that are over, and about which a client may not have heard.
@@ -71,6 +71,15 @@ enum Awaits {
     Streams,
     /// The end, once the client has been told of it.
     End,
+}
+
+/// What becomes of a session.
+enum Verdict {
+    /// It goes on when something happens.
+    Wait,
+    /// There is something to tell the client.
+    Tell,
+    Cut,
 }
 
 /// How it was.
@@ -142,55 +151,52 @@ impl<T: Transport> Session<T> {
                 match self.connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok((request, respond)))) => self.open(request, respond),
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(End::Finished),
-                    Poll::Pending if self.may_go_on(cx, draining.as_mut()) => {
-                        return Poll::Pending;
-                    }
-                    Poll::Pending if self.deadline.poll(cx).is_ready() => {
-                        return Poll::Ready(End::Cut);
-                    }
-                    // There is something to tell the client.
-                    Poll::Pending => {}
+                    Poll::Pending => match self.look(cx, draining.as_mut()) {
+                        Verdict::Wait => return Poll::Pending,
+                        Verdict::Cut => return Poll::Ready(End::Cut),
+                        Verdict::Tell => {}
+                    },
                 }
             }
         })
         .await
     }
 
-    /// Looks at what there is to hold and to wait for. False if that has begun the end.
-    fn may_go_on(&mut self, cx: &mut Context<'_>, draining: Pin<&mut Notified<'_>>) -> bool {
+    /// Looks whether it goes on.
+    fn look(&mut self, cx: &mut Context<'_>, draining: Pin<&mut Notified<'_>>) -> Verdict {
         self.report();
-        if self.awaits != Awaits::End && self.watch.frames(|frames| frames.are_too_many()) {
-            self.end(Reason::ENHANCE_YOUR_CALM);
-            return false;
+        self.weigh();
+        if self.awaits == Awaits::End {
+            return match self.deadline.poll(cx) {
+                Poll::Pending => Verdict::Wait,
+                Poll::Ready(_) => Verdict::Cut,
+            };
+        }
+        if self.watch.frames(|frames| frames.are_too_many()) {
+            return self.end(Reason::ENHANCE_YOUR_CALM);
         }
         if !self.is_draining && (self.worker.drain.has_started() || draining.poll(cx).is_ready()) {
             self.is_draining = true;
             self.connection.graceful_shutdown();
             self.arm(self.awaits);
-            return false;
+            return Verdict::Tell;
         }
-        self.look();
         match self.deadline.poll(cx) {
-            Poll::Pending => true,
-            Poll::Ready(expired) => {
-                let reason = match (self.awaits, expired) {
-                    (Awaits::Request, _) => Reason::NO_ERROR,
-                    (Awaits::End, _) => return false,
-                    (_, Expired::Late | Expired::Evicted) => Reason::ENHANCE_YOUR_CALM,
-                };
-                self.end(reason);
-                false
-            }
+            Poll::Pending => Verdict::Wait,
+            Poll::Ready(_) if self.awaits == Awaits::Request => self.end(Reason::NO_ERROR),
+            Poll::Ready(_) => self.end(Reason::ENHANCE_YOUR_CALM),
         }
     }
 
     /// Says that it is over, for which there is little time.
-    fn end(&mut self, reason: Reason) {
+    fn end(&mut self, reason: Reason) -> Verdict {
         self.connection.abrupt_shutdown(reason);
         self.arm(Awaits::End);
+        Verdict::Tell
     }
 
-    fn look(&mut self) {
+    /// Accounts for what is held, and finds out what has to come next.
+    fn weigh(&mut self) {
         let (streams, unsent) = (self.load.streams(), self.load.unsent());
         let (moved, fields, bodies) = self.watch.frames(|frames| {
             if streams == 0 {
@@ -245,9 +251,13 @@ impl<T: Transport> Session<T> {
                 return;
             }
         };
-        let Some(account) = self.worker.ledger.open(self.arrival.peer.ip()) else {
+        // A stream doesn't push its own session out.
+        self.arm(Awaits::Streams);
+        let Some(mut account) = self.worker.ledger.open(self.arrival.peer.ip()) else {
             return respond.send_reset(Reason::REFUSED_STREAM);
         };
+        // The client has asked: streams behind this one don't push it out before it is looked at.
+        account.turn(Turn::Upstream, Instant::now());
         self.deadline.account.served();
         let (worker, arrival) = (Arc::clone(&self.worker), self.arrival.clone());
         let stream = Stream::new(head, body, respond, &self.load);

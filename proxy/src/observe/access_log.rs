@@ -18,7 +18,10 @@ use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
 };
-use tracing_subscriber::layer::{Context, Filter, Layer};
+use tracing_subscriber::{
+    filter::LevelFilter,
+    layer::{Context, Filter, Layer},
+};
 
 use super::log_sink::LogSink;
 
@@ -92,6 +95,16 @@ impl<S> Filter<S> for OnlyAccess {
         } else {
             tracing::subscriber::Interest::never()
         }
+    }
+
+    /// Without it what is on no level of the log (each span of the HTTP/2 library's) would be looked at
+    /// every time.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(if self.0 {
+            LevelFilter::INFO
+        } else {
+            LevelFilter::TRACE
+        })
     }
 }
 

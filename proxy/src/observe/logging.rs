@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal as _};
 
 use service::{logging, settings::SettingsError};
-use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    Layer as _, filter::FilterExt as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::observe::{
     access_log::{AccessLayer, OnlyAccess, Style},
@@ -26,11 +28,11 @@ pub(crate) enum LoggingError {
 /// Sets up logging for the process. `RUST_LOG` filters everything but the access log.
 pub(crate) fn start(access_log: bool) -> Result<Guard, LoggingError> {
     let guard = log_sink::start()?;
-    // What there is to say about the framework's life cycle we say ourselves.
-    let filter = logging::filter("pingora_core")?;
-    let events = logging::events(EventWriter(guard.sink()))
-        .with_filter(filter)
-        .with_filter(OnlyAccess(false));
+    // What there is to say about the framework's life cycle we say ourselves, and what clients do to
+    // sessions of HTTP/2 the metrics tell.
+    let filter = logging::filter(&["pingora_core=warn", "h2=error"])?;
+    let events =
+        logging::events(EventWriter(guard.sink())).with_filter(filter.and(OnlyAccess(false)));
     let access = access_log.then(|| {
         let terminal = io::stdout().is_terminal();
         let style = if terminal { Style::Plain } else { Style::Json };

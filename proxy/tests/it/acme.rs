@@ -2,14 +2,18 @@
 //! directory, the network and the clock do.
 
 use super::support::*;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use serde_json::json;
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -126,7 +130,11 @@ fn a_certificate_is_got_by_http_and_kept_where_nobody_else_can_read_it() {
     let stage = Stage::new();
     let pebble = stage.pebble().start();
     let domains = "example.org, www.example.org";
-    let settings = |proxy: ProxyBuilder| proxy.set("ACME_CONTACT", "admin@example.org");
+    let settings = |proxy: ProxyBuilder| {
+        let proxy = proxy.set("ACME_CONTACT", "admin@example.org");
+        // Whatever else is redirected, proofs are answered.
+        proxy.set("REDIRECT_HTTPS", "on")
+    };
     let proxy = settings(stage.proxy(&pebble, domains)).start();
     for name in ["example.org", "www.example.org"] {
         stage.wait_for_certificate(name);
@@ -431,20 +439,41 @@ fn a_certificate_of_seconds_is_renewed_again_and_again() {
         "{}",
         proxy.log()
     );
+    // Each takes one order, which says what it replaces.
+    wait_until("as many orders as certificates", || {
+        let issued = proxy.metric("proxy_acme_orders_total", &["outcome=\"issued\""]);
+        i64::try_from(pebble.orders()) == Ok(issued)
+    });
+}
+
+/// Where Pebble looks for proofs: lets nobody through to the proxy before it is told to.
+fn gate(stage: &Stage) -> (Backend, Pebble, Sender<()>) {
+    let (open, opened) = channel::<()>();
+    let (proxy, opened) = (stage.http, Mutex::new(opened));
+    let gate = Backend::start(move |connection| {
+        let Ok(request) = connection.request() else {
+            return;
+        };
+        // Ends when the sender is dropped, for all.
+        let _opened = opened.lock().unwrap().recv();
+        let proof = RawClient::connect(proxy).get(&request.target);
+        let _gone = connection.try_send(ok(&proof.text()));
+    });
+    let pebble = Pebble::builder(&stage.names, gate.address(), stage.tls).start();
+    (gate, pebble, open)
 }
 
 #[test]
 fn an_order_that_was_cut_is_finished_by_the_next_process() {
     let stage = Stage::new();
-    let pebble = stage.pebble().slow(10).start();
+    let (gate, pebble, open) = gate(&stage);
     let proxy = stage.proxy(&pebble, "example.org").start();
-    wait_until("a proof that is asked for", || {
-        entries(&stage.state().join("challenges/http-01")) == 1
-    });
+    gate.wait_for_requests(1);
     drop(proxy);
     assert!(!stage.has_certificate("example.org"));
     let proxy = stage.proxy(&pebble, "example.org").start();
     proxy.logged("ACME order goes on");
+    drop(open);
     stage.wait_for_certificate("example.org");
     assert_eq!(pebble.orders(), 1);
     wait_until("the proofs taken back", || {
@@ -455,15 +484,118 @@ fn an_order_that_was_cut_is_finished_by_the_next_process() {
 #[test]
 fn an_order_does_not_delay_the_end() {
     let stage = Stage::new();
-    let pebble = stage.pebble().slow(15).start();
+    let (gate, pebble, _open) = gate(&stage);
     let mut proxy = stage.proxy(&pebble, "example.org").start();
-    wait_until("a proof that is asked for", || {
-        entries(&stage.state().join("challenges/http-01")) == 1
-    });
+    gate.wait_for_requests(1);
     let start = Instant::now();
     proxy.signal(Signal::TERM);
     assert!(proxy.ended().success());
     assert_within(Duration::from_secs(3), start);
+    assert!(!stage.has_certificate("example.org"));
+}
+
+/// As if a process had died between the two files.
+#[test]
+fn a_certificate_that_is_half_in_place_is_put_right_without_the_directory() {
+    let stage = Stage::new();
+    let mut pebble = stage.pebble().start();
+    let proxy = stage.proxy(&pebble, "example.org").start();
+    let chain = stage.wait_for_certificate("example.org");
+    drop(proxy);
+    pebble.stop();
+    let file = |name: &str| stage.state().join(name);
+    let key = fs::read_to_string(file("certificates/example.org.key")).unwrap();
+    let order = json!({ "directory": pebble.directory(), "key": key, "chain": chain });
+    fs::write(file("orders/example.org.json"), order.to_string()).unwrap();
+    let (other, _) = Authority::new().issue(&["example.org"], &tls_kit::PKCS_ECDSA_P256_SHA256);
+    fs::write(file("certificates/example.org.crt"), other).unwrap();
+    let proxy = stage.proxy(&pebble, "example.org").start();
+    let config = trusting(&chain);
+    until("the certificate in use", || connect(&proxy, &config));
+    assert!(stage.list("orders").is_empty());
+    assert_eq!(proxy.metric("proxy_acme_failures", &[]), 0);
+}
+
+/// A directory that has had enough of us.
+#[test]
+fn a_limit_of_the_directory_is_kept_to() {
+    let stage = Stage::new();
+    let (directory, authority) = refusing_directory();
+    let ca = stage.state.path().join("ca.crt");
+    fs::write(&ca, authority.pem()).unwrap();
+    let proxy = TestProxy::builder(stage.backend.address())
+        .tls_on(stage.tls)
+        .set("ACME_DOMAINS", "example.org,www.example.org")
+        .set("ACME_DIRECTORY", format!("https://{directory}/directory"))
+        .set("ACME_DIRECTORY_CA_FILE", ca.display())
+        .set("ACME_STATE", stage.state().display())
+        .start();
+    let failed = proxy.logged("certificate not obtained");
+    assert!(
+        failed["error"].as_str().unwrap().contains("too many"),
+        "{failed}"
+    );
+    wait_until("both in the metrics", || {
+        proxy.metric("proxy_acme_orders_total", &["outcome=\"rate_limited\""]) == 2
+    });
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    for name in ["example.org", "www.example.org"] {
+        let label = format!("name=\"{name}\"");
+        let next = proxy.metric("proxy_acme_next_attempt_time_seconds", &[&label]);
+        let wait = next - i64::try_from(now.as_secs()).unwrap();
+        assert!((7000..=7200).contains(&wait), "{wait}");
+    }
+}
+
+/// An ACME server that opens no account before two hours have passed.
+fn refusing_directory() -> (SocketAddr, Authority) {
+    let authority = Authority::new();
+    let listener = TcpListener::bind(free_address()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let host = address.ip().to_string();
+    let (chain, key) = authority.issue(&[&host], &tls_kit::PKCS_ECDSA_P256_SHA256);
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
+        .map(Result::unwrap)
+        .collect();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
+    thread::spawn(move || {
+        for tcp in listener.incoming().flatten() {
+            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut client = BufReader::new(StreamOwned::new(session, tcp));
+            let mut request = String::new();
+            if client.read_line(&mut request).is_err() {
+                continue;
+            }
+            let (status, kind, body) = if request.starts_with("GET /directory ") {
+                let url = |path: &str| format!("https://{address}/{path}");
+                let (nonce, account, order) = (url("nonce"), url("account"), url("order"));
+                let all = json!({ "newNonce": nonce, "newAccount": account, "newOrder": order });
+                ("200 OK", "json", all)
+            } else if request.starts_with("HEAD ") {
+                ("200 OK", "json", json!({}))
+            } else {
+                let kind = "urn:ietf:params:acme:error:rateLimited";
+                let problem = json!({ "type": kind, "detail": "too many of you" });
+                ("429 Too Many Requests", "problem+json", problem)
+            };
+            let body = if request.starts_with("HEAD ") {
+                String::new()
+            } else {
+                body.to_string()
+            };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/{kind}\r\nContent-Length: {}\r\n\
+                 Replay-Nonce: nonce\r\nRetry-After: 7200\r\nConnection: close\r\n\r\n{body}",
+                body.len(),
+            );
+            let _gone = client.get_mut().write_all(answer.as_bytes());
+            client.get_mut().conn.send_close_notify();
+            let _gone = client.get_mut().flush();
+        }
+    });
+    (address, authority)
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! HTTP/2 for clients, with prior knowledge on the plain port: RFC 9113 and RFC 8441.
 
+mod attacks;
 mod conformance;
 mod fields;
+mod lifetime;
 mod messages;
 mod websocket;
 

@@ -18,6 +18,7 @@ mod headers;
 mod http2;
 mod keep_alive;
 mod limits;
+mod look;
 mod messages;
 mod metrics;
 mod name_service;

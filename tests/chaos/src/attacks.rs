@@ -1,6 +1,7 @@
 //! The attacks: what many clients do at once, to whom. None needs more than a network connection.
 
 pub(crate) mod client;
+mod frames;
 pub(crate) mod peak;
 pub(crate) mod process;
 pub(crate) mod report;
@@ -8,6 +9,7 @@ pub(crate) mod round;
 pub(crate) mod verdict;
 
 use client::{Body, Client};
+use frames::Flood;
 
 use crate::stack::Service;
 
@@ -46,6 +48,8 @@ pub(crate) struct Squad {
 pub(crate) enum Target {
     /// The published port, by the container that listens on it.
     Proxy,
+    /// The same for TLS.
+    Tls,
     /// The API, past the proxy: from a container on the network between the two.
     Api,
 }
@@ -85,6 +89,11 @@ const fn body(length: usize, sent: usize, drips: bool) -> Client {
         body: Body::Sized { length, sent },
         drips,
     }
+}
+
+/// What a client does over HTTP/2.
+const fn flood(clients: usize, flood: Flood) -> Squad {
+    squad(Target::Tls, clients, Client::Flood(flood))
 }
 
 /// A head of that many bytes, and no end of it.
@@ -183,6 +192,55 @@ pub(crate) static ALL: &[Attack] = &[
             20_000,
             Client::SlowReader { requests: 16 },
         )],
+    ),
+    attack(
+        "tls-hellos",
+        "10,000 clients begin a TLS handshake, and send a byte of it now and then",
+        &[squad(Target::Tls, 10_000, Client::Hello)],
+    ),
+    attack(
+        "tls-handshakes",
+        "500 clients make one full TLS handshake after the other, and ask for nothing",
+        &[squad(Target::Tls, 500, Client::Handshake)],
+    ),
+    attack(
+        "tls-heads",
+        "2,500 clients send 62 KiB of a head that doesn't end, over TLS",
+        &[squad(Target::Tls, 2_500, head(62 * KIB))],
+    ),
+    attack(
+        "tls-slow-readers",
+        "2,500 clients send 16 requests at once over TLS, and take a byte of the responses a second",
+        &[squad(
+            Target::Tls,
+            2_500,
+            Client::SlowReader { requests: 16 },
+        )],
+    ),
+    attack(
+        "h2-resets",
+        "100 clients send requests over HTTP/2 and take each back at once",
+        &[flood(100, Flood::RapidReset)],
+    ),
+    attack(
+        "h2-frames",
+        "400 clients send heads that don't end, pings, settings and empty DATA, as fast as they can",
+        &[
+            flood(100, Flood::Continuation),
+            flood(100, Flood::Ping),
+            flood(100, Flood::Settings),
+            flood(100, Flood::EmptyData),
+        ],
+    ),
+    attack(
+        "h2-windows",
+        "1,000 clients ask for 100 answers each over HTTP/2, and leave no window for any",
+        &[flood(1_000, Flood::ZeroWindow)],
+    ),
+    attack(
+        "h2-streams",
+        "1,000 clients send 100 bodies each over HTTP/2, none to its end",
+        &[flood(1_000, Flood::Streams)],
     ),
     rush(
         "rush-hello",

@@ -133,12 +133,7 @@ mod tests {
 
     fn entry(token: &str, outcome: Outcome) -> Entry {
         Entry {
-            request: Request {
-                token: token.to_owned(),
-                kind: Kind::Post,
-                length: 5,
-                fresh: false,
-            },
+            request: Request::over_tcp(token, Kind::Post, 5),
             sent: Duration::ZERO,
             end: Some((Duration::ZERO, outcome)),
         }

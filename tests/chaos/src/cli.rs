@@ -56,9 +56,12 @@ pub(crate) struct Options {
     /// the suite with it
     #[arg(long, value_name = "NAME")]
     pub(crate) project: Option<String>,
-    /// The port that the suite's own stack publishes on 127.0.0.1
+    /// The port that the suite's own stack publishes on 127.0.0.1; the next one is that with TLS
     #[arg(long, value_name = "PORT", default_value_t = 18_080)]
     pub(crate) port: u16,
+    /// The same for TLS
+    #[arg(long, value_name = "PORT", default_value_t = 18_443)]
+    pub(crate) tls_port: u16,
     /// File with the database's root password
     #[arg(
         long,

@@ -1,6 +1,7 @@
 //! The faults: what each does to the stack, and how it is undone. One file per family.
 
 mod dns;
+pub(crate) mod edge;
 mod endpoint;
 mod engine;
 mod in_flight;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 
 use crate::load::Load;
 use crate::stack::{PRIVATE, PUBLIC, Service, Stack};
+use crate::tool::Tool;
 pub(crate) use pause::Pause;
 pub(crate) use upstream::Manner;
 
@@ -66,6 +68,8 @@ enum Kind {
     DnsSilent,
     DnsLate,
     Upstream(Manner),
+    Redeploy(Service),
+    Certificate(edge::Kind),
     EngineRestart,
 }
 
@@ -208,6 +212,21 @@ pub(crate) const ALL: &[Entry] = &[
         Kind::Upstream(Manner::Reset),
         "a third flask-app resets once it has the request",
     ),
+    free(
+        "redeploy-proxy",
+        Kind::Redeploy(Service::Proxy),
+        "`deploy restart proxy`: the next one takes over while clients connect",
+    ),
+    free(
+        "replace-certificate",
+        Kind::Certificate(edge::Kind::Valid),
+        "the certificate is replaced, three times in a row",
+    ),
+    free(
+        "expired-certificate",
+        Kind::Certificate(edge::Kind::Expired),
+        "the certificate is replaced by one that has expired, later by a good one",
+    ),
     entry(
         "engine-restart",
         Kind::EngineRestart,
@@ -216,12 +235,12 @@ pub(crate) const ALL: &[Entry] = &[
 ];
 
 /// What surrounds the suite and decides what can be done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     /// Whether the engine was started for this run, and may be stopped.
     pub(crate) own_engine: bool,
-    /// Whether the stack is the suite's own, with nobody's data in it.
-    pub(crate) own_stack: bool,
+    /// `deploy`, where the stack is the suite's own, with nobody's data in it.
+    pub(crate) tool: Option<Tool>,
 }
 
 /// Something done to the stack.
@@ -263,7 +282,7 @@ pub(crate) async fn injection(
     entry: &Entry,
     stack: &Stack,
     pick: u64,
-    surroundings: Surroundings,
+    surroundings: &Surroundings,
 ) -> Result<Result<Box<dyn Injection>, String>> {
     if let Some(service) = entry.service()
         && stack.service(service).await?.is_empty()
@@ -278,28 +297,31 @@ pub(crate) async fn injection(
             "this engine wasn't started by the suite, and others may need it".to_owned(),
         ));
     }
-    if entry.kind == Kind::VolumeFull && !surroundings.own_stack {
-        return Ok(Err(
-            "it moves the database's files, and these aren't the suite's own".to_owned(),
-        ));
-    }
     let stack = stack.clone();
-    Ok(Ok(match entry.kind {
-        Kind::Nothing => Box::new(Nothing),
-        Kind::Kill(service) => Box::new(process::Kill::new(stack, service, pick).await?),
-        Kind::KillInFlight => Box::new(in_flight::KillInFlight::new(stack, pick).await?),
-        Kind::Stop(service) => Box::new(process::Stop::new(stack, service, pick).await?),
-        Kind::Restart(service) => Box::new(process::Restart::new(stack, service, pick).await?),
-        Kind::Pause(service) => Box::new(pause::Pause::new(stack, service, pick).await?),
-        Kind::Disconnect(service, network) => {
+    Ok(Ok(match (entry.kind, &surroundings.tool) {
+        (Kind::VolumeFull | Kind::Redeploy(_) | Kind::Certificate(_), None) => {
+            let reason = "it changes what isn't the suite's own in this stack";
+            return Ok(Err(reason.to_owned()));
+        }
+        (Kind::Redeploy(service), Some(tool)) => Box::new(edge::Redeploy::new(tool, service)),
+        (Kind::Certificate(kind), Some(tool)) => Box::new(edge::Certificate::new(tool, kind)),
+        (Kind::Nothing, _) => Box::new(Nothing),
+        (Kind::Kill(service), _) => Box::new(process::Kill::new(stack, service, pick).await?),
+        (Kind::KillInFlight, _) => Box::new(in_flight::KillInFlight::new(stack, pick).await?),
+        (Kind::Stop(service), _) => Box::new(process::Stop::new(stack, service, pick).await?),
+        (Kind::Restart(service), _) => Box::new(process::Restart::new(stack, service, pick).await?),
+        (Kind::Pause(service), _) => Box::new(pause::Pause::new(stack, service, pick).await?),
+        (Kind::Disconnect(service, network), _) => {
             Box::new(endpoint::Disconnect::new(stack, service, network, pick).await?)
         }
-        Kind::MemoryLimit(service) => Box::new(memory::Limit::new(stack, service, pick).await?),
-        Kind::VolumeFull => Box::new(volume::Full::new(stack).await?),
-        Kind::DnsSilent => Box::new(dns::Silent::new(stack)),
-        Kind::DnsLate => Box::new(dns::Late::new(stack)),
-        Kind::Upstream(manner) => Box::new(upstream::Faulty::new(stack, manner)),
-        Kind::EngineRestart => Box::new(engine::Restart),
+        (Kind::MemoryLimit(service), _) => {
+            Box::new(memory::Limit::new(stack, service, pick).await?)
+        }
+        (Kind::VolumeFull, _) => Box::new(volume::Full::new(stack).await?),
+        (Kind::DnsSilent, _) => Box::new(dns::Silent::new(stack)),
+        (Kind::DnsLate, _) => Box::new(dns::Late::new(stack)),
+        (Kind::Upstream(manner), _) => Box::new(upstream::Faulty::new(stack, manner)),
+        (Kind::EngineRestart, _) => Box::new(engine::Restart),
     }))
 }
 

@@ -27,6 +27,7 @@ mod schedule;
 mod seed;
 mod servers;
 mod stack;
+mod tool;
 mod verdict;
 
 pub use run::run;

@@ -5,13 +5,15 @@
 //!
 //! What counts as a failure: anything but 200. One thing is not even an event: a kept connection
 //! that is found closed before a byte of the request was written is replaced by a new one. Once
-//! anything was written, the request is never sent again.
+//! anything was written, the request is never sent again. The same goes for a request that the server
+//! of an HTTP/2 session says it has not taken up.
 
 pub(crate) mod answer;
+pub(crate) mod carrier;
 pub(crate) mod connection;
 pub(crate) mod request;
+mod session;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +22,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::ledger::{Ledger, Outcome};
+use carrier::{Carrier, Published};
 use connection::Connection;
 use request::{Mix, Request};
+use session::{Exchanged, Session};
 
 /// Longest wait for an answer, from the first byte sent or the start of connecting. As long as
 /// recovery may take: a request that is sent at a fault's end and waits longer shows as a failure.
@@ -33,7 +37,6 @@ const MAX_OPEN: usize = 4_000;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A running load.
-#[derive(Debug)]
 pub(crate) struct Load {
     generator: Arc<Generator>,
     /// Ends the sending; what is under way goes on.
@@ -44,23 +47,25 @@ pub(crate) struct Load {
 }
 
 /// What the senders share.
-#[derive(Debug)]
 struct Generator {
-    target: SocketAddr,
+    target: Published,
     ledger: Ledger,
     mix: Mutex<Mix>,
     /// Kept connections that nobody uses at the moment.
     idle: Mutex<Vec<Connection>>,
+    /// The session that requests share.
+    session: Mutex<Option<Session>>,
 }
 
 impl Load {
     /// Starts sending `rate` requests a second to `target`.
-    pub(crate) fn start(target: SocketAddr, rate: u32, mix: Mix) -> Self {
+    pub(crate) fn start(target: Published, rate: u32, mix: Mix) -> Self {
         let generator = Arc::new(Generator {
             target,
             ledger: Ledger::default(),
             mix: Mutex::new(mix),
             idle: Mutex::default(),
+            session: Mutex::default(),
         });
         let stop = CancellationToken::new();
         let mut senders = JoinSet::new();
@@ -100,6 +105,11 @@ impl Load {
     /// Sends no more large bodies.
     pub(crate) fn end_large(&self) {
         self.stop_large.cancel();
+    }
+
+    /// Where it is sent to.
+    pub(crate) fn target(&self) -> Published {
+        self.generator.target
     }
 
     /// What was sent and answered so far.
@@ -167,14 +177,64 @@ impl Generator {
     }
 
     async fn exchange(&self, request: &Request) -> Outcome {
+        match request.carrier {
+            Carrier::Http2 => self.exchange_on_a_session(request).await,
+            carrier => self.exchange_on_a_connection(request, carrier).await,
+        }
+    }
+
+    async fn exchange_on_a_session(&self, request: &Request) -> Outcome {
+        loop {
+            let Ok(session) = self.session(request.fresh).await else {
+                return Outcome::Unreachable;
+            };
+            let exchanged = session.exchange(request).await;
+            if request.fresh {
+                session.close();
+            }
+            match exchanged {
+                Exchanged::Answered(outcome) => return outcome,
+                Exchanged::NotTaken => self.forget(&session),
+            }
+        }
+    }
+
+    /// The shared session, or one of its own.
+    async fn session(&self, fresh: bool) -> std::io::Result<Session> {
+        if fresh {
+            return Session::open(self.target).await;
+        }
+        let shared = self.shared().clone().filter(|shared| !shared.is_closed());
+        if let Some(shared) = shared {
+            return Ok(shared);
+        }
+        // Several may open one at a time; the last one is shared from then on.
+        let session = Session::open(self.target).await?;
+        *self.shared() = Some(session.clone());
+        Ok(session)
+    }
+
+    /// Lets the next request open another one: this one takes no more.
+    fn forget(&self, session: &Session) {
+        let mut shared = self.shared();
+        if shared.as_ref().is_some_and(|it| it.is_same(session)) {
+            *shared = None;
+        }
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn exchange_on_a_connection(&self, request: &Request, carrier: Carrier) -> Outcome {
         let kept = if request.fresh {
             None
         } else {
-            self.take_idle()
+            self.take_idle(carrier)
         };
         let mut connection = match kept {
             Some(connection) => connection,
-            None => match Connection::open(self.target).await {
+            None => match Connection::open(self.target, carrier).await {
                 Ok(connection) => connection,
                 Err(_) => return Outcome::Unreachable,
             },
@@ -187,9 +247,10 @@ impl Generator {
     }
 
     /// The one used last: the fewest are kept open.
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self, carrier: Carrier) -> Option<Connection> {
         let mut idle = self.idle();
-        while let Some(connection) = idle.pop() {
+        while let Some(at) = idle.iter().rposition(|it| it.carrier == carrier) {
+            let mut connection = idle.remove(at);
             if !connection.is_closed() {
                 return Some(connection);
             }

@@ -62,12 +62,7 @@ mod tests {
 
     fn at(sent: u64, end: Option<(u64, Outcome)>) -> Entry {
         Entry {
-            request: Request {
-                token: "t".to_owned(),
-                kind: Kind::Hello,
-                length: 0,
-                fresh: false,
-            },
+            request: Request::over_tcp("t", Kind::Hello, 0),
             sent: Duration::from_millis(sent),
             end: end.map(|(end, outcome)| (Duration::from_millis(end), outcome)),
         }

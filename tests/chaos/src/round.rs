@@ -62,7 +62,7 @@ impl Run {
             ));
         }
         let prepared =
-            faults::injection(round.entry, &self.stack, round.pick, self.surroundings).await?;
+            faults::injection(round.entry, &self.stack, round.pick, &self.surroundings).await?;
         let mut injection = match prepared {
             Ok(injection) => injection,
             Err(reason) => return Ok(Played::Skipped(reason)),

@@ -23,6 +23,7 @@ use crate::round::{Played, Run, interrupted};
 use crate::schedule::{self, Round};
 use crate::servers::{backend, late_dns};
 use crate::stack::Stack;
+use crate::tool::Tool;
 
 /// Connections that the kernel must be able to follow for each client of an attack: it remembers for
 /// two minutes those that ended, and a client comes back every few seconds.
@@ -71,16 +72,17 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<bool> {
             seed,
         }) => {
             let squad = Attack::named(&attack).and_then(|attack| attack.squads.get(squad));
-            let client = squad.map(|squad| squad.client).ok_or_else(|| {
+            let squad = squad.ok_or_else(|| {
                 Error::usage(
                     format!("attack {attack}: there is no such attack, or not so many squads"),
                     "`chaos --attacks --list` lists them",
                 )
             })?;
             let task = process::Task {
-                client,
+                client: squad.client,
                 clients,
                 target,
+                carrier: squad.client.carrier(squad.target),
                 lasting,
                 seed,
             };
@@ -173,17 +175,23 @@ async fn suite(options: Options, rounds: Rounds, output: &Output) -> Result<bool
     host::is_engines(&engine)?;
     let machine = Machine::look(&engine).await?;
     let name = options.project.clone().unwrap_or_else(|| OWN.to_owned());
-    let stack = Stack::new(engine, name, options.mongo_password_file.clone());
-    let bed = if options.project.is_some() {
-        Bed::existing(stack).await?
-    } else {
+    let stack = Stack::new(engine, name.clone(), options.mongo_password_file.clone());
+    let tool = options.project.is_none().then(|| Tool {
+        path: options.deploy.clone(),
+        project: name,
+        port: options.port,
+        tls_port: options.tls_port,
+        certificates: options.out.join("certificates"),
+    });
+    let bed = if let Some(tool) = tool.clone() {
         let replicas = match rounds {
             // One is to fail while the other serves.
             Rounds::Faults(_) => 2,
             Rounds::Attacks(_) => 1,
         };
-        let tool = options.deploy.clone();
-        Bed::own(stack, tool, options.port, replicas, &interrupt).await?
+        Bed::own(stack, tool, replicas, &interrupt).await?
+    } else {
+        Bed::existing(stack).await?
     };
     let pace = options.pace();
     let run = Run {
@@ -193,7 +201,7 @@ async fn suite(options: Options, rounds: Rounds, output: &Output) -> Result<bool
         id: run_id(),
         surroundings: Surroundings {
             own_engine: options.own_engine,
-            own_stack: options.project.is_none(),
+            tool,
         },
         interrupted: interrupt,
     };

@@ -14,6 +14,7 @@ use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep};
 
 use crate::database::Database;
+use crate::load::carrier::Published;
 
 /// The network that the database is on.
 pub(crate) const PRIVATE: &str = "private-net-1";
@@ -196,19 +197,25 @@ impl Stack {
     }
 
     /// Where clients reach the stack.
-    pub(crate) async fn published(&self) -> Result<SocketAddr> {
-        let containers = self.containers().await?;
-        let port = containers
-            .iter()
-            .flat_map(|container| &container.published)
-            .find(|(_, protocol)| protocol == "tcp");
-        match port {
-            Some((port, _)) => Ok(SocketAddr::from(([127, 0, 0, 1], *port))),
-            None => Err(Error::failed(
-                format!("project {:?} publishes no port", self.project),
-                "bring the stack up first (`make deploy`), or leave --project away",
-            )),
-        }
+    pub(crate) async fn published(&self) -> Result<Published> {
+        let listener = self.victim(Service::Listener, 0).await?;
+        let settings = self.inspect(&listener.id).await?.network_settings;
+        let ports = settings.and_then(|it| it.ports).unwrap_or_default();
+        let address = |port: &str| {
+            let bindings = ports.get(port).into_iter().flatten().flatten();
+            let mut published = bindings.filter_map(|it| it.host_port.as_ref()?.parse().ok());
+            let published = published.next().ok_or_else(|| {
+                Error::failed(
+                    format!("{} doesn't publish its port {port}", listener.name),
+                    "bring the stack up first (`make deploy`), or leave --project away",
+                )
+            });
+            published.map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+        };
+        Ok(Published {
+            plain: address("80/tcp")?,
+            tls: address("443/tcp")?,
+        })
     }
 
     /// What isn't running, or isn't healthy.

@@ -205,12 +205,7 @@ mod tests {
 
     fn entry(sent: u64, end: u64, outcome: Outcome) -> Entry {
         Entry {
-            request: Request {
-                token: format!("t{sent}"),
-                kind: Kind::Hello,
-                length: 0,
-                fresh: false,
-            },
+            request: Request::over_tcp(&format!("t{sent}"), Kind::Hello, 0),
             sent: Duration::from_secs(sent),
             end: Some((Duration::from_secs(end), outcome)),
         }

@@ -121,14 +121,7 @@ impl Picture<'_> {
             let mut ports: Vec<String> = sandbox
                 .published
                 .iter()
-                .map(|it| {
-                    format!(
-                        ":{} → {} :{}",
-                        it.host_port,
-                        sandbox.label(self.topology),
-                        it.port
-                    )
-                })
+                .map(|it| format!(":{} → :{}", it.host_port, it.port))
                 .collect();
             ports.dedup();
             if ports.is_empty() {

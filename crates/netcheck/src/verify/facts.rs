@@ -40,7 +40,7 @@ pub(super) fn checks(project: &Project, seen: &Observation) -> Vec<Check> {
         checks.extend(gateways(topology, network));
         checks.extend(subnet(topology, network));
     }
-    published(seen, &mut checks);
+    published(project, seen, &mut checks);
     checks
 }
 

@@ -77,7 +77,7 @@ pub(super) async fn checks(
                 }
                 None => (request::answered(name, &target, "https", answer), None),
             };
-            checks.extend([check, certificate]);
+            checks.extend([check, certificate, client.metrics().await]);
             notes.extend(note);
             for name in &tls.names {
                 let (check, note) = client.named(&name.to_string()).await;

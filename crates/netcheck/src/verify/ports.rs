@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use compose_file::Project;
 use compose_file::model::Service;
 
 use super::check::{Check, check};
 use super::link::{End, HOST, Verdict};
 use super::observe::{Observation, connection, fetched, metrics, unpublished};
+use super::speaks_tls;
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
 use crate::probe::report::Reach;
@@ -104,7 +106,7 @@ pub(super) fn publishes(
 }
 
 /// Published ports take connections on the host, and don't lead to anybody's metrics.
-pub(super) fn published(seen: &Observation, checks: &mut Vec<Check>) {
+pub(super) fn published(project: &Project, seen: &Observation, checks: &mut Vec<Check>) {
     let Some(host) = seen.reports.get(&End::Host) else {
         return;
     };
@@ -123,7 +125,9 @@ pub(super) fn published(seen: &Observation, checks: &mut Vec<Check>) {
             };
             checks.push(check((HOST, &at, "port"), "open", result));
         }
-        let Some(through) = fetched(host, &metrics(target)) else {
+        // With TLS, they are asked for by who has it.
+        let plain = !speaks_tls(project, target.port);
+        let Some(through) = fetched(host, &metrics(target)).filter(|_| plain) else {
             continue;
         };
         let names = metric_names(&through.body);
@@ -151,7 +155,7 @@ pub(super) fn published(seen: &Observation, checks: &mut Vec<Check>) {
 }
 
 /// The names that a Prometheus exposition declares.
-fn metric_names(body: &str) -> BTreeSet<&str> {
+pub(super) fn metric_names(body: &str) -> BTreeSet<&str> {
     let declared = body.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     declared.filter_map(|rest| rest.split(' ').next()).collect()
 }

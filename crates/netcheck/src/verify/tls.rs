@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use compose_file::model::{ServiceName, TlsEntry};
 use engine::Engine;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Check, check};
 use super::link::{HOST, Verdict};
+use super::ports::metric_names;
 use super::request::Silence;
 use crate::inspect::model::Sandbox;
 use crate::probe::request::Target;
@@ -23,6 +24,11 @@ use crate::probe::request::Target;
 const DAY: u64 = 24 * 60 * 60;
 /// When less is left, somebody should know: renewal comes long before.
 const SOON: Duration = Duration::from_secs(14 * DAY);
+
+/// An authority answers within this time, or doesn't.
+const ORDER: Duration = Duration::from_secs(60);
+/// Between two looks for what it answered.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// The client, and what it is to reach.
 pub(super) struct Client<'a> {
@@ -65,7 +71,7 @@ enum Reply {
 /// What came of a handshake and a request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
-    /// Such as `TLSv1.3`.
+    /// Such as `TLS 1.3`.
     protocol: String,
     cipher: String,
     /// Whom the certificate is for.
@@ -96,10 +102,34 @@ impl Client<'_> {
         (answer, check, note)
     }
 
-    /// The certificate that a client of this name is shown.
+    /// The certificate that a client of this name is shown. One that is being got by ACME is waited for.
     pub(super) async fn named(&self, name: &str) -> (Check, Option<String>) {
-        let answer = self.ask(Some(name), "/").await;
-        self.certificate(Some(name), &answer)
+        let deadline = Instant::now() + ORDER;
+        loop {
+            let answer = self.ask(Some(name), "/").await;
+            let missing = answer.as_ref().is_ok_and(|it| !it.is_for(name));
+            if !missing || Instant::now() > deadline {
+                return self.certificate(Some(name), &answer);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// No metrics of an admin port come out.
+    pub(super) async fn metrics(&self) -> Check {
+        let to = format!("{} {}", self.service, self.target);
+        let (result, verdict) = match self.ask(None, "/metrics").await {
+            Ok(answer) if answer.status == 200 && !metric_names(&answer.body).is_empty() => {
+                let cause = format!("{} forwards /metrics to an admin port", self.service);
+                (Err(("metrics".to_owned(), cause)), None)
+            }
+            Ok(answer) => (Ok(answer.status.to_string()), None),
+            // Told by the request before.
+            Err(_) => (Ok("no answer".to_owned()), Some(Verdict::Unjudged)),
+        };
+        let mut check = check((HOST, &to, "/metrics"), "no admin port behind it", result);
+        check.verdict = verdict.unwrap_or(check.verdict);
+        check
     }
 
     async fn ask(&self, name: Option<&str>, path: &str) -> Result<Answer, Silence> {
@@ -144,7 +174,7 @@ impl Client<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_secs();
         let (result, verdict) = match answer {
-            Ok(answer) => (answer.judged(now, self.tls), None),
+            Ok(answer) => (answer.judged(name, now, self.tls), None),
             Err(Silence::Seen(saw)) => {
                 let cause = format!("`deploy logs {}` tells", self.tls.service);
                 (Err((saw.clone(), cause)), None)
@@ -163,7 +193,22 @@ impl Client<'_> {
 }
 
 impl Answer {
-    fn judged(&self, now: u64, tls: &TlsEntry) -> Result<String, (String, String)> {
+    /// Whether the certificate is for this name.
+    fn is_for(&self, name: &str) -> bool {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        let covers = |own: &String| {
+            let wildcard = own.strip_prefix("*.");
+            own.eq_ignore_ascii_case(name) || wildcard.is_some() && wildcard == parent
+        };
+        self.names.iter().any(covers)
+    }
+
+    fn judged(
+        &self,
+        name: Option<&str>,
+        now: u64,
+        tls: &TlsEntry,
+    ) -> Result<String, (String, String)> {
         let names: BTreeSet<&str> = self.names.iter().map(String::as_str).collect();
         let first = self.names.first().map_or("nobody", String::as_str);
         let names = match names.len() {
@@ -176,6 +221,13 @@ impl Answer {
         if self.not_after <= now {
             let ago = (now - self.not_after) / DAY;
             return Err((format!("{seen}, expired {ago} days ago"), cause.to_owned()));
+        }
+        if name.is_some_and(|name| !self.is_for(name)) {
+            let cause = format!(
+                "`deploy logs {}` tells why it has none for this name",
+                tls.service
+            );
+            return Err((format!("{seen}: the certificate of another name"), cause));
         }
         if let Some(why) = &self.untrusted {
             let authority = tls.authority.as_ref();
@@ -193,11 +245,11 @@ impl Answer {
         ))
     }
 
-    /// What is left, where that is little, and less than a quarter of its life.
+    /// What is left, where that is as little as the proxy warns of.
     fn ends_soon(&self, now: u64) -> Option<String> {
         let left = self.not_after.checked_sub(now)?;
         let lifetime = self.not_after.saturating_sub(self.not_before);
-        let soon = left < SOON.as_secs() && left < lifetime / 4;
+        let soon = left < SOON.as_secs() && left < lifetime / 10;
         soon.then(|| match left / DAY {
             0 => format!("{} hours", left / (60 * 60)),
             days => format!("{days} days"),
@@ -211,7 +263,7 @@ mod tests {
 
     fn answer(days: (u64, u64), untrusted: Option<&str>) -> Answer {
         Answer {
-            protocol: "TLSv1.3".into(),
+            protocol: "TLS 1.3".into(),
             cipher: "TLS13_AES_128_GCM_SHA256".into(),
             names: vec!["localhost".into(), "127.0.0.1".into()],
             not_before: days.0 * DAY,
@@ -239,26 +291,41 @@ x-verify: {entry_points: {web: {tls: {port: 443, service: web, command: [c], aut
     #[test]
     fn what_is_told_of_a_certificate() {
         let tls = entry();
-        let good = answer((0, 400), None).judged(4 * DAY, &tls).unwrap();
+        let good = answer((0, 400), None).judged(None, 4 * DAY, &tls).unwrap();
         assert_eq!(
             good,
-            "TLSv1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left"
+            "TLS 1.3, TLS13_AES_128_GCM_SHA256, localhost and 1 more, 396 days left"
         );
         let (seen, cause) = answer((0, 400), Some("unknown issuer"))
-            .judged(0, &tls)
+            .judged(None, 0, &tls)
             .unwrap_err();
         assert!(seen.ends_with("not trusted: unknown issuer"), "{seen}");
         assert!(cause.contains("/ca signed it"), "{cause}");
-        let expired = answer((0, 400), Some("expired")).judged(403 * DAY, &tls);
+        let expired = answer((0, 400), Some("expired")).judged(None, 403 * DAY, &tls);
         assert!(expired.unwrap_err().0.ends_with("expired 3 days ago"));
+        let other = answer((0, 400), None).judged(Some("b.example"), 0, &tls);
+        assert!(
+            other
+                .unwrap_err()
+                .0
+                .ends_with("the certificate of another name")
+        );
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_one_label() {
+        let mut answer = answer((0, 400), None);
+        answer.names = vec!["*.example.org".into(), "Example.org".into()];
+        assert!(answer.is_for("a.example.org") && answer.is_for("example.org"));
+        assert!(!answer.is_for("a.b.example.org") && !answer.is_for("org"));
     }
 
     #[test]
     fn an_end_that_is_near_is_told_unless_lives_are_short() {
         let soon = |days, now| answer((0, days), None).ends_soon(now);
-        assert_eq!(soon(90, 75 * DAY), None);
-        assert_eq!(soon(90, 77 * DAY).unwrap(), "13 days");
-        assert_eq!(soon(6, 2 * DAY), None);
+        assert_eq!(soon(90, 80 * DAY), None);
+        assert_eq!(soon(365, 352 * DAY).unwrap(), "13 days");
+        assert_eq!(soon(6, 5 * DAY), None);
         assert_eq!(soon(6, 5 * DAY + DAY / 2).unwrap(), "12 hours");
         assert_eq!(soon(6, 7 * DAY), None);
     }

@@ -1,5 +1,6 @@
 //! A stack of the product's shape, made of busybox, brought up by `deploy` for one test.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -92,6 +93,11 @@ impl Stack {
             .args(["-p", &self.project])
             .args(arguments);
         command
+    }
+
+    /// A file beside the Compose file.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// A container's name.

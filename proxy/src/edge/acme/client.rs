@@ -42,7 +42,7 @@ pub(super) struct Client(Arc<Inner>);
 struct Inner {
     tls: TlsConnector,
     names: Mutex<SystemFiles>,
-    /// When the last answer wants to be asked again.
+    /// When the last answer, if there was one, wants to be asked again.
     retry_after: Mutex<Option<SystemTime>>,
 }
 
@@ -89,6 +89,7 @@ impl HttpClient for Client {
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
+            inner.note_retry_after(None);
             let uri = request.uri().clone();
             let late = |_| io::Error::from(io::ErrorKind::TimedOut).into();
             let answer = timeout(TIME_LIMIT, inner.ask(request)).await;
@@ -175,13 +176,14 @@ impl Inner {
             .collect())
     }
 
+    fn note_retry_after(&self, time: Option<SystemTime>) {
+        let known = self.retry_after.lock();
+        *known.unwrap_or_else(PoisonError::into_inner) = time;
+    }
+
     /// An error that isn't a problem document is from something in front of the directory.
     fn understood(&self, answer: Answered) -> Result<Answered, AnyError> {
-        let retry_after = retry_after(answer.headers(), SystemTime::now());
-        *self
-            .retry_after
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = retry_after;
+        self.note_retry_after(retry_after(answer.headers(), SystemTime::now()));
         let kind = answer.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_json = kind

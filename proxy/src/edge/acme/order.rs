@@ -9,7 +9,8 @@ use std::{
 };
 
 use instant_acme::{
-    AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order,
+    AuthorizationHandle, AuthorizationStatus, Authorizations, CertificateIdentifier,
+    ChallengeStatus, ChallengeType, Error, Identifier, KeyAuthorization, NewOrder, Order,
     OrderStatus,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
@@ -226,64 +227,32 @@ impl Session<'_> {
         order: &mut Order,
         proofs: &[Proof],
     ) -> Result<Option<Proof>, OrderError> {
-        insist(async || match order.authorizations().next().await {
-            Some(authorization) => authorization.map(drop),
-            None => Err(Error::Str("the order has no authorization")),
-        })
-        .await?;
-        // From here on, what was fetched is at hand: one name has one authorization.
-        let (proof, token, key) = {
-            let mut authorizations = order.authorizations();
-            let authorization = authorizations.next().await.transpose()?;
-            let mut authorization = authorization.ok_or(Error::Str("authorization"))?;
-            match authorization.status {
-                AuthorizationStatus::Pending => {}
-                AuthorizationStatus::Valid => return Ok(None),
-                status => {
-                    let text = format!("the authorization is {status:?}");
-                    return Err(OrderError::Refused(text));
-                }
-            }
-            let offered: Vec<_> = authorization.challenges.iter().map(|c| &c.r#type).collect();
-            let proof = proofs
-                .iter()
-                .find(|proof| offered.contains(&&proof.challenge()));
-            let proof = *proof.ok_or_else(|| {
-                OrderError::Refused(format!(
-                    "of the proofs, the directory takes {offered:?} only"
-                ))
-            })?;
-            let challenge = authorization.challenge(proof.challenge());
-            let challenge = challenge.ok_or(Error::Str("challenge"))?;
-            (
-                proof,
-                challenge.token.clone(),
-                challenge.key_authorization(),
-            )
+        let Some(task) = choose(order, proofs).await? else {
+            return Ok(None);
         };
-        let root = self.state.root();
+        let (proof, key, root) = (task.proof, &task.key, self.state.root());
         match proof {
-            Proof::Http => challenges::publish_http(root, &token, key.as_str())?,
+            Proof::Http => challenges::publish_http(root, &task.token, key.as_str())?,
             Proof::TlsAlpn => challenges::publish_tls(root, name, key.digest().as_ref())?,
         }
-        let asked = insist(async || {
-            let mut authorizations = order.authorizations();
-            let authorization = authorizations.next().await.transpose()?;
-            let mut authorization = authorization.ok_or(Error::Str("authorization"))?;
-            let challenge = authorization.challenge(proof.challenge());
-            challenge.ok_or(Error::Str("challenge"))?.set_ready().await
-        });
-        asked.await.map_err(|error| match error.into() {
-            OrderError::Refused(text) => OrderError::Unproven(proof, text),
-            error => error,
-        })?;
+        if task.status == ChallengeStatus::Pending {
+            let asked = insist(async || {
+                let mut authorizations = order.authorizations();
+                let mut authorization = only(&mut authorizations).await?;
+                let challenge = authorization.challenge(proof.challenge());
+                challenge.ok_or(Error::Str("challenge"))?.set_ready().await
+            });
+            asked.await.map_err(|error| match error.into() {
+                OrderError::Refused(text) => OrderError::Unproven(proof, text),
+                error => error,
+            })?;
+        }
         let mut patience = Patience::new("the directory takes long to look at the proof");
         loop {
             patience.wait(self.client.retry_after()).await?;
             let looked = insist(async || {
                 let mut authorizations = order.authorizations();
-                let authorization = authorizations.next().await.transpose()?;
-                let mut authorization = authorization.ok_or(Error::Str("authorization"))?;
+                let mut authorization = only(&mut authorizations).await?;
                 let state = authorization.refresh().await?;
                 let mut errors = state.challenges.iter().filter_map(|c| c.error.as_ref());
                 Ok((state.status, errors.next().map(describe)))
@@ -298,6 +267,55 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// What a directory is to find.
+struct Task {
+    proof: Proof,
+    token: String,
+    key: KeyAuthorization,
+    status: ChallengeStatus,
+}
+
+/// The first of these proofs that the directory takes; `None` if it needs none.
+async fn choose(order: &mut Order, proofs: &[Proof]) -> Result<Option<Task>, OrderError> {
+    insist(async || only(&mut order.authorizations()).await.map(drop)).await?;
+    // From here on, it is at hand.
+    let mut authorizations = order.authorizations();
+    let mut authorization = only(&mut authorizations).await?;
+    match authorization.status {
+        AuthorizationStatus::Pending => {}
+        AuthorizationStatus::Valid => return Ok(None),
+        status => {
+            let text = format!("the authorization is {status:?}");
+            return Err(OrderError::Refused(text));
+        }
+    }
+    let offered: Vec<_> = authorization.challenges.iter().map(|c| &c.r#type).collect();
+    let proof = proofs
+        .iter()
+        .find(|proof| offered.contains(&&proof.challenge()));
+    let proof = *proof.ok_or_else(|| {
+        OrderError::Refused(format!(
+            "of the proofs, the directory takes {offered:?} only"
+        ))
+    })?;
+    let challenge = authorization.challenge(proof.challenge());
+    let challenge = challenge.ok_or(Error::Str("challenge"))?;
+    Ok(Some(Task {
+        proof,
+        token: challenge.token.clone(),
+        key: challenge.key_authorization(),
+        status: challenge.status,
+    }))
+}
+
+/// The one that an order for one name has.
+async fn only<'a>(
+    authorizations: &'a mut Authorizations<'_>,
+) -> Result<AuthorizationHandle<'a>, Error> {
+    let first = authorizations.next().await.transpose()?;
+    first.ok_or(Error::Str("the order has no authorization"))
 }
 
 /// Whether a new order was refused whatever it asks for.

@@ -27,12 +27,14 @@ pub(crate) const WITH_PRIORITY: u8 = 32;
 
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
+pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const FLOW_CONTROL_ERROR: u32 = 3;
 pub(crate) const STREAM_CLOSED: u32 = 5;
 pub(crate) const FRAME_SIZE_ERROR: u32 = 6;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const COMPRESSION_ERROR: u32 = 9;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -167,8 +169,12 @@ pub(crate) struct Session {
     input: Vec<u8>,
     /// Frames of streams that nobody has asked for yet.
     waiting: BTreeMap<u32, Vec<Frame>>,
+    /// What may be sent on a stream, and in all; what the proxy's settings say is known before.
+    windows: BTreeMap<u32, i64>,
     /// The last one.
     pub(crate) goaway: Option<Frame>,
+    /// Streams that the proxy has reset, with the codes.
+    pub(crate) resets: Vec<(u32, u32)>,
     /// Whether what is received may be sent again.
     pub(crate) opens_windows: bool,
     pub(crate) settings: Option<Frame>,
@@ -198,7 +204,9 @@ impl Session {
             stream,
             input: Vec::new(),
             waiting: BTreeMap::new(),
+            windows: BTreeMap::from([(0, 65_535)]),
             goaway: None,
+            resets: Vec::new(),
             opens_windows: true,
             settings: None,
         }
@@ -210,6 +218,18 @@ impl Session {
 
     #[track_caller]
     pub(crate) fn send(&mut self, frame: &Frame) {
+        match frame.kind {
+            HEADERS => {
+                self.windows.entry(frame.stream).or_insert(65_535);
+            }
+            DATA => {
+                let size = i64::try_from(frame.payload.len()).unwrap();
+                for stream in [0, frame.stream] {
+                    *self.windows.entry(stream).or_insert(65_535) -= size;
+                }
+            }
+            _ => {}
+        }
         self.send_bytes(&frame.to_bytes());
     }
 
@@ -255,6 +275,38 @@ impl Session {
         self.send(&Frame::headers(stream, 0, &request("POST", path)));
         self.send(&Frame::new(DATA, END_STREAM, stream, body));
         self.answer(stream)
+    }
+
+    /// Sends a body, and its end, as the windows allow.
+    #[track_caller]
+    pub(crate) fn send_body(&mut self, stream: u32, body: &[u8]) {
+        let sent = self.send_body_for(stream, body, PATIENCE);
+        assert_eq!(sent, body.len(), "the windows stay open");
+        self.send(&Frame::new(DATA, END_STREAM, stream, []));
+    }
+
+    /// The same without the end, for so long after the last time that it could; returns how much was sent.
+    pub(crate) fn send_body_for(&mut self, stream: u32, body: &[u8], patience: Duration) -> usize {
+        let mut sent = 0;
+        while sent < body.len() {
+            let window = self.windows[&stream]
+                .min(self.windows[&0])
+                .clamp(0, 1 << 14);
+            let size = usize::try_from(window).unwrap().min(body.len() - sent);
+            if size > 0 {
+                self.send(&Frame::new(DATA, 0, stream, &body[sent..sent + size]));
+                sent += size;
+            } else {
+                match self.next_within(patience) {
+                    Ok(frame) if frame.stream != 0 => {
+                        self.waiting.entry(frame.stream).or_default().push(frame);
+                    }
+                    Ok(_) => {}
+                    Err(_) => return sent,
+                }
+            }
+        }
+        sent
     }
 
     /// The next frame, whatever it is. Settings are acknowledged, and windows opened again.
@@ -418,6 +470,15 @@ impl Session {
             // The two steps of an end: the client has heard of the first.
             PING if frame.flags & ACK == 0 => {
                 self.try_send(&Frame::new(PING, ACK, 0, &frame.payload).to_bytes())
+            }
+            RST_STREAM => {
+                self.resets.push((frame.stream, frame.code()));
+                Ok(())
+            }
+            WINDOW_UPDATE => {
+                let increment = i64::from(frame.code());
+                *self.windows.entry(frame.stream).or_insert(65_535) += increment;
+                Ok(())
             }
             GOAWAY => {
                 self.goaway = Some(frame.clone());

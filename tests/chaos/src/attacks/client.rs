@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink, split};
 use tokio::time::sleep;
 
+use super::Target;
+use super::frames::Flood;
 use crate::load::answer;
+use crate::load::carrier::Carrier;
 
 /// Between two bytes of a client that sends slowly.
 const DRIP: Duration = Duration::from_secs(3);
@@ -16,6 +18,8 @@ const DRIP: Duration = Duration::from_secs(3);
 const SIP: Duration = Duration::from_secs(1);
 /// What a client that reads slowly has room for, in bytes; the kernel takes the least that it can.
 pub(crate) const SMALL_WINDOW: u32 = 1_024;
+/// The record that a `ClientHello` begins with: 512 bytes are to come (RFC 8446 §5.1).
+const RECORD: &[u8] = &[22, 3, 1, 2, 0];
 /// More than any answer here needs. Each client has one.
 const ANSWER: usize = 2 * 1_024;
 
@@ -31,6 +35,12 @@ pub(crate) enum Client {
         /// Whether a byte follows now and then; otherwise nothing does.
         drips: bool,
     },
+    /// Begins a TLS handshake, and sends a byte of it now and then.
+    Hello,
+    /// Ends as soon as the handshake is complete, and begins the next one.
+    Handshake,
+    /// Does what frames of HTTP/2 can do.
+    Flood(Flood),
     /// Asks, and takes a byte of what it asked for now and then.
     SlowReader {
         /// Requests, sent at once.
@@ -69,6 +79,9 @@ impl Client {
     pub(crate) fn opening(self) -> Vec<u8> {
         match self {
             Self::Unfinished { head, body, .. } => unfinished(head, body),
+            Self::Hello => RECORD.to_vec(),
+            Self::Handshake => Vec::new(),
+            Self::Flood(flood) => flood.opening(),
             // Answered 404, by the API: nothing is stored, and the database isn't asked.
             Self::SlowReader { requests } => "GET /none HTTP/1.1\r\nHost: abc\r\n\r\n"
                 .repeat(requests)
@@ -89,6 +102,20 @@ impl Client {
         matches!(self, Self::SlowReader { .. })
     }
 
+    /// What its connection to `target` is made of.
+    pub(crate) const fn carrier(self, target: Target) -> Carrier {
+        match (self, target) {
+            (Self::Hello, _) | (_, Target::Proxy | Target::Api) => Carrier::Plain,
+            (Self::Flood(_), _) => Carrier::Http2,
+            _ => Carrier::Tls,
+        }
+    }
+
+    /// Whether it comes back at once.
+    pub(crate) const fn is_eager(self) -> bool {
+        matches!(self, Self::Eager { .. } | Self::Handshake)
+    }
+
     /// Does what it does until the other side ends the connection. Each status that it reads goes to
     /// `answered`.
     ///
@@ -96,19 +123,52 @@ impl Client {
     /// The connection broke.
     pub(crate) async fn act(
         self,
-        stream: &mut TcpStream,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin,
         opening: &[u8],
         answered: impl Fn(u16) + Send + Sync,
     ) -> io::Result<()> {
-        let (mut read, mut write) = stream.split();
+        let (mut read, mut write) = split(stream);
         match self {
+            Self::Handshake => Ok(()),
+            Self::Hello => {
+                write.write_all(opening).await?;
+                let utter = async {
+                    loop {
+                        sleep(DRIP).await;
+                        write.write_all(b"x").await?;
+                    }
+                };
+                let mut heard = [0];
+                tokio::select! {
+                    heard = read.read(&mut heard) => heard.map(drop),
+                    uttered = utter => uttered,
+                }
+            }
+            Self::Flood(flood) => {
+                let utter = async {
+                    write.write_all(opening).await?;
+                    write.flush().await?;
+                    for burst in flood.bursts() {
+                        write.write_all(&burst).await?;
+                        write.flush().await?;
+                    }
+                    std::future::pending().await
+                };
+                let (mut read, mut nowhere) = (read, sink());
+                tokio::select! {
+                    heard = copy(&mut read, &mut nowhere) => heard.map(drop),
+                    uttered = utter => uttered,
+                }
+            }
             Self::Unfinished { drips, .. } => {
                 let utter = async {
                     write.write_all(opening).await?;
+                    write.flush().await?;
                     loop {
                         sleep(DRIP).await;
                         if drips {
                             write.write_all(b"x").await?;
+                            write.flush().await?;
                         }
                     }
                 };
@@ -129,6 +189,7 @@ impl Client {
             }
             Self::SlowReader { .. } => {
                 write.write_all(opening).await?;
+                write.flush().await?;
                 while read.read(&mut [0]).await? > 0 {
                     sleep(SIP).await;
                 }
@@ -136,6 +197,7 @@ impl Client {
             }
             Self::Eager { .. } => loop {
                 write.write_all(opening).await?;
+                write.flush().await?;
                 let mut received = Vec::with_capacity(ANSWER);
                 let head = loop {
                     if read.read_buf(&mut received).await? == 0 {
@@ -187,7 +249,7 @@ fn unfinished(length: usize, body: Body) -> Vec<u8> {
 mod tests {
     use std::sync::Mutex;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;
@@ -231,10 +293,10 @@ mod tests {
             stream.write_all(answer).await.unwrap();
             length
         });
-        let mut stream = TcpStream::connect(address).await.unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
         let statuses = Mutex::new(Vec::new());
         let opening = client.opening();
-        let acted = client.act(&mut stream, &opening, |status| {
+        let acted = client.act(stream, &opening, |status| {
             statuses.lock().unwrap().push(status);
         });
         timeout(Duration::from_secs(5), acted)

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::client::{Client, SMALL_WINDOW};
+use crate::load::carrier::{Carrier, secured};
 use crate::seed::Dice;
 
 /// Connections that are being opened at the same time.
@@ -37,6 +38,8 @@ pub(crate) struct Task {
     pub(crate) clients: usize,
     /// Whom they attack.
     pub(crate) target: SocketAddr,
+    /// What their connections are made of.
+    pub(crate) carrier: Carrier,
     /// For how long.
     pub(crate) lasting: Duration,
     /// Says when each comes back.
@@ -118,23 +121,23 @@ pub(crate) async fn run(task: Task, report: impl FnOnce(&Seen)) -> io::Result<()
 
 impl Clients {
     async fn attack(self: Arc<Self>, mut dice: Dice) {
-        let pause = match self.task.client {
-            Client::Eager { .. } => PAUSE_EAGER,
-            _ => PAUSE,
+        let pause = if self.task.client.is_eager() {
+            PAUSE_EAGER
+        } else {
+            PAUSE
         };
         loop {
             match self.connect().await {
-                Ok(mut stream) => {
+                Ok(stream) => {
                     self.opened();
                     let answered = |status| {
                         *self.tally().seen.statuses.entry(status).or_default() += 1;
                     };
                     // However it ends: that the other side may end it is what this is about.
-                    _ = self
-                        .task
-                        .client
-                        .act(&mut stream, &self.opening, answered)
-                        .await;
+                    if let Ok(stream) = secured(stream, self.task.carrier).await {
+                        let client = self.task.client;
+                        _ = client.act(stream, &self.opening, answered).await;
+                    }
                     self.tally().open -= 1;
                 }
                 Err(error) if is_lack(&error) => self.tally().seen.lacking += 1,
@@ -206,6 +209,7 @@ mod tests {
             },
             clients: 300,
             target,
+            carrier: Carrier::Plain,
             lasting: Duration::from_secs(2),
             seed: 1,
         };

@@ -28,8 +28,8 @@ Whoever is closed or answered comes back 4 to 8 s later. This page is the report
 suite wrote it.
 
 A bystander goes on all the while, through the published port and from another address: 20 requests
-a second, eight of ten writes, three of ten on a new connection, none ever sent twice. These promises
-are checked:
+a second, eight of ten writes, three of ten on a new connection, half of them over TCP, the others over
+TLS and HTTP/2, none ever sent twice. These promises are checked:
 
 - **Nobody is killed**: every container has the process that it had before.
 - **Memory** of listener, proxy and API peaks below 80 % of the limit, by the kernel's own count. Within

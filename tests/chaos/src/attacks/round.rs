@@ -111,6 +111,7 @@ impl Run {
         for (squad, what) in attack.squads.iter().enumerate() {
             let (service, port) = match what.target {
                 Target::Proxy => (Service::Listener, 80),
+                Target::Tls => (Service::Listener, 443),
                 Target::Api => (Service::Api, 9_090),
             };
             let target = (self.stack.address(service, PUBLIC).await?, port).into();

@@ -231,12 +231,7 @@ mod tests {
 
     fn entry(took: Option<u64>, outcome: Outcome) -> Entry {
         Entry {
-            request: Request {
-                token: "t".to_owned(),
-                kind: Kind::Post,
-                length: 0,
-                fresh: false,
-            },
+            request: Request::over_tcp("t", Kind::Post, 0),
             sent: Duration::from_secs(1),
             end: took.map(|ms| (Duration::from_millis(1_000 + ms), outcome)),
         }

@@ -83,12 +83,7 @@ mod tests {
     use crate::load::request::Kind;
 
     fn request(kind: Kind) -> Request {
-        Request {
-            token: "t".to_owned(),
-            kind,
-            length: 0,
-            fresh: false,
-        }
+        Request::over_tcp("t", kind, 0)
     }
 
     #[test]

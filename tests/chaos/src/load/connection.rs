@@ -2,35 +2,39 @@
 //! it happened, not as a second attempt would have had it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 
 use super::answer;
+use super::carrier::{Carrier, Published, Stream};
 use super::request::Request;
 use crate::ledger::Outcome;
 
-/// A connection to the stack's published port.
-#[derive(Debug)]
+/// A connection for HTTP/1.1 to one of the stack's published ports.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    pub(crate) carrier: Carrier,
+    stream: Pin<Box<dyn Stream>>,
 }
 
 impl Connection {
     /// Opens one.
-    pub(crate) async fn open(target: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(target).await?;
-        // Only costs latency if it fails.
-        _ = stream.set_nodelay(true);
-        Ok(Self { stream })
+    pub(crate) async fn open(target: Published, carrier: Carrier) -> io::Result<Self> {
+        let stream = target.connect(carrier).await?;
+        Ok(Self { carrier, stream })
     }
 
     /// Whether the other side has closed it while it was idle, which every HTTP server may do at
     /// any time. As long as nothing has been sent on it, another connection does as well.
-    pub(crate) fn is_closed(&self) -> bool {
-        let read = self.stream.try_read(&mut [0]);
-        !matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        let mut byte = ReadBuf::new(&mut byte);
+        let mut nobody = Context::from_waker(Waker::noop());
+        self.stream
+            .as_mut()
+            .poll_read(&mut nobody, &mut byte)
+            .is_ready()
     }
 
     /// Sends `request` and reads the response. The flag says whether the connection can be used
@@ -38,7 +42,8 @@ impl Connection {
     pub(crate) async fn exchange(&mut self, request: &Request) -> (Outcome, bool) {
         // An answer may come before the whole body has gone (413, 503); so a failure to send it is
         // not the end, and what can be read decides.
-        let sent = self.stream.write_all(&request.encode()).await.is_ok();
+        let sent = self.stream.write_all(&request.encode()).await.is_ok()
+            && self.stream.flush().await.is_ok();
         let mut received = Vec::with_capacity(1024);
         let head = loop {
             match answer::head(&received) {

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::carrier::Carrier;
 use crate::seed::Dice;
 
 /// The field that bears the token, as the API stores its name.
@@ -32,6 +33,7 @@ pub(crate) struct Request {
     pub(crate) length: usize,
     /// Whether it gets a connection of its own, closed afterwards.
     pub(crate) fresh: bool,
+    pub(crate) carrier: Carrier,
 }
 
 impl Request {
@@ -81,6 +83,19 @@ impl Request {
     }
 }
 
+#[cfg(test)]
+impl Request {
+    pub(crate) fn over_tcp(token: &str, kind: Kind, length: usize) -> Self {
+        Self {
+            token: token.to_owned(),
+            kind,
+            length,
+            fresh: false,
+            carrier: Carrier::Plain,
+        }
+    }
+}
+
 /// Draws the requests of one round.
 #[derive(Debug)]
 pub(crate) struct Mix {
@@ -99,7 +114,8 @@ impl Mix {
         }
     }
 
-    /// Of ten requests, eight are stored and two only read; three get a new connection.
+    /// Of ten requests, eight are stored and two only read; three get a new connection. Of four, two
+    /// go over TCP, one over TLS, and one over HTTP/2.
     pub(crate) fn draw(&mut self) -> Request {
         let (kind, longest) = match self.dice.below(10) {
             0..=4 => (Kind::Post, 2048),
@@ -109,21 +125,27 @@ impl Mix {
         };
         let length = usize::try_from(self.dice.below(longest)).unwrap_or(0);
         let fresh = self.dice.below(10) < 3;
-        self.numbered(kind, length, fresh)
+        let carrier = match self.dice.below(4) {
+            0..=1 => Carrier::Plain,
+            2 => Carrier::Tls,
+            _ => Carrier::Http2,
+        };
+        self.numbered(kind, length, fresh, carrier)
     }
 
     /// A `POST` of a given length, on a new connection.
     pub(crate) fn post(&mut self, length: usize) -> Request {
-        self.numbered(Kind::Post, length, true)
+        self.numbered(Kind::Post, length, true, Carrier::Plain)
     }
 
-    fn numbered(&mut self, kind: Kind, length: usize, fresh: bool) -> Request {
+    fn numbered(&mut self, kind: Kind, length: usize, fresh: bool, carrier: Carrier) -> Request {
         self.drawn += 1;
         Request {
             token: format!("{}{}", self.prefix, self.drawn),
             kind,
             length,
             fresh,
+            carrier,
         }
     }
 }
@@ -149,10 +171,8 @@ mod tests {
     #[test]
     fn a_request_is_framed_by_its_length() {
         let request = Request {
-            token: "t1".to_owned(),
-            kind: Kind::Post,
-            length: 5,
             fresh: true,
+            ..Request::over_tcp("t1", Kind::Post, 5)
         };
         let text = String::from_utf8(request.encode()).unwrap();
         assert_eq!(

@@ -15,9 +15,11 @@ const INTRODUCTION: &str = "\
 injects one fault after another. This page is the report of one run, as the suite wrote it.
 
 Of ten requests eight are writes (`POST`, `PUT`, `GET /`) and two only read (`/hello`); three of ten
-come on a new connection, the others on kept ones. The rate stays the same whatever the answers are,
-and no request is ever sent twice. A kept connection that is found closed before a byte was
-written is replaced; everything else that isn't a 200 counts as answered otherwise.
+come on a new connection, the others on kept ones. Half go over TCP, a quarter over TLS, a quarter as
+streams of HTTP/2. The rate stays the same whatever the answers are, and no request is ever sent twice.
+A kept connection that is found closed before a byte was written is replaced, and so is a session of
+HTTP/2 whose server says that it hasn't taken the request up; everything else that isn't a 200 counts as
+answered otherwise.
 
 After each fault, these promises are checked against the database itself:
 

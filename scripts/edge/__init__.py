@@ -1,0 +1,1 @@
+"""Other people's clients before the proxy: scripts/try-edge.py."""

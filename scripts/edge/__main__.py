@@ -1,0 +1,83 @@
+"""Runs the checks and shows them as a table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import sys
+import threading
+import time
+
+from . import browser, curl, frames, nghttp2, openssl, python_httpx, testssl  # noqa: F401  they list their checks
+from .check import CHECKS, Check, Failed, Skipped
+from .stage import Stage, stage
+
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parents[2] / "target"))
+ASIDE = "testssl.sh"
+"""Takes longer than all others together, and little of the processors."""
+
+
+def main() -> int:
+    """Run; 1 where a check failed, 2 where they couldn't be run."""
+    clients = list(dict.fromkeys(check.client for check in CHECKS))
+    parser = argparse.ArgumentParser(prog="try-edge", description=__doc__)
+    parser.add_argument("--only", metavar="CLIENT,…", help=f"some of {', '.join(clients)}")
+    parser.add_argument("--proxy", type=pathlib.Path, default=TARGET / "debug/proxy", metavar="FILE")
+    parser.add_argument("--table", action="store_true", help=f"write {testssl.TABLE.name}")
+    given = parser.parse_args()
+    chosen = given.only.split(",") if given.only else clients
+    if unknown := set(chosen) - set(clients):
+        parser.error(f"--only: no client {', '.join(sorted(unknown))}; there are {', '.join(clients)}")
+    if not given.proxy.is_file():
+        parser.error(f"there is no proxy at {given.proxy}: cargo build -p proxy")
+    try:
+        with stage(given.proxy.resolve()) as place:
+            if given.table:
+                testssl.TABLE.write_text(testssl.table(testssl.found(place)))
+                return 0
+            failed = run_all([check for check in CHECKS if check.client in chosen], place)
+    except Failed as error:
+        print(f"edge: error: {error}", file=sys.stderr)
+        return 2
+    return 1 if failed else 0
+
+
+def run_all(checks: list[Check], place: Stage) -> int:
+    """Run checks one by one, the long one beside them; return how many failed."""
+    failed: list[Check] = []
+    skipped: list[Check] = []
+    begun = time.monotonic()
+
+    def attempt(check: Check) -> None:
+        try:
+            check.run(place)
+        except Skipped as reason:
+            skipped.append(check)
+            show("skipped", check, reason)
+        except Exception as error:  # noqa: BLE001  a client that fails in its own way is a check that failed
+            failed.append(check)
+            show("FAILED", check, error if isinstance(error, Failed) else f"{type(error).__name__}: {error}")
+        else:
+            show("ok", check)
+
+    aside = [threading.Thread(target=attempt, args=(check,)) for check in checks if check.client == ASIDE]
+    for thread in aside:
+        thread.start()
+    for check in checks:
+        if check.client != ASIDE:
+            attempt(check)
+    for thread in aside:
+        thread.join()
+    passed = len(checks) - len(failed) - len(skipped)
+    print(f"edge: {passed} of {len(checks)} checks passed in {time.monotonic() - begun:.0f} s")
+    return len(failed)
+
+
+def show(outcome: str, check: Check, reason: object = None) -> None:
+    """Print a row of the table."""
+    row = f"  {outcome:8}{check.client:12}{check.what}"
+    print(row if reason is None else f"{row}\n    {outcome}: {reason}", flush=True)
+
+
+sys.exit(main())
