@@ -12,7 +12,7 @@ use std::{
     io,
     mem::MaybeUninit,
     net::{IpAddr, SocketAddr},
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::Poll,
 };
@@ -212,29 +212,29 @@ const fn refusal_of(expired: Expired) -> Refusal {
     }
 }
 
-/// The handshake itself. Its first part, until the client's first message is complete, costs nothing.
+/// The handshake itself, which does nothing but in its turn.
 async fn steps(
     stream: TcpStream,
     worker: &Worker,
     edge: &Edge,
     network: IpAddr,
 ) -> Result<TlsStream<TcpStream>, Refusal> {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
-    let start = start.map_err(|error| Refusal::of(&error, edge))?;
-    let mut turn = Step::take(worker, network).await?;
-    if has_left(&start.io) {
-        return Err(Refusal::Closed);
-    }
-    let config = edge.config_for(&start.client_hello());
-    let mut handshake = start.into_stream(config);
+    let mut handshake = pin!(async {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        if has_left(&start.io) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let config = edge.config_for(&start.client_hello());
+        start.into_stream(config).await
+    });
     loop {
-        let step = poll_fn(|cx| Poll::Ready(Pin::new(&mut handshake).poll(cx))).await;
+        let turn = Step::take(worker, network).await?;
+        let step = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
         drop(turn);
         if let Poll::Ready(done) = step {
             return done.map_err(|error| Refusal::of(&error, edge));
         }
         woken().await;
-        turn = Step::take(worker, network).await?;
     }
 }
 
