@@ -156,7 +156,7 @@ impl Acme {
                 subject.attempts = self.state.attempts(&subject.name);
             }
             if lock.is_some() {
-                subject.take_over(&self.state)?;
+                subject.take_over(&self.state, &self.settings.directory)?;
             }
             subject.certificate = self.state.certificate(&subject.name);
             subject.ordered = self.state.order(&subject.name).is_some();
@@ -228,12 +228,8 @@ impl Acme {
 
     fn succeeded(&mut self, index: usize, proof: Option<Proof>) -> Result<(), StateError> {
         let subject = &mut self.subjects[index];
-        let now = SystemTime::now();
-        subject
-            .attempts
-            .succeeded(&self.settings.directory, proof, now);
         subject.suggestion = Suggestion::default();
-        subject.certificate = self.state.certificate(&subject.name);
+        subject.installed(&self.state, &self.settings.directory, proof)?;
         info!(
             name = subject.name,
             proof = proof.map(tracing::field::display),
@@ -241,10 +237,8 @@ impl Acme {
             "certificate obtained"
         );
         self.progress.count(Outcome::Issued);
-        self.remember(index)?;
-        let subject = &mut self.subjects[index];
-        subject.ordered = false;
-        self.state.forget_order(&subject.name)
+        self.show();
+        Ok(())
     }
 
     /// Notes that an attempt for each of these has failed, and when the next one is.
@@ -267,10 +261,16 @@ impl Acme {
         for index in indices {
             let subject = &mut self.subjects[*index];
             let lifetime = subject.certificate.as_ref().map(Issued::lifetime);
-            let (error, jitter) = (text.clone(), rand::random());
-            subject
-                .attempts
-                .failed(error, refused_until, lifetime, jitter, now);
+            let (directory, error) = (&self.settings.directory, text.clone());
+            let attempts = &mut subject.attempts;
+            attempts.failed(
+                directory,
+                error,
+                refused_until,
+                lifetime,
+                rand::random(),
+                now,
+            );
             warn!(
                 name = subject.name,
                 failures = subject.attempts.failures,
@@ -357,17 +357,30 @@ impl Acme {
 
 impl Subject {
     /// Begins where another process has ended, which may have put half of a certificate in place.
-    fn take_over(&mut self, state: &State) -> Result<(), StateError> {
-        self.attempts.resumed();
-        let Some(order) = state
+    fn take_over(&mut self, state: &State, directory: &str) -> Result<(), StateError> {
+        if let Some(order) = state
             .order(&self.name)
             .filter(|order| order.chain.is_some())
-        else {
-            return Ok(());
-        };
-        state.install(&self.name, &order)?;
-        self.attempts
-            .succeeded(&order.directory, None, SystemTime::now());
+        {
+            state.install(&self.name, &order)?;
+            self.installed(state, &order.directory, None)?;
+        }
+        self.attempts.resumed(directory);
+        Ok(())
+    }
+
+    /// Notes that the certificate of an order is in place, with which the order is over.
+    fn installed(
+        &mut self,
+        state: &State,
+        directory: &str,
+        proof: Option<Proof>,
+    ) -> Result<(), StateError> {
+        self.certificate = state.certificate(&self.name);
+        self.ordered = false;
+        let lifetime = self.certificate.as_ref().map(Issued::lifetime);
+        let (lifetime, now) = (lifetime.unwrap_or_default(), SystemTime::now());
+        self.attempts.succeeded(directory, proof, lifetime, now);
         state.save_attempts(&self.name, &self.attempts)?;
         state.forget_order(&self.name)
     }

@@ -446,6 +446,23 @@ fn a_certificate_of_seconds_is_renewed_again_and_again() {
     });
 }
 
+/// By that clock, every certificate has long been due for renewal.
+#[test]
+fn a_clock_that_is_wrong_is_no_reason_for_one_order_after_the_other() {
+    let stage = Stage::new();
+    let pebble = stage.pebble().start();
+    let clock = Clock::new();
+    clock.set(DAY * 80);
+    let proxy = stage.proxy(&pebble, "example.org").clock(&clock).start();
+    let next = || proxy.metric("proxy_acme_next_attempt_time_seconds", &[]);
+    stage.wait_for_certificate("example.org");
+    wait_until("the next attempt", || next() > 0);
+    let now = (SystemTime::now() + DAY * 80).duration_since(UNIX_EPOCH);
+    let wait = next() - i64::try_from(now.unwrap().as_secs()).unwrap();
+    assert!((3500..=3600).contains(&wait), "{wait}");
+    assert_eq!(pebble.orders(), 1);
+}
+
 /// Where Pebble looks for proofs: lets nobody through to the proxy before it is told to.
 fn gate(stage: &Stage) -> (Backend, Pebble, Sender<()>) {
     let (open, opened) = channel::<()>();

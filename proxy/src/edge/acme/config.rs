@@ -64,9 +64,11 @@ fn decode(mac_key: &SecretString) -> Option<Vec<u8>> {
 }
 
 impl AcmeSettings {
-    /// Where the certificates are.
+    /// Where the certificates will be. It is made if it can be; why not, is said where they are got.
     pub(crate) fn certificates(&self) -> PathBuf {
-        State::new(&self.state).certificates()
+        let state = State::new(&self.state);
+        let _told_later = state.prepare();
+        state.certificates()
     }
 
     /// Reads them; `None` where there are no names.

@@ -96,11 +96,11 @@ impl<'s> Session<'s> {
         state: &'s State,
         client: &'s Client,
     ) -> Result<Self, OrderError> {
-        let builder = Account::builder_with_http(Box::new(client.clone()));
+        let builder = || Account::builder_with_http(Box::new(client.clone()));
         let contact: Vec<&str> = settings.contact.iter().map(String::as_str).collect();
         let directory = &settings.directory;
         let account = if let Some(stored) = state.account(directory)? {
-            let account = builder.from_credentials(stored.credentials).await?;
+            let account = builder().from_credentials(stored.credentials).await?;
             if stored.contact != settings.contact {
                 insist(async || account.update_contacts(&contact).await).await?;
                 if let Some(stored) = state.account(directory)? {
@@ -120,7 +120,12 @@ impl<'s> Session<'s> {
                 terms_of_service_agreed: true,
                 only_return_existing: false,
             };
-            let created = builder.create(&account, directory.clone(), external.as_ref());
+            let created = insist(async || {
+                let directory = directory.clone();
+                builder()
+                    .create(&account, directory, external.as_ref())
+                    .await
+            });
             // Refused as an account, nobody gets anything.
             let (account, credentials) = created.await.map_err(|error| match error.into() {
                 OrderError::Refused(text) => OrderError::Directory(format!("account: {text}")),

@@ -13,7 +13,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a certificate that hasn't got the usual months may wait for at most, of its lifetime.
 const WAITS_IN_A_LIFETIME: u32 = 24;
-/// Least age at which a directory may have a certificate renewed.
+/// Least time from one certificate to the next, whatever their dates and the directory say: somebody's
+/// clock may be wrong.
 const LEAST_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// How a name is proved to be ours.
@@ -31,6 +32,8 @@ pub(super) enum Proof {
 pub(super) struct Attempts {
     /// Who the certificate is from.
     pub(super) directory: Option<String>,
+    /// Who was asked last.
+    pub(super) asked: Option<String>,
     /// What proved the name to be ours.
     pub(super) proof: Option<Proof>,
     /// Failed attempts since then.
@@ -48,12 +51,20 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn succeeded(&mut self, directory: &str, proof: Option<Proof>, now: SystemTime) {
+    pub(super) fn succeeded(
+        &mut self,
+        directory: &str,
+        proof: Option<Proof>,
+        lifetime: Duration,
+        now: SystemTime,
+    ) {
         *self = Self {
             directory: Some(directory.to_owned()),
+            asked: Some(directory.to_owned()),
             // None was asked for where the name is known to be ours.
             proof: proof.or(self.proof),
             ended: Some(now),
+            not_before: now.checked_add(LEAST_AGE.min(lifetime / 12)),
             ..Self::default()
         };
     }
@@ -61,12 +72,14 @@ impl Attempts {
     /// Notes a failure; `jitter` is from 0 to 1.
     pub(super) fn failed(
         &mut self,
+        directory: &str,
         error: String,
         refused_until: Option<SystemTime>,
         lifetime: Option<Duration>,
         jitter: f64,
         now: SystemTime,
     ) {
+        self.asked = Some(directory.to_owned());
         self.failures = self.failures.saturating_add(1);
         self.error = Some(error);
         self.ended = Some(now);
@@ -75,8 +88,12 @@ impl Attempts {
     }
 
     /// For a process that begins: somebody may have seen to what was wrong, so that it is worth
-    /// another attempt, though not one a second where the process doesn't live long.
-    pub(super) fn resumed(&mut self) {
+    /// another attempt, though not one a second where the process doesn't live long. What one directory
+    /// has refused, another may be asked for.
+    pub(super) fn resumed(&mut self, directory: &str) {
+        if self.asked.as_deref() != Some(directory) {
+            (self.failures, self.not_before, self.refused_until) = (0, None, None);
+        }
         let soon = self.ended.and_then(|ended| ended.checked_add(FIRST_WAIT));
         self.not_before = self.not_before.min(soon);
     }
@@ -116,15 +133,13 @@ pub(super) fn next_attempt(
 }
 
 /// When a certificate is to be renewed: at the moment that was chosen from the directory's window, but
-/// neither over and over nor when it is nearly too late; else when a third of its lifetime is left.
+/// not when it is nearly too late; else when a third of its lifetime is left.
 fn renewal(certificate: &Issued, suggested: Option<SystemTime>) -> SystemTime {
+    let after = |part: Duration| certificate.not_before + part;
     let lifetime = certificate.lifetime();
-    let Some(suggested) = suggested else {
-        return certificate.not_before + lifetime * 2 / 3;
-    };
-    let earliest = certificate.not_before + LEAST_AGE.min(lifetime / 12);
-    let latest = certificate.not_before + lifetime * 5 / 6;
-    suggested.clamp(earliest, latest)
+    suggested.map_or(after(lifetime * 2 / 3), |suggested| {
+        suggested.min(after(lifetime * 5 / 6))
+    })
 }
 
 /// A moment in the window (RFC 9773 §4.2); `at` is from 0 to 1.
@@ -184,30 +199,32 @@ mod tests {
         let mut attempts = Attempts::default();
         let none = next_attempt(None, None, &attempts, "here");
         assert_eq!(none, SystemTime::UNIX_EPOCH);
-        attempts.succeeded("elsewhere", None, day(1000));
-        assert_eq!(next(DAY * 90, None, &attempts), SystemTime::UNIX_EPOCH);
-        attempts.succeeded("here", None, day(1000));
+        attempts.succeeded("elsewhere", None, DAY * 90, day(900));
+        assert!(next(DAY * 90, None, &attempts) < day(901));
+        attempts.succeeded("here", None, DAY * 90, day(1000));
         assert!(next(DAY * 90, None, &attempts) > day(1000));
     }
 
     #[test]
     fn renewal_is_when_a_third_is_left_or_the_directory_says() {
-        let attempts = Attempts::default();
+        let mut attempts = Attempts::default();
+        attempts.succeeded("here", None, DAY * 90, day(1000));
         assert_eq!(next(DAY * 90, None, &attempts), day(1060));
         assert_eq!(next(DAY * 6, None, &attempts), day(1004));
         for (suggested, chosen) in [
             (day(1040), day(1040)),
             (day(1070), day(1070)),
-            // At once is after an hour, so that a directory's mistake isn't an endless loop.
+            // At once is after an hour: nobody's mistake becomes an endless loop.
             (day(900), day(1000) + HOUR),
             // Too late is no suggestion to follow.
             (day(1090), day(1075)),
         ] {
             assert_eq!(next(DAY * 90, Some(suggested), &attempts), chosen);
         }
-        let minutes = Duration::from_secs(60);
-        let soon = next(minutes, Some(day(900)), &attempts);
-        assert_eq!(soon, day(1000) + minutes / 12);
+        let minute = Duration::from_secs(60);
+        attempts.succeeded("here", None, minute, day(1000));
+        let soon = next(minute, Some(day(900)), &attempts);
+        assert_eq!(soon, day(1000) + minute / 12);
     }
 
     #[test]
@@ -227,18 +244,28 @@ mod tests {
         let mut attempts = Attempts::default();
         let minute = Duration::from_secs(60);
         for _ in 0..5 {
-            attempts.failed("away".to_owned(), None, None, 0.0, day(1065));
+            attempts.failed("here", "away".to_owned(), None, None, 0.0, day(1065));
         }
         assert_eq!(next(DAY * 90, None, &attempts), day(1065) + minute * 16);
         let stored = serde_json::to_string(&attempts).unwrap();
         let mut restored: Attempts = serde_json::from_str(&stored).unwrap();
         assert_eq!(restored, attempts);
-        restored.resumed();
+        restored.resumed("here");
         assert_eq!(next(DAY * 90, None, &restored), day(1065) + minute);
-        attempts.failed("limit".to_owned(), Some(day(1066)), None, 0.0, day(1065));
-        attempts.resumed();
+        attempts.failed(
+            "here",
+            "limit".to_owned(),
+            Some(day(1066)),
+            None,
+            0.0,
+            day(1065),
+        );
+        attempts.resumed("here");
         assert_eq!(next(DAY * 90, None, &attempts), day(1066));
-        attempts.succeeded("here", Some(Proof::Http), day(1066));
+        let mut elsewhere = attempts.clone();
+        elsewhere.resumed("elsewhere");
+        assert_eq!(next(DAY * 90, None, &elsewhere), day(1060));
+        attempts.succeeded("here", Some(Proof::Http), DAY * 90, day(1066));
         assert_eq!((attempts.failures, &attempts.error), (0, &None));
     }
 
