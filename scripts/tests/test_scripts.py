@@ -64,28 +64,35 @@ class Preflight(unittest.TestCase):
     """What stands in the way is said at once, before anything is done."""
 
     def test_everything_is_said_in_one_go(self) -> None:
-        with listening_port() as port, tempfile.TemporaryDirectory() as home:
+        with (
+            listening_port() as port,
+            listening_port() as tls_port,
+            tempfile.TemporaryDirectory() as home,
+        ):
             done = run(
                 "preflight.sh",
                 "some-other-project",
                 PATH="/usr/sbin:/usr/bin:/sbin:/bin",
                 HOME=home,
                 CAUSEWAY_PORT=port,
+                CAUSEWAY_TLS_PORT=tls_port,
                 DOCKER_HOST="unix:///nonexistent.sock",
             )
         self.assertEqual(done.returncode, 2, done.stdout)
         for part in (
-            "these 3 stand in the way",
+            "these 4 stand in the way",
             "or newer is ",
             "no engine answers at DOCKER_HOST=unix:///nonexistent.sock",
             f"port {port} is in use by python3 (process {os.getpid()})",
             f"CAUSEWAY_PORT={int(port) + 1} make deploy",
+            f"port {tls_port} is in use by python3 (process {os.getpid()})",
         ):
             self.assertIn(part, done.stdout)
 
     def test_a_port_at_another_address_is_free(self) -> None:
         with listening_port() as port:
-            done = run("preflight.sh", "p", CAUSEWAY_PORT=port, CAUSEWAY_BIND="127.0.0.2")
+            ports = {"CAUSEWAY_PORT": port, "CAUSEWAY_TLS_PORT": port}
+            done = run("preflight.sh", "p", CAUSEWAY_BIND="127.0.0.2", **ports)
         self.assertNotIn("is in use", done.stdout)
 
     def test_each_published_port_is_looked_at(self) -> None:
