@@ -58,6 +58,7 @@ fn documents(criterion: &mut Criterion) {
             body: &body,
             peer: Some([192, 0, 2, 1].into()),
             believes_real_ip: true,
+            is_from_proxy: true,
             local: ([0, 0, 0, 0], 9090).into(),
             at: DateTime::now(),
         };

@@ -61,6 +61,8 @@ pub struct Received<'a> {
     pub peer: Option<IpAddr>,
     /// Whether `X-Real-IP` is believed: it may be the client's own invention.
     pub believes_real_ip: bool,
+    /// Whether it is certain that our proxy sent it: what it says of TLS is believed then.
+    pub is_from_proxy: bool,
     /// Where we listen: the host of a request that names none.
     pub local: SocketAddr,
     /// When the request's head was read.
@@ -86,7 +88,7 @@ impl Received<'_> {
         document.append(cstr!("method"), &*upper(self.method.as_str()));
         document.append(
             cstr!("url"),
-            &*request_url(&self.host(), self.target.query()),
+            &*request_url(self.is_secure(), &self.host(), self.target.query()),
         );
         document.append(cstr!("headers"), self.header_document(redact));
         document.append(cstr!("data"), &*String::from_utf8_lossy(self.body));
@@ -96,6 +98,13 @@ impl Received<'_> {
             size if size > LARGEST_DOCUMENT => Err(TooLarge(size)),
             _ => Ok(document),
         }
+    }
+
+    /// Whether the client spoke TLS, where the proxy says so and is believed.
+    fn is_secure(&self) -> bool {
+        let mut claimed = self.headers.get_all("x-forwarded-proto");
+        let https = claimed.next().is_some_and(|scheme| scheme == "https");
+        self.is_from_proxy && https && claimed.next().is_none()
     }
 
     /// The authority of an absolute target comes before `Host` (RFC 9112 §3.2.2).
@@ -224,6 +233,7 @@ mod tests {
             body,
             peer: Some("::ffff:192.0.2.7".parse().unwrap()),
             believes_real_ip: true,
+            is_from_proxy: true,
             local: "0.0.0.0:9090".parse().unwrap(),
             at: DateTime::from_millis(1_700_000_000_000),
         };
@@ -263,6 +273,25 @@ mod tests {
             1_700_000_000_000
         );
         assert_eq!(document.get_str("remote_addr").unwrap(), "192.0.2.7");
+    }
+
+    #[test]
+    fn the_url_says_whether_the_client_spoke_tls() {
+        for (claimed, url) in [
+            (&["https"][..], "https://h/?a=b"),
+            (&["http"], "http://h/?a=b"),
+            (&["https", "https"], "http://h/?a=b"),
+            (&["https, http"], "http://h/?a=b"),
+        ] {
+            let claimed = claimed
+                .iter()
+                .map(|it| ("x-forwarded-proto", it.as_bytes()));
+            let fields: Vec<_> = std::iter::once(("host", &b"h"[..]))
+                .chain(claimed)
+                .collect();
+            let document = document(&fields, b"", &[]);
+            assert_eq!(document.get_str("url").unwrap(), url);
+        }
     }
 
     #[test]

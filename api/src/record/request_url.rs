@@ -3,7 +3,7 @@
 //! Werkzeug writes an IRI: percent-encoded UTF-8 is decoded for reading, except for characters that
 //! would change the meaning of the URL or that can't be seen (controls, space, `%`, and the
 //! delimiters of the part they stand in), and except for bytes that aren't UTF-8. The host is
-//! lower-cased, its Punycode decoded, port 80 left out; a host with characters that host names don't
+//! lower-cased, its Punycode decoded, the scheme's own port left out; a host with characters that host names don't
 //! have is left out altogether. Checked against Flask itself in the parity tests.
 
 use std::fmt::Write as _;
@@ -14,15 +14,20 @@ const KEPT_IN_QUERY: &[u8] = b" %&=+#\x7f";
 /// Bytes that Werkzeug passes through in a query besides ASCII letters, digits and `_.-~`.
 const SAFE_IN_QUERY: &[u8] = b"_.-~!$&'()*+,/:;=?@%";
 
-/// The URL of a request for `/`.
+/// The URL of a request for `/`, which came with TLS if it is `secure`.
 ///
 /// `host` is the `Host` field or the authority of an absolute request target; `query` what follows
 /// the first `?` of the target, if anything does.
-pub(crate) fn request_url(host: &str, query: Option<&str>) -> String {
+pub(crate) fn request_url(secure: bool, host: &str, query: Option<&str>) -> String {
     let query = query.filter(|query| !query.is_empty());
-    let mut url = String::with_capacity(9 + host.len() + query.map_or(0, |query| query.len() + 1));
-    url.push_str("http://");
-    push_host(&mut url, host);
+    let mut url = String::with_capacity(10 + host.len() + query.map_or(0, |query| query.len() + 1));
+    let (scheme, usual_port) = if secure {
+        ("https://", ":443")
+    } else {
+        ("http://", ":80")
+    };
+    url.push_str(scheme);
+    push_host(&mut url, host.strip_suffix(usual_port).unwrap_or(host));
     url.push('/');
     if let Some(query) = query {
         url.push('?');
@@ -32,7 +37,6 @@ pub(crate) fn request_url(host: &str, query: Option<&str>) -> String {
 }
 
 fn push_host(url: &mut String, host: &str) {
-    let host = host.strip_suffix(":80").unwrap_or(host);
     let Some((name, port)) = split_host(host) else {
         return;
     };
@@ -179,7 +183,14 @@ mod tests {
             ("[::1", "http:///"),
             ("[1]", "http:///"),
         ] {
-            assert_eq!(request_url(host, None), expected, "{host}");
+            assert_eq!(request_url(false, host, None), expected, "{host}");
+        }
+        for (host, expected) in [
+            ("a.test:8443", "https://a.test:8443/"),
+            ("a.test:443", "https://a.test/"),
+            ("a.test:80", "https://a.test:80/"),
+        ] {
+            assert_eq!(request_url(true, host, None), expected, "{host}");
         }
     }
 
@@ -196,7 +207,7 @@ mod tests {
             ("%00%1f%7F%25", "?%00%1f%7F%25"),
         ] {
             assert_eq!(
-                request_url("h", Some(query)),
+                request_url(false, "h", Some(query)),
                 format!("http://h/{expected}"),
                 "{query}"
             );
@@ -206,7 +217,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_host_and_query_give_a_url(host in ".*", query in ".*") {
-            let url = request_url(&host, Some(&query));
+            let url = request_url(false, &host, Some(&query));
             prop_assert!(url.starts_with("http://"));
             prop_assert!(!url.chars().any(|c| c.is_ascii_control()));
         }

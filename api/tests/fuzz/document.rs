@@ -50,6 +50,7 @@ fn check(input: &[u8]) -> String {
         body,
         peer: Some([192, 0, 2, 1].into()),
         believes_real_ip: input.len().is_multiple_of(2),
+        is_from_proxy: input.len().is_multiple_of(3),
         local: ([0, 0, 0, 0], 9090).into(),
         at: DateTime::from_millis(0),
     };

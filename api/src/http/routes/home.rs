@@ -55,6 +55,7 @@ async fn record(
         peer: request.peer_addr().map(|peer| peer.ip()),
         // Where nothing tells the proxy from others, everybody is taken for the proxy.
         believes_real_ip: from_proxy.unwrap_or(true),
+        is_from_proxy: from_proxy == Some(true),
         local: recorder.local,
         at,
     };
