@@ -176,12 +176,14 @@ async fn suite(options: Options, rounds: Rounds, output: &Output) -> Result<bool
     let machine = Machine::look(&engine).await?;
     let name = options.project.clone().unwrap_or_else(|| OWN.to_owned());
     let stack = Stack::new(engine, name.clone(), options.mongo_password_file.clone());
+    let certificates = std::path::absolute(options.out.join("certificates"))
+        .map_err(|error| unable("tell where --out is", &error))?;
     let tool = options.project.is_none().then(|| Tool {
         path: options.deploy.clone(),
         project: name,
         port: options.port,
         tls_port: options.tls_port,
-        certificates: options.out.join("certificates"),
+        certificates,
     });
     let bed = if let Some(tool) = tool.clone() {
         let replicas = match rounds {
