@@ -225,7 +225,7 @@ pub(crate) const ALL: &[Entry] = &[
     free(
         "expired-certificate",
         Kind::Certificate(edge::Kind::Expired),
-        "the certificate is replaced by one that has expired, later by a good one",
+        "the certificate is replaced by one that has expired, which gives way to another of the name",
     ),
     entry(
         "engine-restart",

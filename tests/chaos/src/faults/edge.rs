@@ -80,6 +80,8 @@ pub(super) struct Certificate {
     kind: Kind,
     /// Where clients are shown one, known from the first time on.
     address: Option<SocketAddr>,
+    /// The last one that was put there.
+    shown: Vec<u8>,
 }
 
 impl Certificate {
@@ -88,24 +90,31 @@ impl Certificate {
             tool: tool.clone(),
             kind,
             address: None,
+            shown: Vec::new(),
         }
     }
 
-    /// Puts one there, and waits until clients are shown it.
-    async fn replace(&self, address: SocketAddr, kind: Kind) -> Result<()> {
+    /// Puts one there, and waits until clients are shown it; or, if it has expired, no longer the one
+    /// before: another of the name takes its place, which here is the generated one.
+    async fn replace(&mut self, address: SocketAddr, kind: Kind) -> Result<()> {
         let directory = &self.tool.certificates;
         let certificate =
             write(directory, kind).map_err(|error| unable("write to", directory, &error))?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let presented = carrier::presented(address).await;
-            if presented.is_ok_and(|presented| presented == certificate) {
+            let replaced = presented.is_ok_and(|presented| match kind {
+                Kind::Valid => presented == certificate,
+                Kind::Expired => presented != certificate && presented != self.shown,
+            });
+            if replaced {
+                self.shown = certificate;
                 return Ok(());
             }
             if Instant::now() > deadline {
                 return Err(Error::failed(
                     format!(
-                        "the proxy doesn't present {}/{NAME}.crt within {} s",
+                        "the proxy doesn't take {}/{NAME}.crt up within {} s",
                         directory.display(),
                         PATIENCE.as_secs()
                     ),
@@ -128,13 +137,15 @@ impl Injection for Certificate {
     }
 
     async fn inject(&mut self, load: &Load) -> Result<()> {
-        let times = if self.kind == Kind::Valid { TIMES } else { 1 };
         let address = load.target().tls;
         self.address = Some(address);
-        for _ in 0..times {
-            self.replace(address, self.kind).await?;
+        for _ in 0..TIMES {
+            self.replace(address, Kind::Valid).await?;
         }
-        Ok(())
+        match self.kind {
+            Kind::Valid => Ok(()),
+            Kind::Expired => self.replace(address, Kind::Expired).await,
+        }
     }
 
     async fn heal(&mut self) -> Result<()> {
