@@ -62,7 +62,7 @@ impl Edge {
         let mut directories = settings.tls_certificates.clone();
         if let Some(acme) = acme {
             // One's own come first, and those that are there for want of others last.
-            directories.insert(directories.len().min(1), acme.certificates());
+            directories.insert(directories.len().min(1), acme.prepare_certificates());
         }
         let (certificates, watch) = certificates::open(&directories);
         if settings.tls_ticket_keys.is_empty() {

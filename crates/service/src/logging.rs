@@ -13,7 +13,8 @@ use tracing_subscriber::{
 
 use crate::settings::SettingsError;
 
-/// Starts logging to standard output; see [`filter`] for the `narrator`. Only the first call in a process has an effect.
+/// Starts logging to standard output; see [`filter`] for the `narrator`. Only the first call in a process
+/// has an effect.
 pub fn start(narrator: &str) -> Result<(), SettingsError> {
     let log = tracing_subscriber::registry().with(filter(&[narrator])?);
     // An error means that logging has been started already.

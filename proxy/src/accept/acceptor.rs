@@ -1,8 +1,9 @@
 //! A worker's accept loop.
 //!
 //! Each worker has sockets of its own, on one address or two, and `SO_REUSEPORT` lets the kernel spread
-//! connections over them. What is spoken on a socket, its port says. Pingora's own listening service can't be used for that: services that
-//! listen on one address share one descriptor, and every worker is woken for every connection.
+//! connections over them. What is spoken on a socket, its port says. Pingora's own listening service can't
+//! be used for that: services that listen on one address share one descriptor, and every worker is woken
+//! for every connection.
 
 use std::{
     io,

@@ -25,8 +25,7 @@ use tracing::info;
 
 use super::arrival::Arrival;
 use crate::{
-    edge::Session,
-    edge::acme::challenges,
+    edge::{Session, acme::challenges},
     exchange::{
         Client, Exchange, Next, Pinned, Summary,
         deadline::{Deadline, Expired},

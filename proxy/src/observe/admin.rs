@@ -13,8 +13,7 @@ use tracing::error;
 
 use crate::{
     accept::{Accepting, Holder},
-    edge::acme::Acme,
-    edge::{Edge, certificates::Watch},
+    edge::{Edge, acme::Acme, certificates::Watch},
     settings::Settings,
     upstream::{Upstream, upkeep},
     worker::drain::Drain,

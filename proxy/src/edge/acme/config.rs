@@ -64,10 +64,11 @@ fn decode(mac_key: &SecretString) -> Option<Vec<u8>> {
 }
 
 impl AcmeSettings {
-    /// Where the certificates will be. It is made if it can be; why not, is said where they are got.
-    pub(crate) fn certificates(&self) -> PathBuf {
+    /// Makes the place where the certificates will be, if that can be, and returns it; what keeps it from
+    /// being made is said where they are got.
+    pub(crate) fn prepare_certificates(&self) -> PathBuf {
         let state = State::new(&self.state);
-        let _told_later = state.prepare();
+        let _ = state.prepare();
         state.certificates()
     }
 
