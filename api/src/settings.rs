@@ -3,11 +3,10 @@
 use std::{ffi::OsString, net::SocketAddr, path::Path, time::Duration};
 
 use actix_web::http::header::HeaderName;
+use mongo_login::MongoSettings;
 use secrecy::SecretString;
 use service::secrets;
 use service::settings::{SettingsError, Table, Values, key};
-
-use crate::write::mongo_uri::MongoUri;
 
 /// The largest body that can be asked for. MongoDB stores documents of up to 16 MiB; what remains
 /// is for the header fields.
@@ -89,15 +88,6 @@ pub struct Settings {
     pub(crate) passed_over: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
-pub struct MongoSettings {
-    pub(crate) uri: MongoUri,
-    /// The user, and the passwords of which one is accepted.
-    pub(crate) credentials: Option<(String, Vec<SecretString>)>,
-    pub database: String,
-    pub collection: String,
-}
-
 impl Settings {
     /// Reads them from a file, if one is given, and from `environment`.
     pub fn load<N: Into<OsString>, V: Into<OsString>>(
@@ -108,20 +98,7 @@ impl Settings {
         Ok(Self {
             listen: values.address("listen")?,
             admin_listen: values.address("admin_listen")?,
-            mongo: MongoSettings {
-                uri: mongo_uri(&values)?,
-                credentials: credentials(&values)?,
-                database: values.read(
-                    "database",
-                    "1 to 63 bytes without any of /\\. \"$*<>:|? or NUL",
-                    database_name,
-                )?,
-                collection: values.read(
-                    "collection",
-                    "1 to 120 bytes without $ or NUL, not beginning with \"system.\"",
-                    collection_name,
-                )?,
-            },
+            mongo: MongoSettings::read(&values)?,
             proxy_tokens: values.file("proxy_token_file", secrets::tokens)?,
             max_body: max_body(&values)?,
             write_timeout: values.duration(
@@ -138,41 +115,6 @@ impl Settings {
             passed_over: values.passed_over().to_vec(),
         })
     }
-}
-
-fn mongo_uri(values: &Values) -> Result<MongoUri, SettingsError> {
-    let expected = "a MongoDB connection string such as mongodb://mongo:27017";
-    let uri = values.try_read("mongo_uri", expected, MongoUri::parse);
-    uri.map_err(|error| error.redacted(MongoUri::redact))
-}
-
-fn credentials(values: &Values) -> Result<Option<(String, Vec<SecretString>)>, SettingsError> {
-    let username = values.parse::<String>("mongo_username", "a user name")?;
-    let has_file = values.path("mongo_password_file")?.is_some();
-    if username.is_empty() == has_file {
-        return Err(SettingsError::conflict(
-            "API_MONGO_USERNAME and API_MONGO_PASSWORD_FILE only work together: set both or neither",
-        ));
-    }
-    if has_file && mongo_uri(values)?.has_credentials() {
-        return Err(SettingsError::conflict(
-            "API_MONGO_URI holds a user name, and API_MONGO_USERNAME is set too: use one",
-        ));
-    }
-    let passwords = values.file("mongo_password_file", secrets::lines)?;
-    Ok(passwords.map(|passwords| (username, passwords)))
-}
-
-fn database_name(text: &str) -> Option<String> {
-    let ok = (1..=63).contains(&text.len()) && !text.contains(|c| "/\\. \"$*<>:|?\0".contains(c));
-    ok.then(|| text.to_owned())
-}
-
-fn collection_name(text: &str) -> Option<String> {
-    let ok = (1..=120).contains(&text.len())
-        && !text.contains(['$', '\0'])
-        && !text.starts_with("system.");
-    ok.then(|| text.to_owned())
 }
 
 fn max_body(values: &Values) -> Result<usize, SettingsError> {

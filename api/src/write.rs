@@ -3,6 +3,5 @@
 pub mod coalescer;
 pub mod fate;
 mod logins;
-pub(crate) mod mongo_uri;
 mod outage;
 pub mod store;

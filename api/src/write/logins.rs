@@ -1,15 +1,10 @@
-//! Which of several passwords MongoDB accepts.
-//!
-//! A password is replaced without a gap by giving the API both, the new one first: whichever is
-//! accepted is used, and once it is refused, because the password has been changed meanwhile, the
-//! next. The driver's client keeps its password for life, so there is a client for each. Connections
-//! that are authenticated stay so; it is only new ones that can be refused.
+//! The ways into the database, one for each password, and what the API asks of them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mongo_login::{MongoSettings, MongoUri};
 use mongodb::bson::raw::RawDocumentBuf;
-use mongodb::error::{Error, ErrorKind, Result};
+use mongodb::error::{Error, Result};
 use mongodb::event::EventHandler;
 use mongodb::event::cmap::CmapEvent;
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, WriteConcern};
@@ -17,8 +12,6 @@ use mongodb::{Client, Collection, Database};
 
 use crate::budget::WRITES;
 use crate::observe::metrics::MongoMetrics;
-use crate::settings::MongoSettings;
-use crate::write::mongo_uri::MongoUri;
 use crate::write::outage::{Outage, is_refusal};
 
 /// How often the driver looks at each server unless the URI says otherwise. The driver's own 10 s
@@ -41,14 +34,11 @@ pub(crate) struct Login {
     pub(crate) collection: Collection<RawDocumentBuf>,
 }
 
-/// A login for each password, and which of them is in use.
+/// A login for each password.
 #[derive(Debug)]
 pub(crate) struct Logins {
-    all: Vec<Login>,
-    current: AtomicUsize,
+    all: mongo_login::Logins<Login>,
     outage: Outage,
-    /// Whom we log in as, and where that user is kept.
-    whom: String,
 }
 
 impl Login {
@@ -96,39 +86,30 @@ impl Login {
 }
 
 impl Logins {
-    /// Creates a client for each of `uris`, which differ in their passwords.
+    /// Creates a client for each of the passwords.
     pub(crate) async fn new(
-        uris: &[MongoUri],
         settings: &MongoSettings,
         write_timeout: Duration,
         outage: &Outage,
         metrics: &MongoMetrics,
     ) -> Result<Self> {
-        let mut all = Vec::with_capacity(uris.len());
-        for (number, uri) in uris.iter().enumerate() {
+        let mut all = Vec::new();
+        for (number, uri) in settings.uris().iter().enumerate() {
             let follow = outage.follow(number);
             all.push(Login::new(uri, settings, write_timeout, follow, metrics.clone()).await?);
         }
         Ok(Self {
-            all,
-            current: AtomicUsize::new(0),
+            all: mongo_login::Logins::new(settings, all),
             outage: outage.clone(),
-            whom: uris.first().map(MongoUri::whom).unwrap_or_default(),
         })
     }
 
-    /// Runs `operation` with the password in use and, where MongoDB refuses that, with the others:
-    /// once with each. An operation whose connection was refused has never been sent, so trying it
-    /// again can't do anything twice.
-    ///
-    /// Never drop this half way: while it waits for a connection, the driver (3.9) keeps its place in
-    /// the queue of those who wait, and passes over one such place at a time, every half a second
-    /// where nothing else happens. [`crate::write::store`] has each operation run to its end.
+    /// As [`mongo_login::Logins::run`], which says what never to do; and the outage hears of its end.
     pub(crate) async fn run<'a, T, F>(&'a self, operation: impl Fn(&'a Login) -> F) -> Result<T>
     where
         F: IntoFuture<Output = Result<T>>,
     {
-        let result = self.try_each(operation).await;
+        let result = self.all.run(operation).await;
         match &result {
             Ok(_) => self.outage.heard(None),
             Err(error) if is_refusal(error) => self.outage.heard(Some(&self.describe(error))),
@@ -137,60 +118,9 @@ impl Logins {
         result
     }
 
-    async fn try_each<'a, T, F>(&'a self, operation: impl Fn(&'a Login) -> F) -> Result<T>
-    where
-        F: IntoFuture<Output = Result<T>>,
-    {
-        for _ in 1..self.all.len() {
-            let used = self.current.load(Ordering::Relaxed);
-            match operation(&self.all[used]).await {
-                Err(error) if self.switch_from(used, &error) => {}
-                result => return result,
-            }
-        }
-        operation(&self.all[self.current.load(Ordering::Relaxed)]).await
-    }
-
-    /// Whether there is another password to try after this error of the one that was `used`.
-    fn switch_from(&self, used: usize, error: &Error) -> bool {
-        match *error.kind {
-            ErrorKind::Authentication { .. } => {
-                let next = (used + 1) % self.all.len();
-                // Of all the operations that are refused at once, one switches.
-                let switched =
-                    self.current
-                        .compare_exchange(used, next, Ordering::Relaxed, Ordering::Relaxed);
-                if switched.is_ok() {
-                    tracing::info!(
-                        refused = used + 1,
-                        next = next + 1,
-                        of = self.all.len(),
-                        "MongoDB refuses a password: trying the next line of API_MONGO_PASSWORD_FILE"
-                    );
-                }
-                true
-            }
-            // It waited for a connection when another operation was refused one. By the time that
-            // the driver gives up on it, that other one has switched.
-            ErrorKind::ConnectionPoolCleared { .. } => self.current.load(Ordering::Relaxed) != used,
-            _ => false,
-        }
-    }
-
     /// What to say of an error that [`Self::run`] ended with.
     pub(crate) fn describe(&self, error: &Error) -> String {
-        match *error.kind {
-            ErrorKind::Authentication { .. } => {
-                let passwords = match self.all.len() {
-                    1 => "authentication failed".to_owned(),
-                    several => format!(
-                        "none of the {several} passwords in API_MONGO_PASSWORD_FILE is accepted"
-                    ),
-                };
-                format!("{passwords} for {}: {}", self.whom, error.kind)
-            }
-            _ => error.to_string(),
-        }
+        self.all.describe(error)
     }
 }
 

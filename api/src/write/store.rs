@@ -13,20 +13,18 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 
+use mongo_login::MongoSettings;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind, InsertManyError};
-use secrecy::SecretString;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::budget::WRITES;
 use crate::observe::metrics::MongoMetrics;
-use crate::settings::MongoSettings;
 use crate::write::coalescer::{Rejection, Store, StoreError};
 use crate::write::logins::Logins;
-use crate::write::mongo_uri::MongoUri;
 use crate::write::outage::Outage;
 
 /// MongoDB's code for a value that a unique index has already. The index is only told in the
@@ -63,9 +61,8 @@ impl MongoStore {
         write_timeout: Duration,
         metrics: &MongoMetrics,
     ) -> Result<Self, SetupError> {
-        let uris = uris(settings);
-        let outage = Outage::new(uris.len(), metrics.clone());
-        let logins = Logins::new(&uris, settings, write_timeout, &outage, metrics)
+        let outage = Outage::new(settings.uris().len(), metrics.clone());
+        let logins = Logins::new(settings, write_timeout, &outage, metrics)
             .await
             .map_err(|error| SetupError::Client(error.to_string()))?;
         Ok(Self {
@@ -152,15 +149,6 @@ impl Question {
         };
         asked.insert(answer.boxed().shared()).clone()
     }
-}
-
-/// The connection string, with each of the passwords if there are any.
-fn uris(settings: &MongoSettings) -> Vec<MongoUri> {
-    let Some((username, passwords)) = &settings.credentials else {
-        return vec![settings.uri.clone()];
-    };
-    let with = |password: &SecretString| settings.uri.with_credentials(username, password);
-    passwords.iter().map(with).collect()
 }
 
 impl Store for MongoStore {

@@ -4,11 +4,10 @@ mod app;
 mod flask;
 mod http;
 mod memory;
-mod mongo;
 
 pub(crate) use app::{Process, TestApp, requests_in, spawn_app, spawn_app_with, unique_database};
 pub(crate) use flask::Flask;
 pub(crate) use http::{Connection, Response, get, post, send};
 pub(crate) use memory::MemoryGroup;
-pub(crate) use mongo::{Mongo, shared_mongo_uri, unique_name};
+pub(crate) use testkit::mongo::{Mongo, shared_mongo_uri, unique_name};
 pub(crate) use testkit::wait::eventually;

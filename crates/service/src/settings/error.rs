@@ -27,13 +27,13 @@ enum Problem {
         value: String,
         reason: String,
     },
-    Conflict(&'static str),
+    Conflict(String),
 }
 
 impl SettingsError {
     /// Keys that only work together, or not together.
-    pub fn conflict(what: &'static str) -> Self {
-        Self(Problem::Conflict(what))
+    pub fn conflict(what: impl Into<String>) -> Self {
+        Self(Problem::Conflict(what.into()))
     }
 
     /// The same error with a value that may be shown.

@@ -123,6 +123,11 @@ impl Values {
         &self.passed_over
     }
 
+    /// The environment variable of a key.
+    pub fn variable(&self, name: &str) -> String {
+        self.table.variable(name)
+    }
+
     /// The value of a key, as it was given or by default.
     pub fn text(&self, name: &str) -> &str {
         let given = self.given.get(name).map(|given| given.text.as_str());

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// A connection string that the driver understands.
 #[derive(Clone)]
-pub(crate) struct MongoUri(SecretString);
+pub struct MongoUri(SecretString);
 
 impl MongoUri {
     /// Checks `text`; the error says what the driver didn't like.
@@ -50,7 +50,7 @@ impl MongoUri {
     }
 
     /// The string as the driver wants it.
-    pub(crate) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 

@@ -4,7 +4,6 @@ use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use mongodb::Client;
 use mongodb::bson::doc;
 
-use super::eventually;
+use crate::wait::eventually;
 
 /// Marks what tests have started.
 const LABEL: &str = "dev.causeway.test=1";
@@ -26,19 +25,19 @@ const START: Duration = Duration::from_secs(180);
 
 /// A mongod of one's own, removed on drop.
 #[derive(Debug)]
-pub(crate) struct Mongo {
+pub struct Mongo {
     container: String,
     port: u16,
 }
 
 impl Mongo {
     /// Starts a mongod and waits until it answers.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts a mongod whose only user is root, with this password.
-    pub(crate) async fn start_with_root(password: &str) -> Self {
+    pub async fn start_with_root(password: &str) -> Self {
         let password = format!("MONGO_INITDB_ROOT_PASSWORD={password}");
         Self::start_with(&[
             "--env",
@@ -50,9 +49,8 @@ impl Mongo {
     }
 
     /// Starts a mongod that is initialised by the stack's own script, with these passwords.
-    pub(crate) async fn start_as_the_stack_does(root: &str, api: &str) -> Self {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../containers/mongo/initdb.d");
-        let scripts = scripts.canonicalize().unwrap();
+    pub async fn start_as_the_stack_does(root: &str, api: &str) -> Self {
+        let scripts = crate::repository().join("containers/mongo/initdb.d");
         // Read while it is initialised, by the container's own user.
         let mut secret = tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o644))
@@ -89,27 +87,27 @@ impl Mongo {
     }
 
     /// Where it listens, without credentials.
-    pub(crate) fn uri(&self) -> String {
+    pub fn uri(&self) -> String {
         format!("mongodb://127.0.0.1:{}", self.port)
     }
 
     /// Kills it, as `kill -9` does.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         docker(&["kill", &self.container]);
     }
 
     /// Starts it again.
-    pub(crate) fn start_again(&self) {
+    pub fn start_again(&self) {
         docker(&["start", &self.container]);
     }
 
     /// Freezes it: connections stay open and nothing answers.
-    pub(crate) fn pause(&self) {
+    pub fn pause(&self) {
         docker(&["pause", &self.container]);
     }
 
     /// Lets it go on.
-    pub(crate) fn unpause(&self) {
+    pub fn unpause(&self) {
         docker(&["unpause", &self.container]);
     }
 }
@@ -122,12 +120,12 @@ impl Drop for Mongo {
 
 /// The MongoDB that tests share, which only have databases of their own in it: `TEST_MONGO_URI`, or
 /// one that the first test of a run starts and that ends by itself.
-pub(crate) async fn shared_mongo_uri() -> String {
+pub async fn shared_mongo_uri() -> String {
     if let Ok(uri) = std::env::var("TEST_MONGO_URI") {
         return uri;
     }
     let uri = {
-        let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("mongo.lock")).unwrap();
+        let lock = File::create(crate::scratch().join("mongo.lock")).unwrap();
         lock.lock().unwrap();
         let run_id =
             std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string());
@@ -143,7 +141,7 @@ pub(crate) async fn shared_mongo_uri() -> String {
 }
 
 /// A name that no other test has.
-pub(crate) fn unique_name(what: &str) -> String {
+pub fn unique_name(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let nanos = SystemTime::now()
         .duration_since(UNIX_EPOCH)

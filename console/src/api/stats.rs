@@ -1,0 +1,5 @@
+//! `/api/stats`.
+
+use actix_web::web;
+
+pub(super) fn configure(_app: &mut web::ServiceConfig) {}

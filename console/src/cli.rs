@@ -1,0 +1,58 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use service::cli::{Program, USAGE, fail};
+use service::logging;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::Application;
+use crate::settings::{Settings, TABLE};
+
+/// Does what the arguments and the environment say.
+pub fn run() -> ExitCode {
+    let program = Program {
+        name: "console",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Shows recorded requests and how the stack is",
+        table: &TABLE,
+        notes: String::new(),
+        load: |file| Settings::load(file, std::env::vars_os()),
+        admin: |settings: &Settings| settings.admin_listen,
+        serve,
+        tools: &[],
+    };
+    program.run()
+}
+
+fn serve(settings: Settings) -> ExitCode {
+    if let Err(error) = logging::start("actix_server=warn") {
+        return fail(USAGE, error);
+    }
+    logging::note_passed_over(&settings.passed_over);
+    actix_web::rt::System::new().block_on(async {
+        let application = match Application::build(settings).await {
+            Ok(application) => application,
+            Err(error) => return fail(1, error),
+        };
+        match application.run_until_stopped(stop_signal()).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(1, error),
+        }
+    })
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("signals can't be handled here; stop the process with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

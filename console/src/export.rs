@@ -1,0 +1,1 @@
+//! Recorded requests in formats that other programs read.

@@ -1,0 +1,5 @@
+//! `/live`: what is recorded now.
+
+use actix_web::web;
+
+pub(super) fn configure(_app: &mut web::ServiceConfig) {}

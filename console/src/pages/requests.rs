@@ -1,0 +1,5 @@
+//! `/`, `/requests/{id}`: what was recorded.
+
+use actix_web::web;
+
+pub(super) fn configure(_app: &mut web::ServiceConfig) {}

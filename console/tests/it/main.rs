@@ -1,0 +1,7 @@
+//! The console's behaviour as its users see it: HTTP, the command line, a real MongoDB.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on fails"
+)]
