@@ -126,8 +126,8 @@ pub struct Backend {
 /// The database, as the console finds it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Database {
-    /// As the connection string has it.
-    pub name: String,
+    /// As the connection string has it, `host:port`.
+    pub name: Option<String>,
     pub address: Option<IpAddr>,
     pub state: State,
     pub reason: Option<String>,
@@ -142,7 +142,7 @@ pub struct Database {
 impl Default for Database {
     fn default() -> Self {
         Self {
-            name: String::new(),
+            name: None,
             address: None,
             state: State::Away,
             reason: None,
@@ -239,12 +239,12 @@ impl Writes {
         let in_flight = histogram(apis, "api_write_in_flight_seconds_bucket");
         let queued = histogram(apis, "api_write_queued_seconds_bucket");
         let batches = rate(apis, "api_write_batch_documents_count", &[]);
-        let batched = rate(apis, "api_write_batch_documents_sum", &[]);
+        let documents = rate(apis, "api_write_batch_documents_sum", &[]);
         Self {
             documents_per_second: windows(apis, |window| told(window, true)),
             errors_per_second: windows(apis, |window| told(window, false)),
             batches_per_second: batches,
-            batch_documents: batched
+            batch_documents: documents
                 .zip(batches.filter(|batches| *batches > 0.0))
                 .map(|(documents, batches)| documents / batches),
             p50_seconds: in_flight.quantile(0.5),
@@ -371,7 +371,6 @@ fn since_epoch(seconds: f64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(duration)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde passes it")]
 pub(crate) fn rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_seconds(*at))
 }

@@ -23,19 +23,19 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// A name and where it leads.
 #[derive(Debug)]
-pub(crate) struct Name {
+pub(crate) struct Endpoint {
     /// `host:port`.
-    pub(crate) name: String,
+    pub(crate) host: String,
     /// A look-up that takes its time: no other is begun meanwhile.
     pending: Option<JoinHandle<io::Result<Vec<SocketAddr>>>>,
     /// What the last one found.
     last: Vec<SocketAddr>,
 }
 
-impl Name {
-    pub(crate) fn new(name: String) -> Self {
+impl Endpoint {
+    pub(crate) fn new(host: String) -> Self {
         Self {
-            name,
+            host,
             pending: None,
             last: Vec::new(),
         }
@@ -44,8 +44,8 @@ impl Name {
     /// Every address that it has; those that it had, while DNS takes its time.
     pub(crate) async fn resolve(&mut self) -> Result<Vec<SocketAddr>, String> {
         let looking = self.pending.get_or_insert_with(|| {
-            let name = self.name.clone();
-            tokio::spawn(async move { Ok(lookup_host(name).await?.collect()) })
+            let host = self.host.clone();
+            tokio::spawn(async move { Ok(lookup_host(host).await?.collect()) })
         });
         let Ok(found) = timeout(TIME_LIMIT, looking).await else {
             return Ok(self.last.clone());

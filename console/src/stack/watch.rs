@@ -17,7 +17,7 @@ use crate::stack::figures::{
 };
 use crate::stack::history::{History, Moment, STEP};
 use crate::stack::replica::{Condition, Replica, State, WINDOW};
-use crate::stack::scrape::{Name, scrape};
+use crate::stack::scrape::{Endpoint, scrape};
 use crate::store::Store;
 
 /// How often it looks while somebody wants to see; otherwise once a [`STEP`] of the history.
@@ -53,7 +53,7 @@ impl Watch {
             mongo: Mongo {
                 store,
                 uri,
-                name: None,
+                server: None,
                 address: None,
                 documents: None,
                 condition: Condition {
@@ -123,7 +123,7 @@ impl Watch {
 /// The processes that a name leads to.
 #[derive(Debug)]
 struct Group {
-    name: Name,
+    endpoint: Endpoint,
     problem: Option<String>,
     replicas: Vec<Replica>,
 }
@@ -131,7 +131,7 @@ struct Group {
 impl Group {
     fn new(name: &str) -> Self {
         Self {
-            name: Name::new(name.to_owned()),
+            endpoint: Endpoint::new(name.to_owned()),
             problem: None,
             replicas: Vec::new(),
         }
@@ -140,7 +140,7 @@ impl Group {
     /// Asks all of them. Says how many didn't answer.
     async fn ask(&mut self) -> u64 {
         let found = self.addresses().await;
-        let name = &self.name.name;
+        let name = &self.endpoint.host;
         let asked = self.replicas.iter_mut().map(|replica| {
             let is_there = found.contains(&replica.address);
             async move {
@@ -172,7 +172,7 @@ impl Group {
 
     /// Where the name leads, with a replica for each address; those that went long ago are forgotten.
     async fn addresses(&mut self) -> Vec<SocketAddr> {
-        let found = self.name.resolve().await;
+        let found = self.endpoint.resolve().await;
         self.problem = found.as_ref().err().cloned();
         let mut found = found.unwrap_or_default();
         found.truncate(MAX_REPLICAS);
@@ -201,7 +201,7 @@ impl Group {
 
     fn figures(&self) -> Part {
         Part {
-            name: self.name.name.clone(),
+            name: self.endpoint.host.clone(),
             problem: self.problem.clone(),
             replicas: self.replicas.iter().map(ReplicaFigures::of).collect(),
         }
@@ -212,9 +212,9 @@ impl Group {
 #[derive(Debug)]
 struct Mongo {
     store: Store,
-    /// Until its name is known.
+    /// Until its server is known.
     uri: Option<MongoUri>,
-    name: Option<Name>,
+    server: Option<Endpoint>,
     address: Option<SocketAddr>,
     documents: Option<u64>,
     condition: Condition,
@@ -222,8 +222,8 @@ struct Mongo {
 
 impl Mongo {
     async fn look(&mut self) {
-        if let Some(name) = self.name().await {
-            let found = name.resolve().await.ok();
+        if let Some(server) = self.server().await {
+            let found = server.resolve().await.ok();
             self.address = found.and_then(|found| found.first().copied());
         }
         let counting = self.store.read(|collection| async move {
@@ -247,14 +247,14 @@ impl Mongo {
     }
 
     /// The first server of the connection string.
-    async fn name(&mut self) -> Option<&mut Name> {
+    async fn server(&mut self) -> Option<&mut Endpoint> {
         if let Some(uri) = self.uri.take()
             && let Ok(options) = ClientOptions::parse(uri.expose()).await
         {
             let host = options.hosts.first();
-            self.name = host.map(|host| Name::new(host.to_string()));
+            self.server = host.map(|host| Endpoint::new(host.to_string()));
         }
-        self.name.as_mut()
+        self.server.as_mut()
     }
 
     fn figures(&self, up_for_apis: usize) -> Database {
@@ -264,11 +264,7 @@ impl Mongo {
             since,
         } = self.condition.clone();
         Database {
-            name: self
-                .name
-                .as_ref()
-                .map(|name| name.name.clone())
-                .unwrap_or_default(),
+            name: self.server.as_ref().map(|server| server.host.clone()),
             address: self.address.map(|address| address.ip()),
             state,
             reason,
