@@ -7,3 +7,5 @@
 )]
 
 mod access;
+mod search;
+mod support;
