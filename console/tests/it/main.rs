@@ -5,3 +5,6 @@
     clippy::expect_used,
     reason = "a test that can't go on fails"
 )]
+
+mod search;
+mod support;
