@@ -9,6 +9,7 @@ use actix_web::{App, HttpServer, web};
 use mongodb::error::Error;
 use service::sockets::ListenError;
 
+use crate::api::Exports;
 use crate::live::Live;
 use crate::settings::Settings;
 use crate::stack::Stack;
@@ -33,6 +34,7 @@ pub struct Console {
     pub store: Store,
     pub live: Live,
     pub stack: Stack,
+    pub exports: Exports,
 }
 
 /// The console, listening but not yet serving.
@@ -54,6 +56,7 @@ impl Application {
             store,
             live,
             stack,
+            exports: Exports::default(),
         };
         Ok(Self {
             listener,
@@ -79,6 +82,8 @@ impl Application {
                 .configure(pages::configure)
         })
         .workers(WORKERS)
+        // What a client waits for is given up when it goes, and not when it could be sent to it.
+        .h1_allow_half_closed(false)
         .disable_signals()
         .listen(self.listener)?
         .run();

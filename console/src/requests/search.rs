@@ -57,6 +57,7 @@ pub async fn one(_store: &Store, _id: ObjectId) -> Result<Option<Recorded>> {
 pub fn all(
     _store: &Store,
     _filter: Filter,
+    _before: Option<ObjectId>,
 ) -> impl Stream<Item = Result<Recorded>> + Send + 'static {
     empty()
 }
