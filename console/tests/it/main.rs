@@ -8,3 +8,5 @@
 
 mod api;
 mod export;
+mod search;
+mod support;
