@@ -12,6 +12,7 @@ use mongodb::error::Error;
 use service::sockets::ListenError;
 
 use crate::access::Access;
+use crate::api::Exports;
 use crate::live::Live;
 use crate::observe::{self, Admin, Metrics};
 use crate::settings::Settings;
@@ -50,6 +51,7 @@ pub struct Console {
     pub live: Live,
     pub stack: Stack,
     pub metrics: Metrics,
+    pub exports: Exports,
 }
 
 /// The console, listening but not yet serving.
@@ -76,6 +78,7 @@ impl Application {
             live,
             stack,
             metrics,
+            exports: Exports::default(),
         };
         Ok(Self {
             listener,
@@ -113,6 +116,8 @@ impl Application {
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
+        // What a client waits for is given up when it goes, and not when it could be sent to it.
+        .h1_allow_half_closed(false)
         .disable_signals()
         .listen(self.listener)?
         .run();

@@ -6,6 +6,11 @@
     reason = "a test that can't go on fails"
 )]
 
+<<<<<<< HEAD
 mod access;
+=======
+mod api;
+mod export;
+>>>>>>> con-E
 mod search;
 mod support;
