@@ -1,6 +1,8 @@
 //! Who gets in: from where, under which name, with which log-in; and what a browser may do with what it
 //! gets.
 
+pub(crate) mod gateway;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;

@@ -9,8 +9,9 @@ use actix_web::{App, HttpServer, web};
 use mongodb::error::Error;
 use service::sockets::ListenError;
 
+use crate::access::gateway;
 use crate::live::Live;
-use crate::settings::Settings;
+use crate::settings::{Clients, Settings};
 use crate::stack::Stack;
 use crate::store::Store;
 use crate::{access, api, pages};
@@ -24,6 +25,8 @@ pub enum StartupError {
     Store(#[from] Error),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("CONSOLE_CLIENTS = gateway: {0}; with any, everybody may connect")]
+    Gateway(io::Error),
 }
 
 /// What every handler has: `web::Data<Console>`.
@@ -46,6 +49,9 @@ impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let listener = listen("CONSOLE_LISTEN", settings.listen)?;
+        if settings.clients == Clients::Gateway {
+            gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?;
+        }
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
         let live = Live::new(store.clone());
         let stack = Stack::new(&settings);
