@@ -235,7 +235,7 @@ secrets:
     let rotate = project.secrets["p"].rotate.as_ref().unwrap();
     assert_eq!(rotate.service.as_str(), "db");
     assert_eq!(rotate.command, ["tell", "it", "$now"]);
-    assert_eq!(rotate.by.as_ref().map(|by| by.as_str()), Some("q"));
+    assert_eq!(rotate.by.as_deref(), Some("q"));
     assert!(project.secrets["p"].is_told_to("db"));
     assert!(!project.secrets["q"].is_told_to("db"));
 }
