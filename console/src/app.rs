@@ -11,11 +11,11 @@ use actix_web::{App, HttpServer, web};
 use mongodb::error::Error;
 use service::sockets::ListenError;
 
-use crate::access::Access;
+use crate::access::{Access, gateway};
 use crate::api::Exports;
 use crate::live::Live;
 use crate::observe::{self, Admin, Metrics};
-use crate::settings::Settings;
+use crate::settings::{Clients, Settings};
 use crate::stack::Stack;
 use crate::store::Store;
 use crate::{access, api, pages};
@@ -40,6 +40,8 @@ pub enum StartupError {
     Store(#[from] Error),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("CONSOLE_CLIENTS = gateway: {0}; with any, everybody may connect")]
+    Gateway(io::Error),
 }
 
 /// What every handler has: `web::Data<Console>`.
@@ -66,6 +68,9 @@ impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let listener = listen("CONSOLE_LISTEN", settings.listen)?;
+        if settings.clients == Clients::Gateway {
+            gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?;
+        }
         let admin_listener = listen("CONSOLE_ADMIN_LISTEN", settings.admin_listen)?;
         let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;

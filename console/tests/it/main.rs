@@ -6,11 +6,9 @@
     reason = "a test that can't go on fails"
 )]
 
-<<<<<<< HEAD
 mod access;
-=======
 mod api;
 mod export;
->>>>>>> con-E
+mod gateway;
 mod search;
 mod support;
