@@ -4,12 +4,14 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use mongodb::error::Error;
 use service::sockets::ListenError;
 
+use crate::access::Access;
 use crate::live::Live;
 use crate::observe::{self, Admin, Metrics};
 use crate::settings::Settings;
@@ -19,6 +21,17 @@ use crate::{access, api, pages};
 
 /// Threads that serve HTTP: one may be busy with a large page while the other answers.
 const WORKERS: usize = 2;
+
+/// Of each worker; more wait until one ends. The heads of all together have to fit the memory: 128 KiB of
+/// each at most. Each that follows what is recorded holds one.
+const CONNECTIONS: usize = 256;
+
+/// Until a request's head is there, and between one and the next.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// How long answers may go on when it is told to stop. Those that follow never end by themselves.
+const SHUTDOWN_SECONDS: u64 = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
@@ -32,6 +45,7 @@ pub enum StartupError {
 #[derive(Debug)]
 pub struct Console {
     pub settings: Settings,
+    pub access: Access,
     pub store: Store,
     pub live: Live,
     pub stack: Stack,
@@ -56,6 +70,7 @@ impl Application {
         let live = Live::new(store.clone());
         let stack = Stack::start(&settings, &store, &metrics);
         let console = Console {
+            access: Access::new(&settings),
             settings,
             store,
             live,
@@ -94,6 +109,10 @@ impl Application {
                 .configure(pages::configure)
         })
         .workers(WORKERS)
+        .max_connections(CONNECTIONS)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
         .listen(self.listener)?
         .run();
