@@ -6,12 +6,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use mongodb::error::Error;
 use service::sockets::ListenError;
 
 use crate::access::Access;
 use crate::live::Live;
+use crate::observe::{self, Admin, Metrics};
 use crate::settings::Settings;
 use crate::stack::Stack;
 use crate::store::Store;
@@ -47,12 +49,14 @@ pub struct Console {
     pub store: Store,
     pub live: Live,
     pub stack: Stack,
+    pub metrics: Metrics,
 }
 
 /// The console, listening but not yet serving.
 #[derive(Debug)]
 pub struct Application {
     listener: TcpListener,
+    admin_listener: TcpListener,
     console: web::Data<Console>,
 }
 
@@ -60,18 +64,22 @@ impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let listener = listen("CONSOLE_LISTEN", settings.listen)?;
+        let admin_listener = listen("CONSOLE_ADMIN_LISTEN", settings.admin_listen)?;
+        let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
         let live = Live::new(store.clone());
-        let stack = Stack::new(&settings);
+        let stack = Stack::start(&settings, &store, &metrics);
         let console = Console {
             access: Access::new(&settings),
             settings,
             store,
             live,
             stack,
+            metrics,
         };
         Ok(Self {
             listener,
+            admin_listener,
             console: web::Data::from(Arc::new(console)),
         })
     }
@@ -81,14 +89,21 @@ impl Application {
         self.listener.local_addr()
     }
 
+    /// Where health and metrics are.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin_listener.local_addr()
+    }
+
     /// Serves until `stop` is done.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        tracing::info!(listen = %self.address()?, "ready");
+        tracing::info!(listen = %self.address()?, admin = %self.admin_address()?, "ready");
         let console = self.console.clone();
+        let admin = Arc::new(Admin::of(&console));
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(console.clone())
-                .wrap(actix_web::middleware::from_fn(access::guard))
+                .wrap(from_fn(access::guard))
+                .wrap(from_fn(observe::count))
                 .configure(access::configure)
                 .configure(api::configure)
                 .configure(pages::configure)
@@ -103,8 +118,10 @@ impl Application {
         .run();
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
+        let admin = service::admin::serve(self.admin_listener, admin);
         tokio::select! {
             ended = &mut serving => return ended.map_err(io::Error::other)?,
+            ended = admin => return ended,
             () = stop => {}
         }
         handle.stop(true).await;
