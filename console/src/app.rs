@@ -80,6 +80,8 @@ impl Application {
         })
         .workers(WORKERS)
         .disable_signals()
+        // Who has gone needs no answer: its streams and its queries end.
+        .h1_allow_half_closed(false)
         .listen(self.listener)?
         .run();
         let handle = server.handle();
@@ -88,6 +90,7 @@ impl Application {
             ended = &mut serving => return ended.map_err(io::Error::other)?,
             () = stop => {}
         }
+        self.console.live.close();
         handle.stop(true).await;
         serving.await.map_err(io::Error::other)?
     }

@@ -1,5 +1,47 @@
-//! `/live`: what is recorded now.
+//! `/live`: what is recorded now. `/live/rows` are its rows, as server-sent events:
+//!
+//! | event | data |
+//! |---|---|
+//! | (without a name) | a row, as HTML |
+//! | `skipped` | a number: so many came before what follows, more than anybody can read |
+//! | `missed` | empty: some couldn't be told any more |
+//! | `away` | why MongoDB can't be read now |
+//! | `back` | empty: it can be read again |
+//!
+//! A browser reconnects by itself where the connection ends, but not after a 503: the script does.
 
-use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse, web};
 
-pub(super) fn configure(_app: &mut web::ServiceConfig) {}
+use crate::app::Console;
+use crate::live::sse::{self, Text};
+use crate::live::{Event, Item};
+use crate::requests::filter::Filter;
+
+/// Rows that a page is sent at once, every half second.
+const AT_ONCE: usize = 100;
+
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.route("/live/rows", web::get().to(rows));
+}
+
+async fn rows(request: HttpRequest, console: web::Data<Console>) -> HttpResponse {
+    sse::serve(&request, &console.live, Some(AT_ONCE), tell).await
+}
+
+fn tell(filter: &Filter, event: Event, text: &mut Text) {
+    match event {
+        Event::Recorded(items) => {
+            for item in items {
+                text.event(None, Some(&item.after()), &row(&item, filter));
+            }
+        }
+        Event::Skipped(requests) => text.event(Some("skipped"), None, &requests.to_string()),
+        Event::Missed => text.event(Some("missed"), None, ""),
+        Event::Away(reason) => text.event(Some("away"), None, &reason),
+        Event::Back => text.event(Some("back"), None, ""),
+    }
+}
+
+fn row(item: &Item, _filter: &Filter) -> String {
+    format!("<li id=\"r-{}\"></li>", item.summary().id)
+}
