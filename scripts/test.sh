@@ -24,6 +24,20 @@ export CAUSEWAY_PROBE_BINARY
 OVER_TLS='test(/^(error_pages|exactly_once|expect|keep_alive|messages|request_chunks|request_framing)::/)
   | test(/^(request_heads|response_framing|smuggling|streaming|upstream_failures)::/)'
 
+# Those that have a meaning over HTTP/2: not what is about HTTP/1's bytes and versions, about what
+# `Connection` says, about a client that ends its side, about when a connection is closed, and about the case of
+# field names. For these, HTTP/2 has tests of its own (proxy/tests/it/http2).
+OVER_HTTP2='test(/^(balancing|error_pages|exactly_once|metrics|response_framing)::/)
+  | (test(/^(drain|expect|headers|keep_alive|limits|messages|observability|streaming|upstream_failures)::/) - (
+    test(/::(a_tunnel_|nothing_new_|refused_by_|requests_behind_|what_clients_choose_|what_is_in_flight_)/)
+    | test(/::(.*1_0_.*|end_to_end_fields_.*|hop_by_hop_.*|host_is_.*|te_passes_.*|underscores_.*|via_.*)$/)
+    | test(/::(a_client_that_(says_close|does_not_read|only_ends)_.*|.*somebody_logs_in.*|pipelined_.*)$/)
+    | test(/::(a_body_(may|that_stops)_.*|a_client_that_sends_all_.*|a_head_.*|a_later_head_.*|a_long_method)$/)
+    | test(/::(an_endless_.*|empty_lines_.*|large_heads|long_targets|many_fields|.*_makes_room|.*_too_many)$/)
+    | test(/::(heads_and_bodies_.*|thousands_of_idle_.*|twenty_thousand_.*|.*forbidden_trailers.*|an_absolute_target_.*)$/)
+    | test(/::(interim_responses|methods_and_targets_.*|options_go_.*|trailers_pass_.*|tunnels_are_.*)$/)
+    | test(/::(control_characters_.*|failures_are_in_.*|a_backend_that_dies_in_mid_.*)$/)))'
+
 step() { printf '\n\033[1m== %s\033[0m (%ds)\n' "$*" "$(($(date +%s) - TEST_STARTED))"; }
 
 start() {
@@ -129,7 +143,9 @@ inside() {
   export TEST_MONGO_URI
   cargo nextest run --locked --workspace
   step "what clients may send and get, over TLS"
-  PROXY_TESTS_OVER_TLS=on cargo nextest run --locked -p proxy -E "$OVER_TLS"
+  PROXY_TESTS_OVER=tls cargo nextest run --locked -p proxy -E "$OVER_TLS"
+  step "and over HTTP/2"
+  PROXY_TESTS_OVER=http2 cargo nextest run --locked -p proxy -E "$OVER_HTTP2"
 
   step "end to end"
   cargo nextest run --locked --profile e2e --workspace

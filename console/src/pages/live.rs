@@ -10,8 +10,13 @@
 //!
 //! A browser reconnects by itself where the connection ends, but not after a 503: the script does.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
 
+use super::form::Form;
+use super::rows::Rows;
+use super::visible as filters;
 use crate::app::Console;
 use crate::live::sse::{self, Text};
 use crate::live::{Event, Item};
@@ -21,7 +26,26 @@ use crate::requests::filter::Filter;
 const AT_ONCE: usize = 100;
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.route("/live/rows", web::get().to(rows));
+    app.route("/live", web::get().to(page))
+        .route("/live/rows", web::get().to(rows));
+}
+
+#[derive(Template)]
+#[template(path = "live.html")]
+struct Live {
+    form: Form,
+    /// Where the rows come from; none without a filter.
+    stream: Option<String>,
+}
+
+async fn page(request: HttpRequest) -> HttpResponse {
+    let (form, filter) = Form::read("/live", request.query_string());
+    let status = match filter {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::BAD_REQUEST,
+    };
+    let stream = filter.map(|filter| format!("/live/rows{}", super::rows::question(&filter)));
+    super::render(status, &Live { form, stream })
 }
 
 async fn rows(request: HttpRequest, console: web::Data<Console>) -> HttpResponse {
@@ -42,6 +66,8 @@ fn tell(filter: &Filter, event: Event, text: &mut Text) {
     }
 }
 
-fn row(item: &Item, _filter: &Filter) -> String {
-    format!("<li id=\"r-{}\"></li>", item.summary().id)
+fn row(item: &Item, filter: &Filter) -> String {
+    let row = Rows::of([item.summary()], filter).render();
+    // Writing to a string doesn't fail.
+    row.unwrap_or_default().trim_start().to_owned()
 }

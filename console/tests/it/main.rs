@@ -5,3 +5,5 @@
     clippy::expect_used,
     reason = "a test that can't go on fails"
 )]
+
+mod access;

@@ -7,5 +7,5 @@ mod wire;
 
 pub use client::RawClient;
 pub use message::{Framing, Head, Request, Response, WireError, ok};
-pub use stream::Stream;
+pub use stream::{Carrier, Stream, carry_at, is_carried_at};
 pub use wire::{End, Wire};

@@ -4,38 +4,18 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 pub use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, SignatureAlgorithm};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::http::Stream;
-
-/// Addresses that TLS is spoken at.
-static SERVERS: Mutex<Vec<(SocketAddr, Arc<ClientConfig>)>> = Mutex::new(Vec::new());
+use crate::http::{self, Stream};
 
 /// Has every client that connects to `address` from now on speak TLS, with this configuration.
 pub fn speak_at(address: SocketAddr, config: Arc<ClientConfig>) {
-    let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    servers.push((address, config));
-}
-
-/// Whether clients that connect to `address` speak TLS.
-pub fn is_spoken_at(address: SocketAddr) -> bool {
-    let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    servers.iter().any(|(server, _)| *server == address)
-}
-
-/// A connection to `address` as one speaks there.
-pub(crate) fn over(tcp: TcpStream, address: SocketAddr) -> Stream {
-    let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let server = servers.iter().rev().find(|(server, _)| *server == address);
-    match server {
-        None => Stream::Plain(tcp),
-        Some((_, config)) => client(tcp, config, "example.test"),
-    }
+    http::carry_at(address, move |tcp| client(tcp, &config, "example.test"));
 }
 
 /// A client of the server called `name`; the handshake comes with the first bytes.

@@ -7,6 +7,7 @@ pub(crate) mod http2;
 mod lax;
 mod listener;
 mod name_server;
+mod over_http2;
 mod pebble;
 mod proxy;
 mod refusal;
@@ -15,6 +16,7 @@ pub(crate) use backend::{Backend, BackendConnection};
 pub(crate) use lax::{Reading, Seen};
 pub(crate) use listener::TestListener;
 pub(crate) use name_server::{Answer, NameServer};
+pub(crate) use over_http2::over_http2;
 pub(crate) use pebble::{Clock, Pebble, PebbleBuilder};
 pub(crate) use proxy::{ProxyBuilder, TestProxy, proxied, run_proxy, serving};
 pub(crate) use refusal::{

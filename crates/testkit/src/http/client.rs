@@ -5,9 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use super::message::Response;
 use super::message::WireError;
-use super::stream::Stream;
+use super::stream::{Stream, over};
 use super::wire::Wire;
-use crate::tls;
 
 /// A client connection.
 pub struct RawClient(Wire);
@@ -16,7 +15,7 @@ impl RawClient {
     /// Connects to a server.
     pub fn connect(address: SocketAddr) -> Self {
         let tcp = TcpStream::connect(address).expect("the server accepts connections");
-        Self(Wire::new(tls::over(tcp, address)))
+        Self(Wire::new(over(tcp, address)))
     }
 
     /// A client of its own, over this.
@@ -30,7 +29,7 @@ impl RawClient {
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
         socket.connect(&address.into()).unwrap();
-        Self(Wire::new(tls::over(socket.into(), address)))
+        Self(Wire::new(over(socket.into(), address)))
     }
 
     /// A GET with keep-alive, and its response.

@@ -1,16 +1,56 @@
 //! What a connection runs over.
 
 use std::io::{Read, Result, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::{ClientConnection, StreamOwned};
 
-/// TCP, or TLS over it.
+/// Servers that are spoken to over something else than TCP alone.
+static CARRIED: Mutex<Vec<(SocketAddr, Arc<Open>)>> = Mutex::new(Vec::new());
+
+type Open = dyn Fn(TcpStream) -> Stream + Send + Sync;
+
+/// Has every client that connects to `address` from now on speak over what `open` makes of TCP.
+pub fn carry_at(address: SocketAddr, open: impl Fn(TcpStream) -> Stream + Send + Sync + 'static) {
+    let mut carried = CARRIED.lock().unwrap_or_else(PoisonError::into_inner);
+    carried.push((address, Arc::new(open)));
+}
+
+/// How `address` is spoken to, where that isn't over TCP alone.
+fn carrier(address: SocketAddr) -> Option<Arc<Open>> {
+    let carried = CARRIED.lock().unwrap_or_else(PoisonError::into_inner);
+    let newest = carried.iter().rev().find(|(server, _)| *server == address);
+    newest.map(|(_, open)| Arc::clone(open))
+}
+
+/// Whether clients that connect to `address` speak over something else than TCP alone.
+pub fn is_carried_at(address: SocketAddr) -> bool {
+    carrier(address).is_some()
+}
+
+/// A connection to `address` as one speaks there.
+pub(super) fn over(tcp: TcpStream, address: SocketAddr) -> Stream {
+    match carrier(address) {
+        None => Stream::Plain(tcp),
+        Some(open) => open(tcp),
+    }
+}
+
+/// A protocol that HTTP/1.1's bytes are translated into, and back.
+pub trait Carrier: Read + Write + Send {
+    /// The socket beneath.
+    fn tcp(&self) -> &TcpStream;
+}
+
+/// TCP, or what is over it.
 pub enum Stream {
     /// As it is.
     Plain(TcpStream),
     /// A client's end.
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    /// A client's end of something else.
+    Carried(Box<dyn Carrier>),
 }
 
 impl Stream {
@@ -18,12 +58,13 @@ impl Stream {
         match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => &tls.sock,
+            Self::Carried(carrier) => carrier.tcp(),
         }
     }
 
     pub(super) fn tls(&mut self) -> &mut ClientConnection {
         match self {
-            Self::Plain(_) => panic!("a connection with TLS"),
+            Self::Plain(_) | Self::Carried(_) => panic!("a connection with TLS"),
             Self::Tls(tls) => &mut tls.conn,
         }
     }
@@ -49,6 +90,7 @@ impl Read for Stream {
         match self {
             Self::Plain(tcp) => tcp.read(buffer),
             Self::Tls(tls) => tls.read(buffer),
+            Self::Carried(carrier) => carrier.read(buffer),
         }
     }
 }
@@ -58,6 +100,7 @@ impl Write for Stream {
         match self {
             Self::Plain(tcp) => tcp.write(bytes),
             Self::Tls(tls) => tls.write(bytes),
+            Self::Carried(carrier) => carrier.write(bytes),
         }
     }
 
@@ -65,6 +108,7 @@ impl Write for Stream {
         match self {
             Self::Plain(tcp) => tcp.flush(),
             Self::Tls(tls) => tls.flush(),
+            Self::Carried(carrier) => carrier.flush(),
         }
     }
 }

@@ -187,17 +187,28 @@ impl Session {
     }
 
     pub(crate) fn with_settings(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let mut session = Self::silent(address);
-        session.send_bytes(PREFACE);
+        Self::silent(address).begun(settings)
+    }
+
+    /// The same over a connection that there is.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self::on(stream).begun(&[])
+    }
+
+    fn begun(mut self, settings: &[(u16, u32)]) -> Self {
+        self.send_bytes(PREFACE);
         let mut all = vec![(1, 0)];
         all.extend(settings);
-        session.send(&Frame::settings(&all));
-        session
+        self.send(&Frame::settings(&all));
+        self
     }
 
     /// One that has said nothing.
     pub(crate) fn silent(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::on(TcpStream::connect(address).unwrap())
+    }
+
+    fn on(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self {
@@ -218,6 +229,10 @@ impl Session {
 
     #[track_caller]
     pub(crate) fn send(&mut self, frame: &Frame) {
+        self.try_send_frame(frame).expect("the proxy takes it");
+    }
+
+    pub(crate) fn try_send_frame(&mut self, frame: &Frame) -> std::io::Result<()> {
         match frame.kind {
             HEADERS => {
                 self.windows.entry(frame.stream).or_insert(65_535);
@@ -230,7 +245,7 @@ impl Session {
             }
             _ => {}
         }
-        self.send_bytes(&frame.to_bytes());
+        self.try_send(&frame.to_bytes())
     }
 
     #[track_caller]
@@ -244,17 +259,29 @@ impl Session {
 
     /// Sends a head, and nothing after it, in as many frames as it takes.
     pub(crate) fn send_fields(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        self.try_send_head(stream, END_STREAM, fields)
+            .expect("the proxy takes it");
+    }
+
+    /// Sends a head, with `end` as a flag, in as many frames as it takes.
+    pub(crate) fn try_send_head(
+        &mut self,
+        stream: u32,
+        end: u8,
+        fields: &[(&str, &str)],
+    ) -> std::io::Result<()> {
         let block = hpack::encode(fields);
         let pieces: Vec<_> = block.chunks(1 << 14).collect();
         for (at, piece) in pieces.iter().enumerate() {
             let (kind, flags) = match at {
-                0 => (HEADERS, END_STREAM),
+                0 => (HEADERS, end),
                 _ => (CONTINUATION, 0),
             };
             let last = at == pieces.len() - 1;
             let flags = if last { flags | END_HEADERS } else { flags };
-            self.send(&Frame::new(kind, flags, stream, piece));
+            self.try_send_frame(&Frame::new(kind, flags, stream, piece))?;
         }
+        Ok(())
     }
 
     /// Sends the head of a GET and its end.
@@ -280,21 +307,29 @@ impl Session {
     /// Sends a body, and its end, as the windows allow.
     #[track_caller]
     pub(crate) fn send_body(&mut self, stream: u32, body: &[u8]) {
-        let sent = self.send_body_for(stream, body, PATIENCE);
+        let sent = self
+            .send_body_for(stream, body, PATIENCE)
+            .expect("the proxy takes it");
         assert_eq!(sent, body.len(), "the windows stay open");
         self.send(&Frame::new(DATA, END_STREAM, stream, []));
     }
 
-    /// The same without the end, for so long after the last time that it could; returns how much was sent.
-    pub(crate) fn send_body_for(&mut self, stream: u32, body: &[u8], patience: Duration) -> usize {
+    /// The same without the end, for so long after the last time that it could, or until the stream is
+    /// reset; returns how much was sent.
+    pub(crate) fn send_body_for(
+        &mut self,
+        stream: u32,
+        body: &[u8],
+        patience: Duration,
+    ) -> std::io::Result<usize> {
         let mut sent = 0;
-        while sent < body.len() {
+        while sent < body.len() && !self.resets.iter().any(|reset| reset.0 == stream) {
             let window = self.windows[&stream]
                 .min(self.windows[&0])
                 .clamp(0, 1 << 14);
             let size = usize::try_from(window).unwrap().min(body.len() - sent);
             if size > 0 {
-                self.send(&Frame::new(DATA, 0, stream, &body[sent..sent + size]));
+                self.try_send_frame(&Frame::new(DATA, 0, stream, &body[sent..sent + size]))?;
                 sent += size;
             } else {
                 match self.next_within(patience) {
@@ -302,11 +337,11 @@ impl Session {
                         self.waiting.entry(frame.stream).or_default().push(frame);
                     }
                     Ok(_) => {}
-                    Err(_) => return sent,
+                    Err(_) => break,
                 }
             }
         }
-        sent
+        Ok(sent)
     }
 
     /// The next frame, whatever it is. Settings are acknowledged, and windows opened again.
@@ -396,12 +431,20 @@ impl Session {
 
     /// The next frame on a stream; those of others wait.
     pub(crate) fn next_of(&mut self, stream: u32) -> Result<Frame, Silence> {
+        self.next_of_within(stream, PATIENCE)
+    }
+
+    pub(crate) fn next_of_within(
+        &mut self,
+        stream: u32,
+        patience: Duration,
+    ) -> Result<Frame, Silence> {
         loop {
             let waiting = self.waiting.entry(stream).or_default();
             if !waiting.is_empty() {
                 return Ok(waiting.remove(0));
             }
-            let frame = self.next()?;
+            let frame = self.next_within(patience)?;
             if frame.stream != 0 {
                 self.waiting.entry(frame.stream).or_default().push(frame);
             }

@@ -3,6 +3,7 @@
 use super::backend::Backend;
 use super::listener::TestListener;
 use super::name_server::NameServer;
+use super::over_http2;
 use super::pebble::Clock;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,14 +16,14 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
-use testkit::http::{RawClient, Response, ok};
+use testkit::http::{RawClient, Response, carry_at, is_carried_at, ok};
 use testkit::net::free_address;
 use testkit::process::{Process, output_of};
 use testkit::tls::{self, Authority, PKCS_ECDSA_P256_SHA256};
 use testkit::wait::{until, wait_until};
 
-/// Set, every proxy of a test is spoken to over TLS, whatever the test is about.
-const ALL_OVER_TLS: &str = "PROXY_TESTS_OVER_TLS";
+/// `tls` or `http2`: every proxy of a test is spoken to over that, whatever the test is about.
+const ALL_OVER: &str = "PROXY_TESTS_OVER";
 const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
 
 /// A running proxy, killed at the end of the test.
@@ -350,7 +351,14 @@ impl ProxyBuilder {
     pub(crate) fn spawn(mut self) -> TestProxy {
         let directory = TempDir::new().unwrap();
         let mut address = self.listen.unwrap_or_else(free_address);
-        if std::env::var_os(ALL_OVER_TLS).is_some() && self.tls_listen.is_none() {
+        let over = std::env::var(ALL_OVER).unwrap_or_default();
+        assert!(["", "tls", "http2"].contains(&&*over), "{ALL_OVER}: {over}");
+        if over == "http2" {
+            carry_at(address, over_http2);
+            let key = "PROXY_HTTP2".to_owned();
+            self.environment.insert(key, "prior-knowledge".to_owned());
+        }
+        if over == "tls" && self.tls_listen.is_none() {
             let authority = Authority::new();
             let names = ["example.test"];
             authority.write(directory.path(), "a", &names, &PKCS_ECDSA_P256_SHA256);
@@ -378,7 +386,7 @@ impl ProxyBuilder {
         let process = Process::start(command.stdout(log.try_clone().unwrap()).stderr(log));
         let tls_address = self.tls_listen.unwrap_or(address);
         TestProxy {
-            address: if tls::is_spoken_at(tls_address) {
+            address: if is_carried_at(tls_address) {
                 tls_address
             } else {
                 address
