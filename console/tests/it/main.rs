@@ -7,3 +7,6 @@
 )]
 
 mod access;
+mod live;
+mod search;
+mod support;
