@@ -124,6 +124,8 @@ impl Application {
         // What a client waits for is given up when it goes, and not when it could be sent to it.
         .h1_allow_half_closed(false)
         .disable_signals()
+        // Who has gone needs no answer: its streams and its queries end.
+        .h1_allow_half_closed(false)
         .listen(self.listener)?
         .run();
         let handle = server.handle();
@@ -134,6 +136,7 @@ impl Application {
             ended = admin => return ended,
             () = stop => {}
         }
+        self.console.live.close();
         handle.stop(true).await;
         serving.await.map_err(io::Error::other)?
     }

@@ -10,5 +10,6 @@ mod access;
 mod api;
 mod export;
 mod gateway;
+mod live;
 mod search;
 mod support;
