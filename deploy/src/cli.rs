@@ -85,6 +85,10 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Print the file with everything resolved
     Config,
+    /// Open the console, where what was recorded can be seen: prints a link that logs a browser in
+    ///
+    /// The link can be used once, within a minute. It is opened where there is a display.
+    Console(Console),
     /// Learn container networking from this engine: lessons with evidence
     #[command(subcommand)]
     Lab(Lab),
@@ -345,6 +349,14 @@ pub(crate) enum Format {
     Mermaid,
     /// A picture
     Svg,
+}
+
+/// `deploy console`.
+#[derive(Debug, Args)]
+pub(crate) struct Console {
+    /// Print the link and don't open it
+    #[arg(long)]
+    pub(crate) no_open: bool,
 }
 
 /// `deploy probe`.

@@ -2,6 +2,7 @@
 
 mod build;
 mod config;
+mod console;
 mod down;
 mod inspect;
 mod logs;
@@ -136,6 +137,7 @@ fn form(cli: &Cli) -> Form {
     match cli.command {
         _ if !cli.json => Form::Text,
         Command::Config
+        | Command::Console(_)
         | Command::Inspect(_)
         | Command::Lab(Lab::List)
         | Command::Plan(_)
@@ -161,6 +163,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Verify(args) => verify::run(context, args).await,
         Command::Inspect(args) => inspect::run(context, args).await,
         Command::Config => config::run(context),
+        Command::Console(args) => console::run(context, args).await,
         // Answered by `run`: one needs neither an engine nor a Compose file, the other no
         // interruption from outside.
         Command::Probe(_) | Command::Lab(_) => Ok(()),

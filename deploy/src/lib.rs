@@ -9,6 +9,7 @@ mod capacity;
 mod certificates;
 pub mod cli;
 mod commands;
+mod console;
 mod diff;
 mod execute;
 mod lock;

@@ -6,5 +6,6 @@
     reason = "a test that can't go on fails"
 )]
 
+mod access;
 mod search;
 mod support;

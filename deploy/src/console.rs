@@ -1,0 +1,233 @@
+//! The running console: where its port is published, and the token that lets programs in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use compose_file::Project;
+use engine::Engine;
+use engine::error::{Error, Result, chain};
+use engine::state::{Container, State, Status};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::secrets::Secrets;
+
+/// The service's name in the Compose file.
+pub(crate) const SERVICE: &str = "console";
+/// The secret that it lets programs and browsers in with.
+const TOKEN: &str = "console_token";
+/// Until an answer begins.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// More than an answer that is read whole has.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// A console that runs. Not `Debug`: it has the token.
+pub(crate) struct Console {
+    /// As a URL has it.
+    host: String,
+    port: u16,
+    /// Those in the file: while they are rotated, the console may know either.
+    tokens: Vec<String>,
+    /// Where they are.
+    pub(crate) token_file: PathBuf,
+    /// Whether the port is on a machine that isn't this one.
+    remote: bool,
+}
+
+impl Console {
+    /// Finds the project's.
+    pub(crate) async fn find(engine: &Engine, project: &Project) -> Result<Self> {
+        let file = project.file.display();
+        let secret = project.secrets.get_key_value(TOKEN);
+        let (Some((name, secret)), true) = (secret, project.services.contains_key(SERVICE)) else {
+            return Err(Error::usage(
+                format!("{file} has no service {SERVICE} with a secret {TOKEN}"),
+                "take both from Causeway's own compose.yaml",
+            ));
+        };
+        let secrets = Secrets::read(project)?;
+        let tokens: Vec<String> = secrets
+            .values(name, secret)
+            .into_iter()
+            .map(Into::into)
+            .collect();
+        if tokens.is_empty() {
+            return Err(Error::failed(
+                format!("there is no token in {}", secret.file.display()),
+                format!(
+                    "`deploy secrets recover {TOKEN}` takes it from the running console, `deploy up` \
+                     generates one where none runs"
+                ),
+            ));
+        }
+        let state = State::observe(engine, &project.name).await?;
+        let mut running = state
+            .of_service(SERVICE)
+            .filter(|it| it.status == Status::Running);
+        let Some((host, port)) = running.find_map(|it| published(engine, it)) else {
+            return Err(Error::failed(
+                format!(
+                    "no {SERVICE} of {} runs with a published port",
+                    project.name
+                ),
+                "`deploy up` starts it; `deploy ps` shows what runs",
+            ));
+        };
+        Ok(Self {
+            host,
+            port,
+            tokens,
+            token_file: secret.file.clone(),
+            remote: !engine.is_local(),
+        })
+    }
+
+    /// The address of one of its pages, for a browser.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}:{}{path}", self.host, self.port)
+    }
+
+    /// Asks as a program. The answer is a good one, its body still to be read; `path` may have a query.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Response<Incoming>> {
+        let mut answer = None;
+        for token in &self.tokens {
+            let response = timeout(TIMEOUT, self.exchange(&method, path, headers, token)).await;
+            let response = response
+                .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+                .map_err(|why| self.unreachable(&why))?;
+            let refused = response.status() == StatusCode::UNAUTHORIZED;
+            answer = Some(response);
+            if !refused {
+                break;
+            }
+        }
+        match answer {
+            Some(answer) if answer.status().is_success() => Ok(answer),
+            Some(answer) => Err(self.refusal(answer).await),
+            None => Err(self.unreachable("there is no token")),
+        }
+    }
+
+    /// Asks, and reads the JSON that is answered.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
+        let answer = self.send(method, path, &HeaderMap::new()).await?;
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        let body = body
+            .map_err(|err| self.unreachable(&err.to_string()))?
+            .to_bytes();
+        serde_json::from_slice(&body).map_err(|err| {
+            Error::failed(
+                format!("the console's answer to {path} isn't what was expected: {err}"),
+                "see that console and deploy are of one version: `deploy up` brings up this checkout's",
+            )
+        })
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        token: &str,
+    ) -> Result<Response<Incoming>, String> {
+        let said = |err: &dyn std::error::Error| chain(err);
+        let host = self.host.trim_matches(['[', ']']);
+        let stream = TcpStream::connect((host, self.port)).await;
+        let stream = stream.map_err(|err| said(&err))?;
+        let connected = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = connected.map_err(|err| said(&err))?;
+        // Ends with the answer's body, or with whoever drops that.
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .body(Empty::<Bytes>::new())
+            .map_err(|err| said(&err))?;
+        request.headers_mut().extend(headers.clone());
+        sender.send_request(request).await.map_err(|err| said(&err))
+    }
+
+    fn unreachable(&self, why: &str) -> Error {
+        let (host, port) = (&self.host, self.port);
+        let next = if self.remote {
+            format!(
+                "the port is published on the engine's host: run this there, or forward it to here with \
+                 `ssh -L {port}:127.0.0.1:{port} HOST` and log in at http://localhost:{port}/"
+            )
+        } else {
+            format!("see whether it is well: `deploy ps`, `deploy logs {SERVICE}`")
+        };
+        Error::failed(
+            format!("can't reach the console at {host}:{port}: {why}"),
+            next,
+        )
+    }
+
+    /// What an answer that is no good says.
+    async fn refusal(&self, answer: Response<Incoming>) -> Error {
+        #[derive(Deserialize)]
+        struct Said {
+            error: String,
+        }
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map(|it| it.to_bytes()).unwrap_or_default();
+        let said = serde_json::from_slice(&body).map_or_else(
+            |_| String::from_utf8_lossy(&body).trim().to_owned(),
+            |said: Said| said.error,
+        );
+        let (message, next) = match status {
+            StatusCode::UNAUTHORIZED => (
+                format!(
+                    "the console refuses the token in {}",
+                    self.token_file.display()
+                ),
+                "`deploy up` gives it the one that is in the file now".to_owned(),
+            ),
+            StatusCode::MISDIRECTED_REQUEST => (
+                format!("the console doesn't answer to the name {}", self.host),
+                "name it in CONSOLE_HOSTS and run `deploy up`".to_owned(),
+            ),
+            StatusCode::BAD_REQUEST => (said, "see `deploy requests --help`".to_owned()),
+            _ => (
+                format!("the console answers {status}: {said}"),
+                format!("see `deploy logs {SERVICE}`"),
+            ),
+        };
+        Error::failed(message, next)
+    }
+}
+
+/// Where the container's port can be reached, as a URL has it.
+fn published(engine: &Engine, container: &Container) -> Option<(String, u16)> {
+    let bindings = container.ports.iter().filter_map(|binding| {
+        // `127.0.0.1:8081->8081/tcp`
+        let (at, target) = binding.split_once("->")?;
+        let (address, port) = at.rsplit_once(':').filter(|_| target.ends_with("/tcp"))?;
+        let address = address.trim_matches(['[', ']']).parse().ok()?;
+        let host = engine.published_host(Some(address));
+        // A name that a browser takes for safe, as which the console knows itself.
+        let host = match host.as_str() {
+            "127.0.0.1" => "localhost".to_owned(),
+            _ if host.contains(':') => format!("[{host}]"),
+            _ => host,
+        };
+        Some((host, port.parse().ok()?))
+    });
+    bindings.min()
+}
