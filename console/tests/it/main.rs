@@ -7,5 +7,6 @@
 )]
 
 mod access;
+mod export;
 mod search;
 mod support;
