@@ -207,6 +207,7 @@ function live(place) {
       empty.hidden = list.childElementCount > 0;
     };
     source.onmessage = arrived;
+    source.addEventListener('skipped', ({data}) => { left += Number(data); });
     source.addEventListener('missed', () => tell('on', 'Connected; some requests in between aren’t shown'));
     source.addEventListener('away', ({data}) => tell('away', data || 'The database can’t be read now'));
     source.addEventListener('back', () => tell('on', 'Connected'));
