@@ -23,7 +23,7 @@ def keys(stage: Stage) -> None:
         page.keyboard.press("/")
         expect(page.evaluate(FOCUSED) == "f-path", page.evaluate(FOCUSED))
         page.keyboard.type("jk?")
-        expect(page.get_by_label("Path").input_value().endswith("jk?"), "a key in a field isn't typed")
+        expect(page.get_by_label("Path").input_value() == "jk?", "a key in a field isn't typed")
         page.keyboard.press("Escape")
         expect(page.evaluate(FOCUSED) != "f-path", "Esc doesn't leave the field")
         for key, at in (("j", 0), ("j", 1), ("k", 0), ("j", 1), ("j", 2), ("j", 2)):

@@ -125,7 +125,7 @@ def errors(stage: Stage) -> None:
             with tab.page.expect_navigation() as navigation:
                 tab.page.get_by_role("button", name="Log in").click()
             expect(navigation.value.status == 503, navigation.value.status)
-            tab.page.get_by_role("heading", name="The database can’t be read now").wait_for()
+            tab.page.get_by_role("heading", name="The database can't be read now").wait_for()
             tab.page.get_by_role("link", name="Try again").wait_for()
     finally:
         processes.stop("console")

@@ -26,32 +26,35 @@ const FORBIDDEN: [&str; 14] = [
 /// The call, with the line's end.
 pub fn call(recorded: &Recorded) -> String {
     let message = Message::of(recorded);
-    let mut call = String::new();
-    for remark in message.remarks() {
-        call += &format!("// {remark}\n");
-    }
     let has_body = !message.body.is_empty();
     let takes_body = !matches!(message.method, "GET" | "HEAD");
-    if has_body && !takes_body {
-        call += &format!("// fetch sends no body with {}\n", message.method);
-    }
-    call += &format!("await fetch({}, {{\n", json::line(&message.url));
-    call += &format!("  method: {},\n", json::line(&message.method));
-    let headers = message.headers.iter();
-    let headers: Vec<_> = headers
-        .filter(|(name, value)| may_be_set(name, value))
+    let remarks = message.remarks();
+    let mut lines: Vec<_> = remarks
+        .iter()
+        .map(|remark| format!("// {remark}"))
         .collect();
-    if !headers.is_empty() {
-        call += "  headers: {\n";
-        for (name, value) in headers {
-            call += &format!("    {}: {},\n", json::line(name), json::line(value));
-        }
-        call += "  },\n";
+    if has_body && !takes_body {
+        lines.push(format!("// fetch sends no body with {}", message.method));
+    }
+    lines.push(format!("await fetch({}, {{", json::line(&message.url)));
+    lines.push(format!("  method: {},", json::line(&message.method)));
+    let headers = message.headers.iter();
+    let mut headers = headers
+        .filter(|(name, value)| may_be_set(name, value))
+        .peekable();
+    if headers.peek().is_some() {
+        lines.push("  headers: {".to_owned());
+        let line = |(name, value): &(&str, &str)| {
+            format!("    {}: {},", json::line(name), json::line(value))
+        };
+        lines.extend(headers.map(line));
+        lines.push("  },".to_owned());
     }
     if has_body && takes_body {
-        call += &format!("  body: {},\n", body(&message));
+        lines.push(format!("  body: {},", body(&message)));
     }
-    call + "});\n"
+    lines.push("});\n".to_owned());
+    lines.join("\n")
 }
 
 fn may_be_set(name: &str, value: &str) -> bool {

@@ -318,6 +318,9 @@ fn a_line_of_ndjson_has_all_of_a_request() {
     );
 }
 
+/// Header fields, a body, and the `postData` that they make.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], Value);
+
 /// As the specification has it, and as Chromium's importer asks for it: it refuses dates and numbers
 /// that it can't read, and takes everything else as text.
 #[test]
@@ -326,7 +329,7 @@ fn a_har_document_is_one() {
         "Content-Type",
         "application/x-www-form-urlencoded; charset=utf-8",
     );
-    let bodies: [(&[(&str, &str)], &[u8], Value); 4] = [
+    let bodies: [Case<'_>; 4] = [
         (&[], b"", Value::Null),
         (
             &[form],
@@ -374,18 +377,18 @@ fn a_har_document_is_one() {
             (&response["content"], &["size"]),
             (timings, &["send", "wait", "receive"]),
         ] {
-            names
-                .iter()
-                .for_each(|name| assert!(object[*name].is_i64(), "{name}: {object}"));
+            for name in names {
+                assert!(object[*name].is_i64(), "{name}: {object}");
+            }
         }
         for (object, names) in [
             (request, &["method", "url", "httpVersion"][..]),
             (response, &["statusText", "httpVersion", "redirectURL"]),
             (&response["content"], &["mimeType"]),
         ] {
-            names
-                .iter()
-                .for_each(|name| assert!(object[*name].is_string(), "{name}: {object}"));
+            for name in names {
+                assert!(object[*name].is_string(), "{name}: {object}");
+            }
         }
         assert!(entry["cache"].is_object());
         assert!(

@@ -103,7 +103,7 @@ async fn the_database_and_this_process_agree_on_every_filter() {
             .map(|recorded| recorded.summary.id)
             .collect();
         assert_eq!(pages(&store, &filter, 7).await, expected, "{query}");
-        let all: Vec<_> = search::all(&store, filter.clone())
+        let all: Vec<_> = search::all(&store, filter.clone(), None)
             .try_collect()
             .await
             .unwrap();
