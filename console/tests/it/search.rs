@@ -222,7 +222,7 @@ async fn all_come_whole_however_large_they_are() {
             .record([request("POST", "/", &"x".repeat(size))])
             .await;
     }
-    let all: Vec<_> = search::all(&store, filter("method=POST"))
+    let all: Vec<_> = search::all(&store, filter("method=POST"), None)
         .map_ok(|recorded| recorded.body.len())
         .try_collect()
         .await
