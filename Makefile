@@ -31,14 +31,14 @@ AS          ?=
 # Where no PROJECT is given, `deploy` finds the name as Compose does.
 NAMED       := $(PROJECT:%=-p %)
 
-.PHONY: help deploy plan verify down ps logs lab load bench bench-quick chaos check test test-engine test-cold fuzz deny sbom images engine tool clean
+.PHONY: help deploy plan console verify down ps logs lab load bench bench-quick chaos check test test-engine test-cold fuzz deny sbom images engine tool clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello'
 	@echo '  make logs SERVICE=api'
-	@echo '  make deploy FLAGS=--take-over     flags of the deploy command: deploy, plan, down'
+	@echo '  make deploy FLAGS=--take-over     flags of the deploy command: deploy, plan, down, console'
 	@echo '  make lab SWARM=1                  with the overlay lesson, on an engine of its own'
 	@echo "  make chaos CHAOS='--seed 7 --only kill-api,kill-mongo'"
 	@echo '  make chaos CHAOS=--attacks        many clients that misbehave: docs/attacks.md'
@@ -48,6 +48,9 @@ deploy: ## Bring the stack up and verify it: engine, images, networks, container
 
 plan: engine tool ## Show what `make deploy` would change
 	@$(DEPLOY) $(NAMED) plan $(FLAGS)
+
+console: tool ## Open the console, where what was recorded can be seen: requests, live, the stack
+	@$(DEPLOY) $(NAMED) console $(FLAGS)
 
 verify: tool ## Prove that the running stack's network is as drawn
 	@$(DEPLOY) $(NAMED) verify

@@ -4,13 +4,17 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use mongodb::error::Error;
 use service::sockets::ListenError;
 
+use crate::access::Access;
 use crate::api::Exports;
 use crate::live::Live;
+use crate::observe::{self, Admin, Metrics};
 use crate::settings::Settings;
 use crate::stack::Stack;
 use crate::store::Store;
@@ -18,6 +22,17 @@ use crate::{access, api, pages};
 
 /// Threads that serve HTTP: one may be busy with a large page while the other answers.
 const WORKERS: usize = 2;
+
+/// Of each worker; more wait until one ends. The heads of all together have to fit the memory: 128 KiB of
+/// each at most. Each that follows what is recorded holds one.
+const CONNECTIONS: usize = 256;
+
+/// Until a request's head is there, and between one and the next.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// How long answers may go on when it is told to stop. Those that follow never end by themselves.
+const SHUTDOWN_SECONDS: u64 = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
@@ -31,16 +46,19 @@ pub enum StartupError {
 #[derive(Debug)]
 pub struct Console {
     pub settings: Settings,
+    pub access: Access,
     pub store: Store,
     pub live: Live,
     pub stack: Stack,
     pub exports: Exports,
+    pub metrics: Metrics,
 }
 
 /// The console, listening but not yet serving.
 #[derive(Debug)]
 pub struct Application {
     listener: TcpListener,
+    admin_listener: TcpListener,
     console: web::Data<Console>,
 }
 
@@ -48,18 +66,23 @@ impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let listener = listen("CONSOLE_LISTEN", settings.listen)?;
+        let admin_listener = listen("CONSOLE_ADMIN_LISTEN", settings.admin_listen)?;
+        let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
         let live = Live::new(store.clone());
-        let stack = Stack::new(&settings);
+        let stack = Stack::start(&settings, &store, &metrics);
         let console = Console {
+            access: Access::new(&settings),
             settings,
             store,
             live,
             stack,
             exports: Exports::default(),
+            metrics,
         };
         Ok(Self {
             listener,
+            admin_listener,
             console: web::Data::from(Arc::new(console)),
         })
     }
@@ -69,14 +92,21 @@ impl Application {
         self.listener.local_addr()
     }
 
+    /// Where health and metrics are.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin_listener.local_addr()
+    }
+
     /// Serves until `stop` is done.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        tracing::info!(listen = %self.address()?, "ready");
+        tracing::info!(listen = %self.address()?, admin = %self.admin_address()?, "ready");
         let console = self.console.clone();
+        let admin = Arc::new(Admin::of(&console));
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(console.clone())
-                .wrap(actix_web::middleware::from_fn(access::guard))
+                .wrap(from_fn(access::guard))
+                .wrap(from_fn(observe::count))
                 .configure(access::configure)
                 .configure(api::configure)
                 .configure(pages::configure)
@@ -84,13 +114,19 @@ impl Application {
         .workers(WORKERS)
         // What a client waits for is given up when it goes, and not when it could be sent to it.
         .h1_allow_half_closed(false)
+        .max_connections(CONNECTIONS)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
         .listen(self.listener)?
         .run();
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
+        let admin = service::admin::serve(self.admin_listener, admin);
         tokio::select! {
             ended = &mut serving => return ended.map_err(io::Error::other)?,
+            ended = admin => return ended,
             () = stop => {}
         }
         handle.stop(true).await;

@@ -10,7 +10,8 @@
 //! | [`api`] | all of it as JSON, for programs |
 //! | [`pages`] | all of it as HTML, for people |
 //!
-//! [`app`] puts them together from [`settings`]; [`store`] is the way into MongoDB.
+//! [`app`] puts them together from [`settings`]; [`store`] is the way into MongoDB;
+//! [`observe`] tells how the console itself is.
 //!
 //! The library is public for the binary's and the tests' sake, not as an interface for others.
 #![allow(missing_docs)]
@@ -21,6 +22,7 @@ pub mod app;
 pub mod cli;
 pub mod export;
 pub mod live;
+pub mod observe;
 pub mod pages;
 pub mod requests;
 pub mod settings;

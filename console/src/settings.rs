@@ -115,7 +115,11 @@ impl Settings {
                 "any" => Some(Clients::Any),
                 _ => None,
             })?,
-            hosts: values.read("hosts", "host names separated by commas", host_names)?,
+            hosts: values.read(
+                "hosts",
+                "host names without ports, separated by commas",
+                host_names,
+            )?,
             tokens: tokens.ok_or_else(|| {
                 values.unusable(
                     "token_file",
@@ -140,7 +144,10 @@ fn host_names(text: &str) -> Option<Vec<String>> {
         .split(',')
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
-    let bad = |name: &String| name.is_empty() || name.contains(['/', ' ', '@']);
+    let bad = |name: &String| {
+        let is_ipv6 = name.starts_with('[') && name.ends_with(']');
+        name.is_empty() || name.contains(['/', ' ', '@']) || name.contains(':') && !is_ipv6
+    };
     (!names.iter().any(bad)).then_some(names)
 }
 

@@ -54,7 +54,11 @@ impl Console {
             ));
         };
         let secrets = Secrets::read(project)?;
-        let tokens: Vec<String> = secrets.values(name, secret).into_iter().map(Into::into).collect();
+        let tokens: Vec<String> = secrets
+            .values(name, secret)
+            .into_iter()
+            .map(Into::into)
+            .collect();
         if tokens.is_empty() {
             return Err(Error::failed(
                 format!("there is no token in {}", secret.file.display()),
@@ -65,10 +69,15 @@ impl Console {
             ));
         }
         let state = State::observe(engine, &project.name).await?;
-        let mut running = state.of_service(SERVICE).filter(|it| it.status == Status::Running);
+        let mut running = state
+            .of_service(SERVICE)
+            .filter(|it| it.status == Status::Running);
         let Some((host, port)) = running.find_map(|it| published(engine, it)) else {
             return Err(Error::failed(
-                format!("no {SERVICE} of {} runs with a published port", project.name),
+                format!(
+                    "no {SERVICE} of {} runs with a published port",
+                    project.name
+                ),
                 "`deploy up` starts it; `deploy ps` shows what runs",
             ));
         };
@@ -116,7 +125,9 @@ impl Console {
     pub(crate) async fn json<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
         let answer = self.send(method, path, &HeaderMap::new()).await?;
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|err| self.unreachable(&err.to_string()))?.to_bytes();
+        let body = body
+            .map_err(|err| self.unreachable(&err.to_string()))?
+            .to_bytes();
         serde_json::from_slice(&body).map_err(|err| {
             Error::failed(
                 format!("the console's answer to {path} isn't what was expected: {err}"),
@@ -161,7 +172,10 @@ impl Console {
         } else {
             format!("see whether it is well: `deploy ps`, `deploy logs {SERVICE}`")
         };
-        Error::failed(format!("can't reach the console at {host}:{port}: {why}"), next)
+        Error::failed(
+            format!("can't reach the console at {host}:{port}: {why}"),
+            next,
+        )
     }
 
     /// What an answer that is no good says.
@@ -179,7 +193,10 @@ impl Console {
         );
         let (message, next) = match status {
             StatusCode::UNAUTHORIZED => (
-                format!("the console refuses the token in {}", self.token_file.display()),
+                format!(
+                    "the console refuses the token in {}",
+                    self.token_file.display()
+                ),
                 "`deploy up` gives it the one that is in the file now".to_owned(),
             ),
             StatusCode::MISDIRECTED_REQUEST => (

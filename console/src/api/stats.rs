@@ -1,5 +1,14 @@
-//! `/api/stats`.
+//! `/api/stats`: how the parts are, and their figures.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 
-pub(super) fn configure(_app: &mut web::ServiceConfig) {}
+use super::reads;
+use crate::app::Console;
+
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.service(reads("/api/stats", stats));
+}
+
+async fn stats(console: web::Data<Console>) -> HttpResponse {
+    HttpResponse::Ok().json(&*console.stack.figures())
+}

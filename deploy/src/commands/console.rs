@@ -30,7 +30,9 @@ pub(super) async fn run(context: &Context, args: cli::Console) -> Result<()> {
     let link: LoginLink = console.json(Method::POST, "/api/login-links").await?;
     let url = console.url(&link.path);
     let token_file = &console.token_file;
-    let shown = token_file.strip_prefix(&project.working_dir).unwrap_or(token_file);
+    let shown = token_file
+        .strip_prefix(&project.working_dir)
+        .unwrap_or(token_file);
     output.document(&json!({
         "url": url,
         "expires_in": link.expires_in,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::stack::{Stack, outcome, outcome_of};
 
 /// Every command, in an order in which each finds what it needs, and some that fail.
-const COMMANDS: [(i32, &[&str]); 21] = [
+const COMMANDS: [(i32, &[&str]); 22] = [
     (0, &["config"]),
     (0, &["plan"]),
     (0, &["build"]),
@@ -25,6 +25,7 @@ const COMMANDS: [(i32, &[&str]); 21] = [
     (0, &["logs"]),
     (2, &["logs", "nobody"]),
     (0, &["scale", "web=2"]),
+    (2, &["console"]),
     (0, &["inspect"]),
     (0, &["lab", "list"]),
     (2, &["lab", "run", "nothing"]),

@@ -1,0 +1,59 @@
+//! What a page says where there is nothing to show.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use askama::Template;
+
+use super::visible as filters;
+use crate::store::Store;
+
+/// Why there is no such page now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PageError {
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
+    BadRequest(String),
+    /// MongoDB can't be read.
+    #[error("{0}")]
+    Away(String),
+}
+
+impl PageError {
+    pub(crate) fn of_store(store: &Store, error: &mongodb::error::Error) -> Self {
+        Self::Away(store.describe(error))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct Page<'a> {
+    heading: &'static str,
+    reason: &'a PageError,
+    /// Whether it may go better later.
+    passes: bool,
+}
+
+impl ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let heading = match self {
+            Self::NotFound(_) => "Not found",
+            Self::BadRequest(_) => "This can't be answered",
+            Self::Away(_) => "The database can't be read now",
+        };
+        let page = Page {
+            heading,
+            reason: self,
+            passes: matches!(self, Self::Away(_)),
+        };
+        super::render(self.status_code(), &page)
+    }
+}

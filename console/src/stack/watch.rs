@@ -1,0 +1,276 @@
+//! Looking at the parts again and again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::future::join_all;
+use mongo_login::MongoUri;
+use mongodb::options::ClientOptions;
+use tokio::time::{sleep_until, timeout};
+
+use crate::observe::{PartLabels, ScrapeFailures};
+use crate::settings::Settings;
+use crate::stack::Board;
+use crate::stack::figures::{
+    Clients, Database, Figures, Part, ReplicaFigures, Upstream, WANTED, Writes,
+};
+use crate::stack::history::{History, Moment, STEP};
+use crate::stack::replica::{Condition, Replica, State, WINDOW};
+use crate::stack::scrape::{Endpoint, scrape};
+use crate::store::Store;
+
+/// How often it looks while somebody wants to see; otherwise once a [`STEP`] of the history.
+const OFTEN: Duration = Duration::from_secs(1);
+/// How long one that went is shown, unless nobody is there in its place.
+const GONE_FOR: Duration = Duration::from_secs(60);
+/// Most addresses of a name that are asked.
+const MAX_REPLICAS: usize = 32;
+/// The name that the listener has in compose.yaml. It has no metrics: all that can be seen is where
+/// it is.
+const LISTENER: &str = "listener:80";
+/// Longest time for the look at the database.
+const READ_LIMIT: Duration = Duration::from_secs(1);
+
+/// All that is looked at.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    listener: Group,
+    proxy: Group,
+    api: Group,
+    mongo: Mongo,
+    history: History,
+    failures: ScrapeFailures,
+}
+
+impl Watch {
+    pub(crate) fn new(settings: &Settings, store: Store, failures: ScrapeFailures) -> Self {
+        let uri = settings.mongo.uris().into_iter().next();
+        Self {
+            listener: Group::new(LISTENER),
+            proxy: Group::new(&settings.proxy_admin),
+            api: Group::new(&settings.api_admin),
+            mongo: Mongo {
+                store,
+                uri,
+                server: None,
+                address: None,
+                documents: None,
+                condition: Condition {
+                    state: State::Away,
+                    reason: None,
+                    since: SystemTime::now(),
+                },
+            },
+            history: History::default(),
+            failures,
+        }
+    }
+
+    /// Looks until dropped.
+    pub(crate) async fn run(mut self, board: Arc<Board>) {
+        loop {
+            let begun = tokio::time::Instant::now();
+            self.look().await;
+            board.put_up(self.figures());
+            if !board.is_watched() {
+                tokio::select! {
+                    () = sleep_until(begun + STEP) => {}
+                    () = board.look.notified() => {}
+                }
+            }
+            sleep_until(begun + OFTEN).await;
+        }
+    }
+
+    async fn look(&mut self) {
+        let ((), proxies, apis, ()) = tokio::join!(
+            self.listener.find(),
+            self.proxy.ask(),
+            self.api.ask(),
+            self.mongo.look()
+        );
+        for (part, failed) in [("proxy", proxies), ("api", apis)] {
+            let failures = self.failures.get_or_create(&PartLabels { part });
+            failures.inc_by(failed);
+        }
+    }
+
+    fn figures(&mut self) -> Figures {
+        let (proxies, apis) = (&self.proxy.replicas, &self.api.replicas);
+        let at = SystemTime::now();
+        let (clients, writes) = (Clients::of(proxies), Writes::of(apis));
+        let moment = Moment::of(at, &clients, &writes);
+        self.history.record(Instant::now(), moment);
+        let api = self.api.figures();
+        let up_for_apis = api.replicas.iter();
+        let up_for_apis = up_for_apis.filter(|api| api.mongo_up == Some(true)).count();
+        Figures {
+            at: Some(at),
+            window_seconds: WINDOW.as_secs(),
+            listener: self.listener.figures(),
+            proxy: self.proxy.figures(),
+            mongo: self.mongo.figures(up_for_apis),
+            clients,
+            upstream: Upstream::of(proxies, apis),
+            writes,
+            history: self.history.moments(),
+            api,
+        }
+    }
+}
+
+/// The processes that a name leads to.
+#[derive(Debug)]
+struct Group {
+    endpoint: Endpoint,
+    problem: Option<String>,
+    replicas: Vec<Replica>,
+}
+
+impl Group {
+    fn new(name: &str) -> Self {
+        Self {
+            endpoint: Endpoint::new(name.to_owned()),
+            problem: None,
+            replicas: Vec::new(),
+        }
+    }
+
+    /// Asks all of them. Says how many didn't answer.
+    async fn ask(&mut self) -> u64 {
+        let found = self.addresses().await;
+        let name = &self.endpoint.host;
+        let asked = self.replicas.iter_mut().map(|replica| {
+            let is_there = found.contains(&replica.address);
+            async move {
+                if !is_there {
+                    replica.gone();
+                    return false;
+                }
+                let answer = scrape(replica.address, name, WANTED).await;
+                let failed = answer.is_err();
+                replica.found(answer);
+                failed
+            }
+        });
+        let failed = join_all(asked).await;
+        failed.into_iter().filter(|failed| *failed).count() as u64
+    }
+
+    /// Only finds out where they are.
+    async fn find(&mut self) {
+        let found = self.addresses().await;
+        for replica in &mut self.replicas {
+            if found.contains(&replica.address) {
+                replica.condition.becomes(State::Ready, None);
+            } else {
+                replica.gone();
+            }
+        }
+    }
+
+    /// Where the name leads, with a replica for each address; those that went long ago are forgotten.
+    async fn addresses(&mut self) -> Vec<SocketAddr> {
+        let found = self.endpoint.resolve().await;
+        self.problem = found.as_ref().err().cloned();
+        let mut found = found.unwrap_or_default();
+        found.truncate(MAX_REPLICAS);
+        for &address in &found {
+            if !self.replicas.iter().any(|known| known.address == address) {
+                self.replicas.push(Replica::new(address));
+            }
+        }
+        let is_away = found.is_empty();
+        let newest = self
+            .replicas
+            .iter()
+            .map(|known| known.condition.since)
+            .max();
+        self.replicas.retain(|replica| {
+            let Condition { state, since, .. } = replica.condition;
+            let lately = since.elapsed().is_ok_and(|since| since < GONE_FOR);
+            state != State::Gone
+                || lately
+                || found.contains(&replica.address)
+                || (is_away && Some(since) == newest)
+        });
+        self.replicas.sort_by_key(|replica| replica.address);
+        found
+    }
+
+    fn figures(&self) -> Part {
+        Part {
+            name: self.endpoint.host.clone(),
+            problem: self.problem.clone(),
+            replicas: self.replicas.iter().map(ReplicaFigures::of).collect(),
+        }
+    }
+}
+
+/// The database, by reads of our own.
+#[derive(Debug)]
+struct Mongo {
+    store: Store,
+    /// Until its server is known.
+    uri: Option<MongoUri>,
+    server: Option<Endpoint>,
+    address: Option<SocketAddr>,
+    documents: Option<u64>,
+    condition: Condition,
+}
+
+impl Mongo {
+    async fn look(&mut self) {
+        if let Some(server) = self.server().await {
+            let found = server.resolve().await.ok();
+            self.address = found.and_then(|found| found.first().copied());
+        }
+        let counting = self.store.read(|collection| async move {
+            let counting = collection.estimated_document_count();
+            counting.max_time(READ_LIMIT).await
+        });
+        match timeout(READ_LIMIT, counting).await {
+            Ok(Ok(documents)) => {
+                self.documents = Some(documents);
+                self.condition.becomes(State::Ready, None);
+            }
+            Ok(Err(error)) => {
+                let reason = self.store.describe(&error);
+                self.condition.becomes(State::Away, Some(reason));
+            }
+            Err(_) => {
+                let reason = format!("no answer within {READ_LIMIT:?}");
+                self.condition.becomes(State::Away, Some(reason));
+            }
+        }
+    }
+
+    /// The first server of the connection string.
+    async fn server(&mut self) -> Option<&mut Endpoint> {
+        if let Some(uri) = self.uri.take()
+            && let Ok(options) = ClientOptions::parse(uri.expose()).await
+        {
+            let host = options.hosts.first();
+            self.server = host.map(|host| Endpoint::new(host.to_string()));
+        }
+        self.server.as_mut()
+    }
+
+    fn figures(&self, up_for_apis: usize) -> Database {
+        let Condition {
+            state,
+            reason,
+            since,
+        } = self.condition.clone();
+        Database {
+            name: self.server.as_ref().map(|server| server.host.clone()),
+            address: self.address.map(|address| address.ip()),
+            state,
+            reason,
+            since,
+            documents: self.documents,
+            up_for_apis,
+        }
+    }
+}
