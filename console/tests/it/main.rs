@@ -9,5 +9,7 @@
 mod access;
 mod api;
 mod export;
+mod gateway;
+mod live;
 mod search;
 mod support;

@@ -72,7 +72,7 @@ impl TestDatabase {
     }
 
     /// The settings that lead to it.
-    fn environment(&self) -> HashMap<String, String> {
+    pub(crate) fn environment(&self) -> HashMap<String, String> {
         HashMap::from([
             ("CONSOLE_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("CONSOLE_ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
