@@ -32,4 +32,5 @@ mod rolling;
 mod rotation;
 mod secrets;
 mod stack;
+mod told_secrets;
 mod unhealthy;
