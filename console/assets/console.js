@@ -21,6 +21,7 @@ function localTimes(element) {
     else time.textContent = at.toDateString() === today ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
   }
 }
+document.documentElement.classList.add('local');
 localTimes(document);
 
 /** What the server says; throws where it says no. */
@@ -113,7 +114,7 @@ function move(by) {
 }
 
 const KEYS = {
-  '/'() { document.getElementById('f-path')?.focus(); },
+  '/'() { document.getElementById('f-path')?.select(); },
   j() { rows ? move(1) : document.querySelector('[data-next]')?.click(); },
   k() { rows ? move(-1) : history.back(); },
   p() { document.querySelector('[data-pause]')?.click(); },
@@ -233,8 +234,9 @@ function live(place) {
       empty.hidden = list.childElementCount > 0;
     };
     source.onmessage = arrived;
-    source.addEventListener('missed', () => tell('on', 'Connected; some requests in between aren’t shown'));
-    source.addEventListener('away', ({data}) => tell('away', data || 'The database can’t be read now'));
+    source.addEventListener('skipped', ({data}) => { left += Number(data); });
+    source.addEventListener('missed', () => tell('on', 'Connected. Some requests in between can\'t be shown'));
+    source.addEventListener('away', ({data}) => tell('away', data || 'The database can\'t be read now'));
     source.addEventListener('back', () => tell('on', 'Connected'));
     source.onerror = () => {
       tell('away', 'The connection is lost; trying again');
