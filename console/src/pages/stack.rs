@@ -165,7 +165,7 @@ fn rows(figures: &Figures) -> Vec<Row> {
         all.replicas.iter().map(move |replica| Row {
             part,
             address: replica.address.to_string(),
-            state: words::told(replica.state),
+            state: words::told(part, replica.state),
             figures: match part {
                 "listener" => Vec::new(),
                 _ => cells(replica),
@@ -201,7 +201,7 @@ fn problems(figures: &Figures) -> Vec<Problem> {
                 who: format!("{name} {}", part.name),
                 state: Told {
                     word: "not found",
-                    ..words::told(State::Away)
+                    ..words::told(name, State::Away)
                 },
                 since: None,
                 reason: part.problem.clone(),
@@ -211,7 +211,7 @@ fn problems(figures: &Figures) -> Vec<Problem> {
         let unwell = unwell.filter(|replica| replica.state != State::Ready);
         problems.extend(unwell.map(|replica| Problem {
             who: format!("{name} {}", replica.address),
-            state: words::told(replica.state),
+            state: words::told(name, replica.state),
             since: Some(since(replica.since)),
             reason: replica.reason.clone(),
         }));
@@ -220,7 +220,7 @@ fn problems(figures: &Figures) -> Vec<Problem> {
     if mongo.state != State::Ready {
         problems.push(Problem {
             who: format!("mongo {}", mongo.name.as_deref().unwrap_or_default()),
-            state: words::told(mongo.state),
+            state: words::told("mongo", mongo.state),
             since: Some(since(mongo.since)),
             reason: mongo.reason.clone(),
         });
@@ -252,7 +252,7 @@ fn summary(figures: &Figures) -> String {
          answered within {}, 99 % within {}. {} documents a second are written, {} wait.",
         part(&figures.proxy, "proxy", "proxies"),
         part(&figures.api, "API", "APIs"),
-        words::told(figures.mongo.state).word,
+        words::told("mongo", figures.mongo.state).word,
         words::number(clients.requests_per_second),
         words::number(clients.errors_per_second),
         words::seconds(clients.p50_seconds),

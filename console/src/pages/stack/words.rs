@@ -79,8 +79,11 @@ pub(crate) struct Told {
     pub(crate) class: &'static str,
 }
 
-pub(crate) fn told(state: State) -> Told {
+/// How `part` is.
+pub(crate) fn told(part: &str, state: State) -> Told {
     let (word, sign, class) = match state {
+        // Whether it is ready, nobody but the proxies can ask.
+        State::Ready if part == "listener" => ("running", "✓", "ready"),
         State::Ready => ("ready", "✓", "ready"),
         State::NotReady => ("not ready", "!", "not-ready"),
         State::Away => ("no answer", "✕", "away"),
