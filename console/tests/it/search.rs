@@ -148,9 +148,9 @@ async fn agree_on_every_filter(database: &TestDatabase) {
 async fn a_search_that_runs_out_of_time_is_gone_on_with() {
     let database = TestDatabase::new().await;
     let relay = Relay::start(&database.uri, Duration::from_millis(100)).await;
-    let mut documents = small_documents(40_000);
+    let mut documents = small_documents(25_000);
     let mut sought = Vec::new();
-    for document in documents.iter_mut().rev().step_by(9_000) {
+    for document in documents.iter_mut().rev().step_by(6_000) {
         document.insert("data", "a needle");
         sought.push(id(document));
     }

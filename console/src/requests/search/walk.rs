@@ -22,7 +22,7 @@ use crate::store::Store;
 /// How long looking at a stretch should take: who goes away meanwhile isn't noticed before its end.
 const STRETCH: Duration = Duration::from_millis(200);
 /// Keys of the first stretch, which tells how many take that long.
-const FIRST: u64 = 5_000;
+const FIRST: u64 = 1_000;
 /// Keys of any. There are fewer only where so many can't be looked at in all the time that there is:
 /// an answer may be late for other reasons, too.
 const KEYS: RangeInclusive<u64> = 1_000..=1_000_000;
