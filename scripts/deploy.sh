@@ -28,8 +28,8 @@ need() { missing+=${missing:+, }$1 seconds=$((seconds + $2)); }
 docker info >/dev/null 2>&1 || need "a Docker engine" $engine_seconds
 have CAUSEWAY_RUST_IMAGE && have CAUSEWAY_MONGO_IMAGE || need "base images" $bases_seconds
 [ -x "$target/deploy" ] || need "the deploy command (compiled)" "$tool_seconds"
-have CAUSEWAY_LISTENER_IMAGE && have CAUSEWAY_PROXY_IMAGE && have CAUSEWAY_API_IMAGE \
-  || { compile=yes; need "images of listener, proxy and api (compiled)" "$images_seconds"; }
+have CAUSEWAY_LISTENER_IMAGE && have CAUSEWAY_PROXY_IMAGE && have CAUSEWAY_API_IMAGE && have CAUSEWAY_CONSOLE_IMAGE \
+  || { compile=yes; need "images of listener, proxy, api and console (compiled)" "$images_seconds"; }
 if [ -n "$missing" ]; then
   echo "to get, once on this machine: $missing"
   echo "$(about $seconds) on $cores cores; from then on \`make deploy\` takes seconds"
@@ -44,6 +44,6 @@ if [ -n "$compile" ]; then
   took=$(scripts/steps.sh --took "deploy command")
   # A part of the same kind of work, timed on this machine just now.
   if [ "$took" -ge 20 ]; then images_seconds=$((images_seconds * took / tool_seconds)); fi
-  echo "compiling listener, proxy and api: $(about "$images_seconds")$([ "$took" -lt 20 ] || echo " at this machine's speed so far")"
+  echo "compiling listener, proxy, api and console: $(about "$images_seconds")$([ "$took" -lt 20 ] || echo " at this machine's speed so far")"
 fi
 exec "$target/deploy" ${project:+-p "$project"} up "${flags[@]}"

@@ -14,7 +14,7 @@
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
-images=(listener proxy api)
+images=(listener proxy api console)
 # The machine at the end of a pipe is a child of this shell, and so ends with it.
 shopt -s lastpipe
 
@@ -94,7 +94,7 @@ inside() {
       exit 1 ;;
   esac
   # Settings of the user's are for the user's stack.
-  for setting in $(compgen -e | grep -E '^(CAUSEWAY|PROXY|API|COMPOSE)_|^RUST_LOG$'); do
+  for setting in $(compgen -e | grep -E '^(CAUSEWAY|PROXY|API|CONSOLE|COMPOSE)_|^RUST_LOG$'); do
     case "$setting" in
       CAUSEWAY_PROBE_BINARY | CAUSEWAY_RUST_IMAGE | CAUSEWAY_MONGO_IMAGE) ;;
       *) unset "$setting" ;;

@@ -114,7 +114,7 @@ run_memory=1000
 resources() {
   local need_here=0 need_there=0 memory=$run_memory available docker_root here there
   [ -x "$target/deploy" ] || need_here=$tool_disk memory=$compile_memory
-  engine image inspect causeway/proxy:latest causeway/api:latest >/dev/null \
+  engine image inspect causeway/proxy:latest causeway/api:latest causeway/console:latest >/dev/null \
     || need_there=$images_disk memory=$compile_memory
   docker_root=$(engine info --format '{{.DockerRootDir}}' || echo /var/lib/docker)
   while [ ! -e "$docker_root" ]; do docker_root=$(dirname "$docker_root"); done
@@ -136,15 +136,17 @@ engine_is_here() { case "${DOCKER_HOST:-unix:}" in unix:*) ;; *) return 1 ;; esa
 
 # ports: those that are published.
 ports() {
-  port CAUSEWAY_PORT
-  port CAUSEWAY_TLS_PORT
+  local bind
+  bind=$(scripts/setting.sh CAUSEWAY_BIND)
+  port CAUSEWAY_PORT "$bind"
+  port CAUSEWAY_TLS_PORT "$bind"
+  port CAUSEWAY_CONSOLE_PORT 127.0.0.1
 }
 
-# port NAME: that of this setting.
+# port NAME ADDRESS: that of this setting, published at this address.
 port() {
-  local port bind holder
+  local port bind=$2 holder
   port=$(scripts/setting.sh "$1")
-  bind=$(scripts/setting.sh CAUSEWAY_BIND)
   if ! [[ "$port" =~ ^[0-9]{1,5}$ ]] || [ "$port" -lt 1 ] || [ "$port" -gt 65535 ]; then
     problem "$1 is '$port'; a number from 1 to 65535 is expected"
     return

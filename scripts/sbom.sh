@@ -54,8 +54,9 @@ describe() {
   echo "$document: $(wc -l <<<"$resolved") components"
 }
 
-# As the Dockerfiles build them: proxy and api together, with the features that either asks for.
-describe proxy api
-describe api proxy
+# As the Dockerfiles build them: all three together, with the features that any of them asks for.
+describe proxy api console
+describe api proxy console
+describe console proxy api
 describe crates/listener
 describe deploy

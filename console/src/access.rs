@@ -6,6 +6,7 @@
 //! (`session`). Only the log-in page and the assets are there for everybody.
 
 mod attempts;
+pub(crate) mod gateway;
 mod headers;
 mod host;
 mod links;

@@ -11,10 +11,11 @@ use actix_web::{App, HttpServer, web};
 use mongodb::error::Error;
 use service::sockets::ListenError;
 
-use crate::access::Access;
+use crate::access::{Access, gateway};
+use crate::api::Exports;
 use crate::live::Live;
 use crate::observe::{self, Admin, Metrics};
-use crate::settings::Settings;
+use crate::settings::{Clients, Settings};
 use crate::stack::Stack;
 use crate::store::Store;
 use crate::{access, api, pages};
@@ -39,6 +40,8 @@ pub enum StartupError {
     Store(#[from] Error),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("CONSOLE_CLIENTS = gateway: {0}; with any, everybody may connect")]
+    Gateway(io::Error),
 }
 
 /// What every handler has: `web::Data<Console>`.
@@ -50,6 +53,7 @@ pub struct Console {
     pub live: Live,
     pub stack: Stack,
     pub metrics: Metrics,
+    pub exports: Exports,
 }
 
 /// The console, listening but not yet serving.
@@ -64,6 +68,9 @@ impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let listener = listen("CONSOLE_LISTEN", settings.listen)?;
+        if settings.clients == Clients::Gateway {
+            gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?;
+        }
         let admin_listener = listen("CONSOLE_ADMIN_LISTEN", settings.admin_listen)?;
         let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
@@ -76,6 +83,7 @@ impl Application {
             live,
             stack,
             metrics,
+            exports: Exports::default(),
         };
         Ok(Self {
             listener,
@@ -113,7 +121,11 @@ impl Application {
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
+        // What a client waits for is given up when it goes, and not when it could be sent to it.
+        .h1_allow_half_closed(false)
         .disable_signals()
+        // Who has gone needs no answer: its streams and its queries end.
+        .h1_allow_half_closed(false)
         .listen(self.listener)?
         .run();
         let handle = server.handle();
@@ -124,6 +136,7 @@ impl Application {
             ended = admin => return ended,
             () = stop => {}
         }
+        self.console.live.close();
         handle.stop(true).await;
         serving.await.map_err(io::Error::other)?
     }

@@ -24,6 +24,7 @@ use walk::{Outcome, Walk};
 
 use crate::output::{Output, Task};
 use crate::plan::{Act, Graph, Need, NodeId, Operation, Plan, Target, TransactionId};
+use crate::rotation;
 use crate::secrets;
 
 /// Carries plans out.
@@ -290,6 +291,9 @@ impl<'a> Executor<'a> {
                         output.note(&note);
                     }
                 }
+            }
+            Operation::TellSecret { name, .. } => {
+                Box::pin(rotation::tell(engine, output, project, name)).await?;
             }
             Operation::Pull { image } => {
                 Box::pin(image::pull::run(engine, output, image)).await?;

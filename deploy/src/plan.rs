@@ -77,7 +77,7 @@ impl Plan {
     fn of(inputs: Inputs<'_>, changes: Changes) -> Self {
         let mut graph = graph::Builder::default();
         let prepared = preparation::prepare(&mut graph, inputs.project, inputs.state, &changes);
-        rollout::roll_out(&mut graph, inputs, &changes.services, &prepared);
+        rollout::roll_out(&mut graph, inputs, &changes, &prepared);
         let graph = graph.finish();
         Self { changes, graph }
     }

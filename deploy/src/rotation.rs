@@ -83,6 +83,25 @@ pub(crate) async fn apply(
     result.map_err(|err| rotation.explained(err))
 }
 
+/// Tells the service that keeps a secret's value in its data of the one in the file.
+pub(crate) async fn tell(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    name: &SecretName,
+) -> Result<()> {
+    let Some(rotate) = project.secrets.get(name).and_then(|it| it.rotate.as_ref()) else {
+        return Ok(());
+    };
+    let telling = Telling {
+        engine,
+        project,
+        state: &State::observe(engine, &project.name).await?,
+        secrets: &Secrets::read(project)?,
+    };
+    telling.run_aloud(output, name, rotate).await
+}
+
 struct Rotation<'a> {
     engine: &'a Engine,
     output: &'a Output,
@@ -178,20 +197,15 @@ impl Rotation<'_> {
             return Ok(false);
         }
         let state = State::observe(self.engine, &self.project.name).await?;
+        let telling = Telling {
+            engine: self.engine,
+            project: self.project,
+            state: &state,
+            secrets: &secrets,
+        };
         for (name, secret) in &rotating {
             if let Some(rotate) = &secret.rotate {
-                let telling = Telling {
-                    engine: self.engine,
-                    project: self.project,
-                    state: &state,
-                    secrets: &secrets,
-                };
-                let task = self.output.task(
-                    &format!("secret {name}"),
-                    &format!("telling {}", rotate.service),
-                );
-                telling.run(name, rotate).await?;
-                task.done(&format!("known to {}", rotate.service));
+                telling.run_aloud(self.output, name, rotate).await?;
             }
         }
         for (name, secret) in &rotating {

@@ -13,7 +13,7 @@ use compose_file::Project;
 use compose_file::model::{Generate, Secret, SecretName, Service, ServiceName};
 use engine::error::{Error, Result};
 use engine::file::{self, Access, WriteError};
-pub(crate) use lost::{Exchanged, Lost, data_of, exchanged, lost, path_in};
+pub(crate) use lost::{Exchanged, Lost, data_of, exchanged, lost, path_in, untold};
 use rand::distr::{Alphanumeric, SampleString};
 pub(crate) use recover::Recovery;
 use sha2::{Digest, Sha256};
@@ -65,6 +65,12 @@ impl Secrets {
     pub(crate) fn without<'a>(mut self, due: impl Iterator<Item = &'a SecretName>) -> Self {
         due.for_each(|name| _ = self.0.remove(name));
         self
+    }
+
+    /// As if the secret's file had this content.
+    #[cfg(test)]
+    pub(crate) fn put(&mut self, name: &SecretName, content: &str) {
+        self.0.insert(name.clone(), content.into());
     }
 
     /// Whether the secret's file exists.

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1]
 PATIENCE = 60
+# Nothing listens there.
+FREE_PORT = "1"
 
 
 def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -76,6 +78,7 @@ class Preflight(unittest.TestCase):
                 HOME=home,
                 CAUSEWAY_PORT=port,
                 CAUSEWAY_TLS_PORT=tls_port,
+                CAUSEWAY_CONSOLE_PORT=FREE_PORT,
                 DOCKER_HOST="unix:///nonexistent.sock",
             )
         self.assertEqual(done.returncode, 2, done.stdout)
@@ -91,15 +94,21 @@ class Preflight(unittest.TestCase):
 
     def test_a_port_at_another_address_is_free(self) -> None:
         with listening_port() as port:
-            ports = {"CAUSEWAY_PORT": port, "CAUSEWAY_TLS_PORT": port}
+            ports = {"CAUSEWAY_PORT": port, "CAUSEWAY_TLS_PORT": port, "CAUSEWAY_CONSOLE_PORT": FREE_PORT}
             done = run("preflight.sh", "p", CAUSEWAY_BIND="127.0.0.2", **ports)
         self.assertNotIn("is in use", done.stdout)
 
     def test_each_published_port_is_looked_at(self) -> None:
+        for setting in ("CAUSEWAY_TLS_PORT", "CAUSEWAY_CONSOLE_PORT"):
+            with self.subTest(setting), listening_port() as port:
+                done = run("preflight.sh", "p", **{setting: port})
+                self.assertIn(f"port {port} is in use", done.stdout)
+                self.assertIn(f"{setting}={int(port) + 1} make deploy", done.stdout)
+
+    def test_the_console_is_at_the_loopback_wherever_the_others_are(self) -> None:
         with listening_port() as port:
-            done = run("preflight.sh", "p", CAUSEWAY_TLS_PORT=port)
+            done = run("preflight.sh", "p", CAUSEWAY_BIND="127.0.0.2", CAUSEWAY_CONSOLE_PORT=port)
         self.assertIn(f"port {port} is in use", done.stdout)
-        self.assertIn(f"CAUSEWAY_TLS_PORT={int(port) + 1} make deploy", done.stdout)
 
     def test_a_port_that_can_not_be_is_named(self) -> None:
         done = run("preflight.sh", "p", CAUSEWAY_PORT="80a")

@@ -112,14 +112,18 @@ pub async fn one(store: &Store, id: ObjectId) -> Result<Option<Recorded>> {
     Ok(found.map(|document| Recorded::from_document(&document)))
 }
 
-/// All of them, newest first, as many in memory at a time as a batch has. It has no end in time; it
-/// ends when it is dropped.
+/// All that were recorded before `before`, newest first, as many in memory at a time as a batch has.
+/// It has no end in time; it ends when it is dropped.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the stream is a caller's own"
 )]
-pub fn all(store: &Store, filter: Filter) -> impl Stream<Item = Result<Recorded>> + Send + 'static {
-    let walk = Walk::new(store, &filter, None);
+pub fn all(
+    store: &Store,
+    filter: Filter,
+    before: Option<ObjectId>,
+) -> impl Stream<Item = Result<Recorded>> + Send + 'static {
+    let walk = Walk::new(store, &filter, before);
     let batches = stream::try_unfold((walk, 16), |(mut walk, wanted)| async move {
         while !walk.is_at_end() {
             let found = walk.documents(wanted, BATCH_BYTES).await?;

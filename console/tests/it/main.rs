@@ -7,5 +7,9 @@
 )]
 
 mod access;
+mod api;
+mod export;
+mod gateway;
+mod live;
 mod search;
 mod support;

@@ -1,5 +1,6 @@
 // Gives a database user the new password of a secret: `deploy up --rotate-secrets` runs it in the
-// running container. The names are set before:
+// running container. A service's user that isn't there is created: the database may be older than the
+// service. The names are set before:
 //
 //   mongosh --quiet --norc --eval "var user = 'root', secret = 'mongo_root_password'" password.js
 //
@@ -33,6 +34,8 @@ function login(admin, password) {
   }
 }
 
+load("/rotate/users.js");
+
 function change() {
   const passwords = read();
   const ours = passwords[secret];
@@ -47,6 +50,9 @@ function change() {
   }
   if (!known) {
     fail("the server accepts none of root's " + roots.length + " passwords");
+  }
+  if (roles[user] && !admin.getUser(user)) {
+    createUser(admin, user, ours[0]);
   }
   // Also where the new one works already: only what is in the journal survives a crash, and the
   // old one is about to be forgotten.

@@ -8,8 +8,8 @@ use super::Position;
 use super::context::Context;
 use super::fields::nearest;
 use super::model::{
-    Certificate, Condition, HealthTest, Mount, NetworkMode, Port, Secret, Service, ServiceName,
-    Verify, exclude_each_other,
+    Certificate, Condition, HealthTest, Mount, NetworkMode, Port, Secret, SecretName, Service,
+    ServiceName, Verify, exclude_each_other,
 };
 use super::read::Sections;
 use super::yaml::{Node, Value};
@@ -246,6 +246,37 @@ impl Check<'_> {
                 rotate.service
             );
             self.report(&keys, message);
+        }
+        if let Some(by) = &rotate.by {
+            self.told_by(name, &rotate.service, by);
+        }
+    }
+
+    /// Who is told has the other secret too, and is there before those who read this one.
+    fn told_by(&self, name: &str, told: &ServiceName, by: &SecretName) {
+        let keys = ["secrets", name, "x-rotate", "by"];
+        let known = self.defined("secrets");
+        if !known.contains(&by.as_str()) || by.as_str() == name {
+            self.undefined(&keys, "secret", by, &known);
+            return;
+        }
+        let has = |service: &Service, secret: &str| {
+            let mut secrets = service.secrets.iter();
+            secrets.any(|it| it.source.as_str() == secret)
+        };
+        let services = &self.sections.services;
+        if services.get(told).is_some_and(|it| !has(it, by)) {
+            let message = format!("{told} doesn't have the secret {by}: add it to its secrets");
+            self.report(&keys, message);
+        }
+        for (reader, service) in services.iter().filter(|(it, _)| *it != told) {
+            if has(service, name) && !service.depends_on.contains_key(told) {
+                let message = format!(
+                    "{reader} reads {name}, and has to start after {told} was told of it: add {told} \
+                     to its depends_on"
+                );
+                self.report(&keys, message);
+            }
         }
     }
 

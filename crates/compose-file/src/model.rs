@@ -241,6 +241,10 @@ pub struct Rotate {
     pub service: ServiceName,
     /// Run in its containers, with the values on standard input.
     pub command: Vec<String>,
+    /// With this secret the command can set the value whatever the data has: where there is none yet,
+    /// or where nobody knows it any more. Who reads it can do without it meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<SecretName>,
 }
 
 #[expect(

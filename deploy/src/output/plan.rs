@@ -34,7 +34,7 @@ pub(crate) struct Line {
     pub(crate) kind: &'static str,
     /// Its name on the engine.
     pub(crate) name: String,
-    /// `create`, `build`, `pull`, `renew`, `start`, `recreate`, `restart` or `remove`.
+    /// `create`, `build`, `pull`, `renew`, `tell`, `start`, `recreate`, `restart` or `remove`.
     pub(crate) action: &'static str,
     /// Why, or how; may be empty.
     pub(crate) reason: String,
@@ -58,9 +58,18 @@ impl PlanView {
             });
         };
         for name in &plan.secrets {
-            match plan.renewals.get(name) {
-                Some(why) => add("secret", name, "renew", why, &[]),
-                None => add("secret", name, "create", "generated", &[]),
+            match (plan.renewals.get(name), plan.told.get(name)) {
+                (Some(why), _) => add("secret", name, "renew", why, &[]),
+                (None, Some(service)) => {
+                    let reason = format!("generated, and {service} is told of it");
+                    add("secret", name, "create", &reason, &[]);
+                }
+                (None, None) => add("secret", name, "create", "generated", &[]),
+            }
+        }
+        for (name, service) in &plan.told {
+            if !plan.secrets.contains(name) {
+                add("secret", name, "tell", &format!("to {service}"), &[]);
             }
         }
         for (image, _, need) in &plan.images {
@@ -153,7 +162,7 @@ impl PlanView {
         for line in &self.actions {
             let (sign, tone) = match line.action {
                 "remove" => ("-", Tone::Bad),
-                "renew" | "recreate" | "restart" | "start" => ("~", Tone::Notice),
+                "renew" | "tell" | "recreate" | "restart" | "start" => ("~", Tone::Notice),
                 _ => ("+", Tone::Good),
             };
             let mut text = format!(
@@ -194,7 +203,7 @@ impl PlanView {
         format!(
             "{} to create, {} to change, {} to remove; {} containers unchanged",
             count(&["create", "build", "pull"]),
-            count(&["renew", "recreate", "restart", "start"]),
+            count(&["renew", "tell", "recreate", "restart", "start"]),
             count(&["remove"]),
             self.unchanged
         )

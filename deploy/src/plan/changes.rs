@@ -24,6 +24,8 @@ pub(crate) struct Changes {
     pub(crate) secrets: Vec<SecretName>,
     /// Those of them that are there and are made anew, and why.
     pub(crate) renewals: BTreeMap<SecretName, String>,
+    /// Secrets that a service has to be told of before others read them, and which one.
+    pub(crate) told: BTreeMap<SecretName, ServiceName>,
     /// Images to be built or pulled: image, a service that uses it, what and why.
     pub(crate) images: Vec<(String, ServiceName, Need)>,
     /// Networks to be made, made anew or removed.
@@ -146,6 +148,11 @@ impl Changes {
             let planned = service::plan(inputs, &plan.services, &going, &name, service);
             plan.services.push(planned);
         }
+        for (name, rotate) in secrets::untold(project, state, inputs.secrets) {
+            if plan.starts_readers(project, name, &rotate.service) {
+                plan.told.insert(name.clone(), rotate.service.clone());
+            }
+        }
         let steady = plan.services.iter().filter(|it| !it.adds_containers());
         let sharing = capacity::sharing(project, steady.map(|it| &it.service));
         plan.notes.extend(sharing);
@@ -160,6 +167,16 @@ impl Changes {
     pub(crate) fn growing(&self) -> impl Iterator<Item = &ServiceName> {
         let growing = self.services.iter().filter(|it| it.adds_containers());
         growing.map(|it| &it.service)
+    }
+
+    /// Whether there is a service beside the one that is told of the secret, which reads it and of
+    /// which anything changes.
+    fn starts_readers(&self, project: &Project, secret: &SecretName, told: &ServiceName) -> bool {
+        let mut readers = secrets::consumers(project, secret).filter(|(it, _)| *it != told);
+        readers.any(|(reader, _)| {
+            let mut plans = self.services.iter().filter(|it| it.service == *reader);
+            plans.any(|it| !it.containers.iter().all(ContainerAction::is_keep))
+        })
     }
 
     /// Whether containers or networks that exist are changed, or joined by new ones.

@@ -63,6 +63,11 @@ pub(crate) struct Comparison {
 pub(crate) enum Operation {
     /// Makes a secret's file.
     GenerateSecret { name: SecretName },
+    /// Tells a service of a secret's value.
+    TellSecret {
+        name: SecretName,
+        service: ServiceName,
+    },
     /// Pulls an image. Comes to its content.
     Pull { image: String },
     /// Builds the image of a service. Comes to its content.
@@ -204,6 +209,7 @@ impl Operation {
                 Act::Start { .. } | Act::GiveNames { .. } | Act::Stop { .. } | Act::Remove
             ),
             Self::GenerateSecret { .. }
+            | Self::TellSecret { .. }
             | Self::Build { .. }
             | Self::Begin { .. }
             | Self::Replaced(_)
@@ -233,6 +239,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::GenerateSecret { name } => write!(f, "generate secret {name}"),
+            Self::TellSecret { name, service } => write!(f, "tell {service} of secret {name}"),
             Self::Pull { image } => write!(f, "pull image {image}"),
             Self::Build { image, .. } => write!(f, "build image {image}"),
             Self::CreateNetwork { name, .. } => write!(f, "create network {name}"),

@@ -9,13 +9,15 @@ use std::collections::BTreeMap;
 
 use compose_file::Project;
 use compose_file::model::{
-    Condition as Awaited, FailureAction, NetworkKey, NetworkMode, Service, ServiceName, UpdateOrder,
+    Condition as Awaited, FailureAction, NetworkKey, NetworkMode, SecretName, Service, ServiceName,
+    UpdateOrder,
 };
 use engine::concurrency;
 use engine::container;
 use engine::health::Goal;
 use engine::state::Status;
 
+use super::changes::Changes;
 use super::graph::{Builder, Need};
 use super::inputs::Inputs;
 use super::operation::{Act, Comparison, Creation, NodeId, Operation, Target, Value};
@@ -24,15 +26,16 @@ use super::preparation::{Prepared, removal};
 use super::renewal::Cause;
 use super::service::{ContainerAction, ServicePlan, Step};
 
-/// Adds the operations of all `services`, dependencies first.
+/// Adds the operations of all services, dependencies first.
 pub(super) fn roll_out(
     graph: &mut Builder,
     inputs: Inputs<'_>,
-    services: &[ServicePlan],
+    changes: &Changes,
     prepared: &Prepared,
 ) {
     let mut stages: BTreeMap<&ServiceName, Stages> = BTreeMap::new();
-    for plan in services {
+    let mut told: BTreeMap<&SecretName, NodeId> = BTreeMap::new();
+    for plan in &changes.services {
         let name = &plan.service;
         let Some(service) = inputs.project.services.get(name) else {
             continue;
@@ -47,6 +50,20 @@ pub(super) fn roll_out(
                 Awaited::ServiceStarted => &stages.started,
                 Awaited::ServiceHealthy | Awaited::ServiceCompletedSuccessfully => &stages.ready,
             }));
+        }
+        // What it reads, those it depends on may have to know first.
+        let secrets = service.secrets.iter().map(|mount| &mount.source);
+        for (secret, keeper) in secrets.filter_map(|it| changes.told.get_key_value(it)) {
+            if keeper != name {
+                let tell = Operation::TellSecret {
+                    name: secret.clone(),
+                    service: keeper.clone(),
+                };
+                let node = *told
+                    .entry(secret)
+                    .or_insert_with(|| graph.add(tell, needs.iter().copied()));
+                needs.push(Need::Done(node));
+            }
         }
         let mut there = inputs.state.of_service(name);
         let begin = Operation::Begin {

@@ -70,7 +70,7 @@ impl Scene {
             name,
             service,
             Some("content"),
-            &Secrets::default(),
+            &self.secrets,
             "",
         );
         let endpoints = service.networks.iter().map(|(key, attachment)| {
@@ -156,6 +156,16 @@ impl Scene {
             .get_key_value(name)
             .expect("of the file");
         name.clone()
+    }
+
+    /// A value in the file of a secret.
+    fn put(&mut self, secret: &str, value: &str) {
+        let (name, _) = self
+            .project
+            .secrets
+            .get_key_value(secret)
+            .expect("of the file");
+        self.secrets.put(name, value);
     }
 
     fn container_mut(&mut self, id: &str) -> &mut Container {
@@ -622,4 +632,83 @@ fn what_depends_on_others_goes_down_before_them() {
     7 remove network front
     8 remove volume test_data
     ");
+}
+
+/// `app` reads what `db` has in its data, and what `root` can set there.
+const TOLD: &str = "
+services:
+  db:
+    image: app
+    secrets: [root, password]
+    volumes: ['data:/data']
+  app:
+    image: app
+    secrets: [password]
+    depends_on: [db]
+secrets:
+  root: {file: ./root, x-generate: password, x-rotate: {service: db, command: [tell]}}
+  password:
+    file: ./password
+    x-generate: password
+    x-rotate: {service: db, command: [tell], by: root}
+volumes: {data: }
+";
+
+fn told(scene: &mut Scene) -> Vec<String> {
+    scene.put("root", "it is there");
+    let nodes = scene.plan();
+    let nodes = nodes
+        .graph
+        .nodes()
+        .map(|(_, node)| node.operation.to_string());
+    nodes.collect()
+}
+
+#[test]
+fn what_data_is_too_old_to_know_is_told_before_it_is_read() {
+    let mut scene = Scene::up(TOLD);
+    scene.state.containers.retain(|it| it.service != "app");
+    let expected = [
+        "generate secret password",
+        "begin db",
+        "await test-db-1 up",
+        "tell db of secret password",
+        "begin app",
+        "create test-app-1",
+        "start test-app-1",
+        "await test-app-1 up",
+    ];
+    assert_eq!(told(&mut scene), expected);
+
+    // The data alone, too, and with the value that an interrupted `up` has made.
+    scene.state.containers.clear();
+    scene.put("password", "not told yet");
+    let operations = told(&mut scene);
+    assert!(operations.contains(&"tell db of secret password".to_owned()));
+}
+
+#[test]
+fn data_that_is_yet_to_be_made_is_told_nothing() {
+    let mut scene = Scene::up(TOLD);
+    scene.state = State::default();
+    let operations = told(&mut scene);
+    assert!(operations.contains(&"generate secret password".to_owned()));
+    assert!(!operations.iter().any(|it| it.starts_with("tell")));
+}
+
+#[test]
+fn who_reads_a_value_proves_that_it_was_told() {
+    let mut scene = Scene::up(TOLD);
+    scene.put("root", "one");
+    scene.put("password", "another");
+    scene.state.containers.clear();
+    for plan in scene.plan().changes.services {
+        let container = scene.container(&plan.service, 1);
+        scene.state.containers.push(container);
+    }
+    let plan = scene.plan();
+    assert!(plan.changes.is_empty(), "{plan}");
+    // Also where it is going to be replaced.
+    scene.container_mut("app-1").status = Status::Exited;
+    assert!(!told(&mut scene).iter().any(|it| it.starts_with("tell")));
 }

@@ -13,6 +13,7 @@ use engine::error::{Error, Result};
 use engine::exec;
 use engine::state::{Container, State, Status};
 
+use crate::output::Output;
 use crate::secrets::Secrets;
 
 /// So much of what a failed command wrote is shown.
@@ -27,6 +28,20 @@ pub(crate) struct Telling<'a> {
 }
 
 impl Telling<'_> {
+    /// [`run`](Self::run) with a line of progress.
+    pub(crate) async fn run_aloud(
+        &self,
+        output: &Output,
+        name: &SecretName,
+        rotate: &Rotate,
+    ) -> Result<()> {
+        let service = &rotate.service;
+        let task = output.task(&format!("secret {name}"), &format!("telling {service}"));
+        self.run(name, rotate).await?;
+        task.done(&format!("known to {service}"));
+        Ok(())
+    }
+
     /// Runs the command in every running container of the service, one after the other.
     pub(crate) async fn run(&self, name: &SecretName, rotate: &Rotate) -> Result<()> {
         let running: Vec<&Container> = self

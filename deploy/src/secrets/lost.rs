@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use compose_file::Project;
-use compose_file::model::{Generate, Mount, Secret, SecretName, Service, Volume};
+use compose_file::model::{Generate, Mount, Rotate, Secret, SecretName, Service, Volume};
 use engine::state::{Container, State};
 
 use super::{Secrets, consumers, print, used, values};
@@ -25,14 +25,17 @@ pub(crate) struct Lost<'a> {
 }
 
 /// The passwords without a file that data knows already: data of a service that reads the
-/// secret, or of the one that is told of new values (`x-rotate`), whose container counts too.
+/// secret, or of the one that is told of new values (`x-rotate`), whose container counts too. One that
+/// can be told of any value isn't locked out by another.
 pub(crate) fn lost<'a>(
     project: &'a Project,
     state: &'a State,
     secrets: &'a Secrets,
 ) -> impl Iterator<Item = Lost<'a>> {
     let gone = used(project).filter(move |(name, secret)| {
-        secret.generate == Some(Generate::Password) && !secrets.exists(name)
+        let by = secret.rotate.as_ref().and_then(|it| it.by.as_ref());
+        let can_be_set = by.is_some_and(|by| secrets.exists(by));
+        secret.generate == Some(Generate::Password) && !secrets.exists(name) && !can_be_set
     });
     gone.filter_map(move |(name, secret)| {
         Some(Lost {
@@ -82,6 +85,27 @@ pub(crate) fn exchanged<'a>(
             known_to: known_to(project, state, name, secret)?,
             container,
         })
+    })
+}
+
+/// The secrets whose value the service that keeps it in its data may not have: the data is older than
+/// this, or what told it was interrupted. Another container that was made with the value proves that it
+/// has: none is before.
+pub(crate) fn untold<'a>(
+    project: &'a Project,
+    state: &'a State,
+    secrets: &'a Secrets,
+) -> impl Iterator<Item = (&'a SecretName, &'a Rotate)> {
+    used(project).filter_map(move |(name, secret)| {
+        let rotate = secret.rotate.as_ref().filter(|it| it.by.is_some())?;
+        let told = project.services.get(&rotate.service)?;
+        let is_there = state.of_service(&rotate.service).next().is_some()
+            || data_of(project, state, told).is_some();
+        let mut readers = consumers(project, name)
+            .filter(|(service, _)| **service != rotate.service)
+            .flat_map(|(service, _)| state.of_service(service));
+        let known = readers.any(|it| has_value_of(secrets, name, it) == Some(true));
+        (is_there && !known).then_some((name, rotate))
     })
 }
 

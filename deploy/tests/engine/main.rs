@@ -31,4 +31,5 @@ mod rolling;
 mod rotation;
 mod secrets;
 mod stack;
+mod told_secrets;
 mod unhealthy;

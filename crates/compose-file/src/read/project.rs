@@ -217,9 +217,11 @@ fn rotate(cursor: &Cursor<'_>) -> Option<Rotate> {
     let fields = Fields::of(cursor)?;
     let service = fields.required("service").and_then(|c| c.filled());
     let command = fields.required("command").and_then(|c| command(&c));
+    let by = fields.get("by").and_then(|c| c.filled());
     fields.finish(&[]);
     Some(Rotate {
         service: ServiceName(service?.to_owned()),
         command: command?,
+        by: by.map(|name| SecretName(name.to_owned())),
     })
 }

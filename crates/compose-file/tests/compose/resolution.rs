@@ -228,13 +228,14 @@ fn who_is_told_of_a_new_value_and_how() {
     let file = "
 services: {db: {image: i, secrets: [p, q]}}
 secrets:
-  p: {file: ./p, x-generate: password, x-rotate: {service: db, command: [tell, it, \"$$now\"]}}
+  p: {file: ./p, x-generate: password, x-rotate: {service: db, command: [tell, it, \"$$now\"], by: q}}
   q: {file: ./q, x-generate: password}
 ";
     let project = Fixture::new(file).load().unwrap();
     let rotate = project.secrets["p"].rotate.as_ref().unwrap();
     assert_eq!(rotate.service.as_str(), "db");
     assert_eq!(rotate.command, ["tell", "it", "$now"]);
+    assert_eq!(rotate.by.as_deref(), Some("q"));
     assert!(project.secrets["p"].is_told_to("db"));
     assert!(!project.secrets["q"].is_told_to("db"));
 }
