@@ -26,8 +26,9 @@ pub(crate) const SERVICE: &str = "console";
 const TOKEN: &str = "console_token";
 /// Until an answer begins.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// More than an answer that is read whole has.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// More than an answer that is read whole has: a request with the largest body that MongoDB stores, each
+/// byte of it an escape.
+const MAX_ANSWER: usize = 128 * 1024 * 1024;
 
 /// A console that runs. Not `Debug`: it has the token.
 pub(crate) struct Console {
@@ -209,7 +210,10 @@ impl Console {
                 format!("the console doesn't answer to the name {}", self.name),
                 "name it in CONSOLE_HOSTS and run `deploy up`".to_owned(),
             ),
-            StatusCode::BAD_REQUEST => (said, "see `deploy requests --help`".to_owned()),
+            StatusCode::BAD_REQUEST => {
+                return Error::usage(said, "see `deploy requests --help` and docs/console.md");
+            }
+            StatusCode::NOT_FOUND => (said, "`deploy requests` lists what there is".to_owned()),
             _ => (
                 format!("the console answers {status}: {said}"),
                 format!("see `deploy logs {SERVICE}`"),
