@@ -31,8 +31,8 @@ use lab::Lab;
 use terminal::interrupted;
 
 use crate::apply::Applied;
-use crate::console::SERVICE;
 use crate::cli::{Cli, Command, Images, Logs, Requests, Verify};
+use crate::console::SERVICE;
 use crate::output::{Form, Output};
 use crate::secrets::Secrets;
 

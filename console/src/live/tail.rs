@@ -244,10 +244,7 @@ impl Reading {
             records.push((id, record, new));
             // What takes longer than it may would begin anew next time, and take longer still.
             let is_late = began.elapsed() >= self.time;
-            if read >= self.limit
-                || kept >= ring::MOST_BYTES
-                || content >= MOST_CONTENT
-                || is_late
+            if read >= self.limit || kept >= ring::MOST_BYTES || content >= MOST_CONTENT || is_late
             {
                 end = End::Bound;
                 break;
