@@ -3,6 +3,7 @@
 //! It is laid out twice: from left to right, and from top to bottom for narrow windows. The style sheet
 //! shows the one that fits.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use crate::pages::stack::words::{self, Told};
@@ -83,13 +84,20 @@ pub(crate) struct Label {
 
 /// What goes from a stage to the next: as much as is known.
 struct Edge {
-    /// What each box of either side has of it.
-    from: Vec<Option<f64>>,
-    to: Vec<Option<f64>>,
+    /// What each box of either side has of it; empty where there is one that has all.
+    from: Vec<Share>,
+    to: Vec<Share>,
     total: Option<f64>,
     is_down: bool,
     /// Figures, the most important first, and whether they are bad news.
     figures: Vec<(String, bool)>,
+}
+
+/// What a process has of an edge.
+#[derive(Clone, Copy)]
+struct Share {
+    rate: Option<f64>,
+    is_down: bool,
 }
 
 /// The same part, however many of it there are.
@@ -135,7 +143,7 @@ fn stages(figures: &Figures) -> Vec<Stage> {
         ]
     });
     let mut stages = vec![Stage {
-        width: 116.0,
+        width: 124.0,
         boxes: vec![Content {
             name: "clients".to_owned(),
             state: None,
@@ -175,10 +183,10 @@ fn stages(figures: &Figures) -> Vec<Stage> {
             (some(clients.errors_per_second, "errors/s"), true),
         ]),
     };
-    let shares = rates(&figures.proxy);
+    let proxy_shares = shares(&figures.proxy, |_| false);
     if figures.listener.replicas.is_empty() {
         // The proxies listen themselves, or nobody can say.
-        from_clients.to.clone_from(&shares);
+        from_clients.to.clone_from(&proxy_shares);
         stages.push(Stage {
             width: 184.0,
             boxes: proxies,
@@ -188,7 +196,7 @@ fn stages(figures: &Figures) -> Vec<Stage> {
         });
     } else {
         stages.push(Stage {
-            width: 150.0,
+            width: 172.0,
             boxes: contents("listener", &figures.listener, |_| {
                 vec!["holds the ports".to_owned()]
             }),
@@ -201,7 +209,7 @@ fn stages(figures: &Figures) -> Vec<Stage> {
             boxes: proxies,
             edge: Some(Edge {
                 from: Vec::new(),
-                to: shares.clone(),
+                to: proxy_shares.clone(),
                 total: clients.requests_per_second,
                 is_down: figures.proxy.ready() == 0,
                 figures: Vec::new(),
@@ -214,8 +222,8 @@ fn stages(figures: &Figures) -> Vec<Stage> {
         width: 184.0,
         boxes: apis,
         edge: Some(Edge {
-            from: shares,
-            to: rates(&figures.api),
+            from: proxy_shares,
+            to: shares(&figures.api, |api| is_out(api, &figures.proxy)),
             total: upstream.requests_per_second,
             is_down: figures.proxy.ready() == 0 || figures.api.ready() == 0,
             figures: figures_of([
@@ -237,7 +245,7 @@ fn stages(figures: &Figures) -> Vec<Stage> {
         width: 184.0,
         boxes: vec![mongo(figures)],
         edge: Some(Edge {
-            from: rates(&figures.api),
+            from: shares(&figures.api, |api| api.mongo_up == Some(false)),
             to: Vec::new(),
             total: writes.documents_per_second,
             is_down: figures.mongo.state != State::Ready,
@@ -286,11 +294,24 @@ fn figures_of<const N: usize>(all: [(Option<String>, bool); N]) -> Vec<(String, 
 }
 
 /// What each box of a part has of the requests.
-fn rates(part: &Part) -> Vec<Option<f64>> {
+fn shares(part: &Part, is_down: impl Fn(&ReplicaFigures) -> bool) -> Vec<Share> {
     let replicas = part.replicas.iter().take(MOST);
-    replicas
-        .map(|replica| replica.requests_per_second)
-        .collect()
+    let shares = replicas.map(|replica| Share {
+        rate: replica.requests_per_second,
+        is_down: replica.state != State::Ready || is_down(replica),
+    });
+    shares.collect()
+}
+
+/// Whether no proxy that answers sends requests to this API.
+fn is_out(api: &ReplicaFigures, proxies: &Part) -> bool {
+    let backends = proxies.replicas.iter().flat_map(|proxy| &proxy.backends);
+    let mut seen = backends.filter(|backend| {
+        let address = backend.address.parse::<SocketAddr>();
+        address.is_ok_and(|address| address.ip() == api.address)
+    });
+    let first = seen.next();
+    first.is_some_and(|first| !first.up) && !seen.any(|backend| backend.up)
 }
 
 fn contents(
@@ -300,7 +321,12 @@ fn contents(
 ) -> Vec<Content> {
     let replicas = part.replicas.iter().take(MOST).map(|replica| {
         let address = replica.address.to_string();
-        let condition = condition(replica.state, replica.reason.as_deref(), replica.since);
+        let condition = condition(
+            name,
+            replica.state,
+            replica.reason.as_deref(),
+            replica.since,
+        );
         let lines = match replica.state {
             State::Ready => figures(replica),
             _ => trouble(replica.reason.as_deref(), replica.since),
@@ -329,7 +355,7 @@ fn mongo(figures: &Figures) -> Content {
     let mongo = &figures.mongo;
     let address = mongo.address.map(|address| address.to_string());
     let address = address.or_else(|| mongo.name.clone()).unwrap_or_default();
-    let condition = condition(mongo.state, mongo.reason.as_deref(), mongo.since);
+    let condition = condition("mongo", mongo.state, mongo.reason.as_deref(), mongo.since);
     let lines = if mongo.state == State::Ready {
         #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
         let documents = mongo.documents.map(|documents| documents as f64);
@@ -350,11 +376,11 @@ fn mongo(figures: &Figures) -> Content {
     }
 }
 
-fn condition(state: State, reason: Option<&str>, since: SystemTime) -> String {
+fn condition(name: &str, state: State, reason: Option<&str>, since: SystemTime) -> String {
     let reason = reason
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
-    let (state, ago) = (words::told(state).word, words::ago(since));
+    let (state, ago) = (words::told(name, state).word, words::ago(since));
     format!("{state} for {ago}{reason}")
 }
 
@@ -514,8 +540,8 @@ fn draw(stages: Vec<Stage>, layout: &Layout) -> Picture {
         let boxes = stage.boxes.into_iter().zip(areas);
         picture.boxes.extend(boxes.map(|(content, area)| PartBox {
             area,
+            state: content.state.map(|state| words::told(&content.name, state)),
             name: content.name,
-            state: content.state.map(words::told),
             lines: content.lines,
             title: content.title,
         }));
@@ -598,43 +624,40 @@ fn connect(
     from: &[f64],
     to: &[f64],
 ) {
-    let mut wire = |path, rate: Option<f64>| {
+    let mut wire = |path, share: Share| {
         picture.wires.push(Wire {
             path,
-            class: if edge.is_down {
+            class: if share.is_down {
                 "down"
             } else if edge.figures.is_empty() {
                 "handed"
             } else {
                 ""
             },
-            width: format!("{:.1}", thickness(rate)),
-            flow: if edge.is_down { "" } else { flow(rate) },
+            width: format!("{:.1}", thickness(share.rate)),
+            flow: if share.is_down { "" } else { flow(share.rate) },
         });
     };
-    let known = |rates: &[Option<f64>], at: usize| rates.get(at).copied().unwrap_or(edge.total);
-    if edge.figures.is_empty() {
-        for (at, beside) in to.iter().enumerate() {
-            wire(
-                layout.path((begin, middle), (end, *beside)),
-                known(&edge.to, at),
-            );
+    let all = Share {
+        rate: edge.total,
+        is_down: edge.is_down,
+    };
+    let share = |shares: &[Share], at: usize| shares.get(at).copied().unwrap_or(all);
+    let (join, part) = if edge.figures.is_empty() {
+        (begin, begin)
+    } else {
+        (begin + FAN, end - FAN)
+    };
+    if join < part {
+        for (at, beside) in from.iter().enumerate() {
+            let path = layout.path((begin, *beside), (join, middle));
+            wire(path, share(&edge.from, at));
         }
-        return;
+        wire(layout.path((join, middle), (part, middle)), all);
     }
-    let (join, part) = (begin + FAN, end - FAN);
-    for (at, beside) in from.iter().enumerate() {
-        wire(
-            layout.path((begin, *beside), (join, middle)),
-            known(&edge.from, at),
-        );
-    }
-    wire(layout.path((join, middle), (part, middle)), edge.total);
     for (at, beside) in to.iter().enumerate() {
-        wire(
-            layout.path((part, middle), (end, *beside)),
-            known(&edge.to, at),
-        );
+        let path = layout.path((part, middle), (end, *beside));
+        wire(path, share(&edge.to, at));
     }
     let center = f64::midpoint(begin, end);
     for (at, (text, is_bad)) in edge.figures.iter().enumerate() {
