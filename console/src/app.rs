@@ -124,8 +124,6 @@ impl Application {
         // What a client waits for is given up when it goes, and not when it could be sent to it.
         .h1_allow_half_closed(false)
         .disable_signals()
-        // Who has gone needs no answer: its streams and its queries end.
-        .h1_allow_half_closed(false)
         .listen(self.listener)?
         .run();
         let handle = server.handle();

@@ -38,7 +38,7 @@ const MOST_CONTENT: usize = 64 << 20;
 const EARLIER: usize = 10_000;
 /// Documents in an answer of MongoDB, which has 16 MiB at most.
 const BATCH: usize = 1_000;
-const BATCH_WITH_CONTENT: usize = 64;
+const BATCH_WITH_CONTENT: usize = 256;
 /// Polls under way: only one, unless that one gets no answer.
 const AT_A_TIME: usize = 2;
 
@@ -244,10 +244,7 @@ impl Reading {
             records.push((id, record, new));
             // What takes longer than it may would begin anew next time, and take longer still.
             let is_late = began.elapsed() >= self.time;
-            if read >= self.limit
-                || kept >= ring::MOST_BYTES
-                || content >= MOST_CONTENT
-                || is_late
+            if read >= self.limit || kept >= ring::MOST_BYTES || content >= MOST_CONTENT || is_late
             {
                 end = End::Bound;
                 break;
