@@ -9,6 +9,7 @@ mod logs;
 mod plan;
 mod ps;
 mod releases;
+mod requests;
 mod restart;
 mod rollback;
 mod scale;
@@ -30,7 +31,7 @@ use lab::Lab;
 use terminal::interrupted;
 
 use crate::apply::Applied;
-use crate::cli::{Cli, Command, Images, Logs, Verify};
+use crate::cli::{Cli, Command, Images, Logs, Requests, Verify};
 use crate::console::SERVICE;
 use crate::output::{Form, Output};
 use crate::secrets::Secrets;
@@ -143,7 +144,8 @@ fn form(cli: &Cli) -> Form {
         | Command::Lab(Lab::List)
         | Command::Plan(_)
         | Command::Ps
-        | Command::Releases => Form::Document,
+        | Command::Releases
+        | Command::Requests(Requests { follow: false, .. }) => Form::Document,
         _ => Form::Lines,
     }
 }
@@ -165,6 +167,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Inspect(args) => inspect::run(context, args).await,
         Command::Config => config::run(context),
         Command::Console(args) => console::run(context, args).await,
+        Command::Requests(args) => requests::run(context, args).await,
         // Answered by `run`: one needs neither an engine nor a Compose file, the other no
         // interruption from outside.
         Command::Probe(_) | Command::Lab(_) => Ok(()),
@@ -175,7 +178,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
 fn is_endless(command: &Command) -> bool {
     matches!(
         command,
-        Command::Verify(Verify { watch: Some(_) }) | Command::Logs(Logs { follow: true, .. })
+        Command::Verify(Verify { watch: Some(_) })
+            | Command::Logs(Logs { follow: true, .. })
+            | Command::Requests(Requests { follow: true, .. })
     )
 }
 
