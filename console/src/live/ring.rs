@@ -10,8 +10,8 @@ use crate::live::holes::{After, Extent};
 use crate::requests::recorded::{Recorded, Summary};
 
 /// Requests, and bytes of them, that are kept at most.
-pub(crate) const MOST: usize = 32_768;
-pub(crate) const MOST_BYTES: usize = 8 << 20;
+pub(crate) const MOST: usize = 16_384;
+pub(crate) const MOST_BYTES: usize = 12 << 20;
 
 /// A request that was recorded, as followers are told of it.
 #[derive(Debug)]
@@ -252,7 +252,7 @@ mod tests {
             ring.push(item(record, &long));
         }
         let kept = ring.read(ring.oldest(), usize::MAX).unwrap().count();
-        assert!((50..=64).contains(&kept), "{kept}");
+        assert!((80..=96).contains(&kept), "{kept}");
     }
 
     #[test]

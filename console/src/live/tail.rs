@@ -28,9 +28,9 @@ use crate::store::Store;
 
 /// A little less than the half second within which a request is to be told, for the query takes time.
 const EVERY: Duration = Duration::from_millis(450);
-/// What a poll reads at most. More was recorded since the last one only where MongoDB takes 40 000
+/// What a poll reads at most. More was recorded since the last one only where MongoDB takes 35 000
 /// requests a second, or has been away.
-const MOST_READ: usize = 20_000;
+const MOST_READ: usize = 16_000;
 /// Bytes of content that a poll reads at most. It keeps none of them.
 const MOST_CONTENT: usize = 64 << 20;
 /// What the first poll reads, for those who come back. It is also how far back a transaction may have
