@@ -37,7 +37,7 @@ const MOST_CONTENT: usize = 64 << 20;
 /// begun that commits after it.
 const EARLIER: usize = 10_000;
 /// Documents in an answer of MongoDB, which has 16 MiB at most.
-const BATCH: usize = 1_000;
+const BATCH: usize = 500;
 const BATCH_WITH_CONTENT: usize = 256;
 /// Polls under way: only one, unless that one gets no answer.
 const AT_A_TIME: usize = 2;
@@ -243,7 +243,7 @@ impl Reading {
             };
             records.push((id, record, new));
             // What takes longer than it may would begin anew next time, and take longer still.
-            let is_late = began.elapsed() >= self.time;
+            let is_late = began.elapsed() >= self.time / 2;
             if read >= self.limit || kept >= ring::MOST_BYTES || content >= MOST_CONTENT || is_late
             {
                 end = End::Bound;
