@@ -32,6 +32,7 @@ use terminal::interrupted;
 
 use crate::apply::Applied;
 use crate::cli::{Cli, Command, Images, Logs, Requests, Verify};
+use crate::console::SERVICE;
 use crate::output::{Form, Output};
 use crate::secrets::Secrets;
 
@@ -233,6 +234,17 @@ async fn verified(
     outcome
         .await
         .map_err(|err| crate::releases::with_way_back(project, err))
+}
+
+/// The published ports as URLs: those for clients, and the console's.
+fn addresses(engine: &Engine, project: &Project) -> (Vec<String>, Option<String>) {
+    let all = netcheck::verify::urls(engine, project, SERVICE);
+    let (console, clients): (Vec<_>, Vec<_>) = all.partition(|(name, _)| ***name == *SERVICE);
+    let urls = clients.into_iter().map(|(_, url)| url);
+    (
+        urls.collect(),
+        console.into_iter().map(|(_, url)| url).next(),
+    )
 }
 
 /// How `verify` gets at the values of a secret.

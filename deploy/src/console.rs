@@ -7,7 +7,7 @@ use compose_file::Project;
 use engine::Engine;
 use engine::error::{Error, Result, chain};
 use engine::state::{Container, State, Status};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Collected, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
@@ -187,7 +187,7 @@ impl Console {
         }
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map(|it| it.to_bytes()).unwrap_or_default();
+        let body = body.map(Collected::to_bytes).unwrap_or_default();
         let said = serde_json::from_slice(&body).map_or_else(
             |_| String::from_utf8_lossy(&body).trim().to_owned(),
             |said: Said| said.error,

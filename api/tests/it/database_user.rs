@@ -8,13 +8,14 @@ use crate::support::Mongo;
 
 const ROOT: &str = "root's";
 const API: &str = "recorder's";
+const CONSOLE: &str = "reader's";
 
 /// MongoDB's code for "not authorized on … to execute command …".
 const UNAUTHORIZED: i32 = 13;
 
 #[tokio::test]
 async fn the_database_user_inserts_and_finds_in_its_collection_and_nothing_else() {
-    let mongo = Mongo::start_as_the_stack_does(ROOT, API).await;
+    let mongo = Mongo::start_as_the_stack_does(ROOT, API, CONSOLE).await;
     let own = login(&mongo, "causeway-api", API).await;
     let root = login(&mongo, "root", ROOT).await;
     let database = own.database("myDatabase");
@@ -69,7 +70,7 @@ async fn the_database_user_inserts_and_finds_in_its_collection_and_nothing_else(
     );
     let admin = root.database("admin");
     let users = admin.run_command(doc! { "usersInfo": 1 }).await.unwrap();
-    assert_eq!(users.get_array("users").unwrap().len(), 2);
+    assert_eq!(users.get_array("users").unwrap().len(), 3);
     let mut databases = root.list_database_names().await.unwrap();
     databases.sort();
     assert_eq!(databases, ["admin", "config", "local", "myDatabase"]);

@@ -6,10 +6,14 @@ mod words;
 
 use std::time::SystemTime;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use askama::Template;
+use mongodb::bson::DateTime;
 
 use crate::app::Console;
+use crate::pages::figures::Moment;
+use crate::pages::render;
 use crate::pages::stack::charts::{Chart, Table};
 use crate::pages::stack::picture::Picture;
 use crate::pages::stack::words::Told;
@@ -19,6 +23,7 @@ use crate::stack::replica::State;
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.route("/stack", web::get().to(page))
         .route("/stack/picture", web::get().to(picture))
+        .route("/stack/parts", web::get().to(parts))
         .route("/stack/charts", web::get().to(charts))
         .route("/stack/table", web::get().to(table));
 }
@@ -27,6 +32,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 #[template(path = "stack.html")]
 struct Page {
     now: Now,
+    parts: Vec<Row>,
     charts: Vec<Chart>,
     table: Table,
 }
@@ -35,6 +41,12 @@ struct Page {
 #[template(path = "stack/picture.html")]
 struct PictureFragment {
     now: Now,
+}
+
+#[derive(Template)]
+#[template(path = "stack/parts.html")]
+struct PartsFragment {
+    parts: Vec<Row>,
 }
 
 #[derive(Template)]
@@ -49,40 +61,42 @@ struct TableFragment {
     table: Table,
 }
 
-async fn page(console: web::Data<Console>) -> actix_web::Result<HttpResponse> {
+async fn page(console: web::Data<Console>) -> HttpResponse {
     let figures = console.stack.figures();
-    render(&Page {
+    ok(&Page {
         now: Now::of(&figures),
+        parts: rows(&figures),
         charts: charts::charts(&figures),
         table: charts::table(&figures),
     })
 }
 
-async fn picture(console: web::Data<Console>) -> actix_web::Result<HttpResponse> {
-    render(&PictureFragment {
+async fn picture(console: web::Data<Console>) -> HttpResponse {
+    ok(&PictureFragment {
         now: Now::of(&console.stack.figures()),
     })
 }
 
-async fn charts(console: web::Data<Console>) -> actix_web::Result<HttpResponse> {
-    render(&ChartsFragment {
+async fn parts(console: web::Data<Console>) -> HttpResponse {
+    ok(&PartsFragment {
+        parts: rows(&console.stack.figures()),
+    })
+}
+
+async fn charts(console: web::Data<Console>) -> HttpResponse {
+    ok(&ChartsFragment {
         charts: charts::charts(&console.stack.figures()),
     })
 }
 
-async fn table(console: web::Data<Console>) -> actix_web::Result<HttpResponse> {
-    render(&TableFragment {
+async fn table(console: web::Data<Console>) -> HttpResponse {
+    ok(&TableFragment {
         table: charts::table(&console.stack.figures()),
     })
 }
 
-fn render(page: &impl Template) -> actix_web::Result<HttpResponse> {
-    let html = page
-        .render()
-        .map_err(actix_web::error::ErrorInternalServerError)?;
-    Ok(HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
-        .body(html))
+fn ok(template: &impl Template) -> HttpResponse {
+    render(StatusCode::OK, template)
 }
 
 /// How things are at this moment.
@@ -90,7 +104,7 @@ struct Now {
     /// Nothing has been found yet: there is nothing to draw.
     is_empty: bool,
     /// When the parts were asked.
-    at: Option<String>,
+    at: Option<Moment>,
     proxy: Part,
     api: Part,
     /// Why the database can't be read.
@@ -98,15 +112,19 @@ struct Now {
     pictures: [Picture; 2],
     summary: String,
     problems: Vec<Problem>,
-    rows: Vec<Row>,
 }
 
 /// What isn't as it should be.
 struct Problem {
     who: String,
     state: Told,
-    /// Since when and why.
-    details: String,
+    since: Option<Since>,
+    reason: Option<String>,
+}
+
+struct Since {
+    at: Moment,
+    ago: String,
 }
 
 /// A process, as a row of the table.
@@ -120,27 +138,9 @@ struct Row {
 
 impl Now {
     fn of(figures: &Figures) -> Self {
-        let parts = [
-            ("listener", &figures.listener),
-            ("proxy", &figures.proxy),
-            ("api", &figures.api),
-        ];
-        let rows = parts.into_iter().flat_map(|(part, all)| {
-            all.replicas.iter().map(move |replica| Row {
-                part,
-                address: replica.address.to_string(),
-                state: words::told(replica.state),
-                figures: match part {
-                    "listener" => Vec::new(),
-                    _ => cells(replica),
-                },
-            })
-        });
-        let rows: Vec<_> = rows.collect();
-        let problems = problems(figures);
         Self {
-            is_empty: rows.is_empty(),
-            at: figures.at.map(words::clock),
+            is_empty: figures.proxy.replicas.is_empty() && figures.api.replicas.is_empty(),
+            at: figures.at.map(moment),
             proxy: figures.proxy.clone(),
             api: figures.api.clone(),
             mongo: figures
@@ -150,10 +150,29 @@ impl Now {
                 .filter(|_| figures.mongo.state != State::Ready),
             pictures: [picture::across(figures), picture::down(figures)],
             summary: summary(figures),
-            problems,
-            rows,
+            problems: problems(figures),
         }
     }
+}
+
+fn rows(figures: &Figures) -> Vec<Row> {
+    let parts = [
+        ("listener", &figures.listener),
+        ("proxy", &figures.proxy),
+        ("api", &figures.api),
+    ];
+    let rows = parts.into_iter().flat_map(|(part, all)| {
+        all.replicas.iter().map(move |replica| Row {
+            part,
+            address: replica.address.to_string(),
+            state: words::told(part, replica.state),
+            figures: match part {
+                "listener" => Vec::new(),
+                _ => cells(replica),
+            },
+        })
+    });
+    rows.collect()
 }
 
 fn cells(replica: &ReplicaFigures) -> Vec<String> {
@@ -182,38 +201,42 @@ fn problems(figures: &Figures) -> Vec<Problem> {
                 who: format!("{name} {}", part.name),
                 state: Told {
                     word: "not found",
-                    ..words::told(State::Away)
+                    ..words::told(name, State::Away)
                 },
-                details: part
-                    .problem
-                    .as_ref()
-                    .map(|problem| format!(": {problem}"))
-                    .unwrap_or_default(),
+                since: None,
+                reason: part.problem.clone(),
             });
         }
         let unwell = part.replicas.iter();
         let unwell = unwell.filter(|replica| replica.state != State::Ready);
         problems.extend(unwell.map(|replica| Problem {
             who: format!("{name} {}", replica.address),
-            state: words::told(replica.state),
-            details: details(replica.since, replica.reason.as_deref()),
+            state: words::told(name, replica.state),
+            since: Some(since(replica.since)),
+            reason: replica.reason.clone(),
         }));
     }
     let mongo = &figures.mongo;
     if mongo.state != State::Ready {
         problems.push(Problem {
             who: format!("mongo {}", mongo.name.as_deref().unwrap_or_default()),
-            state: words::told(mongo.state),
-            details: details(mongo.since, mongo.reason.as_deref()),
+            state: words::told("mongo", mongo.state),
+            since: Some(since(mongo.since)),
+            reason: mongo.reason.clone(),
         });
     }
     problems
 }
 
-fn details(since: SystemTime, reason: Option<&str>) -> String {
-    let (at, ago) = (words::clock(since), words::ago(since));
-    let reason = reason.map(|reason| format!(": {reason}"));
-    format!(" since {at} UTC ({ago}){}", reason.unwrap_or_default())
+fn since(at: SystemTime) -> Since {
+    Since {
+        ago: words::ago(at),
+        at: moment(at),
+    }
+}
+
+fn moment(at: SystemTime) -> Moment {
+    DateTime::from_system_time(at).into()
 }
 
 /// The picture in a few sentences.
@@ -229,7 +252,7 @@ fn summary(figures: &Figures) -> String {
          answered within {}, 99 % within {}. {} documents a second are written, {} wait.",
         part(&figures.proxy, "proxy", "proxies"),
         part(&figures.api, "API", "APIs"),
-        words::told(figures.mongo.state).word,
+        words::told("mongo", figures.mongo.state).word,
         words::number(clients.requests_per_second),
         words::number(clients.errors_per_second),
         words::seconds(clients.p50_seconds),

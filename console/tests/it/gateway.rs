@@ -93,16 +93,16 @@ impl Network {
             _token: token,
         };
         wait_until("the console's port", || {
-            network.from_inside("127.0.0.1") == ANSWERED
+            network.reached_inside("127.0.0.1") == ANSWERED
         });
         network
     }
 
-    fn from_inside(&self, address: &str) -> i32 {
+    fn reached_inside(&self, address: &str) -> i32 {
         fetch(&mut within(&self.inside, "curl"), address)
     }
 
-    fn from_outside(&self, source: &str, address: &str) -> i32 {
+    fn reached_outside(&self, source: &str, address: &str) -> i32 {
         let mut curl = within(&self.outside, "curl");
         fetch(curl.args(["--interface", source]), address)
     }
@@ -122,29 +122,29 @@ fn fetch(curl: &mut Command, address: &str) -> i32 {
 fn nobody_but_the_machine_itself_and_its_gateway_can_connect() {
     let network = Network::with_console(&[]);
     for (family, address) in CONSOLE.into_iter().enumerate() {
-        assert_eq!(network.from_inside(address), ANSWERED, "{address}");
-        let gateway = network.from_outside(GATEWAY[family], address);
+        assert_eq!(network.reached_inside(address), ANSWERED, "{address}");
+        let gateway = network.reached_outside(GATEWAY[family], address);
         assert_eq!(gateway, ANSWERED, "{address}");
         // Not refused: for them, nothing is there.
-        let neighbour = network.from_outside(NEIGHBOUR[family], address);
+        let neighbour = network.reached_outside(NEIGHBOUR[family], address);
         assert_eq!(neighbour, TIMED_OUT, "{address}");
     }
-    assert_eq!(network.from_inside("::1"), ANSWERED);
+    assert_eq!(network.reached_inside("::1"), ANSWERED);
 }
 
 #[test]
 fn the_same_where_only_ipv4_is_listened_on() {
     let network = Network::with_console(&[("CONSOLE_LISTEN", "0.0.0.0:8081")]);
     let ([console, _], [gateway, _], [neighbour, _]) = (CONSOLE, GATEWAY, NEIGHBOUR);
-    assert_eq!(network.from_outside(gateway, console), ANSWERED);
-    assert_eq!(network.from_outside(neighbour, console), TIMED_OUT);
+    assert_eq!(network.reached_outside(gateway, console), ANSWERED);
+    assert_eq!(network.reached_outside(neighbour, console), TIMED_OUT);
 }
 
 #[test]
 fn anybody_can_connect_where_that_is_asked_for() {
     let network = Network::with_console(&[("CONSOLE_CLIENTS", "any")]);
     for (family, address) in CONSOLE.into_iter().enumerate() {
-        let neighbour = network.from_outside(NEIGHBOUR[family], address);
+        let neighbour = network.reached_outside(NEIGHBOUR[family], address);
         assert_eq!(neighbour, ANSWERED, "{address}");
     }
 }

@@ -8,6 +8,7 @@
 
 mod access;
 mod api;
+mod database_user;
 mod export;
 mod gateway;
 mod live;

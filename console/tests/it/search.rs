@@ -1,6 +1,9 @@
 //! What was recorded is found, newest first, by every filter and in bounded time.
 
 use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use console::requests::filter::Filter;
@@ -8,11 +11,14 @@ use console::requests::recorded::Recorded;
 use console::requests::search::{self, Count};
 use console::store::Store;
 use futures_util::TryStreamExt as _;
+use mongodb::IndexModel;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Bson, DateTime, Document, doc};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{TestDatabase, request};
+use crate::support::{TestDatabase, request, store_at};
 
 const TIME: Duration = Duration::from_secs(20);
 
@@ -50,6 +56,8 @@ async fn pages_go_back_from_the_newest_to_the_first() {
     let store = database.store(TIME).await;
     let empty = search::page(&store, &Filter::default(), None, 5).await;
     assert_eq!(empty.unwrap(), search::Page::default());
+    let empty = search::page(&store, &filter("method=GET"), None, 5).await;
+    assert_eq!(empty.unwrap(), search::Page::default());
     let recorded: Vec<_> = (0..23)
         .map(|number| request("POST", &format!("/?n={number}"), "body"))
         .collect();
@@ -85,7 +93,20 @@ async fn one_is_read_whole() {
 
 #[tokio::test]
 async fn the_database_and_this_process_agree_on_every_filter() {
+    agree_on_every_filter(&TestDatabase::new().await).await;
+}
+
+#[tokio::test]
+async fn they_agree_where_there_are_indexes() {
     let database = TestDatabase::new().await;
+    for field in ["method", "remote_addr"] {
+        let index = IndexModel::builder().keys(doc! { field: 1, "_id": -1 });
+        database.requests.create_index(index.build()).await.unwrap();
+    }
+    agree_on_every_filter(&database).await;
+}
+
+async fn agree_on_every_filter(database: &TestDatabase) {
     let store = database.store(TIME).await;
     let documents = hostile_documents();
     database.record(documents.clone()).await;
@@ -102,7 +123,7 @@ async fn the_database_and_this_process_agree_on_every_filter() {
             .filter(|recorded| filter.matches(recorded))
             .map(|recorded| recorded.summary.id)
             .collect();
-        assert_eq!(pages(&store, &filter, 7).await, expected, "{query}");
+        assert_eq!(pages(&store, &filter, 40).await, expected, "{query}");
         let all: Vec<_> = search::all(&store, filter.clone(), None)
             .try_collect()
             .await
@@ -121,6 +142,155 @@ async fn the_database_and_this_process_agree_on_every_filter() {
         matched.insert(expected.is_empty());
     }
     assert_eq!(matched.len(), 2, "some match and some don't");
+}
+
+#[tokio::test]
+async fn a_search_that_runs_out_of_time_is_gone_on_with() {
+    let database = TestDatabase::new().await;
+    let relay = Relay::start(&database.uri, Duration::from_millis(100)).await;
+    let mut documents = small_documents(25_000);
+    let mut sought = Vec::new();
+    for document in documents.iter_mut().rev().step_by(6_000) {
+        document.insert("data", "a needle");
+        sought.push(id(document));
+    }
+    for documents in documents.chunks(10_000) {
+        database.record(documents.to_vec()).await;
+    }
+    let store = store_at(&relay.uri, &database.name, Duration::from_millis(600)).await;
+    // The connection is made.
+    search::one(&store, ObjectId::new()).await.unwrap();
+    let filter = filter("body=NEEDLE");
+    let mut found = Vec::new();
+    let mut before: Option<ObjectId> = None;
+    let mut out_of_time = 0;
+    loop {
+        let page = search::page(&store, &filter, before, 100).await.unwrap();
+        found.extend(page.requests.iter().map(|summary| summary.id));
+        out_of_time += usize::from(page.searched_to.is_some());
+        let Some(next) = page.next else { break };
+        let next = next.parse().unwrap();
+        assert!(before.is_none_or(|before| next <= before));
+        before = Some(next);
+    }
+    assert_eq!(found, sought);
+    assert!(out_of_time > 0);
+    let count = search::count(&store, &filter).await.unwrap();
+    assert!(count.at_least && count.count < 5, "{count:?}");
+}
+
+#[tokio::test]
+async fn a_search_ends_when_nobody_waits_for_it_any_more() {
+    let database = TestDatabase::new().await;
+    let relay = Relay::start(&database.uri, Duration::from_millis(50)).await;
+    database.record(small_documents(30_000)).await;
+    let store = store_at(&relay.uri, &database.name, TIME).await;
+    search::one(&store, ObjectId::new()).await.unwrap();
+    let filter = filter("body=needle");
+    let asked = relay.finds();
+    {
+        let mut searching = pin!(search::page(&store, &filter, None, 10));
+        while relay.finds() < asked + 3 {
+            let briefly = tokio::time::sleep(Duration::from_millis(1));
+            tokio::select! {
+                _ = &mut searching => panic!("it should take longer"),
+                () = briefly => {}
+            }
+        }
+    }
+    let asked = relay.finds();
+    for _ in 0..10 {
+        search::one(&store, ObjectId::new()).await.unwrap();
+    }
+    // These, and what had been begun.
+    assert!(
+        relay.finds() <= asked + 11,
+        "{} after {asked}",
+        relay.finds()
+    );
+}
+
+#[tokio::test]
+async fn all_come_whole_however_large_they_are() {
+    let database = TestDatabase::new().await;
+    let store = database.store(TIME).await;
+    let sizes = [
+        1, 3_000_000, 0, 1_000_000, 1_000_000, 1_000_000, 7, 15_000_000, 2,
+    ];
+    for size in sizes {
+        database
+            .record([request("POST", "/", &"x".repeat(size))])
+            .await;
+    }
+    let all: Vec<_> = search::all(&store, filter("method=POST"), None)
+        .map_ok(|recorded| recorded.body.len())
+        .try_collect()
+        .await
+        .unwrap();
+    let expected: Vec<_> = sizes.into_iter().rev().collect();
+    assert_eq!(all, expected);
+}
+
+/// In order of their ids.
+fn small_documents(number: u32) -> Vec<Document> {
+    (0..number)
+        .map(|number| {
+            let [_, count @ ..] = number.to_be_bytes();
+            let id = ObjectId::from_parts(1_700_000_000 + number / 100, [7; 5], count);
+            doc! { "_id": id, "method": "GET", "url": "http://h/", "data": "hay" }
+        })
+        .collect()
+}
+
+/// A way to MongoDB on which each answer is late.
+struct Relay {
+    uri: String,
+    finds: Arc<AtomicUsize>,
+}
+
+impl Relay {
+    async fn start(to: &str, delay: Duration) -> Self {
+        let to = to.strip_prefix("mongodb://").unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("mongodb://{}", listener.local_addr().unwrap());
+        let finds = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&finds);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&to).await.unwrap();
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_server, mut to_server) = server.into_split();
+                let counter = Arc::clone(&counter);
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+                        let sent = &buffer[..length];
+                        if sent.windows(6).any(|window| window == b"\x02find\0") {
+                            counter.fetch_add(1, Ordering::Relaxed);
+                        }
+                        if to_server.write_all(sent).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+                        tokio::time::sleep(delay).await;
+                        if to_client.write_all(&buffer[..length]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        Self { uri, finds }
+    }
+
+    /// How many searches were sent over it.
+    fn finds(&self) -> usize {
+        self.finds.load(Ordering::Relaxed)
+    }
 }
 
 /// In order of their ids.

@@ -5,17 +5,18 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
 use console::app::Application;
 use console::settings::Settings;
 use console::store::Store;
-use mongo_login::MongoSettings;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Client, Collection};
 use tempfile::NamedTempFile;
 use testkit::mongo::{shared_mongo_uri, unique_name};
+use tokio::sync::oneshot;
 
 /// What tests log in with.
 pub(crate) const TOKEN: &str = "a-token-for-tests-0123456789";
@@ -41,20 +42,37 @@ pub(crate) async fn spawn_app() -> TestApp {
 /// Starts the application with further settings.
 pub(crate) async fn spawn_app_with(settings: &[(&str, &str)]) -> TestApp {
     let database = TestDatabase::new().await;
+    let settings = load(&database.uri, &database.name, settings);
+    let (tell, told) = oneshot::channel();
+    thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let application = Application::build(settings).await.unwrap();
+            tell.send(application.address().unwrap()).unwrap();
+            application.run_until_stopped(std::future::pending()).await
+        })
+    });
+    let address = told.await.unwrap();
+    TestApp { address, database }
+}
+
+/// A store that reads a database, with this as the longest time of a search.
+pub(crate) async fn store_at(uri: &str, database: &str, query_timeout: Duration) -> Store {
+    let settings = load(uri, database, &[]);
+    Store::new(&settings.mongo, query_timeout).await.unwrap()
+}
+
+fn load(uri: &str, database: &str, further: &[(&str, &str)]) -> Settings {
     let mut tokens = NamedTempFile::new().unwrap();
     writeln!(tokens, "{TOKEN}").unwrap();
-    let mut environment = database.environment();
-    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    environment.insert(
-        "CONSOLE_TOKEN_FILE".to_owned(),
-        tokens.path().display().to_string(),
-    );
-    environment.extend(settings.iter().map(own));
-    let settings = Settings::load(None, environment).unwrap();
-    let application = Application::build(settings).await.unwrap();
-    let address = application.address().unwrap();
-    tokio::spawn(application.run_until_stopped(std::future::pending()));
-    TestApp { address, database }
+    let mut environment = HashMap::from([
+        ("CONSOLE_LISTEN", "127.0.0.1:0"),
+        ("CONSOLE_ADMIN_LISTEN", "127.0.0.1:0"),
+        ("CONSOLE_MONGO_URI", uri),
+        ("CONSOLE_DATABASE", database),
+        ("CONSOLE_TOKEN_FILE", tokens.path().to_str().unwrap()),
+    ]);
+    environment.extend(further.iter().copied());
+    Settings::load(None, environment).unwrap()
 }
 
 impl TestDatabase {
@@ -83,16 +101,7 @@ impl TestDatabase {
 
     /// A store that reads it, with this as the longest time of a search.
     pub(crate) async fn store(&self, query_timeout: Duration) -> Store {
-        let mut tokens = NamedTempFile::new().unwrap();
-        writeln!(tokens, "{TOKEN}").unwrap();
-        let mut environment = self.environment();
-        environment.insert(
-            "CONSOLE_TOKEN_FILE".to_owned(),
-            tokens.path().display().to_string(),
-        );
-        let settings = Settings::load(None, environment).unwrap();
-        let mongo: &MongoSettings = &settings.mongo;
-        Store::new(mongo, query_timeout).await.unwrap()
+        store_at(&self.uri, &self.name, query_timeout).await
     }
 
     /// Records requests, as the API does.

@@ -4,7 +4,7 @@ use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -36,41 +36,69 @@ impl Mongo {
         Self::start_with(&[]).await
     }
 
-    /// Starts a mongod whose only user is root, with this password.
+    /// Starts a mongod whose only user is root, with this password. The stack's scripts for passwords
+    /// are in its container.
     pub async fn start_with_root(password: &str) -> Self {
-        let password = format!("MONGO_INITDB_ROOT_PASSWORD={password}");
+        let scripts = crate::repository().join("containers/mongo/rotate");
         Self::start_with(&[
             "--env",
             "MONGO_INITDB_ROOT_USERNAME=root",
             "--env",
-            &password,
+            &format!("MONGO_INITDB_ROOT_PASSWORD={password}"),
+            "--volume",
+            &format!("{}:/rotate:ro", scripts.display()),
         ])
         .await
     }
 
-    /// Starts a mongod that is initialised by the stack's own script, with these passwords.
-    pub async fn start_as_the_stack_does(root: &str, api: &str) -> Self {
-        let scripts = crate::repository().join("containers/mongo/initdb.d");
+    /// Starts a mongod that is initialised by the stack's own scripts, with these passwords.
+    pub async fn start_as_the_stack_does(root: &str, api: &str, console: &str) -> Self {
         // Read while it is initialised, by the container's own user.
-        let mut secret = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile()
-            .unwrap();
-        secret.write_all(api.as_bytes()).unwrap();
+        let secrets = [("api", api), ("console", console)].map(|(user, password)| {
+            let mut secret = tempfile::Builder::new()
+                .permissions(Permissions::from_mode(0o644))
+                .tempfile()
+                .unwrap();
+            secret.write_all(password.as_bytes()).unwrap();
+            let path = secret.path().display();
+            let volume = format!("{path}:/run/secrets/mongo_{user}_password:ro");
+            (secret, volume)
+        });
+        let scripts = crate::repository().join("containers/mongo");
+        let scripts = scripts.display();
         Self::start_with(&[
             "--env",
             "MONGO_INITDB_ROOT_USERNAME=root",
             "--env",
             &format!("MONGO_INITDB_ROOT_PASSWORD={root}"),
             "--volume",
-            &format!("{}:/docker-entrypoint-initdb.d:ro", scripts.display()),
+            &format!("{scripts}/initdb.d:/docker-entrypoint-initdb.d:ro"),
             "--volume",
-            &format!(
-                "{}:/run/secrets/mongo_api_password:ro",
-                secret.path().display()
-            ),
+            &format!("{scripts}/rotate:/rotate:ro"),
+            "--volume",
+            &secrets[0].1,
+            "--volume",
+            &secrets[1].1,
         ])
         .await
+    }
+
+    /// Runs a command in its container with this standard input: what it prints.
+    pub fn exec(&self, command: &[&str], input: &str) -> String {
+        let mut child = Command::new("docker")
+            .args(["exec", "--interactive", &self.container])
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{command:?}: {said}");
+        said
     }
 
     async fn start_with(options: &[&str]) -> Self {

@@ -60,7 +60,7 @@ struct Plan {
 const PLANS: [Plan; 6] = [
     Plan {
         id: "requests",
-        title: "Requests each second",
+        title: "Requests a second",
         words: words::number,
         unit: 1.0,
         binary: false,
@@ -68,7 +68,7 @@ const PLANS: [Plan; 6] = [
     },
     Plan {
         id: "errors",
-        title: "Errors (5xx) each second",
+        title: "Errors (5xx) a second",
         words: words::number,
         unit: 1.0,
         binary: false,
@@ -76,7 +76,7 @@ const PLANS: [Plan; 6] = [
     },
     Plan {
         id: "latency",
-        title: "Time of a request",
+        title: "Request time",
         words: words::seconds,
         unit: 0.001,
         binary: false,
@@ -87,7 +87,7 @@ const PLANS: [Plan; 6] = [
     },
     Plan {
         id: "writes",
-        title: "Time of a write in MongoDB",
+        title: "MongoDB write time",
         words: words::seconds,
         unit: 0.001,
         binary: false,
@@ -98,7 +98,7 @@ const PLANS: [Plan; 6] = [
     },
     Plan {
         id: "queue",
-        title: "Documents waiting to be written",
+        title: "Documents queued",
         words: words::number,
         unit: 1.0,
         binary: false,
@@ -106,7 +106,7 @@ const PLANS: [Plan; 6] = [
     },
     Plan {
         id: "bytes",
-        title: "Bytes each second",
+        title: "Bytes a second",
         words: words::bytes,
         unit: 1024.0,
         binary: true,

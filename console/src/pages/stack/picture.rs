@@ -135,7 +135,7 @@ fn stages(figures: &Figures) -> Vec<Stage> {
         ]
     });
     let mut stages = vec![Stage {
-        width: 116.0,
+        width: 124.0,
         boxes: vec![Content {
             name: "clients".to_owned(),
             state: None,
@@ -188,7 +188,7 @@ fn stages(figures: &Figures) -> Vec<Stage> {
         });
     } else {
         stages.push(Stage {
-            width: 150.0,
+            width: 172.0,
             boxes: contents("listener", &figures.listener, |_| {
                 vec!["holds the ports".to_owned()]
             }),
@@ -300,7 +300,12 @@ fn contents(
 ) -> Vec<Content> {
     let replicas = part.replicas.iter().take(MOST).map(|replica| {
         let address = replica.address.to_string();
-        let condition = condition(replica.state, replica.reason.as_deref(), replica.since);
+        let condition = condition(
+            name,
+            replica.state,
+            replica.reason.as_deref(),
+            replica.since,
+        );
         let lines = match replica.state {
             State::Ready => figures(replica),
             _ => trouble(replica.reason.as_deref(), replica.since),
@@ -329,7 +334,7 @@ fn mongo(figures: &Figures) -> Content {
     let mongo = &figures.mongo;
     let address = mongo.address.map(|address| address.to_string());
     let address = address.or_else(|| mongo.name.clone()).unwrap_or_default();
-    let condition = condition(mongo.state, mongo.reason.as_deref(), mongo.since);
+    let condition = condition("mongo", mongo.state, mongo.reason.as_deref(), mongo.since);
     let lines = if mongo.state == State::Ready {
         #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
         let documents = mongo.documents.map(|documents| documents as f64);
@@ -350,11 +355,11 @@ fn mongo(figures: &Figures) -> Content {
     }
 }
 
-fn condition(state: State, reason: Option<&str>, since: SystemTime) -> String {
+fn condition(name: &str, state: State, reason: Option<&str>, since: SystemTime) -> String {
     let reason = reason
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
-    let (state, ago) = (words::told(state).word, words::ago(since));
+    let (state, ago) = (words::told(name, state).word, words::ago(since));
     format!("{state} for {ago}{reason}")
 }
 
@@ -514,8 +519,8 @@ fn draw(stages: Vec<Stage>, layout: &Layout) -> Picture {
         let boxes = stage.boxes.into_iter().zip(areas);
         picture.boxes.extend(boxes.map(|(content, area)| PartBox {
             area,
+            state: content.state.map(|state| words::told(&content.name, state)),
             name: content.name,
-            state: content.state.map(words::told),
             lines: content.lines,
             title: content.title,
         }));

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::pages::figures::grouped;
 use crate::stack::replica::State;
 
 /// What isn't known.
@@ -14,19 +15,8 @@ pub(crate) fn number(value: Option<f64>) -> String {
         Some(0.0) => "0".to_owned(),
         Some(value) if value < 0.05 => "< 0.1".to_owned(),
         Some(value) if value < 9.95 => format!("{value:.1}").replace(".0", ""),
-        Some(value) => grouped(&format!("{value:.0}")),
+        Some(value) => grouped(format_args!("{value:.0}")),
     }
-}
-
-fn grouped(digits: &str) -> String {
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// `14 MiB`.
@@ -89,8 +79,11 @@ pub(crate) struct Told {
     pub(crate) class: &'static str,
 }
 
-pub(crate) fn told(state: State) -> Told {
+/// How `part` is.
+pub(crate) fn told(part: &str, state: State) -> Told {
     let (word, sign, class) = match state {
+        // Whether it is ready, nobody but the proxies can ask.
+        State::Ready if part == "listener" => ("running", "✓", "ready"),
         State::Ready => ("ready", "✓", "ready"),
         State::NotReady => ("not ready", "!", "not-ready"),
         State::Away => ("no answer", "✕", "away"),

@@ -4,6 +4,7 @@
 //! stretch has as many of an index's keys as take about [`STRETCH`] to look at: between two of them
 //! the search can stop, and be gone on with later, without leaving one out or telling one twice.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use mongodb::Collection;
@@ -20,9 +21,12 @@ use crate::store::Store;
 
 /// How long looking at a stretch should take: who goes away meanwhile isn't noticed before its end.
 const STRETCH: Duration = Duration::from_millis(200);
-/// Keys of the first stretch, which tells how many take that long, and of any.
-const FIRST: u64 = 5_000;
-const KEYS: std::ops::RangeInclusive<u64> = 50..=1_000_000;
+/// Keys of the first stretch, which tells how many take that long.
+const FIRST: u64 = 1_000;
+/// Keys of any. There are fewer only where so many can't be looked at in all the time that there is:
+/// an answer may be late for other reasons, too.
+const KEYS: RangeInclusive<u64> = 1_000..=1_000_000;
+const FEWEST: u64 = 10;
 /// With less time left, nothing is begun.
 const SHORTEST: Duration = Duration::from_millis(20);
 
@@ -215,13 +219,12 @@ impl Walk {
                     self.adapt(begun.elapsed());
                     return Ok(Some(answer));
                 }
-                Err(error)
-                    if has_code(&error, MAX_TIME_MS_EXPIRED) && self.keys > *KEYS.start() =>
-                {
+                Err(error) if has_code(&error, MAX_TIME_MS_EXPIRED) => {
+                    if !self.is_served {
+                        self.keys = (self.keys / 8).max(FEWEST);
+                    }
                     self.is_served = false;
-                    self.adapt(begun.elapsed());
                 }
-                Err(error) if has_code(&error, MAX_TIME_MS_EXPIRED) => return Ok(None),
                 Err(error) if has_code(&error, BAD_VALUE) && self.indexes[0] != by_id() => {
                     self.is_served = false;
                     self.indexes = vec![by_id()];
@@ -232,11 +235,11 @@ impl Walk {
     }
 
     fn adapt(&mut self, took: Duration) {
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
-        let fitting = self.keys * u64::try_from(STRETCH.as_millis()).unwrap_or(u64::MAX) / millis;
-        self.keys = fitting
-            .clamp(self.keys / 8, self.keys * 4)
-            .clamp(*KEYS.start(), *KEYS.end());
+        let took = took.as_millis().max(1);
+        let fitting = u128::from(self.keys) * STRETCH.as_millis() / took;
+        let keys = u64::try_from(fitting).unwrap_or(u64::MAX);
+        let keys = keys.clamp(self.keys / 4, self.keys * 4);
+        self.keys = keys.clamp(*KEYS.start(), *KEYS.end());
     }
 
     /// The answer for the next stretch, and where it ends unless it goes to the very end.
