@@ -121,8 +121,6 @@ impl Application {
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
-        // What a client waits for is given up when it goes, and not when it could be sent to it.
-        .h1_allow_half_closed(false)
         .disable_signals()
         // Who has gone needs no answer: its streams and its queries end.
         .h1_allow_half_closed(false)

@@ -12,6 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::timeout;
 
+use crate::observe::SearchMetrics;
+
 /// How often the driver looks at each server unless the URI says otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,6 +32,7 @@ pub struct Store {
     logins: Arc<Logins<Collection<RawDocumentBuf>>>,
     query_timeout: Duration,
     scans: Arc<Semaphore>,
+    searches: SearchMetrics,
 }
 
 impl Store {
@@ -54,12 +57,18 @@ impl Store {
             logins: Arc::new(Logins::new(settings, all)),
             query_timeout,
             scans: Arc::new(Semaphore::new(SCANS)),
+            searches: SearchMetrics::default(),
         })
     }
 
     /// Longest time for a search.
     pub fn query_timeout(&self) -> Duration {
         self.query_timeout
+    }
+
+    /// How long searches take.
+    pub(crate) fn searches(&self) -> &SearchMetrics {
+        &self.searches
     }
 
     /// A place for a search that no index serves: there are few, so that quick reads needn't wait.

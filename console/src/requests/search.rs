@@ -47,6 +47,7 @@ pub async fn page(
     before: Option<ObjectId>,
     limit: usize,
 ) -> Result<Page> {
+    let _timed = store.searches().time("page");
     let deadline = Instant::now() + store.query_timeout();
     let mut walk = Walk::new(store, filter, before);
     let mut page = Page::default();
@@ -75,6 +76,7 @@ pub async fn page(
 
 /// How many there are.
 pub async fn count(store: &Store, filter: &Filter) -> Result<Count> {
+    let _timed = store.searches().time("count");
     if *filter == Filter::default() {
         let limit = store.query_timeout();
         let counting = store.read(move |requests| async move {
@@ -103,6 +105,7 @@ pub async fn count(store: &Store, filter: &Filter) -> Result<Count> {
 
 /// One, whole.
 pub async fn one(store: &Store, id: ObjectId) -> Result<Option<Recorded>> {
+    let _timed = store.searches().time("one");
     let limit = store.query_timeout();
     let found = store.read(move |requests| async move {
         let finding = requests.find_one(doc! { "_id": id });
@@ -112,8 +115,8 @@ pub async fn one(store: &Store, id: ObjectId) -> Result<Option<Recorded>> {
     Ok(found.map(|document| Recorded::from_document(&document)))
 }
 
-/// All of them that were recorded before `before`, newest first, as many in memory at a time as a batch has. It has no end in time; it
-/// ends when it is dropped.
+/// All that were recorded before `before`, newest first, as many in memory at a time as a batch has.
+/// It has no end in time; it ends when it is dropped.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the stream is a caller's own"

@@ -119,7 +119,7 @@ fn what_keeps_one_from_the_console_is_said() {
         1,
         "console",
         &[
-            "can't reach the console at localhost:",
+            "can't reach the console at 127.0.0.1:",
             "deploy logs console",
         ],
     );

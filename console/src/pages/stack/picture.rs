@@ -3,6 +3,7 @@
 //! It is laid out twice: from left to right, and from top to bottom for narrow windows. The style sheet
 //! shows the one that fits.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use crate::pages::stack::words::{self, Told};
@@ -83,13 +84,20 @@ pub(crate) struct Label {
 
 /// What goes from a stage to the next: as much as is known.
 struct Edge {
-    /// What each box of either side has of it.
-    from: Vec<Option<f64>>,
-    to: Vec<Option<f64>>,
+    /// What each box of either side has of it; empty where there is one that has all.
+    from: Vec<Share>,
+    to: Vec<Share>,
     total: Option<f64>,
     is_down: bool,
     /// Figures, the most important first, and whether they are bad news.
     figures: Vec<(String, bool)>,
+}
+
+/// What a process has of an edge.
+#[derive(Clone, Copy)]
+struct Share {
+    rate: Option<f64>,
+    is_down: bool,
 }
 
 /// The same part, however many of it there are.
@@ -175,10 +183,10 @@ fn stages(figures: &Figures) -> Vec<Stage> {
             (some(clients.errors_per_second, "errors/s"), true),
         ]),
     };
-    let shares = rates(&figures.proxy);
+    let proxy_shares = shares(&figures.proxy, |_| false);
     if figures.listener.replicas.is_empty() {
         // The proxies listen themselves, or nobody can say.
-        from_clients.to.clone_from(&shares);
+        from_clients.to.clone_from(&proxy_shares);
         stages.push(Stage {
             width: 184.0,
             boxes: proxies,
@@ -201,7 +209,7 @@ fn stages(figures: &Figures) -> Vec<Stage> {
             boxes: proxies,
             edge: Some(Edge {
                 from: Vec::new(),
-                to: shares.clone(),
+                to: proxy_shares.clone(),
                 total: clients.requests_per_second,
                 is_down: figures.proxy.ready() == 0,
                 figures: Vec::new(),
@@ -214,8 +222,8 @@ fn stages(figures: &Figures) -> Vec<Stage> {
         width: 184.0,
         boxes: apis,
         edge: Some(Edge {
-            from: shares,
-            to: rates(&figures.api),
+            from: proxy_shares,
+            to: shares(&figures.api, |api| is_out(api, &figures.proxy)),
             total: upstream.requests_per_second,
             is_down: figures.proxy.ready() == 0 || figures.api.ready() == 0,
             figures: figures_of([
@@ -237,7 +245,7 @@ fn stages(figures: &Figures) -> Vec<Stage> {
         width: 184.0,
         boxes: vec![mongo(figures)],
         edge: Some(Edge {
-            from: rates(&figures.api),
+            from: shares(&figures.api, |api| api.mongo_up == Some(false)),
             to: Vec::new(),
             total: writes.documents_per_second,
             is_down: figures.mongo.state != State::Ready,
@@ -286,11 +294,24 @@ fn figures_of<const N: usize>(all: [(Option<String>, bool); N]) -> Vec<(String, 
 }
 
 /// What each box of a part has of the requests.
-fn rates(part: &Part) -> Vec<Option<f64>> {
+fn shares(part: &Part, is_down: impl Fn(&ReplicaFigures) -> bool) -> Vec<Share> {
     let replicas = part.replicas.iter().take(MOST);
-    replicas
-        .map(|replica| replica.requests_per_second)
-        .collect()
+    let shares = replicas.map(|replica| Share {
+        rate: replica.requests_per_second,
+        is_down: replica.state != State::Ready || is_down(replica),
+    });
+    shares.collect()
+}
+
+/// Whether no proxy that answers sends requests to this API.
+fn is_out(api: &ReplicaFigures, proxies: &Part) -> bool {
+    let backends = proxies.replicas.iter().flat_map(|proxy| &proxy.backends);
+    let mut seen = backends.filter(|backend| {
+        let address = backend.address.parse::<SocketAddr>();
+        address.is_ok_and(|address| address.ip() == api.address)
+    });
+    let first = seen.next();
+    first.is_some_and(|first| !first.up) && !seen.any(|backend| backend.up)
 }
 
 fn contents(
@@ -603,43 +624,40 @@ fn connect(
     from: &[f64],
     to: &[f64],
 ) {
-    let mut wire = |path, rate: Option<f64>| {
+    let mut wire = |path, share: Share| {
         picture.wires.push(Wire {
             path,
-            class: if edge.is_down {
+            class: if share.is_down {
                 "down"
             } else if edge.figures.is_empty() {
                 "handed"
             } else {
                 ""
             },
-            width: format!("{:.1}", thickness(rate)),
-            flow: if edge.is_down { "" } else { flow(rate) },
+            width: format!("{:.1}", thickness(share.rate)),
+            flow: if share.is_down { "" } else { flow(share.rate) },
         });
     };
-    let known = |rates: &[Option<f64>], at: usize| rates.get(at).copied().unwrap_or(edge.total);
-    if edge.figures.is_empty() {
-        for (at, beside) in to.iter().enumerate() {
-            wire(
-                layout.path((begin, middle), (end, *beside)),
-                known(&edge.to, at),
-            );
+    let all = Share {
+        rate: edge.total,
+        is_down: edge.is_down,
+    };
+    let share = |shares: &[Share], at: usize| shares.get(at).copied().unwrap_or(all);
+    let (join, part) = if edge.figures.is_empty() {
+        (begin, begin)
+    } else {
+        (begin + FAN, end - FAN)
+    };
+    if join < part {
+        for (at, beside) in from.iter().enumerate() {
+            let path = layout.path((begin, *beside), (join, middle));
+            wire(path, share(&edge.from, at));
         }
-        return;
+        wire(layout.path((join, middle), (part, middle)), all);
     }
-    let (join, part) = (begin + FAN, end - FAN);
-    for (at, beside) in from.iter().enumerate() {
-        wire(
-            layout.path((begin, *beside), (join, middle)),
-            known(&edge.from, at),
-        );
-    }
-    wire(layout.path((join, middle), (part, middle)), edge.total);
     for (at, beside) in to.iter().enumerate() {
-        wire(
-            layout.path((part, middle), (end, *beside)),
-            known(&edge.to, at),
-        );
+        let path = layout.path((part, middle), (end, *beside));
+        wire(path, share(&edge.to, at));
     }
     let center = f64::midpoint(begin, end);
     for (at, (text, is_bad)) in edge.figures.iter().enumerate() {
