@@ -111,11 +111,3 @@ pub fn stream<E>(
             ready(goes_on)
         })
 }
-
-/// Whether a character shows nothing by itself, or changes how others are shown: a control, a mark of
-/// text direction, a separator.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}

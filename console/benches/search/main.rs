@@ -12,6 +12,7 @@
 
 mod documents;
 mod searches;
+mod stack;
 mod writes;
 
 use std::time::Instant;
@@ -23,7 +24,8 @@ use mongodb::{Client, Collection};
 
 use crate::documents::Documents;
 
-const USAGE: &str = "usage: search fill NUMBER | searches | writes ROUNDS
+const USAGE: &str =
+    "usage: search fill NUMBER | searches | writes ROUNDS | stack ROUNDS ADDRESS ADDRESS
 MongoDB is at SEARCH_MONGO_URI, else at mongodb://127.0.0.1:27118";
 const DATABASE: &str = "searchBench";
 /// Documents of an insert.
@@ -43,6 +45,9 @@ async fn main() {
         ["fill", number] => fill(&client, number.parse().expect(USAGE)).await,
         ["searches"] => searches::measure(&uri, &client).await,
         ["writes", rounds] => writes::measure(&client, rounds.parse().expect(USAGE)).await,
+        ["stack", rounds, first, second] => {
+            stack::measure(&client, rounds.parse().expect(USAGE), [first, second]).await;
+        }
         _ => eprintln!("{USAGE}"),
     }
 }

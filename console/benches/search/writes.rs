@@ -118,7 +118,7 @@ async fn turn(
 }
 
 /// MongoDB's CPU time so far, in µs.
-async fn cpu(client: &Client) -> f64 {
+pub(crate) async fn cpu(client: &Client) -> f64 {
     let status: Document = client
         .database("admin")
         .run_command(doc! { "serverStatus": 1 })
@@ -134,7 +134,7 @@ async fn cpu(client: &Client) -> f64 {
     micros
 }
 
-fn median(figures: &[f64]) -> f64 {
+pub(crate) fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted[sorted.len() / 2]

@@ -2,6 +2,7 @@
 //! match.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -100,8 +101,9 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
     let under_way = console.exports.begin()?;
     let found = search::all(&console.store, filter, before).take(limit.unwrap_or(usize::MAX));
     let mut found = Box::pin(found.peekable());
-    // An error that comes at once can still be told by the status.
-    let first = timeout(console.store.query_timeout(), found.as_mut().peek()).await;
+    // An error that comes by then can still be told by the status: the store being away is.
+    let begin = console.store.query_timeout() + Duration::from_secs(1);
+    let first = timeout(begin, found.as_mut().peek()).await;
     if let Ok(Some(Err(error))) = first {
         return Err(of_store(error.clone()));
     }
@@ -143,6 +145,8 @@ async fn one(
 fn answer(format: Format, name: &str, download: bool) -> HttpResponseBuilder {
     let mut answer = HttpResponse::Ok();
     answer.content_type(format.media_type());
+    // Nobody keeps it: what was recorded isn't everybody's.
+    answer.insert_header((header::CACHE_CONTROL, "no-store"));
     if download {
         let file = format!("causeway-{name}.{}", format.extension());
         let disposition = format!("attachment; filename=\"{file}\"");

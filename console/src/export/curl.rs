@@ -6,8 +6,8 @@
 
 use std::fmt::Write as _;
 
-use super::is_invisible;
 use super::message::{Message, bytes};
+use crate::pages::visible::is_invisible;
 use crate::requests::recorded::Recorded;
 
 /// The longest body among the arguments; the kernel takes 128 KiB in one.

@@ -6,7 +6,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
-use super::is_invisible;
+use crate::pages::visible::is_invisible;
 use crate::requests::recorded::{Recorded, Summary};
 
 /// A value in one line, in whose strings every character can be seen; the others are escaped.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::requests::filter::Filter;
+use crate::requests::filter::{Filter, Matcher};
 use crate::requests::recorded::Recorded;
 
 /// Distinct ones at a time: a bit each in [`Answers`].
@@ -26,6 +26,7 @@ pub(crate) struct ContentFilters {
 struct Used {
     number: u64,
     filter: Filter,
+    matcher: Matcher,
     followers: usize,
     left: Instant,
     /// Whether a poll has looked at it: all from then on do.
@@ -33,7 +34,7 @@ struct Used {
 }
 
 /// The filters that a poll looks at.
-pub(crate) type Looked = Arc<[(u64, Filter)]>;
+pub(crate) type Looked = Arc<[(u64, Matcher)]>;
 
 /// Which of the filters let a request through.
 #[derive(Clone, Debug)]
@@ -61,6 +62,7 @@ impl ContentFilters {
         self.used.push(Used {
             number,
             filter: filter.clone(),
+            matcher: filter.matcher(),
             followers: 1,
             left: Instant::now(),
             is_looked_at: false,
@@ -81,7 +83,7 @@ impl ContentFilters {
         let all = self.used.iter_mut();
         all.map(|used| {
             used.is_looked_at = true;
-            (used.number, used.filter.clone())
+            (used.number, used.matcher.clone())
         })
         .collect()
     }
@@ -101,8 +103,8 @@ impl ContentFilters {
 
 impl Answers {
     pub(crate) fn of(looked: &Looked, recorded: &Recorded) -> Self {
-        let through = |(place, (_, filter)): (usize, &(u64, Filter))| {
-            u64::from(filter.matches(recorded)) << place
+        let through = |(place, (_, matcher)): (usize, &(u64, Matcher))| {
+            u64::from(matcher.matches(recorded)) << place
         };
         Self {
             looked: Arc::clone(looked),

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::live::ring::{Item, Resumed, Slot};
 use crate::live::{After, Event, Seat, State};
-use crate::requests::filter::Filter;
+use crate::requests::filter::{Filter, Matcher};
 use crate::store::Store;
 
 /// Requests that are looked at, and told, at a time.
@@ -21,7 +21,7 @@ pub(crate) const CHUNK: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Follower {
     seat: Seat,
-    filter: Filter,
+    matcher: Matcher,
     changed: watch::Receiver<()>,
     /// Whether it has missed something before all that follows.
     missed: bool,
@@ -62,7 +62,7 @@ impl Follower {
         let mut follower = Self {
             missed: resumed.is_none(),
             seat,
-            filter,
+            matcher: filter.matcher(),
             changed,
             earlier: VecDeque::new(),
             next: 0,
@@ -75,7 +75,7 @@ impl Follower {
             follower.next = follower.seat.shared.state().ring.end();
         }
         if !unanswered.is_empty() {
-            match matching(store, &follower.filter, unanswered).await {
+            match matching(store, &filter, unanswered).await {
                 Ok(found) => follower.found = found,
                 Err(_) => follower.missed = true,
             }
@@ -143,7 +143,7 @@ impl Follower {
 
     fn lets_through(&self, item: &Item) -> bool {
         match self.seat.content {
-            None => self.filter.matches(item.recorded()),
+            None => self.matcher.matches(item.recorded()),
             Some(number) => {
                 let answer = item.answers().answer(number);
                 answer.unwrap_or_else(|| self.found.contains(&item.summary().id))

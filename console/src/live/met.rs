@@ -101,6 +101,7 @@ impl Met {
             meeting.is_some_and(|meeting| meeting.record != *record)
         });
         let lowest = records.last().map_or(1, |(_, record, _)| *record);
+        let is_empty = records.is_empty() && end == End::Oldest;
         // At the oldest record it can't be told whether those are new, or whether all that were
         // known have been deleted.
         let missed = match end {
@@ -108,7 +109,7 @@ impl Met {
             End::Oldest => new_below,
             End::Bound => true,
         };
-        if missed || new_below || has_moved || records.is_empty() {
+        if missed || new_below || has_moved || is_empty {
             self.holes = Holes::from(lowest - 1);
         }
         let mut news = News {
@@ -249,8 +250,11 @@ mod tests {
     fn a_walk_ends_at_the_newest_where_nothing_is_under_way() {
         let (mut met, visible) = (Met::default(), some(1..=500));
         poll(&mut met, &visible, Instant::now());
-        let walk = walk(&met, &visible, LIMIT, Instant::now());
-        assert!(walk.records.is_empty() && walk.end == End::Settled);
+        for _ in 0..3 {
+            let walk = walk(&met, &visible, LIMIT, Instant::now());
+            assert!(walk.records.is_empty() && walk.end == End::Settled);
+            met.take(walk);
+        }
     }
 
     #[test]

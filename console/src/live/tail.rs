@@ -178,6 +178,10 @@ impl Tail<'_> {
         if !goes_on {
             state.ring.begin();
             state.goes_on = true;
+            if state.away.is_some() {
+                // Some follow already, and what was recorded since then is among the earlier ones.
+                state.ring.push(Slot::Missed);
+            }
         }
         if state.away.take().is_some() {
             tracing::info!("the live view can be read again");
@@ -238,7 +242,10 @@ impl Reading {
                 }
             };
             records.push((id, record, new));
-            if read >= self.limit || kept >= ring::MOST_BYTES || content >= MOST_CONTENT {
+            // What takes longer than it may would begin anew next time, and take longer still.
+            let is_late = began.elapsed() >= self.time;
+            if read >= self.limit || kept >= ring::MOST_BYTES || content >= MOST_CONTENT || is_late
+            {
                 end = End::Bound;
                 break;
             }

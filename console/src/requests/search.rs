@@ -115,8 +115,8 @@ pub async fn one(store: &Store, id: ObjectId) -> Result<Option<Recorded>> {
     Ok(found.map(|document| Recorded::from_document(&document)))
 }
 
-/// All of them that were recorded before `before`, newest first, as many in memory at a time as a batch has. It has no end in time; it
-/// ends when it is dropped.
+/// All that were recorded before `before`, newest first, as many in memory at a time as a batch has.
+/// It has no end in time; it ends when it is dropped.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the stream is a caller's own"

@@ -1,80 +1,47 @@
 //! The API as programs use it, and as `openapi.json` describes it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use console::app::Application;
 use console::export::{self, Format};
 use console::requests::recorded::Recorded;
-use console::settings::Settings;
 use futures_util::stream;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Binary, DateTime, Document, doc, spec::BinarySubtype};
-use mongodb::{Client, Collection};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 use testkit::http::{RawClient, Response, WireError};
-use testkit::mongo::{shared_mongo_uri, unique_name};
 use testkit::wait::wait_within;
 
-const TOKEN: &str = "the-token-of-the-console";
-/// Nothing listens there.
-const NOWHERE: &str = "mongodb://127.0.0.1:1";
+use crate::support::{TOKEN, TestApp, spawn_app, spawn_app_with};
 
-/// A console, and the collection that it reads.
-struct Console {
-    address: SocketAddr,
-    _token: NamedTempFile,
-    requests: Collection<Document>,
-}
+/// A console, and what it reads.
+struct Console(TestApp);
 
 impl Console {
     /// One that finds these documents.
     async fn of(documents: Vec<Document>) -> Self {
-        let uri = shared_mongo_uri().await;
-        let console = Self::start(&uri, &unique_name("api")).await;
-        console.requests.insert_many(documents).await.unwrap();
+        let console = Self(spawn_app().await);
+        console.0.database.record(documents).await;
         console
     }
 
-    async fn start(mongo_uri: &str, database: &str) -> Self {
-        let token = NamedTempFile::new().unwrap();
-        fs::write(token.path(), TOKEN).unwrap();
-        let environment = [
-            ("CONSOLE_LISTEN", "127.0.0.1:0"),
-            ("CONSOLE_ADMIN_LISTEN", "127.0.0.1:0"),
-            ("CONSOLE_CLIENTS", "any"),
-            ("CONSOLE_MONGO_URI", mongo_uri),
-            ("CONSOLE_DATABASE", database),
-            ("CONSOLE_QUERY_TIMEOUT", "5s"),
-            ("CONSOLE_TOKEN_FILE", token.path().to_str().unwrap()),
+    /// One whose database is away.
+    async fn alone() -> Self {
+        let settings = [
+            ("CONSOLE_MONGO_URI", "mongodb://127.0.0.1:1"),
+            ("CONSOLE_QUERY_TIMEOUT", "500ms"),
         ];
-        let settings = Settings::load(None, environment).unwrap();
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let application = Application::build(settings).await.unwrap();
-                tell.send(application.address().unwrap()).unwrap();
-                application.run_until_stopped(std::future::pending()).await
-            })
-        });
-        let client = Client::with_uri_str(mongo_uri).await.unwrap();
-        Self {
-            address: told.recv().unwrap(),
-            _token: token,
-            requests: client.database(database).collection("requests"),
-        }
+        Self(spawn_app_with(&settings).await)
     }
 
     /// Sends a request, whose answer isn't read yet.
     fn begin(&self, method: &str, target: &str) -> RawClient {
-        let mut client = RawClient::connect(self.address);
-        let port = self.address.port();
+        let mut client = RawClient::connect(self.0.address);
+        let port = self.0.address.port();
         client.send(format!(
             "{method} {target} HTTP/1.1\r\nHost: localhost:{port}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
         ));
@@ -136,7 +103,7 @@ fn urls(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_for_wrongly_is_named() {
-    let console = Console::start(NOWHERE, "none").await;
+    let console = Console::alone().await;
     let known = "expected id, since, until, method, path, header, address, body, before, limit, count, \
                  format or download";
     for (target, status, said) in [
@@ -412,7 +379,7 @@ async fn one_request_comes_in_each_format() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_the_answer_says_so() {
-    let console = Console::start(NOWHERE, "none").await;
+    let console = Console::alone().await;
     for target in [
         "/api/requests",
         "/api/requests?format=ndjson",
@@ -615,7 +582,7 @@ async fn answers_are_as_openapi_describes_them() {
 /// Every field that a list takes is described, and none that it doesn't.
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_of_a_query_are_as_openapi_describes_them() {
-    let console = Console::start(NOWHERE, "none").await;
+    let console = Console::alone().await;
     let description = console.json("/api/openapi.json");
     for (path, target) in [
         ("/api/requests", "/api/requests"),

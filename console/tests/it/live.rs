@@ -200,25 +200,37 @@ async fn each_is_told_once_whoever_writes_and_comes_and_goes() {
     let last = app.record("/last").await;
     let mut all: Vec<_> = written.iter().map(|(id, _)| *id).collect();
     all.push(last);
-    let mut odd: Vec<_> = written.iter().filter(|(_, odd)| *odd).collect();
-    odd.sort();
-    all.sort();
-    let mut told = vec![steady.until(last).await];
+    let odd = written.iter().filter(|(_, odd)| *odd);
+    let odd: Vec<_> = odd.map(|(id, _)| *id).collect();
+    assert_same("steady", steady.take(all.len()).await, &all);
+    assert_same("by body", by_body.take(odd.len()).await, &odd);
     for restless in restless {
-        // Each began once writing had: what it was told first is where it begins.
+        // It doesn't know where it began: what it was told first is that.
         let part = restless.await.unwrap();
         let unique: HashSet<_> = part.iter().collect();
         assert_eq!(unique.len(), part.len(), "repeated");
-        told.push(part);
     }
-    for ids in &mut told {
-        ids.sort();
-    }
-    assert_eq!(told[0].len(), all.len());
-    assert!(told[0] == all, "the steady one");
-    let mut by_body = by_body.take(odd.len()).await;
-    by_body.sort();
-    assert!(by_body.iter().eq(odd.iter().map(|(id, _)| id)), "by body");
+}
+
+#[track_caller]
+fn assert_same(who: &str, mut told: Vec<ObjectId>, expected: &[ObjectId]) {
+    let count = told.len();
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), count, "{who} was told some twice");
+    let mut expected: Vec<_> = expected.to_vec();
+    expected.sort();
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|id| told.binary_search(id).is_err())
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{who} wasn't told {} of {}: {missing:?}",
+        missing.len(),
+        expected.len()
+    );
+    assert_eq!(told, expected, "{who}");
 }
 
 /// Writes batches of all sizes, without order, whose ids are older and younger than others'. Returns

@@ -73,15 +73,21 @@ pub(crate) async fn store_at(uri: &str, database: &str, query_timeout: Duration)
 fn load(uri: &str, database: &str, further: &[(&str, &str)]) -> Settings {
     let mut tokens = NamedTempFile::new().unwrap();
     writeln!(tokens, "{TOKEN}").unwrap();
-    let mut environment = HashMap::from([
-        ("CONSOLE_LISTEN", "127.0.0.1:0"),
-        ("CONSOLE_ADMIN_LISTEN", "127.0.0.1:0"),
-        ("CONSOLE_MONGO_URI", uri),
-        ("CONSOLE_DATABASE", database),
-        ("CONSOLE_TOKEN_FILE", tokens.path().to_str().unwrap()),
-    ]);
-    environment.extend(further.iter().copied());
+    let mut environment = environment(uri, database);
+    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let tokens_path = tokens.path().display().to_string();
+    environment.insert("CONSOLE_TOKEN_FILE".to_owned(), tokens_path);
+    environment.extend(further.iter().map(own));
     Settings::load(None, environment).unwrap()
+}
+
+fn environment(uri: &str, database: &str) -> HashMap<String, String> {
+    HashMap::from([
+        ("CONSOLE_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+        ("CONSOLE_ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+        ("CONSOLE_MONGO_URI".to_owned(), uri.to_owned()),
+        ("CONSOLE_DATABASE".to_owned(), database.to_owned()),
+    ])
 }
 
 impl TestDatabase {
@@ -100,12 +106,7 @@ impl TestDatabase {
 
     /// The settings that lead to it.
     pub(crate) fn environment(&self) -> HashMap<String, String> {
-        HashMap::from([
-            ("CONSOLE_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-            ("CONSOLE_ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-            ("CONSOLE_MONGO_URI".to_owned(), self.uri.clone()),
-            ("CONSOLE_DATABASE".to_owned(), self.name.clone()),
-        ])
+        environment(&self.uri, &self.name)
     }
 
     /// A store that reads it, with this as the longest time of a search.

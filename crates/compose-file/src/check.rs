@@ -130,6 +130,7 @@ impl Check<'_> {
 
     /// What `x-verify` says of services is so by the rest of the file.
     fn verify(&self, verify: &Verify) {
+        self.only_published(verify);
         let known = self.defined("services");
         for (name, entry) in &verify.entry_points {
             let keys = |key| ["x-verify", "entry_points", name.as_str(), key];
@@ -179,6 +180,21 @@ impl Check<'_> {
                         self.report(&keys, format!("{name} has a way out: {way}"));
                     }
                 }
+            }
+        }
+    }
+
+    /// What is only reached by published ports has one.
+    fn only_published(&self, verify: &Verify) {
+        let known = self.defined("services");
+        for name in &verify.only_published {
+            let keys = ["x-verify", "only_published", name.as_str()];
+            match self.sections.services.get(name) {
+                None => self.undefined(&keys, "service", name, &known),
+                Some(service) if service.ports.iter().all(|port| port.published.is_none()) => {
+                    self.report(&keys, format!("{name} publishes no port"));
+                }
+                Some(_) => {}
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::store::Store;
 /// How long looking at a stretch should take: who goes away meanwhile isn't noticed before its end.
 const STRETCH: Duration = Duration::from_millis(200);
 /// Keys of the first stretch, which tells how many take that long.
-const FIRST: u64 = 5_000;
+const FIRST: u64 = 1_000;
 /// Keys of any. There are fewer only where so many can't be looked at in all the time that there is:
 /// an answer may be late for other reasons, too.
 const KEYS: RangeInclusive<u64> = 1_000..=1_000_000;
@@ -38,7 +38,8 @@ const BAD_VALUE: i32 = 2;
 pub(super) struct Walk {
     store: Store,
     condition: Document,
-    /// The indexes that can serve it, each with the part of the condition that it serves.
+    /// The indexes that can serve it, each with the part of the condition that it serves: those of
+    /// containers/mongo that there may be, and `_id`'s.
     indexes: Vec<(Document, Document)>,
     /// Whether the first of them serves all of it.
     is_served: bool,
@@ -60,25 +61,30 @@ impl Walk {
     pub(super) fn new(store: &Store, filter: &Filter, before: Option<ObjectId>) -> Self {
         let (from, until) = filter.ids();
         let mut indexes = Vec::new();
-        if filter.id.is_none() {
-            if let Some(address) = &filter.address {
-                let condition = doc! { "remote_addr": address };
-                indexes.push((doc! { "remote_addr": 1, "_id": -1 }, condition));
-            }
-            if !filter.methods.is_empty() {
-                let condition = doc! { "method": { "$in": &filter.methods } };
-                indexes.push((doc! { "method": 1, "_id": -1 }, condition));
-            }
+        if let Some(address) = &filter.address {
+            let condition = doc! { "remote_addr": address };
+            indexes.push((doc! { "remote_addr": 1, "_id": -1 }, condition));
         }
-        let is_scan = filter.path.is_some() || filter.needs_content() || indexes.len() > 1;
-        if indexes.is_empty() {
-            indexes.push(by_id());
+        if let [method] = &*filter.methods
+            && !["GET", "POST"].contains(&method.as_str())
+        {
+            let condition = doc! { "method": method };
+            indexes.push((doc! { "method": 1, "_id": -1 }, condition));
+        }
+        let conditions =
+            usize::from(!filter.methods.is_empty()) + usize::from(filter.address.is_some());
+        let is_served = conditions == indexes.len()
+            && conditions <= 1
+            && filter.path.is_none()
+            && !filter.needs_content();
+        if indexes.is_empty() || filter.id.is_some() {
+            indexes = vec![by_id()];
         }
         Self {
             store: store.clone(),
             condition: filter.to_document(),
             indexes,
-            is_served: filter.id.is_some() || !is_scan,
+            is_served: is_served || filter.id.is_some(),
             from,
             before: [before, until].into_iter().flatten().min(),
             keys: FIRST,
@@ -227,7 +233,10 @@ impl Walk {
                 }
                 Err(error) if has_code(&error, BAD_VALUE) && self.indexes[0] != by_id() => {
                     self.is_served = false;
-                    self.indexes = vec![by_id()];
+                    self.indexes.remove(0);
+                    if self.indexes.is_empty() {
+                        self.indexes.push(by_id());
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -92,7 +92,7 @@ impl Follower {
     }
 
     pub(crate) async fn next(&mut self) -> Told {
-        let told = timeout(PATIENCE, self.told.recv()).await;
+        let told = timeout(PATIENCE * 2, self.told.recv()).await;
         told.expect("an event in time").unwrap_or(Told::End)
     }
 
@@ -131,20 +131,14 @@ impl Follower {
         }
     }
 
-    /// The ids of all up to this one, which is the last.
-    pub(crate) async fn until(mut self, last: ObjectId) -> Vec<ObjectId> {
-        let mut ids = Vec::new();
-        while ids.last() != Some(&last) {
-            ids.extend(self.request().await.id());
-        }
-        ids
-    }
-
-    /// The ids of so many.
+    /// The ids of so many, or of those that come.
     pub(crate) async fn take(mut self, count: usize) -> Vec<ObjectId> {
         let mut ids = Vec::new();
         while ids.len() < count {
-            ids.extend(self.request().await.id());
+            let Ok(told) = timeout(PATIENCE, self.request()).await else {
+                break;
+            };
+            ids.extend(told.id());
         }
         ids
     }

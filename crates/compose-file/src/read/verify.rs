@@ -17,11 +17,17 @@ pub(super) fn verify(cursor: &Cursor<'_>) -> Option<Verify> {
         Some((ServiceName(name.to_owned()), entry))
     });
     let entry_points = entry_points.collect();
-    let no_way_out = fields.get("no_way_out").and_then(|c| c.strings());
+    let services = |key| {
+        let names = fields.get(key).and_then(|c| c.strings());
+        names.into_iter().flatten().map(ServiceName).collect()
+    };
+    let no_way_out = services("no_way_out");
+    let only_published = services("only_published");
     fields.finish(&[]);
     Some(Verify {
         entry_points,
-        no_way_out: no_way_out.into_iter().flatten().map(ServiceName).collect(),
+        no_way_out,
+        only_published,
     })
 }
 

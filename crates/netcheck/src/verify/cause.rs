@@ -231,6 +231,15 @@ impl Evidence<'_> {
                 end.container
             );
         }
+        let verify = self.project.verify.as_ref();
+        if let Some(target) = self.target()
+            && verify.is_some_and(|it| it.only_published.contains(target.service.as_str()))
+        {
+            return format!(
+                "{} lets everybody connect, and the file has it in only_published",
+                target.container
+            );
+        }
         if self.is_about(End::Host) {
             return "the network's bridge has an address on the host, which the file doesn't give it"
                 .to_owned();

@@ -87,7 +87,7 @@ impl Stack<'_> {
                     (End::Host, End::Sandbox(to)),
                     address,
                     &ports(service, target),
-                    true,
+                    Open::of(true),
                 );
             }
         }
@@ -134,6 +134,7 @@ impl Stack<'_> {
             links.push(Expectation::new(ends, by, open));
         }
 
+        let shut = self.is_only_published(target);
         // By the name that the file gives on purpose, where it gives one.
         if let Some((_, attachment)) = shared.first().filter(|(network, _)| icc(network)) {
             let name = attachment
@@ -147,7 +148,7 @@ impl Stack<'_> {
                 };
                 links.push(Expectation {
                     basis: *basis,
-                    ..Expectation::new(ends, by, true)
+                    ..Expectation::new(ends, by, !shut)
                 });
             }
         }
@@ -156,7 +157,17 @@ impl Stack<'_> {
                 .iter()
                 .find(|(network, _)| network.name == on_network);
             match on {
-                Some((network, _)) => add(links, ends, address, &ports, icc(network)),
+                Some(_) if shut => {
+                    let mut all = target.open_ports();
+                    all.extend(ports.iter().map(|(port, _)| *port));
+                    let all: Vec<_> = all.into_iter().map(|port| (port, Basis::File)).collect();
+                    let open = Open {
+                        ports: false,
+                        ping: on.is_some_and(|(network, _)| icc(network)),
+                    };
+                    add(links, ends, address, &all, open);
+                }
+                Some((network, _)) => add(links, ends, address, &ports, Open::of(icc(network))),
                 // Shared by another network, this address is behind it: the engine's business.
                 None if !shared.is_empty() && self.is_given(target, on_network) => {}
                 None if self.isolates(source) && self.isolates(target) => {
@@ -165,7 +176,7 @@ impl Stack<'_> {
                     let mut ports = ports.clone();
                     ports.extend(listening.filter(|(port, _)| !target.exposes(*port)));
                     let mut closed = Vec::new();
-                    add(&mut closed, ends, address, &ports, false);
+                    add(&mut closed, ends, address, &ports, Open::of(false));
                     if !self.is_routed(source, address) {
                         for link in &mut closed {
                             link.basis = Basis::NoRoute;
@@ -176,6 +187,12 @@ impl Stack<'_> {
                 None => {}
             }
         }
+    }
+
+    /// Whether other containers are kept out of the container's ports, by itself.
+    fn is_only_published(&self, sandbox: &Sandbox) -> bool {
+        let verify = self.project.verify.as_ref();
+        verify.is_some_and(|it| it.only_published.contains(sandbox.service.as_str()))
     }
 
     /// Whether the file attaches the container's service to the network of this name.
@@ -233,7 +250,7 @@ fn add(
     ends: (End, End),
     address: IpAddr,
     ports: &[(u16, Basis)],
-    open: bool,
+    open: Open,
 ) {
     let host = address.to_string();
     for (port, basis) in ports {
@@ -243,10 +260,25 @@ fn add(
         };
         links.push(Expectation {
             basis: *basis,
-            ..Expectation::new(ends, by, open)
+            ..Expectation::new(ends, by, open.ports)
         });
     }
-    links.push(Expectation::new(ends, By::Ping { host }, open));
+    links.push(Expectation::new(ends, By::Ping { host }, open.ping));
+}
+
+/// What has to be possible at an address.
+#[derive(Clone, Copy)]
+struct Open {
+    ports: bool,
+    ping: bool,
+}
+
+impl Open {
+    /// Both alike.
+    fn of(open: bool) -> Self {
+        let (ports, ping) = (open, open);
+        Self { ports, ping }
+    }
 }
 
 /// The TCP ports of a container, and who declares them.

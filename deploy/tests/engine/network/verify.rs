@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use super::stack::Stack;
+use super::stack::{SHAPE, Stack};
 use super::support::{busybox, docker, run};
 
 #[test]
@@ -188,6 +188,14 @@ fn a_database_that_is_published_on_the_host() {
         "host → store (publish): expected nothing",
         &format!("{store} was created with port 27017 published on 127.0.0.1:"),
     ]);
+}
+
+#[test]
+fn a_service_that_lets_its_neighbours_connect_though_it_is_only_published() {
+    let only = SHAPE.replace("x-verify: {", "x-verify: {only_published: [proxy], ");
+    let stack = Stack::of(&only);
+    let cause = format!("{} lets everybody connect", stack.container("proxy"));
+    stack.assert_finds(&["api → proxy: expected closed", "tcp proxy:80 open", &cause]);
 }
 
 #[test]

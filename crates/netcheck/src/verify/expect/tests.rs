@@ -6,6 +6,7 @@ use engine::state::Status;
 use super::super::beyond::INHIBIT;
 use super::*;
 use crate::inspect::model::{self, Endpoint, Host};
+use crate::probe::report::Listener;
 
 const FILE: &str = "
 services:
@@ -122,6 +123,28 @@ fn a_shared_network_opens_names_ports_and_ping() {
             (ping("10.1.0.3"), true),
         ]
     );
+}
+
+#[test]
+fn what_is_only_published_is_closed_to_its_neighbours_and_open_to_the_host() {
+    let file = format!("{FILE}x-verify: {{only_published: [proxy]}}\n");
+    let mut topology = topology();
+    topology.sandboxes[0].listening = vec![Listener {
+        address: "0.0.0.0".parse().unwrap(),
+        port: 9181,
+    }];
+    let links = links(&project(&file), &topology, &Beyond::default());
+    assert_eq!(
+        between(&links, End::Sandbox(1), End::Sandbox(0)),
+        [
+            (name("proxy"), true),
+            (tcp("proxy", 80), false),
+            (tcp("10.1.0.2", 80), false),
+            (tcp("10.1.0.2", 9181), false),
+            (ping("10.1.0.2"), true),
+        ]
+    );
+    assert!(between(&links, End::Host, End::Sandbox(0)).contains(&(tcp("10.1.0.2", 80), true)));
 }
 
 #[test]
