@@ -215,7 +215,8 @@ fn enforced_limits(container: &Container, process: &Process) {
     }
 }
 
-/// One door with two ports. Nothing of the API's, the database's, nor an admin port.
+/// One door with two ports, and for this machine alone the console's. Nothing of the API's, the
+/// database's, nor an admin port.
 fn published_ports(containers: &[Container], stack: &Stack) {
     let mut published: Vec<(&str, &str, &Value)> = containers
         .iter()
@@ -230,11 +231,19 @@ fn published_ports(containers: &[Container], stack: &Stack) {
     published.sort_by_key(|(_, port, _)| *port);
     let host = |index: usize| published[index].2[0]["HostPort"].as_str().unwrap();
     let doors: Vec<_> = published.iter().map(|it| (it.0, it.1)).collect();
-    assert_eq!(doors, [("listener", "443/tcp"), ("listener", "80/tcp")]);
     assert_eq!(
-        [host(0), host(1)],
-        [stack.tls_port(), stack.port()].map(|it| it.to_string())
+        doors,
+        [
+            ("listener", "443/tcp"),
+            ("listener", "80/tcp"),
+            ("console", "8081/tcp")
+        ]
     );
+    assert_eq!(
+        [host(0), host(1), host(2)],
+        [stack.tls_port(), stack.port(), stack.console_port()].map(|it| it.to_string())
+    );
+    assert_eq!(published[2].2[0]["HostIp"], "127.0.0.1");
     for (_, _, binding) in published {
         assert_eq!(binding.as_array().unwrap().len(), 1, "{binding}");
     }

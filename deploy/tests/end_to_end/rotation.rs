@@ -35,7 +35,7 @@ pub(crate) fn no_request_fails_while_secrets_are_rotated(stack: &Stack, secrets:
     for service in ["mongo", "listener"] {
         assert_eq!(before[service], after[service], "{printed}");
     }
-    for service in ["api", "proxy"] {
+    for service in ["api", "console", "proxy"] {
         assert!(before[service].is_disjoint(&after[service]), "{printed}");
     }
     secrets.were_replaced(stack);
@@ -55,6 +55,7 @@ fn mongod_accepts_the_new_passwords_alone(secrets: &Secrets, stack: &Stack) {
     for (user, secret) in [
         ("root", "mongo_root_password"),
         ("causeway-api", "mongo_api_password"),
+        ("causeway-console", "mongo_console_password"),
     ] {
         let accepts = |password: &str| {
             let said = stack.mongo_shell(&format!(

@@ -29,6 +29,7 @@ pub(crate) struct Stack {
     target: PathBuf,
     port: u16,
     tls_port: u16,
+    console_port: u16,
 }
 
 impl Stack {
@@ -71,6 +72,7 @@ impl Stack {
             target,
             port: local_port(),
             tls_port: local_port(),
+            console_port: local_port(),
         }
     }
 
@@ -84,6 +86,10 @@ impl Stack {
 
     pub(crate) fn tls_port(&self) -> u16 {
         self.tls_port
+    }
+
+    pub(crate) fn console_port(&self) -> u16 {
+        self.console_port
     }
 
     /// Asks for a path through TLS, as the README does: the answer's body.
@@ -119,6 +125,7 @@ impl Stack {
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CAUSEWAY_PORT", self.port.to_string())
             .env("CAUSEWAY_TLS_PORT", self.tls_port.to_string())
+            .env("CAUSEWAY_CONSOLE_PORT", self.console_port.to_string())
             .env("NO_COLOR", "1")
             // A make above this test hands its job server down; the one below is its own.
             .env_remove("MAKEFLAGS")

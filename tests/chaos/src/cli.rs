@@ -62,6 +62,9 @@ pub(crate) struct Options {
     /// The same for TLS
     #[arg(long, value_name = "PORT", default_value_t = 18_443)]
     pub(crate) tls_port: u16,
+    /// The same for the console
+    #[arg(long, value_name = "PORT", default_value_t = 18_081)]
+    pub(crate) console_port: u16,
     /// File with the database's root password
     #[arg(
         long,

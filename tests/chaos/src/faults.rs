@@ -82,7 +82,7 @@ const fn entry(name: &'static str, kind: Kind, about: &'static str) -> Entry {
     }
 }
 
-/// Where an API replica is left that the request can be sent to as well.
+/// Where an API replica is left that the request can be sent to as well, or none is needed.
 const fn free(name: &'static str, kind: Kind, about: &'static str) -> Entry {
     let mut entry = entry(name, kind, about);
     entry.costs_nothing = true;
@@ -116,6 +116,11 @@ pub(crate) const ALL: &[Entry] = &[
         "kill-listener",
         Kind::Kill(Service::Listener),
         "SIGKILL to what holds the listening sockets",
+    ),
+    free(
+        "kill-console",
+        Kind::Kill(Service::Console),
+        "SIGKILL to what shows recorded requests",
     ),
     entry(
         "stop-mongo",

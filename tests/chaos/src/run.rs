@@ -183,6 +183,7 @@ async fn suite(options: Options, rounds: Rounds, output: &Output) -> Result<bool
         project: name,
         port: options.port,
         tls_port: options.tls_port,
+        console_port: options.console_port,
         certificates,
     });
     let bed = if let Some(tool) = tool.clone() {

@@ -35,6 +35,8 @@ pub(crate) enum Service {
     Proxy,
     /// What holds the listening sockets.
     Listener,
+    /// What shows recorded requests.
+    Console,
 }
 
 impl Service {
@@ -45,6 +47,7 @@ impl Service {
             Self::Api => "api",
             Self::Proxy => "proxy",
             Self::Listener => "listener",
+            Self::Console => "console",
         }
     }
 }

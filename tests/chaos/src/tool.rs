@@ -14,6 +14,7 @@ pub(crate) struct Tool {
     /// The ports that the stack publishes on 127.0.0.1.
     pub(crate) port: u16,
     pub(crate) tls_port: u16,
+    pub(crate) console_port: u16,
     /// The directory that the proxy watches for certificates.
     pub(crate) certificates: PathBuf,
 }
@@ -29,6 +30,7 @@ impl Tool {
             .env("CAUSEWAY_BIND", "127.0.0.1")
             .env("CAUSEWAY_PORT", self.port.to_string())
             .env("CAUSEWAY_TLS_PORT", self.tls_port.to_string())
+            .env("CAUSEWAY_CONSOLE_PORT", self.console_port.to_string())
             .env("CAUSEWAY_CERTIFICATES", &self.certificates)
             .stdin(Stdio::null())
             .process_group(0)
