@@ -1,5 +1,5 @@
 // What pages do beyond being read: times where one lives, keys, more of a list as it is scrolled, copying,
-// and the live list. All HTML is the server's; nothing is made of text here.
+// the live list, and figures that are fresh. All HTML is the server's; nothing is made of text here.
 'use strict';
 
 const rows = document.querySelector('ol.rows');
@@ -21,11 +21,12 @@ function localTimes(element) {
     else time.textContent = at.toDateString() === today ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
   }
 }
+document.documentElement.classList.add('local');
 localTimes(document);
 
 /** What the server says; throws where it says no. */
-async function ask(url) {
-  const answer = await fetch(url);
+async function ask(url, options) {
+  const answer = await fetch(url, options);
   // Logged out meanwhile: the page itself leads to the log-in.
   if (answer.status === 401) location.reload();
   if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
@@ -113,7 +114,7 @@ function move(by) {
 }
 
 const KEYS = {
-  '/'() { document.getElementById('f-path')?.focus(); },
+  '/'() { document.getElementById('f-path')?.select(); },
   j() { rows ? move(1) : document.querySelector('[data-next]')?.click(); },
   k() { rows ? move(-1) : history.back(); },
   p() { document.querySelector('[data-pause]')?.click(); },
@@ -142,6 +143,32 @@ document.querySelector('form.filter')?.addEventListener('formdata', event => {
     kept.forEach(other => event.formData.append(name, other));
   }
 });
+
+// What is as it was a moment ago, and is shown as it is now
+
+function keepFresh(element) {
+  const {refresh, every} = element.dataset;
+  const state = document.querySelector('[data-refresh-state]');
+
+  async function again() {
+    if (!document.hidden && element.checkVisibility()) {
+      try {
+        element.innerHTML = await ask(refresh, {signal: AbortSignal.timeout(5000)});
+        localTimes(element);
+        // Movements go on where they were.
+        for (const animation of element.getAnimations({subtree: true})) animation.startTime = 0;
+        state.textContent = '';
+        element.classList.remove('stale');
+      } catch {
+        if (!state.textContent) state.textContent = `Not reached since ${clock.format()}; trying again`;
+        element.classList.add('stale');
+      }
+    }
+    setTimeout(again, every);
+  }
+  setTimeout(again, every);
+}
+document.querySelectorAll('[data-refresh]').forEach(keepFresh);
 
 // Live
 
@@ -207,8 +234,9 @@ function live(place) {
       empty.hidden = list.childElementCount > 0;
     };
     source.onmessage = arrived;
-    source.addEventListener('missed', () => tell('on', 'Connected; some requests in between aren’t shown'));
-    source.addEventListener('away', ({data}) => tell('away', data || 'The database can’t be read now'));
+    source.addEventListener('skipped', ({data}) => { left += Number(data); });
+    source.addEventListener('missed', () => tell('on', 'Connected. Some requests in between can\'t be shown'));
+    source.addEventListener('away', ({data}) => tell('away', data || 'The database can\'t be read now'));
     source.addEventListener('back', () => tell('on', 'Connected'));
     source.onerror = () => {
       tell('away', 'The connection is lost; trying again');

@@ -12,6 +12,7 @@ use mongodb::error::Error;
 use service::sockets::ListenError;
 
 use crate::access::{Access, gateway};
+use crate::api::Exports;
 use crate::live::Live;
 use crate::observe::{self, Admin, Metrics};
 use crate::settings::{Clients, Settings};
@@ -52,6 +53,7 @@ pub struct Console {
     pub live: Live,
     pub stack: Stack,
     pub metrics: Metrics,
+    pub exports: Exports,
 }
 
 /// The console, listening but not yet serving.
@@ -81,6 +83,7 @@ impl Application {
             live,
             stack,
             metrics,
+            exports: Exports::default(),
         };
         Ok(Self {
             listener,
@@ -119,6 +122,8 @@ impl Application {
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
+        // Who has gone needs no answer: its streams and its queries end.
+        .h1_allow_half_closed(false)
         .listen(self.listener)?
         .run();
         let handle = server.handle();
@@ -129,6 +134,7 @@ impl Application {
             ended = admin => return ended,
             () = stop => {}
         }
+        self.console.live.close();
         handle.stop(true).await;
         serving.await.map_err(io::Error::other)?
     }

@@ -12,7 +12,8 @@ use mongodb::bson::doc;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -31,12 +32,50 @@ pub struct Metrics {
     pub(crate) scrape_failures: ScrapeFailures,
 }
 
+/// How long searches take, by what they are for.
+#[derive(Clone, Debug)]
+pub struct SearchMetrics(Family<SearchLabels, Histogram, fn() -> Histogram>);
+
+impl Default for SearchMetrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        Self(Family::new_with_constructor(seconds))
+    }
+}
+
+impl SearchMetrics {
+    /// Times a search until what this returns is dropped: when it was answered, failed or given up.
+    pub(crate) fn time(&self, what: &'static str) -> impl Drop + use<> {
+        let histogram = self.0.get_or_create_owned(&SearchLabels { what });
+        Timed {
+            histogram,
+            begun: Instant::now(),
+        }
+    }
+}
+
+struct Timed {
+    histogram: Histogram,
+    begun: Instant,
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        self.histogram.observe(self.begun.elapsed().as_secs_f64());
+    }
+}
+
 /// Parts that didn't answer.
 pub(crate) type ScrapeFailures = Family<PartLabels, Counter<u64, AtomicU64>>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct PartLabels {
     pub(crate) part: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SearchLabels {
+    what: &'static str,
 }
 
 /// Paths aren't labels: clients choose them, and their number has no limit.
@@ -46,20 +85,53 @@ struct RequestLabels {
     code: u16,
 }
 
-impl Metrics {
+impl Console {
+    /// All that is told of it.
     fn registry(&self) -> Registry {
         let mut all = service::metrics::registry("console", env!("CARGO_PKG_VERSION"));
         let registry = all.sub_registry_with_prefix("console");
         registry.register(
             "http_requests",
             "Requests answered, by kind of route and status",
-            self.requests.clone(),
+            self.metrics.requests.clone(),
+        );
+        registry.register_with_unit(
+            "search_duration",
+            "Time of searches, by what they were for",
+            Unit::Seconds,
+            self.store.searches().0.clone(),
         );
         registry.register(
             "scrape_failures",
             "Looks at a part that it didn't answer",
-            self.scrape_failures.clone(),
+            self.metrics.scrape_failures.clone(),
         );
+        let live = self.live.metrics();
+        registry.register(
+            "live_followers",
+            "Who follows what is recorded",
+            live.followers.clone(),
+        );
+        for (name, help, counter) in [
+            ("live_polls", "Queries for what is new", &live.polls),
+            (
+                "live_failed_polls",
+                "Queries for what is new that failed",
+                &live.failed_polls,
+            ),
+            (
+                "live_read_documents",
+                "Documents that these queries have read",
+                &live.read,
+            ),
+            (
+                "live_missed",
+                "Followers that were told that they have missed some",
+                &live.missed,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
         all
     }
 }
@@ -121,7 +193,7 @@ impl Admin {
     pub(crate) fn of(console: &Arc<Console>) -> Self {
         Self {
             store: console.store.clone(),
-            registry: console.metrics.registry(),
+            registry: console.registry(),
             read: Mutex::new(None),
         }
     }

@@ -11,7 +11,7 @@ mod live;
 mod requests;
 mod rows;
 mod stack;
-mod visible;
+pub(crate) mod visible;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CacheControl, CacheDirective, ContentType};

@@ -5,22 +5,34 @@ use std::time::Duration;
 
 use mongo_login::{Logins, MongoSettings};
 use mongodb::bson::raw::RawDocumentBuf;
-use mongodb::error::{Error, Result};
+use mongodb::error::{Error, ErrorKind, Result};
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Collection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
+use tokio::time::timeout;
+
+use crate::observe::SearchMetrics;
 
 /// How often the driver looks at each server unless the URI says otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Operations at a time; others wait.
 const POOL: u32 = 8;
+/// Of these, searches that no index serves.
+const SCANS: usize = 4;
+/// How long after the end of its time an operation's answer may come.
+const GRACE: Duration = Duration::from_secs(1);
+/// MongoDB's code for `maxTimeMS`.
+const MAX_TIME_MS_EXPIRED: i32 = 50;
 
 /// Clones are the same store.
 #[derive(Clone, Debug)]
 pub struct Store {
     logins: Arc<Logins<Collection<RawDocumentBuf>>>,
     query_timeout: Duration,
+    scans: Arc<Semaphore>,
+    searches: SearchMetrics,
 }
 
 impl Store {
@@ -44,6 +56,8 @@ impl Store {
         Ok(Self {
             logins: Arc::new(Logins::new(settings, all)),
             query_timeout,
+            scans: Arc::new(Semaphore::new(SCANS)),
+            searches: SearchMetrics::default(),
         })
     }
 
@@ -52,8 +66,20 @@ impl Store {
         self.query_timeout
     }
 
+    /// How long searches take.
+    pub(crate) fn searches(&self) -> &SearchMetrics {
+        &self.searches
+    }
+
+    /// A place for a search that no index serves: there are few, so that quick reads needn't wait.
+    pub async fn scan(&self) -> Result<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.scans).acquire_owned().await;
+        place.map_err(|error| Error::custom(error.to_string()))
+    }
+
     /// Runs a read to its end, with whichever password is accepted, even if nobody waits for it any
-    /// more ([`Logins::run`] says why): `maxTimeMS` bounds it.
+    /// more ([`Logins::run`] says why): `maxTimeMS` bounds it. Its answer is waited for a little
+    /// longer than a search may take.
     pub async fn read<T, F, Fut>(&self, read: F) -> Result<T>
     where
         F: Fn(Collection<RawDocumentBuf>) -> Fut + Send + Sync + 'static,
@@ -63,13 +89,28 @@ impl Store {
         let logins = Arc::clone(&self.logins);
         let reading =
             tokio::spawn(async move { logins.run(|collection| read(collection.clone())).await });
-        reading
-            .await
-            .unwrap_or_else(|error: JoinError| Err(Error::custom(error.to_string())))
+        let limit = self.query_timeout + GRACE;
+        match timeout(limit, reading).await {
+            Ok(read) => {
+                read.unwrap_or_else(|error: JoinError| Err(Error::custom(error.to_string())))
+            }
+            Err(_) => Err(Error::custom(format!(
+                "no answer from MongoDB in {limit:?}"
+            ))),
+        }
     }
 
     /// What to say of an error.
     pub fn describe(&self, error: &Error) -> String {
-        self.logins.describe(error)
+        match &*error.kind {
+            ErrorKind::Custom(said) => match said.downcast_ref::<String>() {
+                Some(said) => said.clone(),
+                None => error.to_string(),
+            },
+            ErrorKind::Command(failed) if failed.code == MAX_TIME_MS_EXPIRED => {
+                format!("MongoDB took longer than {:?}", self.query_timeout)
+            }
+            _ => self.logins.describe(error),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use lab::Lab;
 
 use crate::origin;
@@ -15,7 +15,7 @@ use crate::origin;
     version,
     arg_required_else_help = true,
     after_help = "Exit status: 0 done, 1 failed, 2 wrong usage or Compose file, 3 no Docker engine,\n\
-                  4 not wrong as far as could be seen (verify); 130 ended by Ctrl-C (verify --watch, logs -f).\n\
+                  4 not wrong as far as could be seen (verify); 130 ended by Ctrl-C (verify --watch, logs -f, requests -f).\n\
                   DOCKER_HOST names the engine (unix:///path or tcp://host:port)."
 )]
 pub struct Cli {
@@ -89,6 +89,11 @@ pub(crate) enum Command {
     ///
     /// The link can be used once, within a minute. It is opened where there is a display.
     Console(Console),
+    /// Show the requests that were recorded, newest first, or one of them whole
+    ///
+    /// Asks the running console, and searches as it does: `--where path=/?a --where method=POST`. Where
+    /// the search takes long, what is found is shown as it is found.
+    Requests(Requests),
     /// Learn container networking from this engine: lessons with evidence
     #[command(subcommand)]
     Lab(Lab),
@@ -351,6 +356,35 @@ pub(crate) enum Format {
     Svg,
 }
 
+/// `deploy requests`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("format").args(["ndjson", "har", "curl"]))]
+pub(crate) struct Requests {
+    /// This one, whole: its id, as the list and the answer to it have it
+    #[arg(value_name = "ID", value_parser = request_id,
+          conflicts_with_all = ["wanted", "limit", "follow", "ndjson"])]
+    pub(crate) id: Option<String>,
+    /// Go on with what is recorded from now on
+    #[arg(short, long, conflicts_with = "format")]
+    pub(crate) follow: bool,
+    /// Only those with this id, since, until, method, path, header, address or body; each has to hold
+    /// (docs/console.md)
+    #[arg(id = "wanted", short, long = "where", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) wanted: Vec<(String, String)>,
+    /// At most the newest N [default: 20, with --follow 10, with --curl 1, with --ndjson and --har all]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<u32>,
+    /// Print them whole, one a line as JSON
+    #[arg(long)]
+    pub(crate) ndjson: bool,
+    /// Print them whole as a HAR document, which browsers' developer tools import
+    #[arg(long)]
+    pub(crate) har: bool,
+    /// Print the command of curl that sends one again
+    #[arg(long)]
+    pub(crate) curl: bool,
+}
+
 /// `deploy console`.
 #[derive(Debug, Args)]
 pub(crate) struct Console {
@@ -369,6 +403,19 @@ pub(crate) struct Probe {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a duration such as 90s or 5m".to_owned())
+}
+
+fn request_id(text: &str) -> Result<String, String> {
+    let is_id = text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected 24 hexadecimal digits".to_owned())
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = pair.ok_or("expected KEY=VALUE such as method=POST")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn service_count(text: &str) -> Result<(String, u32), String> {

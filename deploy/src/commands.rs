@@ -9,6 +9,7 @@ mod logs;
 mod plan;
 mod ps;
 mod releases;
+mod requests;
 mod restart;
 mod rollback;
 mod scale;
@@ -30,7 +31,8 @@ use lab::Lab;
 use terminal::interrupted;
 
 use crate::apply::Applied;
-use crate::cli::{Cli, Command, Images, Logs, Verify};
+use crate::cli::{Cli, Command, Images, Logs, Requests, Verify};
+use crate::console::SERVICE;
 use crate::output::{Form, Output};
 use crate::secrets::Secrets;
 
@@ -142,7 +144,8 @@ fn form(cli: &Cli) -> Form {
         | Command::Lab(Lab::List)
         | Command::Plan(_)
         | Command::Ps
-        | Command::Releases => Form::Document,
+        | Command::Releases
+        | Command::Requests(Requests { follow: false, .. }) => Form::Document,
         _ => Form::Lines,
     }
 }
@@ -164,6 +167,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Inspect(args) => inspect::run(context, args).await,
         Command::Config => config::run(context),
         Command::Console(args) => console::run(context, args).await,
+        Command::Requests(args) => requests::run(context, args).await,
         // Answered by `run`: one needs neither an engine nor a Compose file, the other no
         // interruption from outside.
         Command::Probe(_) | Command::Lab(_) => Ok(()),
@@ -174,7 +178,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
 fn is_endless(command: &Command) -> bool {
     matches!(
         command,
-        Command::Verify(Verify { watch: Some(_) }) | Command::Logs(Logs { follow: true, .. })
+        Command::Verify(Verify { watch: Some(_) })
+            | Command::Logs(Logs { follow: true, .. })
+            | Command::Requests(Requests { follow: true, .. })
     )
 }
 
@@ -228,6 +234,17 @@ async fn verified(
     outcome
         .await
         .map_err(|err| crate::releases::with_way_back(project, err))
+}
+
+/// The published ports as URLs: those for clients, and the console's.
+fn addresses(engine: &Engine, project: &Project) -> (Vec<String>, Option<String>) {
+    let all = netcheck::verify::urls(engine, project, SERVICE);
+    let (console, clients): (Vec<_>, Vec<_>) = all.partition(|(name, _)| ***name == *SERVICE);
+    let urls = clients.into_iter().map(|(_, url)| url);
+    (
+        urls.collect(),
+        console.into_iter().map(|(_, url)| url).next(),
+    )
 }
 
 /// How `verify` gets at the values of a secret.

@@ -7,7 +7,7 @@ use compose_file::Project;
 use engine::Engine;
 use engine::error::{Error, Result, chain};
 use engine::state::{Container, State, Status};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Collected, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
@@ -26,14 +26,17 @@ pub(crate) const SERVICE: &str = "console";
 const TOKEN: &str = "console_token";
 /// Until an answer begins.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// More than an answer that is read whole has.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// More than an answer that is read whole has: a request with the largest body that MongoDB stores, each
+/// byte of it an escape.
+const MAX_ANSWER: usize = 128 * 1024 * 1024;
 
 /// A console that runs. Not `Debug`: it has the token.
 pub(crate) struct Console {
-    /// As a URL has it.
+    /// Where its port is.
     host: String,
     port: u16,
+    /// As which it is asked, as a URL has it.
+    name: String,
     /// Those in the file: while they are rotated, the console may know either.
     tokens: Vec<String>,
     /// Where they are.
@@ -47,7 +50,8 @@ impl Console {
     pub(crate) async fn find(engine: &Engine, project: &Project) -> Result<Self> {
         let file = project.file.display();
         let secret = project.secrets.get_key_value(TOKEN);
-        let (Some((name, secret)), true) = (secret, project.services.contains_key(SERVICE)) else {
+        let service = project.services.get(SERVICE);
+        let (Some((name, secret)), Some(service)) = (secret, service) else {
             return Err(Error::usage(
                 format!("{file} has no service {SERVICE} with a secret {TOKEN}"),
                 "take both from Causeway's own compose.yaml",
@@ -81,7 +85,11 @@ impl Console {
                 "`deploy up` starts it; `deploy ps` shows what runs",
             ));
         };
+        let names = service.environment.get("CONSOLE_HOSTS");
+        let first = names.and_then(|names| names.split(',').next());
+        let name = first.map(str::trim).filter(|name| !name.is_empty());
         Ok(Self {
+            name: name.map_or_else(|| as_in_url(&host), str::to_owned),
             host,
             port,
             tokens,
@@ -92,7 +100,7 @@ impl Console {
 
     /// The address of one of its pages, for a browser.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}:{}{path}", self.host, self.port)
+        format!("http://{}:{}{path}", self.name, self.port)
     }
 
     /// Asks as a program. The answer is a good one, its body still to be read; `path` may have a query.
@@ -144,8 +152,7 @@ impl Console {
         token: &str,
     ) -> Result<Response<Incoming>, String> {
         let said = |err: &dyn std::error::Error| chain(err);
-        let host = self.host.trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, self.port)).await;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
         let stream = stream.map_err(|err| said(&err))?;
         let connected = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = connected.map_err(|err| said(&err))?;
@@ -154,7 +161,7 @@ impl Console {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(HOST, format!("{}:{}", self.name, self.port))
             .header(AUTHORIZATION, format!("Bearer {token}"))
             .body(Empty::<Bytes>::new())
             .map_err(|err| said(&err))?;
@@ -186,7 +193,7 @@ impl Console {
         }
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map(|it| it.to_bytes()).unwrap_or_default();
+        let body = body.map(Collected::to_bytes).unwrap_or_default();
         let said = serde_json::from_slice(&body).map_or_else(
             |_| String::from_utf8_lossy(&body).trim().to_owned(),
             |said: Said| said.error,
@@ -200,10 +207,13 @@ impl Console {
                 "`deploy up` gives it the one that is in the file now".to_owned(),
             ),
             StatusCode::MISDIRECTED_REQUEST => (
-                format!("the console doesn't answer to the name {}", self.host),
+                format!("the console doesn't answer to the name {}", self.name),
                 "name it in CONSOLE_HOSTS and run `deploy up`".to_owned(),
             ),
-            StatusCode::BAD_REQUEST => (said, "see `deploy requests --help`".to_owned()),
+            StatusCode::BAD_REQUEST => {
+                return Error::usage(said, "see `deploy requests --help` and docs/console.md");
+            }
+            StatusCode::NOT_FOUND => (said, "`deploy requests` lists what there is".to_owned()),
             _ => (
                 format!("the console answers {status}: {said}"),
                 format!("see `deploy logs {SERVICE}`"),
@@ -213,21 +223,23 @@ impl Console {
     }
 }
 
-/// Where the container's port can be reached, as a URL has it.
+/// Where the container's port can be reached.
 fn published(engine: &Engine, container: &Container) -> Option<(String, u16)> {
     let bindings = container.ports.iter().filter_map(|binding| {
         // `127.0.0.1:8081->8081/tcp`
         let (at, target) = binding.split_once("->")?;
         let (address, port) = at.rsplit_once(':').filter(|_| target.ends_with("/tcp"))?;
         let address = address.trim_matches(['[', ']']).parse().ok()?;
-        let host = engine.published_host(Some(address));
-        // A name that a browser takes for safe, as which the console knows itself.
-        let host = match host.as_str() {
-            "127.0.0.1" => "localhost".to_owned(),
-            _ if host.contains(':') => format!("[{host}]"),
-            _ => host,
-        };
-        Some((host, port.parse().ok()?))
+        Some((engine.published_host(Some(address)), port.parse().ok()?))
     });
     bindings.min()
+}
+
+/// By the name for this machine that people and browsers know, where it is this one.
+fn as_in_url(host: &str) -> String {
+    match host {
+        "127.0.0.1" | "::1" => "localhost".to_owned(),
+        _ if host.contains(':') => format!("[{host}]"),
+        _ => host.to_owned(),
+    }
 }

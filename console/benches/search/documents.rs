@@ -59,8 +59,7 @@ impl Documents {
             COMMON_ADDRESS.to_owned()
         } else {
             // Fifty thousand clients, some more busy than others.
-            let share = mix(luck ^ 4) % 50_000 * (mix(luck ^ 5) % 50_000) / 50_000;
-            format!("10.{}.{}.{}", share >> 14, share >> 7 & 127, share & 127)
+            some_address(mix(luck ^ 4) % 50_000 * (mix(luck ^ 5) % 50_000) / 50_000)
         };
         let query = if one_of(1_000, 6) {
             RARE_QUERY
@@ -111,6 +110,11 @@ impl Documents {
     }
 }
 
+/// One of fifty thousand.
+pub(crate) fn some_address(number: u64) -> String {
+    format!("10.{}.{}.{}", number >> 14, number >> 7 & 127, number & 127)
+}
+
 fn object_id(seconds: u64, count: u64) -> ObjectId {
     let mut bytes = [0; 12];
     bytes[..4].copy_from_slice(&u32::try_from(seconds).unwrap().to_be_bytes());
@@ -120,7 +124,7 @@ fn object_id(seconds: u64, count: u64) -> ObjectId {
 }
 
 /// `splitmix64`.
-fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

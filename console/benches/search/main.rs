@@ -5,22 +5,28 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a measurement that can't go on ends"
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement tells what it finds, and ends where it can't go on"
 )]
 
 mod documents;
+mod searches;
+mod stack;
+mod writes;
 
 use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt as _};
-use mongodb::Client;
-use mongodb::Collection;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::options::{Acknowledgment, WriteConcern};
+use mongodb::{Client, Collection};
 
 use crate::documents::Documents;
 
-const USAGE: &str = "search fill NUMBER";
+const USAGE: &str =
+    "usage: search fill NUMBER | searches | writes ROUNDS | stack ROUNDS ADDRESS ADDRESS
+MongoDB is at SEARCH_MONGO_URI, else at mongodb://127.0.0.1:27118";
 const DATABASE: &str = "searchBench";
 /// Documents of an insert.
 const BATCH: u64 = 5_000;
@@ -37,6 +43,11 @@ async fn main() {
     let client = Client::with_uri_str(&uri).await.unwrap();
     match arguments[..] {
         ["fill", number] => fill(&client, number.parse().expect(USAGE)).await,
+        ["searches"] => searches::measure(&uri, &client).await,
+        ["writes", rounds] => writes::measure(&client, rounds.parse().expect(USAGE)).await,
+        ["stack", rounds, first, second] => {
+            stack::measure(&client, rounds.parse().expect(USAGE), [first, second]).await;
+        }
         _ => eprintln!("{USAGE}"),
     }
 }
@@ -52,9 +63,7 @@ async fn fill(client: &Client, number: u64) {
         .map(|from| {
             let requests = requests.clone();
             async move {
-                let batch: Vec<_> = (from..number.min(from + BATCH))
-                    .map(|index| documents.get(index))
-                    .collect();
+                let batch = (from..number.min(from + BATCH)).map(|index| documents.get(index));
                 let quickly = WriteConcern::builder()
                     .w(Acknowledgment::Nodes(1))
                     .journal(false)

@@ -31,10 +31,12 @@ const ALWAYS: [(HeaderName, &str); 7] = [
     ),
 ];
 
-/// Adds them. Only assets may be kept by browsers: the rest is what strangers sent to somebody's server.
+/// Adds them; what is downloaded has a stricter policy of its own. Only assets may be kept by browsers: the rest is what strangers sent to somebody's server.
 pub(super) fn add(headers: &mut HeaderMap, is_asset: bool) {
     for (name, text) in ALWAYS {
-        headers.insert(name, value(text));
+        if !headers.contains_key(&name) {
+            headers.insert(name, value(text));
+        }
     }
     if !is_asset || !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, value("no-store"));

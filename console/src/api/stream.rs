@@ -1,5 +1,40 @@
 //! `/api/requests/stream`: what is recorded now, as server-sent events.
+//!
+//! | event | data |
+//! |---|---|
+//! | (without a name) | a request, as in a list; its `id:` is where one goes on who comes back |
+//! | `missed` | `{}`: some couldn't be told any more |
+//! | `away` | `{"error": "…"}`: MongoDB can't be read now, and why |
+//! | `back` | `{}`: it can be read again |
 
-use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
 
-pub(super) fn configure(_app: &mut web::ServiceConfig) {}
+use crate::app::Console;
+use crate::live::Event;
+use crate::live::sse::{self, Text};
+use crate::requests::filter::Filter;
+
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.route("/api/requests/stream", web::get().to(stream));
+}
+
+async fn stream(request: HttpRequest, console: web::Data<Console>) -> HttpResponse {
+    sse::serve(&request, &console.live, None, tell).await
+}
+
+fn tell(_filter: &Filter, event: Event, text: &mut Text) {
+    match event {
+        Event::Recorded(items) => {
+            for item in items {
+                text.event(None, Some(&item.after()), item.json());
+            }
+        }
+        Event::Skipped(_) => {}
+        Event::Missed => text.event(Some("missed"), None, "{}"),
+        Event::Away(reason) => {
+            text.event(Some("away"), None, &json!({ "error": *reason }).to_string());
+        }
+        Event::Back => text.event(Some("back"), None, "{}"),
+    }
+}

@@ -1,14 +1,33 @@
-//! `/live`: what is recorded now.
+//! `/live`: what is recorded now. `/live/rows` are its rows, as server-sent events:
+//!
+//! | event | data |
+//! |---|---|
+//! | (without a name) | a row, as HTML |
+//! | `skipped` | a number: so many came before what follows, more than anybody can read |
+//! | `missed` | empty: some couldn't be told any more |
+//! | `away` | why MongoDB can't be read now |
+//! | `back` | empty: it can be read again |
+//!
+//! A browser reconnects by itself where the connection ends, but not after a 503: the script does.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::form::Form;
+use super::rows::Rows;
 use super::visible as filters;
+use crate::app::Console;
+use crate::live::sse::{self, Text};
+use crate::live::{Event, Item};
+use crate::requests::filter::Filter;
+
+/// Rows that a page is sent at once, every half second.
+const AT_ONCE: usize = 100;
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.route("/live", web::get().to(page));
+    app.route("/live", web::get().to(page))
+        .route("/live/rows", web::get().to(rows));
 }
 
 #[derive(Template)]
@@ -27,4 +46,28 @@ async fn page(request: HttpRequest) -> HttpResponse {
     };
     let stream = filter.map(|filter| format!("/live/rows{}", super::rows::question(&filter)));
     super::render(status, &Live { form, stream })
+}
+
+async fn rows(request: HttpRequest, console: web::Data<Console>) -> HttpResponse {
+    sse::serve(&request, &console.live, Some(AT_ONCE), tell).await
+}
+
+fn tell(filter: &Filter, event: Event, text: &mut Text) {
+    match event {
+        Event::Recorded(items) => {
+            for item in items {
+                text.event(None, Some(&item.after()), &row(&item, filter));
+            }
+        }
+        Event::Skipped(requests) => text.event(Some("skipped"), None, &requests.to_string()),
+        Event::Missed => text.event(Some("missed"), None, ""),
+        Event::Away(reason) => text.event(Some("away"), None, &reason),
+        Event::Back => text.event(Some("back"), None, ""),
+    }
+}
+
+fn row(item: &Item, filter: &Filter) -> String {
+    let row = Rows::of([item.summary()], filter).render();
+    // Writing to a string doesn't fail.
+    row.unwrap_or_default().trim_start().to_owned()
 }

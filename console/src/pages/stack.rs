@@ -1,5 +1,263 @@
 //! `/stack`: how the parts are.
 
-use actix_web::web;
+mod charts;
+mod picture;
+mod words;
 
-pub(super) fn configure(_app: &mut web::ServiceConfig) {}
+use std::time::SystemTime;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use mongodb::bson::DateTime;
+
+use crate::app::Console;
+use crate::pages::figures::Moment;
+use crate::pages::render;
+use crate::pages::stack::charts::{Chart, Table};
+use crate::pages::stack::picture::Picture;
+use crate::pages::stack::words::Told;
+use crate::stack::figures::{Figures, Part, ReplicaFigures};
+use crate::stack::replica::State;
+
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    app.route("/stack", web::get().to(page))
+        .route("/stack/picture", web::get().to(picture))
+        .route("/stack/parts", web::get().to(parts))
+        .route("/stack/charts", web::get().to(charts))
+        .route("/stack/table", web::get().to(table));
+}
+
+#[derive(Template)]
+#[template(path = "stack.html")]
+struct Page {
+    now: Now,
+    parts: Vec<Row>,
+    charts: Vec<Chart>,
+    table: Table,
+}
+
+#[derive(Template)]
+#[template(path = "stack/picture.html")]
+struct PictureFragment {
+    now: Now,
+}
+
+#[derive(Template)]
+#[template(path = "stack/parts.html")]
+struct PartsFragment {
+    parts: Vec<Row>,
+}
+
+#[derive(Template)]
+#[template(path = "stack/charts.html")]
+struct ChartsFragment {
+    charts: Vec<Chart>,
+}
+
+#[derive(Template)]
+#[template(path = "stack/table.html")]
+struct TableFragment {
+    table: Table,
+}
+
+async fn page(console: web::Data<Console>) -> HttpResponse {
+    let figures = console.stack.figures();
+    ok(&Page {
+        now: Now::of(&figures),
+        parts: rows(&figures),
+        charts: charts::charts(&figures),
+        table: charts::table(&figures),
+    })
+}
+
+async fn picture(console: web::Data<Console>) -> HttpResponse {
+    ok(&PictureFragment {
+        now: Now::of(&console.stack.figures()),
+    })
+}
+
+async fn parts(console: web::Data<Console>) -> HttpResponse {
+    ok(&PartsFragment {
+        parts: rows(&console.stack.figures()),
+    })
+}
+
+async fn charts(console: web::Data<Console>) -> HttpResponse {
+    ok(&ChartsFragment {
+        charts: charts::charts(&console.stack.figures()),
+    })
+}
+
+async fn table(console: web::Data<Console>) -> HttpResponse {
+    ok(&TableFragment {
+        table: charts::table(&console.stack.figures()),
+    })
+}
+
+fn ok(template: &impl Template) -> HttpResponse {
+    render(StatusCode::OK, template)
+}
+
+/// How things are at this moment.
+struct Now {
+    /// Nothing has been found yet: there is nothing to draw.
+    is_empty: bool,
+    /// When the parts were asked.
+    at: Option<Moment>,
+    proxy: Part,
+    api: Part,
+    /// Why the database can't be read.
+    mongo: Option<String>,
+    pictures: [Picture; 2],
+    summary: String,
+    problems: Vec<Problem>,
+}
+
+/// What isn't as it should be.
+struct Problem {
+    who: String,
+    state: Told,
+    since: Option<Since>,
+    reason: Option<String>,
+}
+
+struct Since {
+    at: Moment,
+    ago: String,
+}
+
+/// A process, as a row of the table.
+struct Row {
+    part: &'static str,
+    address: String,
+    state: Told,
+    /// None where there are no metrics.
+    figures: Vec<String>,
+}
+
+impl Now {
+    fn of(figures: &Figures) -> Self {
+        Self {
+            is_empty: figures.proxy.replicas.is_empty() && figures.api.replicas.is_empty(),
+            at: figures.at.map(moment),
+            proxy: figures.proxy.clone(),
+            api: figures.api.clone(),
+            mongo: figures
+                .mongo
+                .reason
+                .clone()
+                .filter(|_| figures.mongo.state != State::Ready),
+            pictures: [picture::across(figures), picture::down(figures)],
+            summary: summary(figures),
+            problems: problems(figures),
+        }
+    }
+}
+
+fn rows(figures: &Figures) -> Vec<Row> {
+    let parts = [
+        ("listener", &figures.listener),
+        ("proxy", &figures.proxy),
+        ("api", &figures.api),
+    ];
+    let rows = parts.into_iter().flat_map(|(part, all)| {
+        all.replicas.iter().map(move |replica| Row {
+            part,
+            address: replica.address.to_string(),
+            state: words::told(part, replica.state),
+            figures: match part {
+                "listener" => Vec::new(),
+                _ => cells(replica),
+            },
+        })
+    });
+    rows.collect()
+}
+
+fn cells(replica: &ReplicaFigures) -> Vec<String> {
+    vec![
+        words::number(replica.requests_per_second),
+        words::number(replica.errors_per_second),
+        words::number(replica.connections),
+        words::bytes(replica.memory_bytes),
+        words::percent(replica.cpus),
+        replica.started_at.map(words::ago).unwrap_or_default(),
+        replica.restarts.to_string(),
+        replica.version.clone().unwrap_or_default(),
+    ]
+}
+
+fn problems(figures: &Figures) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, part) in [
+        ("listener", &figures.listener),
+        ("proxy", &figures.proxy),
+        ("api", &figures.api),
+    ] {
+        // The listener is only there where the stack is as compose.yaml has it.
+        if part.replicas.is_empty() && name != "listener" {
+            problems.push(Problem {
+                who: format!("{name} {}", part.name),
+                state: Told {
+                    word: "not found",
+                    ..words::told(name, State::Away)
+                },
+                since: None,
+                reason: part.problem.clone(),
+            });
+        }
+        let unwell = part.replicas.iter();
+        let unwell = unwell.filter(|replica| replica.state != State::Ready);
+        problems.extend(unwell.map(|replica| Problem {
+            who: format!("{name} {}", replica.address),
+            state: words::told(name, replica.state),
+            since: Some(since(replica.since)),
+            reason: replica.reason.clone(),
+        }));
+    }
+    let mongo = &figures.mongo;
+    if mongo.state != State::Ready {
+        problems.push(Problem {
+            who: format!("mongo {}", mongo.name.as_deref().unwrap_or_default()),
+            state: words::told("mongo", mongo.state),
+            since: Some(since(mongo.since)),
+            reason: mongo.reason.clone(),
+        });
+    }
+    problems
+}
+
+fn since(at: SystemTime) -> Since {
+    Since {
+        ago: words::ago(at),
+        at: moment(at),
+    }
+}
+
+fn moment(at: SystemTime) -> Moment {
+    DateTime::from_system_time(at).into()
+}
+
+/// The picture in a few sentences.
+fn summary(figures: &Figures) -> String {
+    let (clients, writes) = (&figures.clients, &figures.writes);
+    let part = |part: &Part, one: &str, more: &str| {
+        let all = part.replicas.len();
+        let name = if all == 1 { one } else { more };
+        format!("{} of {all} {name} ready", part.ready())
+    };
+    format!(
+        "{}, {}, MongoDB {}. Clients ask {} requests a second, with {} errors a second; half are \
+         answered within {}, 99 % within {}. {} documents a second are written, {} wait.",
+        part(&figures.proxy, "proxy", "proxies"),
+        part(&figures.api, "API", "APIs"),
+        words::told("mongo", figures.mongo.state).word,
+        words::number(clients.requests_per_second),
+        words::number(clients.errors_per_second),
+        words::seconds(clients.p50_seconds),
+        words::seconds(clients.p99_seconds),
+        words::number(writes.documents_per_second),
+        words::number(writes.queue_documents),
+    )
+}

@@ -125,7 +125,7 @@ fn picture(character: char) -> Option<char> {
 
 /// Whether a character shows nothing by itself, but for spaces and what is part of a visible
 /// character (combining marks, variation selectors).
-fn is_invisible(character: char) -> bool {
+pub(crate) fn is_invisible(character: char) -> bool {
     matches!(
         character,
         // Controls: C0, DEL and C1.

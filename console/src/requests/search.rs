@@ -1,14 +1,25 @@
 //! Searches, newest first, each bounded in time and memory.
 
-use futures_util::Stream;
-use futures_util::stream::empty;
+mod walk;
+
+use futures_util::{Stream, StreamExt as _, stream};
+use mongodb::bson::doc;
 use mongodb::bson::oid::ObjectId;
+use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::error::Result;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::requests::filter::Filter;
 use crate::requests::recorded::{Recorded, Summary};
+use crate::requests::search::walk::Walk;
 use crate::store::Store;
+
+/// Counting ends here: more is told as "at least".
+const HIGHEST_COUNT: u64 = 10_000;
+/// What [`all`] has in memory at a time, but for a document that is larger by itself.
+const BATCH_BYTES: usize = 2 << 20;
+const BATCH: usize = 200;
 
 /// A page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -16,7 +27,7 @@ pub struct Page {
     pub requests: Vec<Summary>,
     /// Where to go on: with those recorded before this id. None where there are no more.
     pub next: Option<String>,
-    /// Set where the time was up before the page was full: how far back it has searched.
+    /// Set where the time was up before the page was full: how far back it has searched, as RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub searched_to: Option<String>,
 }
@@ -31,32 +42,109 @@ pub struct Count {
 
 /// At most `limit` requests that were recorded before `before`, newest first.
 pub async fn page(
-    _store: &Store,
-    _filter: &Filter,
-    _before: Option<ObjectId>,
-    _limit: usize,
+    store: &Store,
+    filter: &Filter,
+    before: Option<ObjectId>,
+    limit: usize,
 ) -> Result<Page> {
-    Ok(Page::default())
+    let _timed = store.searches().time("page");
+    let deadline = Instant::now() + store.query_timeout();
+    let mut walk = Walk::new(store, filter, before);
+    let mut page = Page::default();
+    while !walk.is_at_end() {
+        // One more than is shown tells whether there are more.
+        let wanted = limit + 1 - page.requests.len();
+        let Some(found) = walk.summaries(wanted, deadline).await? else {
+            page.next = walk.position().map(ObjectId::to_hex);
+            let searched_to = walk.position().map(|id| id.timestamp());
+            page.searched_to = searched_to.and_then(|at| at.try_to_rfc3339_string().ok());
+            return Ok(page);
+        };
+        page.requests.extend(found);
+        if page.requests.len() > limit {
+            page.requests.truncate(limit);
+            page.next = page.requests.last().map(|last| last.id.to_hex());
+            return Ok(page);
+        }
+        if page.requests.len() == limit {
+            break;
+        }
+    }
+    page.next = walk.position().map(ObjectId::to_hex);
+    Ok(page)
 }
 
 /// How many there are.
-pub async fn count(_store: &Store, _filter: &Filter) -> Result<Count> {
+pub async fn count(store: &Store, filter: &Filter) -> Result<Count> {
+    let _timed = store.searches().time("count");
+    if *filter == Filter::default() {
+        let limit = store.query_timeout();
+        let counting = store.read(move |requests| async move {
+            let counting = requests.estimated_document_count();
+            counting.max_time(limit).await
+        });
+        return Ok(Count {
+            count: counting.await?,
+            at_least: false,
+        });
+    }
+    let deadline = Instant::now() + store.query_timeout();
+    let mut walk = Walk::new(store, filter, None);
+    let mut count = 0;
+    while !walk.is_at_end() && count < HIGHEST_COUNT {
+        match walk.count(HIGHEST_COUNT - count, deadline).await? {
+            Some(more) => count += more,
+            None => break,
+        }
+    }
     Ok(Count {
-        count: 0,
-        at_least: false,
+        count,
+        at_least: !walk.is_at_end(),
     })
 }
 
 /// One, whole.
-pub async fn one(_store: &Store, _id: ObjectId) -> Result<Option<Recorded>> {
-    Ok(None)
+pub async fn one(store: &Store, id: ObjectId) -> Result<Option<Recorded>> {
+    let _timed = store.searches().time("one");
+    let limit = store.query_timeout();
+    let found = store.read(move |requests| async move {
+        let finding = requests.find_one(doc! { "_id": id });
+        finding.max_time(limit).await
+    });
+    let found: Option<RawDocumentBuf> = found.await?;
+    Ok(found.map(|document| Recorded::from_document(&document)))
 }
 
-/// All of them, newest first, as many in memory at a time as a batch has. It has no end in time; it
-/// ends when it is dropped.
+/// All that were recorded before `before`, newest first, as many in memory at a time as a batch has.
+/// It has no end in time; it ends when it is dropped.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the stream is a caller's own"
+)]
 pub fn all(
-    _store: &Store,
-    _filter: Filter,
+    store: &Store,
+    filter: Filter,
+    before: Option<ObjectId>,
 ) -> impl Stream<Item = Result<Recorded>> + Send + 'static {
-    empty()
+    let walk = Walk::new(store, &filter, before);
+    let batches = stream::try_unfold((walk, 16), |(mut walk, wanted)| async move {
+        while !walk.is_at_end() {
+            let found = walk.documents(wanted, BATCH_BYTES).await?;
+            if found.is_empty() {
+                continue;
+            }
+            let bytes: usize = found.iter().map(|it| it.as_bytes().len()).sum();
+            let wanted = (BATCH_BYTES / (bytes / found.len()).max(1)).clamp(1, BATCH);
+            return Ok(Some((found, (walk, wanted))));
+        }
+        Ok(None)
+    });
+    batches.flat_map(|batch: Result<Vec<RawDocumentBuf>>| {
+        let (found, error) = match batch {
+            Ok(found) => (found, None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        let read = |document: RawDocumentBuf| Ok(Recorded::from_document(&document));
+        stream::iter(found.into_iter().map(read).chain(error))
+    })
 }

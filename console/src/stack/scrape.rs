@@ -1,5 +1,6 @@
 //! Asking a part how it is: where it is, whether it is ready, and its metrics.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -95,12 +96,19 @@ pub(crate) async fn scrape(
 
 async fn get(address: SocketAddr, name: &str, path: &str) -> Result<(StatusCode, String), String> {
     match timeout(TIME_LIMIT, exchange(address, name, path)).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Ok(answer) => answer.map_err(|error| words(&*error)),
         Err(_) => Err(format!("{path}: no answer within {TIME_LIMIT:?}")),
     }
 }
 
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
+/// Without the number that the system gives it.
+fn words(error: &dyn Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    words.to_owned()
+}
+
+type AnyError = Box<dyn Error + Send + Sync>;
 
 async fn exchange(
     address: SocketAddr,

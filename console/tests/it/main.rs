@@ -7,5 +7,10 @@
 )]
 
 mod access;
+mod api;
 mod database_user;
+mod export;
 mod gateway;
+mod live;
+mod search;
+mod support;

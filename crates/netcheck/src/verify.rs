@@ -266,18 +266,22 @@ fn published<'a>(
         })
 }
 
-/// Published ports as URLs.
-pub fn urls(engine: &Engine, project: &Project) -> Vec<String> {
-    published(engine, project)
-        .map(|(name, port, target)| {
-            let scheme = match spoken(project, name, port) {
-                Spoken::Http(_) => "http",
-                Spoken::Https(..) => "https",
-                Spoken::Other => return format!("tcp://{target}"),
-            };
-            format!("{scheme}://{target}/")
-        })
-        .collect()
+/// Published ports as URLs, with whose they are. What else speaks HTTP than the file says, `speaks_http`
+/// does.
+pub fn urls<'a>(
+    engine: &'a Engine,
+    project: &'a Project,
+    speaks_http: &'a str,
+) -> impl Iterator<Item = (&'a ServiceName, String)> {
+    published(engine, project).map(move |(name, port, target)| {
+        let url = match spoken(project, name, port) {
+            Spoken::Http(_) => format!("http://{target}/"),
+            Spoken::Https(..) => format!("https://{target}/"),
+            Spoken::Other if **name == *speaks_http => format!("http://{target}/"),
+            Spoken::Other => format!("tcp://{target}"),
+        };
+        (name, url)
+    })
 }
 
 /// What is spoken at a port, as far as the file says so.

@@ -182,6 +182,17 @@ impl Output {
         print(text)
     }
 
+    /// A part of a document from elsewhere, as it is: it has to be harmless to terminals.
+    ///
+    /// # Errors
+    /// When standard output is closed.
+    pub fn part(&self, bytes: &[u8]) -> io::Result<()> {
+        self.answered.store(true, Ordering::Relaxed);
+        let mut out = stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
     /// A closed pipe (`deploy up | head`) must not stop the work, so it is ignored here.
     fn write(&self, text: &str) {
         self.bars.suspend(|| _ = self.stream(text));

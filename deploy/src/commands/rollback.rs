@@ -2,10 +2,9 @@
 
 use engine::Engine;
 use engine::error::Result;
-use netcheck::verify;
 use serde_json::json;
 
-use super::{Context, file_error, verified};
+use super::{Context, addresses, file_error, verified};
 use crate::apply::{Options, apply};
 use crate::cli::Rollback;
 use crate::lock::Lock;
@@ -41,13 +40,14 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let applied = apply(&engine, output, &project, &options).await;
     let applied = verified(&engine, output, &project, !args.no_verify, applied).await?;
     record.went_back(&project, release.number)?;
-    let urls = verify::urls(&engine, &project);
+    let (urls, console) = addresses(&engine, &project);
     output.note("`deploy plan` shows what `deploy up` would change again");
     output.event(&json!({
         "event": "rollback",
         "release": release.number,
         "changed": applied.changed,
         "urls": urls,
+        "console": console,
     }));
     output.line(&format!(
         "{} is back at release {}{}{}",

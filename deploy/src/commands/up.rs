@@ -2,10 +2,9 @@
 
 use engine::Engine;
 use engine::error::Result;
-use netcheck::verify;
 use serde_json::json;
 
-use super::{Context, refresh, verified};
+use super::{Context, addresses, refresh, verified};
 use crate::apply::Options;
 use crate::cli::Up;
 use crate::lock::Lock;
@@ -34,15 +33,21 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let release = Releases::read(&project)?
         .record(&engine, output, &project, &applied.images)
         .await?;
-    let urls = verify::urls(&engine, &project);
+    let (urls, console) = addresses(&engine, &project);
     output.event(&json!({
         "event": "up",
         "changed": applied.changed,
         "release": release,
         "urls": urls,
+        "console": console,
     }));
     if !urls.is_empty() {
         output.line(&format!("{} is up: {}", project.name, urls.join(" ")));
+    }
+    if let Some(url) = console {
+        output.line(&format!(
+            "what it records: {url}, which `make console` opens logged in"
+        ));
     }
     Ok(())
 }

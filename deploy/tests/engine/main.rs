@@ -9,6 +9,7 @@ mod certificates;
 mod command_line;
 mod compose_file;
 mod conflicts;
+mod console;
 mod converge;
 mod down;
 mod failures;

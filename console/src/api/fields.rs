@@ -1,0 +1,71 @@
+//! The fields of a query string that are no filter's.
+
+use super::Problem;
+use crate::requests::filter::BadFilter;
+
+/// To be taken one by one.
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub(super) fn of(query: &str) -> Self {
+        Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    /// The value of a field; an empty one is as good as none.
+    pub(super) fn take<T>(
+        &mut self,
+        name: &str,
+        expected: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let mut found = None;
+        while let Some(at) = self.0.iter().position(|(it, _)| it == name) {
+            let (field, value) = self.0.remove(at);
+            if value.is_empty() {
+                continue;
+            }
+            let read = if found.is_some() {
+                Err("it once")
+            } else {
+                read(&value).ok_or(expected)
+            };
+            found = Some(read.map_err(|expected| BadFilter {
+                field,
+                value,
+                expected,
+            })?);
+        }
+        Ok(found)
+    }
+
+    /// `on` or `off`.
+    pub(super) fn switch(&mut self, name: &str) -> Result<bool, Problem> {
+        let read = |value: &str| match value {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        };
+        Ok(self.take(name, "on or off", read)?.unwrap_or_default())
+    }
+
+    /// Refuses what nobody took; `known` is what there is.
+    pub(super) fn none_left(self, known: &'static str) -> Result<(), Problem> {
+        match self.0.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => Err(Problem::UnknownField {
+                name,
+                expected: known,
+            }),
+        }
+    }
+}
+
+impl From<Vec<(String, String)>> for Fields {
+    fn from(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+}

@@ -1,0 +1,120 @@
+//! Filters by header or body, of those who follow. The tail reads content only where there are any,
+//! looks at each distinct filter once, and keeps the answers in place of the content.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::requests::filter::{Filter, Matcher};
+use crate::requests::recorded::Recorded;
+
+/// Distinct ones at a time: a bit each in [`Answers`].
+pub(crate) const MOST: usize = 64;
+
+/// One that nobody uses any more is looked at for so long, for those who come back.
+const LINGER: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default)]
+pub(crate) struct ContentFilters {
+    used: Vec<Used>,
+    /// Numbers are given once.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Used {
+    number: u64,
+    filter: Filter,
+    matcher: Matcher,
+    followers: usize,
+    left: Instant,
+    /// Whether a poll has looked at it: all from then on do.
+    is_looked_at: bool,
+}
+
+/// The filters that a poll looks at.
+pub(crate) type Looked = Arc<[(u64, Matcher)]>;
+
+/// Which of the filters let a request through.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    looked: Looked,
+    yes: u64,
+}
+
+impl ContentFilters {
+    /// The number of a filter; nothing where there are too many already.
+    pub(crate) fn join(&mut self, filter: &Filter) -> Option<u64> {
+        self.forget();
+        let same = self.used.iter_mut().find(|used| used.filter == *filter);
+        if let Some(used) = same {
+            used.followers += 1;
+            return Some(used.number);
+        }
+        if self.used.len() >= MOST {
+            // Rather than one that somebody wants, one that somebody might.
+            let unused = self.used.iter().position(|used| used.followers == 0)?;
+            self.used.remove(unused);
+        }
+        let number = self.next;
+        self.next += 1;
+        self.used.push(Used {
+            number,
+            filter: filter.clone(),
+            matcher: filter.matcher(),
+            followers: 1,
+            left: Instant::now(),
+            is_looked_at: false,
+        });
+        Some(number)
+    }
+
+    pub(crate) fn leave(&mut self, number: u64) {
+        if let Some(used) = self.used.iter_mut().find(|used| used.number == number) {
+            used.followers -= 1;
+            used.left = Instant::now();
+        }
+    }
+
+    /// Those that a poll which begins now has to look at.
+    pub(crate) fn look(&mut self) -> Looked {
+        self.forget();
+        let all = self.used.iter_mut();
+        all.map(|used| {
+            used.is_looked_at = true;
+            (used.number, used.matcher.clone())
+        })
+        .collect()
+    }
+
+    /// Whether a poll has begun that looks at it: what comes of that and of all later ones has its
+    /// answer.
+    pub(crate) fn is_looked_at(&self, number: u64) -> bool {
+        let mut used = self.used.iter();
+        used.any(|used| used.number == number && used.is_looked_at)
+    }
+
+    fn forget(&mut self) {
+        self.used
+            .retain(|used| used.followers > 0 || used.left.elapsed() < LINGER);
+    }
+}
+
+impl Answers {
+    pub(crate) fn of(looked: &Looked, recorded: &Recorded) -> Self {
+        let through = |(place, (_, matcher)): (usize, &(u64, Matcher))| {
+            u64::from(matcher.matches(recorded)) << place
+        };
+        Self {
+            looked: Arc::clone(looked),
+            yes: looked.iter().enumerate().map(through).sum(),
+        }
+    }
+
+    /// What the filter of this number says; nothing where it wasn't asked.
+    pub(crate) fn answer(&self, number: u64) -> Option<bool> {
+        let place = self.looked.iter().position(|(other, _)| *other == number)?;
+        Some(self.yes >> place & 1 == 1)
+    }
+}

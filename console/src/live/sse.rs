@@ -1,0 +1,147 @@
+//! Server-sent events (HTML standard, §9.2).
+
+use std::convert::Infallible;
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream::{once, unfold};
+use futures_util::{Stream, StreamExt as _};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::live::follower::newest;
+use crate::live::{After, Event, Live, Refused};
+use crate::requests::filter::Filter;
+
+/// A comment after so long without an event shows whether the client is still there, and keeps
+/// proxies from giving up.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long a client waits before it comes back.
+const RETRY: &str = "retry: 1000\n\n";
+
+/// How long one waits who was refused.
+const REFUSED_FOR: &str = "5";
+
+/// A text of events.
+#[derive(Debug, Default)]
+pub(crate) struct Text(String);
+
+impl Text {
+    /// An event with this data, which may have several lines.
+    pub(crate) fn event(&mut self, kind: Option<&str>, id: Option<&dyn fmt::Display>, data: &str) {
+        if let Some(kind) = kind {
+            self.line("event", kind);
+        }
+        if let Some(id) = id {
+            // Nothing that is written to a string fails.
+            let _ = writeln!(self.0, "id: {id}");
+        }
+        // Each of these ends a line there.
+        for line in data.replace("\r\n", "\n").split(['\n', '\r']) {
+            self.line("data", line);
+        }
+        self.0.push('\n');
+    }
+
+    fn line(&mut self, field: &str, value: &str) {
+        for part in [field, ": ", value, "\n"] {
+            self.0.push_str(part);
+        }
+    }
+}
+
+/// Answers a request to follow, whose query string is a filter; `tell` puts each event into text. One
+/// who comes back says with `Last-Event-ID`, as browsers do by themselves, or with `after=` what the
+/// `id:` of the last event was. Of what comes at once it gets the newest `most`, if that is set.
+pub(crate) async fn serve(
+    request: &HttpRequest,
+    live: &Live,
+    most: Option<usize>,
+    tell: impl Fn(&Filter, Event, &mut Text) + 'static,
+) -> HttpResponse {
+    let (filter, others) = match Filter::from_query(request.query_string()) {
+        Ok(read) => read,
+        Err(error) => return bad_request(&error.to_string()),
+    };
+    let after = match after(request, &others) {
+        Ok(after) => after,
+        Err(error) => return bad_request(&error),
+    };
+    let events = match live.follow(filter.clone(), after).await {
+        Ok(events) => events,
+        Err(refused) => return unavailable(refused),
+    };
+    let tell = move |event, text: &mut Text| tell(&filter, event, text);
+    match most {
+        Some(most) => response(newest(events, most), tell),
+        None => response(events, tell),
+    }
+}
+
+fn after(request: &HttpRequest, others: &[(String, String)]) -> Result<Option<After>, String> {
+    // The address stays the same when a browser reconnects: what it says was so at the beginning.
+    let header = request.headers().get("last-event-id");
+    let header = header.and_then(|value| Some(("Last-Event-ID", value.to_str().ok()?)));
+    let field = others.iter().find(|(name, _)| name == "after");
+    let field = field.map(|(name, value)| (name.as_str(), value.as_str()));
+    match header.or(field) {
+        None | Some((_, "")) => Ok(None),
+        Some((name, value)) => match value.parse() {
+            Ok(after) => Ok(Some(after)),
+            Err(_) => Err(format!("{name} = {value:?}: expected the id of an event")),
+        },
+    }
+}
+
+fn bad_request(error: &str) -> HttpResponse {
+    HttpResponse::BadRequest().json(json!({ "error": error }))
+}
+
+fn unavailable(refused: Refused) -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .insert_header((RETRY_AFTER, REFUSED_FOR))
+        .json(json!({ "error": refused.to_string() }))
+}
+
+fn response(
+    events: impl Stream<Item = Event> + 'static,
+    tell: impl Fn(Event, &mut Text) + 'static,
+) -> HttpResponse {
+    let beginning = once(async { Bytes::from_static(RETRY.as_bytes()) });
+    let events = Box::pin(events);
+    let text = unfold((events, tell), |(mut events, tell)| async move {
+        let text = match timeout(HEARTBEAT, events.next()).await {
+            Ok(event) => {
+                let mut text = Text::default();
+                tell(event?, &mut text);
+                Bytes::from(text.0)
+            }
+            Err(_) => Bytes::from_static(b":\n\n"),
+        };
+        Some((text, (events, tell)))
+    });
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .streaming(beginning.chain(text).map(Ok::<_, Infallible>))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_of_the_data_has_a_field_of_its_own() {
+        let mut text = Text::default();
+        text.event(Some("kind"), Some(&7), "a\nb\rc\r\nd");
+        text.event(None, None, "");
+        assert_eq!(
+            text.0,
+            "event: kind\nid: 7\ndata: a\ndata: b\ndata: c\ndata: d\n\ndata: \n\n"
+        );
+    }
+}

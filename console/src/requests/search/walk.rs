@@ -1,0 +1,326 @@
+//! The way back through the collection, by `_id`, in stretches.
+//!
+//! Where an index has all that a filter asks for, the first stretch is the whole collection. Else a
+//! stretch has as many of an index's keys as take about [`STRETCH`] to look at: between two of them
+//! the search can stop, and be gone on with later, without leaving one out or telling one twice.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::raw::RawDocumentBuf;
+use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind, Result};
+use mongodb::options::Hint;
+use tokio::time::{Instant, timeout_at};
+
+use crate::requests::filter::Filter;
+use crate::requests::recorded::Summary;
+use crate::store::Store;
+
+/// How long looking at a stretch should take: who goes away meanwhile isn't noticed before its end.
+const STRETCH: Duration = Duration::from_millis(200);
+/// Keys of the first stretch, which tells how many take that long.
+const FIRST: u64 = 1_000;
+/// Keys of any. There are fewer only where so many can't be looked at in all the time that there is:
+/// an answer may be late for other reasons, too.
+const KEYS: RangeInclusive<u64> = 1_000..=1_000_000;
+const FEWEST: u64 = 10;
+/// With less time left, nothing is begun.
+const SHORTEST: Duration = Duration::from_millis(20);
+
+const MAX_TIME_MS_EXPIRED: i32 = 50;
+/// What MongoDB says of a hint to an index that isn't there.
+const BAD_VALUE: i32 = 2;
+
+/// A search, and how far back it has come.
+pub(super) struct Walk {
+    store: Store,
+    condition: Document,
+    /// The indexes that can serve it, each with the part of the condition that it serves: those of
+    /// containers/mongo that there may be, and `_id`'s.
+    indexes: Vec<(Document, Document)>,
+    /// Whether the first of them serves all of it.
+    is_served: bool,
+    from: ObjectId,
+    before: Option<ObjectId>,
+    keys: u64,
+    is_at_end: bool,
+}
+
+/// What to ask the database for.
+#[derive(Clone)]
+struct Query {
+    condition: Document,
+    index: Document,
+    limit: Duration,
+}
+
+impl Walk {
+    pub(super) fn new(store: &Store, filter: &Filter, before: Option<ObjectId>) -> Self {
+        let (from, until) = filter.ids();
+        let mut indexes = Vec::new();
+        if let Some(address) = &filter.address {
+            let condition = doc! { "remote_addr": address };
+            indexes.push((doc! { "remote_addr": 1, "_id": -1 }, condition));
+        }
+        if let [method] = &*filter.methods
+            && !["GET", "POST"].contains(&method.as_str())
+        {
+            let condition = doc! { "method": method };
+            indexes.push((doc! { "method": 1, "_id": -1 }, condition));
+        }
+        let conditions =
+            usize::from(!filter.methods.is_empty()) + usize::from(filter.address.is_some());
+        let is_served = conditions == indexes.len()
+            && conditions <= 1
+            && filter.path.is_none()
+            && !filter.needs_content();
+        if indexes.is_empty() || filter.id.is_some() {
+            indexes = vec![by_id()];
+        }
+        Self {
+            store: store.clone(),
+            condition: filter.to_document(),
+            indexes,
+            is_served: is_served || filter.id.is_some(),
+            from,
+            before: [before, until].into_iter().flatten().min(),
+            keys: FIRST,
+            is_at_end: false,
+        }
+    }
+
+    /// Whether all has been searched.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.is_at_end
+    }
+
+    /// What comes before this hasn't been searched, if there is more.
+    pub(super) fn position(&self) -> Option<ObjectId> {
+        let newest = ObjectId::from_bytes([0xff; 12]);
+        (!self.is_at_end).then(|| self.before.unwrap_or(newest))
+    }
+
+    /// The next of them, `wanted` at most. None where the time is up.
+    pub(super) async fn summaries(
+        &mut self,
+        wanted: usize,
+        deadline: Instant,
+    ) -> Result<Option<Vec<Summary>>> {
+        let find = move |requests: Collection<RawDocumentBuf>, query: Query| async move {
+            let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
+            let mut cursor = requests
+                .find(query.condition)
+                .sort(doc! { "_id": -1 })
+                .projection(Summary::projection())
+                .hint(Hint::Keys(query.index))
+                .limit(wanted)
+                .batch_size(u32::try_from(wanted).unwrap_or(u32::MAX))
+                .max_time(query.limit)
+                .await?;
+            let mut found = Vec::new();
+            while cursor.advance().await? {
+                found.push(Summary::from_document(cursor.current()));
+            }
+            Ok(found)
+        };
+        let found = self.stretch(find, deadline).await?;
+        if let Some(found) = &found
+            && found.len() == wanted
+            && let Some(last) = found.last()
+        {
+            self.go_to(last.id);
+        }
+        Ok(found)
+    }
+
+    /// The next of them, whole: `wanted` at most, or as many as have so many bytes.
+    pub(super) async fn documents(
+        &mut self,
+        wanted: usize,
+        bytes: usize,
+    ) -> Result<Vec<RawDocumentBuf>> {
+        let find = move |requests: Collection<RawDocumentBuf>, query: Query| async move {
+            let mut cursor = requests
+                .find(query.condition)
+                .sort(doc! { "_id": -1 })
+                .hint(Hint::Keys(query.index))
+                .limit(i64::try_from(wanted).unwrap_or(i64::MAX))
+                .batch_size(u32::try_from(wanted).unwrap_or(u32::MAX))
+                .max_time(query.limit)
+                .await?;
+            let mut found: Vec<RawDocumentBuf> = Vec::new();
+            let mut room = bytes;
+            while room > 0 && cursor.advance().await? {
+                room = room.saturating_sub(cursor.current().as_bytes().len());
+                found.push(cursor.current().to_owned());
+            }
+            Ok((found, room == 0))
+        };
+        let deadline = Instant::now() + self.store.query_timeout();
+        let Some((found, is_cut)) = self.stretch(find, deadline).await? else {
+            return Err(Error::custom("the database is busy"));
+        };
+        if let Some(last) = found.last()
+            && (is_cut || found.len() == wanted)
+            && let Ok(id) = last.get_object_id("_id")
+        {
+            self.go_to(id);
+        }
+        Ok(found)
+    }
+
+    /// How many the next stretch has, `highest` at most. None where the time is up.
+    pub(super) async fn count(&mut self, highest: u64, deadline: Instant) -> Result<Option<u64>> {
+        let count = move |requests: Collection<RawDocumentBuf>, query: Query| async move {
+            requests
+                .count_documents(query.condition)
+                .hint(Hint::Keys(query.index))
+                .limit(highest)
+                .max_time(query.limit)
+                .await
+        };
+        let before = self.before;
+        let count = self.stretch(count, deadline).await?;
+        if count == Some(highest) {
+            self.before = before;
+            self.is_at_end = false;
+        }
+        Ok(count)
+    }
+
+    fn go_to(&mut self, id: ObjectId) {
+        self.before = Some(id);
+        self.is_at_end = false;
+    }
+
+    /// Runs `ask` over the next stretch that it comes to the end of. None where the time is up.
+    async fn stretch<T, F, Fut>(&mut self, ask: F, deadline: Instant) -> Result<Option<T>>
+    where
+        F: Fn(Collection<RawDocumentBuf>, Query) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<T>> + Send,
+        T: Send + 'static,
+    {
+        let mut place = None;
+        loop {
+            if !self.is_served && place.is_none() {
+                let Ok(granted) = timeout_at(deadline, self.store.scan()).await else {
+                    return Ok(None);
+                };
+                place = Some(granted?);
+            }
+            // Half of it: what doesn't come to an end is tried again with fewer keys.
+            let limit = deadline.saturating_duration_since(Instant::now()) / 2;
+            if limit < SHORTEST {
+                return Ok(None);
+            }
+            let begun = Instant::now();
+            let asked = self.ask(&ask, limit).await;
+            match asked {
+                Ok((answer, end)) => {
+                    self.is_at_end = end.is_none();
+                    self.before = end.or(self.before);
+                    self.adapt(begun.elapsed());
+                    return Ok(Some(answer));
+                }
+                Err(error) if has_code(&error, MAX_TIME_MS_EXPIRED) => {
+                    if !self.is_served {
+                        self.keys = (self.keys / 8).max(FEWEST);
+                    }
+                    self.is_served = false;
+                }
+                Err(error) if has_code(&error, BAD_VALUE) && self.indexes[0] != by_id() => {
+                    self.is_served = false;
+                    self.indexes.remove(0);
+                    if self.indexes.is_empty() {
+                        self.indexes.push(by_id());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn adapt(&mut self, took: Duration) {
+        let took = took.as_millis().max(1);
+        let fitting = u128::from(self.keys) * STRETCH.as_millis() / took;
+        let keys = u64::try_from(fitting).unwrap_or(u64::MAX);
+        let keys = keys.clamp(self.keys / 4, self.keys * 4);
+        self.keys = keys.clamp(*KEYS.start(), *KEYS.end());
+    }
+
+    /// The answer for the next stretch, and where it ends unless it goes to the very end.
+    async fn ask<T, F, Fut>(&self, ask: &F, limit: Duration) -> Result<(T, Option<ObjectId>)>
+    where
+        F: Fn(Collection<RawDocumentBuf>, Query) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<T>> + Send,
+        T: Send + 'static,
+    {
+        let mut index = &self.indexes[0].0;
+        let mut end = None;
+        if !self.is_served {
+            // The index that comes farthest with so many keys has the fewest others among them.
+            let mut ends = Vec::new();
+            for (index, condition) in &self.indexes {
+                ends.push((self.end(index, condition, limit).await?, index));
+            }
+            if let Some(farthest) = ends.into_iter().min_by_key(|(end, _)| *end) {
+                (end, index) = farthest;
+            }
+        }
+        let query = Query {
+            condition: doc! { "$and": [
+                { "_id": self.ids(end.unwrap_or(self.from)) },
+                self.condition.clone(),
+            ] },
+            index: index.clone(),
+            limit,
+        };
+        let ask = ask.clone();
+        let asking = move |requests| ask(requests, query.clone());
+        Ok((self.store.read(asking).await?, end))
+    }
+
+    /// The id at the end of a stretch, by the keys of an index alone. None if it has no more.
+    async fn end(
+        &self,
+        index: &Document,
+        condition: &Document,
+        limit: Duration,
+    ) -> Result<Option<ObjectId>> {
+        let mut condition = condition.clone();
+        condition.insert("_id", self.ids(self.from));
+        let (index, keys) = (index.clone(), self.keys);
+        let found = self.store.read(move |requests| {
+            let (condition, index) = (condition.clone(), index.clone());
+            async move {
+                requests
+                    .find_one(condition)
+                    .sort(doc! { "_id": -1 })
+                    .projection(doc! { "_id": 1 })
+                    .hint(Hint::Keys(index))
+                    .skip(keys - 1)
+                    .max_time(limit)
+                    .await
+            }
+        });
+        let found: Option<RawDocumentBuf> = found.await?;
+        Ok(found.and_then(|document| document.get_object_id("_id").ok()))
+    }
+
+    fn ids(&self, from: ObjectId) -> Document {
+        let mut ids = doc! { "$gte": from };
+        ids.extend(self.before.map(|id| ("$lt".to_owned(), id.into())));
+        ids
+    }
+}
+
+fn by_id() -> (Document, Document) {
+    (doc! { "_id": 1 }, doc! {})
+}
+
+fn has_code(error: &Error, code: i32) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(failed) if failed.code == code)
+}
