@@ -68,16 +68,19 @@ impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let listener = listen("CONSOLE_LISTEN", settings.listen)?;
-        if settings.clients == Clients::Gateway {
-            gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?;
-        }
+        let clients = match settings.clients {
+            Clients::Gateway => {
+                gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?
+            }
+            Clients::Any => gateway::Clients::All,
+        };
         let admin_listener = listen("CONSOLE_ADMIN_LISTEN", settings.admin_listen)?;
         let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
         let live = Live::new(store.clone());
         let stack = Stack::start(&settings, &store, &metrics);
         let console = Console {
-            access: Access::new(&settings),
+            access: Access::new(&settings, clients),
             settings,
             store,
             live,
