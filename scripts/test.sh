@@ -97,6 +97,10 @@ outside() {
   step "other people's clients, over TLS and HTTP/2"
   scripts/try-edge.py
 
+  step "Chromium, to try the console with"
+  scripts/try-console.py --install
+  cargo build --locked -p api -p console
+
   step "images, and an engine of the tests' own"
   exec scripts/own-engine.sh --images "$0" --inside
 }
@@ -142,6 +146,8 @@ inside() {
   TEST_MONGO_URI="mongodb://$(docker port "$mongo" 27017/tcp | head -n 1)"
   export TEST_MONGO_URI
   cargo nextest run --locked --workspace
+  step "the console in Chromium"
+  scripts/try-console.py
   step "what clients may send and get, over TLS"
   PROXY_TESTS_OVER=tls cargo nextest run --locked -p proxy -E "$OVER_TLS"
   step "and over HTTP/2"

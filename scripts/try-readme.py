@@ -67,6 +67,9 @@ SHORT = {
     "deploy down [--volumes]": Try("deploy down --volumes", says="causeway is down", after="deploy up"),
     "deploy ps": Try(says="causeway-mongo-1"),
     "deploy logs [-f] [SERVICE…]": Try("deploy logs mongo", says="causeway-mongo-1"),
+    "deploy requests [--follow] [--where KEY=VALUE…]": Try(
+        "deploy requests --where method=GET", before="curl -s http://127.0.0.1:8080/?seen", says="/?seen"
+    ),
     "deploy restart SERVICE…": Try("deploy restart listener", says="restarted: listener"),
     "deploy scale SERVICE=N": Try("deploy scale api=2", says="causeway-api-2"),
     "deploy verify [--watch]": Try("deploy verify", says="verified: "),

@@ -13,7 +13,7 @@ pub(crate) use self::problem::Problem;
 pub use self::requests::Exports;
 
 /// What describes it to programs.
-const DESCRIPTION: &str = include_str!("../openapi.json");
+const DESCRIPTION: &str = include_str!("../assets/openapi.json");
 const JSON: &str = "application/json";
 const READS: &str = "GET, HEAD, OPTIONS";
 

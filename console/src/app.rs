@@ -125,8 +125,6 @@ impl Application {
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
-        // Who has gone needs no answer: its streams and its queries end.
-        .h1_allow_half_closed(false)
         .listen(self.listener)?
         .run();
         let handle = server.handle();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab::Lab;
 
 use crate::origin;
@@ -358,14 +358,13 @@ pub(crate) enum Format {
 
 /// `deploy requests`.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("format").args(["ndjson", "har", "curl"]))]
 pub(crate) struct Requests {
     /// This one, whole: its id, as the list and the answer to it have it
     #[arg(value_name = "ID", value_parser = request_id,
           conflicts_with_all = ["wanted", "limit", "follow", "ndjson"])]
     pub(crate) id: Option<String>,
     /// Go on with what is recorded from now on
-    #[arg(short, long, conflicts_with = "format")]
+    #[arg(short, long, conflicts_with = "RequestFormat")]
     pub(crate) follow: bool,
     /// Only those with this id, since, until, method, path, header, address or body; each has to hold
     /// (docs/console.md)
@@ -374,6 +373,14 @@ pub(crate) struct Requests {
     /// At most the newest N [default: 20, with --follow 10, with --curl 1, with --ndjson and --har all]
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<u32>,
+    #[command(flatten)]
+    pub(crate) format: RequestFormat,
+}
+
+/// In what form `deploy requests` prints requests whole.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct RequestFormat {
     /// Print them whole, one a line as JSON
     #[arg(long)]
     pub(crate) ndjson: bool,

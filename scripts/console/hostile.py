@@ -43,7 +43,7 @@ def inert(stage: Stage) -> None:
                 body = ('{"' + script.replace('"', '\\"') + '": ["\u202e", "<script>alert(1)</script>"]}').encode()
             if media_type.endswith("urlencoded"):
                 body = b"<script>alert(1)</script>=" + body
-            query = f"{name}={number}&x=<script>alert(1)</script>'%00%e2%80%ae\"".replace(" ", "")
+            query = f"{name}={number}&x=%3Cscript%3Ealert(1)%3C/script%3E'%00%e2%80%ae%22"
             sent.append(stage.send(query, "POST", body, Content_Type=media_type, X_Hostile=script, User_Agent=script))
     with stage.tab() as tab:
         page = tab.page

@@ -10,8 +10,8 @@ use crate::live::holes::{After, Extent};
 use crate::requests::recorded::{Recorded, Summary};
 
 /// Requests, and bytes of them, that are kept at most.
-pub(crate) const MOST: usize = 32_768;
-pub(crate) const MOST_BYTES: usize = 8 << 20;
+pub(crate) const MOST: usize = 16_384;
+pub(crate) const MOST_BYTES: usize = 12 << 20;
 
 /// A request that was recorded, as followers are told of it.
 #[derive(Debug)]
@@ -189,5 +189,128 @@ impl Ring {
             earlier,
             next: self.began,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::DateTime;
+
+    use super::*;
+    use crate::live::content::ContentFilters;
+    use crate::live::holes::Holes;
+    use crate::requests::filter::Filter;
+
+    /// A request with this record id, after those before it.
+    fn item(record: i64, url: &str) -> Slot {
+        let recorded = Recorded {
+            summary: Summary {
+                id: ObjectId::new(),
+                received_at: DateTime::now(),
+                method: "GET".to_owned(),
+                url: url.to_owned(),
+                remote_addr: String::new(),
+                body_bytes: 0,
+            },
+            headers: Vec::new(),
+            body: Vec::new(),
+            is_exact: true,
+        };
+        let extent = Holes::from(record).extent();
+        let answers = Answers::of(&ContentFilters::default().look(), &recorded);
+        Slot::Recorded(Arc::new(Item::new(recorded, record, extent, answers)))
+    }
+
+    fn records<'a>(slots: impl IntoIterator<Item = &'a Slot>) -> Vec<i64> {
+        let items = slots.into_iter().filter_map(Slot::item);
+        items.map(|item| item.record).collect()
+    }
+
+    fn after(slot: &Slot) -> After {
+        slot.item().unwrap().after()
+    }
+
+    #[test]
+    fn who_is_too_slow_finds_its_place_gone() {
+        let mut ring = Ring::default();
+        let place = ring.end();
+        for record in 1..=i64::try_from(MOST).unwrap() {
+            ring.push(item(record, ""));
+        }
+        assert_eq!(ring.read(place, usize::MAX).unwrap().count(), MOST);
+        ring.push(item(0, ""));
+        assert!(ring.read(place, 1).is_none());
+        assert_eq!(records(ring.read(ring.oldest(), 1).unwrap()), [2]);
+        assert_eq!(ring.read(ring.end(), 1).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn long_urls_make_it_shorter() {
+        let mut ring = Ring::default();
+        let long = "x".repeat(64 << 10);
+        for record in 0..1_000 {
+            ring.push(item(record, &long));
+        }
+        let kept = ring.read(ring.oldest(), usize::MAX).unwrap().count();
+        assert!((80..=96).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn who_comes_back_goes_on_after_what_it_was_told() {
+        let mut ring = Ring::default();
+        let slots: Vec<_> = (1..=4).map(|record| item(record, "")).collect();
+        for slot in &slots {
+            ring.push(slot.clone());
+        }
+        let resumed = ring.resume(&after(&slots[1])).unwrap();
+        assert!(resumed.earlier.is_empty());
+        assert_eq!(
+            records(ring.read(resumed.next, usize::MAX).unwrap()),
+            [3, 4]
+        );
+        ring.clear();
+        assert!(ring.resume(&after(&slots[1])).is_none());
+    }
+
+    #[test]
+    fn after_a_restart_it_gets_what_had_not_appeared_by_then() {
+        let mut ring = Ring::default();
+        let slots: Vec<_> = (1..=6).map(|record| item(record, "")).collect();
+        for slot in &slots {
+            ring.push(slot.clone());
+        }
+        ring.begin();
+        ring.push(item(7, ""));
+        let earlier = |after: &After| {
+            let resumed = ring.resume(after).unwrap();
+            assert_eq!(records(ring.read(resumed.next, 9).unwrap()), [7]);
+            let earlier = resumed.earlier.iter();
+            earlier.map(|item| item.record).collect::<Vec<_>>()
+        };
+        let id = slots[3].item().unwrap().summary().id;
+        assert_eq!(earlier(&After { id, extent: None }), [5, 6]);
+        let holes: After = format!("{id}.5.2-3").parse().unwrap();
+        assert_eq!(earlier(&holes), [2, 3, 6]);
+    }
+
+    #[test]
+    fn answers_are_those_of_the_filters_that_were_asked() {
+        let mut filters = ContentFilters::default();
+        let (with, _) = Filter::from_query("body=needle").unwrap();
+        let (without, _) = Filter::from_query("body=other").unwrap();
+        let first = filters.join(&with).unwrap();
+        assert_eq!(filters.join(&with), Some(first));
+        assert!(!filters.is_looked_at(first));
+        let looked = filters.look();
+        assert!(filters.is_looked_at(first));
+        let second = filters.join(&without).unwrap();
+        let Slot::Recorded(found) = item(1, "") else {
+            unreachable!("it is one");
+        };
+        let mut recorded = found.recorded().clone();
+        recorded.body = b"a needle".to_vec();
+        let answers = Answers::of(&looked, &recorded);
+        assert_eq!(answers.answer(first), Some(true));
+        assert_eq!(answers.answer(second), None);
     }
 }

@@ -28,17 +28,17 @@ use crate::store::Store;
 
 /// A little less than the half second within which a request is to be told, for the query takes time.
 const EVERY: Duration = Duration::from_millis(450);
-/// What a poll reads at most. More was recorded since the last one only where MongoDB takes 40 000
+/// What a poll reads at most. More was recorded since the last one only where MongoDB takes 35 000
 /// requests a second, or has been away.
-const MOST_READ: usize = 20_000;
+const MOST_READ: usize = 16_000;
 /// Bytes of content that a poll reads at most. It keeps none of them.
 const MOST_CONTENT: usize = 64 << 20;
 /// What the first poll reads, for those who come back. It is also how far back a transaction may have
 /// begun that commits after it.
 const EARLIER: usize = 10_000;
 /// Documents in an answer of MongoDB, which has 16 MiB at most.
-const BATCH: usize = 1_000;
-const BATCH_WITH_CONTENT: usize = 64;
+const BATCH: usize = 500;
+const BATCH_WITH_CONTENT: usize = 256;
 /// Polls under way: only one, unless that one gets no answer.
 const AT_A_TIME: usize = 2;
 
@@ -243,7 +243,7 @@ impl Reading {
             };
             records.push((id, record, new));
             // What takes longer than it may would begin anew next time, and take longer still.
-            let is_late = began.elapsed() >= self.time;
+            let is_late = began.elapsed() >= self.time / 2;
             if read >= self.limit || kept >= ring::MOST_BYTES || content >= MOST_CONTENT || is_late
             {
                 end = End::Bound;

@@ -78,7 +78,7 @@ impl<'a> Body<'a> {
     /// As asked for, where it can be shown so, else in the way that says most.
     pub(crate) fn of(recorded: &'a Recorded, filter: &Filter, asked: Option<View>) -> Self {
         let body = recorded.body.as_slice();
-        let json = Node::parse(body);
+        let json = json::document(body);
         let mut views = Vec::new();
         if json.is_some() {
             views.push(View::Json);
@@ -96,7 +96,7 @@ impl<'a> Body<'a> {
         views.sort_by_key(|view| *view as u8);
         let content = match (view, json) {
             _ if body.is_empty() => Content::Empty,
-            (View::Json, Some(node)) => Content::Json(node),
+            (View::Json, Some(document)) => Content::Json(Node::of(document)),
             (View::Form, _) => Content::Form(fields(&body[..body.len().min(FORM)])),
             (View::Hex, _) => Content::Hex {
                 text: hex::dump(body),

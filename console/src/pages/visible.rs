@@ -16,6 +16,10 @@ use std::fmt::{self, Display, Formatter, Write};
 use askama::Values;
 use askama::filters::Safe;
 
+/// Characters of a text that are marked at most; there it ends, since browsers lay out no more than
+/// some thousands of elements in a paragraph quickly.
+const MARKS: usize = 4096;
+
 /// Text of one line: line breaks are marked too.
 #[askama::filter_fn]
 pub(crate) fn visible<T: Display>(text: T, _: &dyn Values) -> askama::Result<Safe<Visible<T>>> {
@@ -46,14 +50,20 @@ pub(crate) struct Visible<T> {
 
 impl<T: Display> Display for Visible<T> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let keeps_lines = self.keeps_lines;
-        write!(Marking { out, keeps_lines }, "{}", self.text)
+        let mut marking = Marking {
+            out,
+            keeps_lines: self.keeps_lines,
+            left: MARKS,
+        };
+        write!(marking, "{}", self.text)
     }
 }
 
 struct Marking<'a, 'b> {
     out: &'a mut Formatter<'b>,
     keeps_lines: bool,
+    /// How many more may be marked.
+    left: usize,
 }
 
 impl Write for Marking<'_, '_> {
@@ -87,17 +97,19 @@ impl Marking<'_, '_> {
         let is_end = |&(at, character): &(usize, char)| {
             !is_control(character) || self.keeps_lines && text[at..].starts_with("\r\n")
         };
-        let end = text.char_indices().find(is_end);
-        let (run, rest) = text.split_at(end.map_or(text.len(), |(at, _)| at));
+        let end = text.char_indices().take(self.left).find(is_end);
+        let most = self.left.min(text.len());
+        let (run, rest) = text.split_at(end.map_or(most, |(at, _)| at));
         if !run.is_empty() {
-            // All of them in one element: there may be a hundred thousand.
+            // All of them in one element.
             self.out.write_str("<span class=\"mark\">")?;
             for character in run.chars() {
                 self.out
                     .write_char(picture(character).unwrap_or(character))?;
             }
             self.out.write_str("</span>")?;
-            return Ok(rest);
+            self.left -= run.len();
+            return self.end_if_full(rest);
         }
         let mut characters = text.chars();
         match characters.next() {
@@ -107,10 +119,21 @@ impl Marking<'_, '_> {
             Some(character) => {
                 let code = u32::from(character);
                 write!(self.out, "<span class=\"mark\">U+{code:04X}</span>")?;
+                self.left -= 1;
             }
             None => {}
         }
-        Ok(characters.as_str())
+        self.end_if_full(characters.as_str())
+    }
+
+    /// Nothing of the rest, where as much as may be is marked.
+    fn end_if_full<'t>(&mut self, rest: &'t str) -> Result<&'t str, fmt::Error> {
+        if self.left > 0 || rest.is_empty() {
+            return Ok(rest);
+        }
+        let bytes = rest.len();
+        write!(self.out, "<span class=\"mark\">… {bytes} bytes more</span>")?;
+        Ok("")
     }
 }
 
@@ -212,6 +235,22 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn there_is_an_end_to_marks() {
+        for (text, more) in [
+            ("\0".repeat(MARKS + 10), "… 10 bytes more"),
+            ("a\u{202e}".repeat(MARKS + 10), "… 40 bytes more"),
+            ("\0\u{202e}".repeat(MARKS / 2 + 1), "… 4 bytes more"),
+        ] {
+            let html = line(&text);
+            assert!(html.ends_with(&format!("<span class=\"mark\">{more}</span>")));
+            assert!(html.matches("<span").count() <= MARKS + 1);
+        }
+        assert!(!line(&"\0".repeat(MARKS)).contains('…'));
+        // What is only escaped costs nothing.
+        assert!(!line(&"<".repeat(10 * MARKS)).contains('…'));
     }
 
     #[test]

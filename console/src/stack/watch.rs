@@ -150,7 +150,7 @@ impl Group {
                 }
                 let answer = scrape(replica.address, name, WANTED).await;
                 let failed = answer.is_err();
-                replica.found(answer);
+                replica.found(Instant::now(), answer);
                 failed
             }
         });

@@ -13,4 +13,5 @@ mod export;
 mod gateway;
 mod live;
 mod search;
+mod stack;
 mod support;

@@ -24,6 +24,7 @@ pub(crate) const TOKEN: &str = "a-token-for-tests-0123456789";
 /// The application in this process.
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) database: TestDatabase,
 }
 
@@ -47,12 +48,20 @@ pub(crate) async fn spawn_app_with(settings: &[(&str, &str)]) -> TestApp {
     thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let application = Application::build(settings).await.unwrap();
-            tell.send(application.address().unwrap()).unwrap();
+            let addresses = (
+                application.address().unwrap(),
+                application.admin_address().unwrap(),
+            );
+            tell.send(addresses).unwrap();
             application.run_until_stopped(std::future::pending()).await
         })
     });
-    let address = told.await.unwrap();
-    TestApp { address, database }
+    let (address, admin) = told.await.unwrap();
+    TestApp {
+        address,
+        admin,
+        database,
+    }
 }
 
 /// A store that reads a database, with this as the longest time of a search.

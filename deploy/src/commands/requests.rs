@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use self::rows::{Rows, Summary};
 use super::Context;
-use crate::cli::Requests;
+use crate::cli::{RequestFormat, Requests};
 use crate::console::{Console, SERVICE};
 use crate::output::text;
 
@@ -33,15 +33,18 @@ struct Page {
 }
 
 pub(super) async fn run(context: &Context, args: Requests) -> Result<()> {
+    if context.output.is_json() && args.format.curl {
+        return Err(Error::usage(
+            "--json and --curl ask for different things",
+            "take one of them",
+        ));
+    }
     let project = context.project()?;
     let engine = Engine::connect().await?;
     let console = Console::find(&engine, &project).await?;
     let query = query(&args.wanted);
-    let format = [
-        ("ndjson", args.ndjson),
-        ("har", args.har),
-        ("curl", args.curl),
-    ];
+    let RequestFormat { ndjson, har, curl } = args.format;
+    let format = [("ndjson", ndjson), ("har", har), ("curl", curl)];
     let format = format.into_iter().find(|(_, wanted)| *wanted);
     match (args.id, format) {
         (Some(id), None) => one(context, &console, &id).await,
@@ -70,10 +73,8 @@ pub(super) async fn run(context: &Context, args: Requests) -> Result<()> {
 /// The fields of a query, each after a `&`.
 fn query(wanted: &[(String, String)]) -> String {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let pairs = wanted.iter();
-    pairs
-        .map(|(key, value)| format!("&{}={}", encoded(key), encoded(value)))
-        .collect()
+    let pair = |(key, value): &(String, String)| format!("&{}={}", encoded(key), encoded(value));
+    wanted.iter().map(pair).collect::<Vec<_>>().concat()
 }
 
 /// The newest, as they are found.

@@ -16,6 +16,7 @@ mod container;
 mod hardening;
 mod load;
 mod proxy_redeploy;
+mod recorded;
 mod rotation;
 mod running_stack;
 mod secrets;

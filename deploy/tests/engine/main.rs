@@ -26,6 +26,7 @@ mod podman;
 mod preflight;
 mod pull;
 mod replicas;
+mod requests;
 mod restart;
 mod rollback;
 mod rolling;

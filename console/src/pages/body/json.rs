@@ -18,10 +18,22 @@ use crate::pages::visible as filters;
 const NODES: usize = 5000;
 const CHILDREN: usize = 1000;
 /// Levels that fold. What is deeper is text.
-const DEPTH: usize = 24;
+const DEPTH: usize = 16;
+/// Bytes of a value that are shown here.
+const LEAF: usize = 8 << 10;
 /// Branches are open to this level, and all of them in a tree as small as that.
 const OPEN_DEPTH: usize = 2;
 const OPEN_NODES: usize = 200;
+
+/// None where it isn't JSON, or nothing that folds.
+pub(super) fn document(body: &[u8]) -> Option<&RawValue> {
+    let body = (body.len() <= super::JSON).then_some(body)?;
+    let text = std::str::from_utf8(body).ok()?.trim_ascii();
+    if !text.starts_with(['{', '[']) {
+        return None;
+    }
+    serde_json::from_str(text).ok()
+}
 
 #[derive(Template)]
 #[template(path = "json.html")]
@@ -33,7 +45,12 @@ pub(super) struct Node<'a> {
 
 enum Kind<'a> {
     /// Text as in the document, and the class that gives it its colour.
-    Leaf { text: &'a str, class: &'static str },
+    Leaf {
+        text: &'a str,
+        class: &'static str,
+        /// Bytes that aren't shown.
+        left: usize,
+    },
     Branch {
         brackets: [char; 2],
         children: Vec<Node<'a>>,
@@ -45,26 +62,23 @@ enum Kind<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// None where it isn't JSON, or nothing that folds.
-    pub(super) fn parse(body: &'a [u8]) -> Option<Self> {
-        let body = (body.len() <= super::JSON).then_some(body)?;
-        let text = std::str::from_utf8(body).ok()?.trim_ascii();
-        if !text.starts_with(['{', '[']) {
-            return None;
-        }
-        let whole = serde_json::from_str::<&RawValue>(text).ok()?;
+    /// From what [`document`] found.
+    pub(super) fn of(document: &'a RawValue) -> Self {
         let mut left = NODES;
-        let mut node = Self::read(None, whole.get(), 0, &mut left);
+        let mut node = Self::read(None, document.get(), 0, &mut left);
         if NODES - left <= OPEN_NODES {
             node.open();
         }
-        Some(node)
+        node
     }
 
     fn read(name: Option<Cow<'a, str>>, text: &'a str, depth: usize, left: &mut usize) -> Self {
         *left = left.saturating_sub(1);
+        let mut ends = (0..=text.len().min(LEAF)).rev();
+        let shown = ends.find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         let kind = Self::branch(text, depth, left).unwrap_or_else(|| Kind::Leaf {
-            text,
+            text: &text[..shown],
+            left: text.len() - shown,
             class: match text.as_bytes().first() {
                 Some(b'"') => "string",
                 Some(b't' | b'f' | b'n') => "word",
@@ -173,7 +187,7 @@ mod tests {
     use super::*;
 
     fn html(body: &str) -> String {
-        Node::parse(body.as_bytes()).unwrap().to_string()
+        Node::of(document(body.as_bytes()).unwrap()).to_string()
     }
 
     #[test]
@@ -204,7 +218,7 @@ mod tests {
             "{\"a\": 1} x",
             "<p>",
         ] {
-            assert!(Node::parse(body.as_bytes()).is_none(), "{body}");
+            assert!(document(body.as_bytes()).is_none(), "{body}");
         }
     }
 
@@ -229,8 +243,8 @@ mod tests {
         assert!(branches.len() < 1_000_000, "{}", branches.len());
         let deep = html(&format!("{}{}", "[".repeat(100), "]".repeat(100)));
         assert_eq!(deep.matches("<details").count(), DEPTH);
-        // Deeper than the parser goes: not JSON, and no stack is overrun.
-        let abyss = "[".repeat(500_000);
-        assert!(Node::parse(abyss.as_bytes()).is_none());
+        // However deep, no stack is overrun.
+        let abyss = html(&format!("{}{}", "[".repeat(500_000), "]".repeat(500_000)));
+        assert!(abyss.contains("991,776 bytes more"), "{}", abyss.len());
     }
 }

@@ -698,3 +698,132 @@ fn flow(rate: Option<f64>) -> &'static str {
         _ => "flow-4",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::figures::{Backend, Clients, Database};
+    use crate::stack::replica::Replica;
+
+    fn replica(address: &str, state: State) -> ReplicaFigures {
+        let replica = Replica::new(format!("{address}:9180").parse().unwrap());
+        ReplicaFigures {
+            state,
+            requests_per_second: (state == State::Ready).then_some(60.0),
+            connections: Some(4.0),
+            ..ReplicaFigures::of(&replica)
+        }
+    }
+
+    fn part(replicas: Vec<ReplicaFigures>) -> Part {
+        Part {
+            replicas,
+            ..Part::default()
+        }
+    }
+
+    fn figures() -> Figures {
+        let mut refused = replica("172.18.0.5", State::Away);
+        refused.reason = Some("Connection refused by the peer, of all things".to_owned());
+        Figures {
+            listener: part(vec![replica("172.18.0.2", State::Ready)]),
+            proxy: part(vec![
+                replica("172.18.0.3", State::Ready),
+                replica("172.18.0.4", State::Ready),
+            ]),
+            api: part(vec![refused, replica("172.18.0.6", State::Ready)]),
+            mongo: Database {
+                name: Some("mongo:27017".to_owned()),
+                state: State::Ready,
+                documents: Some(1_234_567),
+                up_for_apis: 1,
+                ..Database::default()
+            },
+            clients: Clients {
+                requests_per_second: Some(120.0),
+                errors_per_second: Some(0.5),
+                p50_seconds: Some(0.002),
+                ..Clients::default()
+            },
+            ..Figures::default()
+        }
+    }
+
+    #[test]
+    fn the_picture_says_who_is_there_and_what_goes_from_one_to_the_next() {
+        let picture = across(&figures());
+        let boxes = picture.boxes.iter().map(|part| {
+            let state = part.state.map_or("", |state| state.word);
+            format!("{} {state}: {}", part.name, part.lines.join(", "))
+        });
+        assert_eq!(
+            boxes.collect::<Vec<_>>(),
+            [
+                "clients : – connections",
+                "listener running: 172.18.0.2, holds the ports",
+                "proxy ready: 172.18.0.3, 60 req/s, 4 open",
+                "proxy ready: 172.18.0.4, 60 req/s, 4 open",
+                "api no answer: 172.18.0.5, Connection refused by t…, for 0 s",
+                "api ready: 172.18.0.6, 60 req/s, – queued",
+                "mongo ready: mongo:27017, 1,234,567 documents, up for 1 of 0 APIs",
+            ]
+        );
+        let first: Vec<_> = picture.labels.iter().take(6).collect();
+        let texts: Vec<_> = first.iter().map(|label| label.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "120 req/s",
+                "p50 2 ms",
+                "p99 –",
+                "–/s in",
+                "–/s out",
+                "0.5 errors/s"
+            ]
+        );
+        assert_eq!((first[0].class, first[5].class), ("main", "bad"));
+    }
+
+    #[test]
+    fn both_layouts_draw_the_same_within_their_bounds() {
+        let pictures = [across(&figures()), down(&figures())];
+        for picture in &pictures {
+            assert_eq!(picture.boxes.len(), 7);
+            for Area {
+                x,
+                y,
+                width,
+                height,
+            } in picture.boxes.iter().map(|part| part.area)
+            {
+                assert!(x >= 0.0 && y >= 0.0);
+                assert!(x + width <= picture.width && y + height <= picture.height);
+            }
+        }
+        let [wide, narrow] = pictures;
+        assert!(wide.width > 3.0 * wide.height);
+        assert!(narrow.width < 360.0 && narrow.height > narrow.width);
+        assert_eq!(wide.wires.len(), narrow.wires.len());
+    }
+
+    #[test]
+    fn nothing_moves_to_where_nothing_goes() {
+        let down_wires = |figures: &Figures| {
+            let picture = across(figures);
+            let wires = picture.wires.iter().filter(|wire| wire.class == "down");
+            assert!(wires.clone().all(|wire| wire.flow.is_empty()));
+            wires.count()
+        };
+        let mut figures = figures();
+        // To the API that is away, and from it.
+        assert_eq!(down_wires(&figures), 2);
+        figures.proxy.replicas[0].backends = vec![Backend {
+            address: "172.18.0.6:9090".to_owned(),
+            up: false,
+            outstanding: 0.0,
+        }];
+        assert_eq!(down_wires(&figures), 3);
+        figures.mongo.state = State::Away;
+        assert_eq!(down_wires(&figures), 5);
+    }
+}

@@ -38,8 +38,8 @@ const BAD_VALUE: i32 = 2;
 pub(super) struct Walk {
     store: Store,
     condition: Document,
-    /// The indexes that can serve it, each with the part of the condition that it serves: those of
-    /// containers/mongo that there may be, and `_id`'s.
+    /// The indexes that can serve it, each with the part of the condition that it serves: `_id`'s, or
+    /// those of docs/search.md, as long as it isn't known that they aren't there.
     indexes: Vec<(Document, Document)>,
     /// Whether the first of them serves all of it.
     is_served: bool,
@@ -65,18 +65,11 @@ impl Walk {
             let condition = doc! { "remote_addr": address };
             indexes.push((doc! { "remote_addr": 1, "_id": -1 }, condition));
         }
-        if let [method] = &*filter.methods
-            && !["GET", "POST"].contains(&method.as_str())
-        {
-            let condition = doc! { "method": method };
+        if !filter.methods.is_empty() {
+            let condition = doc! { "method": { "$in": &filter.methods } };
             indexes.push((doc! { "method": 1, "_id": -1 }, condition));
         }
-        let conditions =
-            usize::from(!filter.methods.is_empty()) + usize::from(filter.address.is_some());
-        let is_served = conditions == indexes.len()
-            && conditions <= 1
-            && filter.path.is_none()
-            && !filter.needs_content();
+        let is_served = indexes.len() <= 1 && filter.path.is_none() && !filter.needs_content();
         if indexes.is_empty() || filter.id.is_some() {
             indexes = vec![by_id()];
         }
