@@ -6,7 +6,7 @@
 //! (`session`). Only the log-in page and the assets are there for everybody.
 
 mod attempts;
-pub(crate) mod gateway;
+pub mod gateway;
 mod headers;
 mod host;
 mod links;
@@ -37,6 +37,7 @@ const ASSETS: &str = "/assets/";
 /// What is remembered of who wants in.
 #[derive(Debug)]
 pub struct Access {
+    clients: gateway::Clients,
     hosts: Vec<String>,
     tokens: Tokens,
     attempts: Attempts,
@@ -61,8 +62,9 @@ enum Stranger {
 }
 
 impl Access {
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, clients: gateway::Clients) -> Self {
         Self {
+            clients,
             hosts: settings.hosts.clone(),
             tokens: Tokens::new(settings.tokens.clone()),
             attempts: Attempts::default(),
@@ -82,6 +84,13 @@ impl Access {
     /// What is answered to a request that isn't let in.
     fn refuse(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         let path = request.path();
+        if let Some(peer) = request.peer_addr()
+            && !self.clients.include(peer.ip())
+        {
+            tracing::debug!(refused = "address", %peer, path, "neither this machine nor its gateway");
+            let why = "for this machine and its gateway alone (CONSOLE_CLIENTS)";
+            return Some(refusal(path, StatusCode::FORBIDDEN, why));
+        }
         if let Err(wrong) = host::check(request, &self.hosts) {
             let host = host::shown(request);
             tracing::debug!(refused = "host", ?host, path, "for another name");

@@ -68,16 +68,19 @@ impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let listener = listen("CONSOLE_LISTEN", settings.listen)?;
-        if settings.clients == Clients::Gateway {
-            gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?;
-        }
+        let clients = match settings.clients {
+            Clients::Gateway => {
+                gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?
+            }
+            Clients::Any => gateway::Clients::All,
+        };
         let admin_listener = listen("CONSOLE_ADMIN_LISTEN", settings.admin_listen)?;
         let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
         let live = Live::new(store.clone());
         let stack = Stack::start(&settings, &store, &metrics);
         let console = Console {
-            access: Access::new(&settings),
+            access: Access::new(&settings, clients),
             settings,
             store,
             live,
@@ -121,6 +124,8 @@ impl Application {
         .client_request_timeout(REQUEST_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(SHUTDOWN_SECONDS)
+        // What a client waits for is given up when it goes, and not when it could be sent to it.
+        .h1_allow_half_closed(false)
         .disable_signals()
         .listen(self.listener)?
         .run();

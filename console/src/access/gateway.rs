@@ -31,21 +31,49 @@ const INTERFACE: u32 = PROTOCOL + 8;
 /// So many bytes of the packet pass.
 const ALL: u32 = u32::MAX;
 
-/// Lets nobody connect but this machine and the gateways of its default routes, as they are now.
-pub(crate) fn shut_out_others(listener: &TcpListener) -> io::Result<()> {
+/// Who is answered.
+#[derive(Debug)]
+pub enum Clients {
+    /// Whoever can connect.
+    All,
+    /// This machine and these gateways, where the kernel lets others connect.
+    Only(BTreeSet<IpAddr>),
+}
+
+impl Clients {
+    /// Whether who is at this address is answered.
+    pub(crate) fn include(&self, address: IpAddr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(gateways) => {
+                let address = address.to_canonical();
+                address.is_loopback() || gateways.contains(&address)
+            }
+        }
+    }
+}
+
+/// Lets nobody connect but this machine and the gateways of its default routes, as they are now. There
+/// are kernels on which that takes a capability; there, others can connect and aren't answered.
+pub(crate) fn shut_out_others(listener: &TcpListener) -> io::Result<Clients> {
     let gateways = gateways()?;
     if gateways.is_empty() {
-        tracing::warn!("there is no default gateway: nobody but this machine can connect");
+        tracing::warn!("there is no default gateway: for this machine alone");
     } else {
-        tracing::info!(
-            ?gateways,
-            "nobody but this machine and its gateways can connect"
-        );
+        tracing::info!(?gateways, "for this machine and its gateways");
     }
-    SockRef::from(listener).attach_filter(&program(&gateways))?;
+    match SockRef::from(listener).attach_filter(&program(&gateways)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(
+                "this kernel lets no filter be attached: others can connect, and are refused"
+            );
+            return Ok(Clients::Only(gateways));
+        }
+        attached => attached?,
+    }
     // Who was there before the filter.
     while listener.accept().is_ok() {}
-    Ok(())
+    Ok(Clients::All)
 }
 
 fn program(gateways: &BTreeSet<IpAddr>) -> Vec<SockFilter> {

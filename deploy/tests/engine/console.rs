@@ -11,7 +11,8 @@ const SERVICE: &str = "
 services:
   console:
     <<: *app
-    command: [busybox, nc, -ll, -p, '8081', -e, /bin/sh, /answer]
+    # Like the console, it reads the token when it starts.
+    command: [sh, -c, 'read -r TOKEN </run/secrets/console_token; export TOKEN; exec busybox nc -ll -p 8081 -e /bin/sh /answer']
     ports: ['127.0.0.1:PORT:8081']
     secrets: [console_token]
     volumes: ['./answer:/answer:ro']
@@ -28,7 +29,7 @@ while read -r line; do
   case $line in authorization:*) given=${line#*: } ;; esac
 done
 case "$request $given" in
-  "POST /api/login-links HTTP/1.1"*" Bearer $(cat /run/secrets/console_token)")
+  "POST /api/login-links HTTP/1.1"*" Bearer $TOKEN")
     status='201 Created' body='{"path": "/login/link?code=abc", "expires_in": 60}' ;;
   *) status='401 Unauthorized' body='{"error": "not logged in"}' ;;
 esac
@@ -112,7 +113,7 @@ fn what_keeps_one_from_the_console_is_said() {
     assert!(!refused.text.contains("another-token"), "{}", refused.text);
 
     // Nothing listens.
-    let silent = SERVICE.replace("'8081', -e", "'8082', -e");
+    let silent = SERVICE.replace("-p 8081", "-p 8082");
     stack.compose(&silent.replace("PORT", &local_port().to_string()));
     stack.ok(&["up"]);
     stack.refuses(

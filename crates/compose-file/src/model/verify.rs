@@ -18,8 +18,8 @@ pub struct Verify {
     /// leaves it open.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub no_way_out: BTreeSet<ServiceName>,
-    /// Services whose TCP ports are only for those who use a published one: no other container may
-    /// connect, although it shares a network.
+    /// Services whose TCP ports are only for those who use a published one: no other container should
+    /// connect, although it shares a network. Where one can, that is told.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub only_published: BTreeSet<ServiceName>,
 }

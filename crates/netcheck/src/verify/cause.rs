@@ -231,15 +231,6 @@ impl Evidence<'_> {
                 end.container
             );
         }
-        let verify = self.project.verify.as_ref();
-        if let Some(target) = self.target()
-            && verify.is_some_and(|it| it.only_published.contains(target.service.as_str()))
-        {
-            return format!(
-                "{} lets everybody connect, and the file has it in only_published",
-                target.container
-            );
-        }
         if self.is_about(End::Host) {
             return "the network's bridge has an address on the host, which the file doesn't give it"
                 .to_owned();
@@ -291,6 +282,15 @@ impl Evidence<'_> {
         let Some(source) = self.source() else {
             return "no evidence".to_owned();
         };
+        let verify = self.project.verify.as_ref();
+        if let Some(target) = self.target()
+            && verify.is_some_and(|it| it.only_published.contains(target.service.as_str()))
+        {
+            return format!(
+                "{} lets everybody connect, and has to refuse them itself",
+                target.container
+            );
+        }
         if self.is_about(End::Host) {
             let (option, value) = if self.is_v6() {
                 (GATEWAY_MODE6, "isolated")

@@ -147,7 +147,7 @@ impl Stack<'_> {
                     port: *port,
                 };
                 links.push(Expectation {
-                    basis: *basis,
+                    basis: if shut { Basis::Engine } else { *basis },
                     ..Expectation::new(ends, by, !shut)
                 });
             }
@@ -160,7 +160,7 @@ impl Stack<'_> {
                 Some(_) if shut => {
                     let mut all = target.open_ports();
                     all.extend(ports.iter().map(|(port, _)| *port));
-                    let all: Vec<_> = all.into_iter().map(|port| (port, Basis::File)).collect();
+                    let all: Vec<_> = all.into_iter().map(|port| (port, Basis::Engine)).collect();
                     let open = Open {
                         ports: false,
                         ping: on.is_some_and(|(network, _)| icc(network)),
