@@ -124,13 +124,20 @@ fn what_the_console_refuses_says_what_to_do() {
         "requests --where method=BREW",
         &["method = \"BREW\": expected another"],
     );
-    stack.refuses(
-        2,
-        "requests --where method",
-        &["expected KEY=VALUE such as method=POST"],
-    );
-    stack.refuses(2, "requests 65a1", &["expected 24 hexadecimal digits"]);
-    stack.refuses(2, "requests --json --curl", &["--json and --curl"]);
+    for (arguments, expected) in [
+        (
+            ["requests", "--where=method"],
+            "expected KEY=VALUE such as method=POST",
+        ),
+        (["requests", "65a1"], "expected 24 hexadecimal digits"),
+    ] {
+        let refused = stack.deploy(&arguments);
+        refused.assert_code(2);
+        refused.assert_says(&[expected]);
+    }
+    let both = stack.deploy(&["requests", "--json", "--curl"]);
+    both.assert_code(2);
+    both.assert_says(&["--json and --curl"]);
     stack.refuses(
         1,
         "requests 65a1b2c3d4e5f60718293a4c",
