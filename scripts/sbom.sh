@@ -25,11 +25,13 @@ fi
 trap 'rm -f ./*/*_bin.cdx.json crates/*/*_bin.cdx.json' EXIT
 mkdir -p "$out"
 
-# describe FOLDER PACKAGE…: the document of the binary in FOLDER, as it is built together with the PACKAGEs.
+# describe FOLDER…: the document of the binary in the first FOLDER, as it is built together with the others.
 describe() {
-  local folder=$1 binary=${1##*/} document resolved absent
-  shift
-  local packages=("--package=$binary" "${@/#/--package=}")
+  local folder=$1 binary=${1##*/} packages=() document resolved absent
+  # Not by their names alone: another package is called console, too.
+  for each; do
+    packages+=("--package=$(cargo pkgid --manifest-path "$each/Cargo.toml")")
+  done
   document=$out/$binary.cdx.json
   cargo cyclonedx --quiet --manifest-path "$folder/Cargo.toml" --format json --spec-version 1.5 \
     --describe binaries --target "$triple" --no-build-deps

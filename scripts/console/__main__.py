@@ -36,7 +36,7 @@ def main() -> int:
         parser.error("--console, --requests and --token go together")
     binaries = (TARGET / "debug").resolve()
     if not any(running) and not all((binaries / name).is_file() for name in ("api", "console")):
-        parser.error(f"there is no api or no console in {binaries}: cargo build -p api -p console")
+        parser.error(f"there is no api or no console in {binaries}: cargo build --bin api --bin console")
     try:
         with given(*running) if all(running) else own(binaries) as stage:
             if arguments.screenshots:
