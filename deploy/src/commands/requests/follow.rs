@@ -1,5 +1,6 @@
 //! What is recorded from now on: the console's server-sent events.
 
+use std::collections::HashSet;
 use std::io;
 use std::time::Duration;
 
@@ -59,11 +60,18 @@ pub(super) async fn run(
     }
 }
 
+fn id_of(request: &Value) -> Option<&str> {
+    request["id"].as_str()
+}
+
 struct Shown<'a> {
     context: &'a Context,
     rows: Rows<'a>,
-    /// The last event's.
+    /// The last event's; at first, that of the newest request of all, so that none is left out between the
+    /// list and the first event.
     id: Option<HeaderValue>,
+    /// Those that were shown before the first event, and may come with it as well.
+    listed: HashSet<String>,
     /// Whether the user was told so.
     is_away: bool,
 }
@@ -76,6 +84,7 @@ impl<'a> Shown<'a> {
             context,
             rows,
             id: None,
+            listed: HashSet::new(),
             is_away: false,
         }
     }
@@ -91,10 +100,14 @@ impl<'a> Shown<'a> {
         if limit == 0 {
             return Ok(Ok(()));
         }
+        let path = "/api/requests?format=json&limit=1";
+        let newest: Page = console.json(Method::GET, path).await?;
+        let newest = newest.requests.first().and_then(id_of);
+        self.id = newest.and_then(|id| id.parse().ok());
         let path = format!("/api/requests?format=json&limit={limit}{query}");
         let page: Page = console.json(Method::GET, &path).await?;
         for request in page.requests.iter().rev() {
-            self.id = request["id"].as_str().and_then(|id| id.parse().ok());
+            self.listed.extend(id_of(request).map(str::to_owned));
             if let Err(closed) = self.show(request) {
                 return Ok(Err(closed));
             }
@@ -135,6 +148,7 @@ impl<'a> Shown<'a> {
         let output = &self.context.output;
         let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
         match event.kind.as_str() {
+            "" if id_of(&data).is_some_and(|id| self.listed.contains(id)) => {}
             "" => self.show(&data)?,
             "missed" => output.note("some that were recorded meanwhile can't be shown any more"),
             "away" => {
