@@ -2,22 +2,18 @@
 //! collection. Whoever takes the API over gets no more than that.
 
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::{Client, Database};
 
-use crate::support::Mongo;
+use crate::support::{Mongo, assert_unauthorized};
 
 const ROOT: &str = "root's";
 const API: &str = "recorder's";
 const CONSOLE: &str = "reader's";
 
-/// MongoDB's code for "not authorized on … to execute command …".
-const UNAUTHORIZED: i32 = 13;
-
 #[tokio::test]
 async fn the_database_user_inserts_and_finds_in_its_collection_and_nothing_else() {
     let mongo = Mongo::start_as_the_stack_does(ROOT, API, CONSOLE).await;
-    let own = login(&mongo, "causeway-api", API).await;
-    let root = login(&mongo, "root", ROOT).await;
+    let own = mongo.login("causeway-api", API).await;
+    let root = mongo.login("root", ROOT).await;
     let database = own.database("myDatabase");
     let admin = own.database("admin");
 
@@ -44,19 +40,19 @@ async fn the_database_user_inserts_and_finds_in_its_collection_and_nothing_else(
     );
 
     for command in on_its_database() {
-        refused(&database, command).await;
+        assert_unauthorized(&database, command).await;
     }
     for command in on_the_server() {
-        refused(&admin, command).await;
+        assert_unauthorized(&admin, command).await;
     }
     let elsewhere = [own.database("test"), admin, own.database("local")];
     for database in elsewhere {
-        refused(
+        assert_unauthorized(
             &database,
             doc! { "insert": "requests", "documents": [{ "_id": 1 }] },
         )
         .await;
-        refused(&database, doc! { "find": "requests" }).await;
+        assert_unauthorized(&database, doc! { "find": "requests" }).await;
     }
 
     // And nothing has happened.
@@ -142,26 +138,6 @@ fn on_the_server() -> Vec<Document> {
             "allChangesForCluster": true,
         } }], "cursor": {} },
     ]
-}
-
-async fn login(mongo: &Mongo, user: &str, password: &str) -> Client {
-    let credentials = format!("//{user}:{}@", password.replace('\'', "%27"));
-    let uri = mongo.uri().replacen("//", &credentials, 1);
-    Client::with_uri_str(uri).await.unwrap()
-}
-
-async fn refused(database: &Database, command: Document) {
-    let what = format!("{}: {command}", database.name());
-    let error = match database.run_command(command).await {
-        Ok(answer) => panic!("{what} is allowed: {answer}"),
-        Err(error) => error,
-    };
-    match *error.kind {
-        mongodb::error::ErrorKind::Command(ref refusal) => {
-            assert_eq!(refusal.code, UNAUTHORIZED, "{what}: {error}");
-        }
-        _ => panic!("{what}: {error}"),
-    }
 }
 
 /// The `name` of each document in the array `field` of `answer`.

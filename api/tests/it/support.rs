@@ -9,5 +9,5 @@ pub(crate) use app::{Process, TestApp, requests_in, spawn_app, spawn_app_with, u
 pub(crate) use flask::Flask;
 pub(crate) use http::{Connection, Response, get, post, send};
 pub(crate) use memory::MemoryGroup;
-pub(crate) use testkit::mongo::{Mongo, shared_mongo_uri, unique_name};
+pub(crate) use testkit::mongo::{Mongo, assert_unauthorized, shared_mongo_uri, unique_name};
 pub(crate) use testkit::wait::eventually;

@@ -1,18 +1,15 @@
 //! What the stack's own scripts let the console's database user do: find in the one collection. And
 //! that a database from before there was a console gets the user too.
 
+use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use mongodb::error::ErrorKind;
-use mongodb::{Client, Database};
 use serde_json::json;
-use testkit::mongo::Mongo;
+use testkit::mongo::{Mongo, assert_unauthorized};
 
 const ROOT: &str = "root's";
 const API: &str = "recorder's";
 const CONSOLE: &str = "reader's";
-
-/// MongoDB's code for "not authorized on … to execute command …".
-const UNAUTHORIZED: i32 = 13;
 
 /// How compose.yaml has mongod told of the console's password (`x-rotate`).
 const TELL: [&str; 6] = [
@@ -27,7 +24,7 @@ const TELL: [&str; 6] = [
 #[tokio::test]
 async fn it_finds_in_the_one_collection_and_nothing_else() {
     let mongo = Mongo::start_as_the_stack_does(ROOT, API, CONSOLE).await;
-    let root = login(&mongo, "root", ROOT).await;
+    let root = mongo.login("root", ROOT).await;
     record(&root).await;
     assert_may_only_find(&mongo, CONSOLE).await;
 }
@@ -35,7 +32,7 @@ async fn it_finds_in_the_one_collection_and_nothing_else() {
 #[tokio::test]
 async fn an_older_database_gets_it_when_it_is_told_the_password() {
     let mongo = Mongo::start_with_root(ROOT).await;
-    let root = login(&mongo, "root", ROOT).await;
+    let root = mongo.login("root", ROOT).await;
     record(&root).await;
     // Again with another password, which replaces the first.
     for password in [CONSOLE, CONSOLE, "another"] {
@@ -44,7 +41,7 @@ async fn an_older_database_gets_it_when_it_is_told_the_password() {
         assert!(!said.contains(password) && !said.contains(ROOT), "{said}");
         assert_may_only_find(&mongo, password).await;
     }
-    let old = login(&mongo, "causeway-console", CONSOLE).await;
+    let old = mongo.login("causeway-console", CONSOLE).await;
     let database = old.database("myDatabase");
     let refused = database.run_command(find("requests")).await.unwrap_err();
     let is_login = matches!(*refused.kind, ErrorKind::Authentication { .. });
@@ -61,7 +58,7 @@ async fn record(root: &Client) {
 }
 
 async fn assert_may_only_find(mongo: &Mongo, password: &str) {
-    let own = login(mongo, "causeway-console", password).await;
+    let own = mongo.login("causeway-console", password).await;
     let database = own.database("myDatabase");
     let requests = database.collection::<Document>("requests");
     assert_eq!(
@@ -82,7 +79,7 @@ async fn assert_may_only_find(mongo: &Mongo, password: &str) {
         doc! { "createUser": "mallory", "pwd": "x", "roles": ["readWrite"] },
     ];
     for command in commands {
-        refused(&database, command).await;
+        assert_unauthorized(&database, command).await;
     }
     let admin = own.database("admin");
     let commands = [
@@ -94,31 +91,11 @@ async fn assert_may_only_find(mongo: &Mongo, password: &str) {
         doc! { "shutdown": 1 },
     ];
     for command in commands {
-        refused(&admin, command).await;
+        assert_unauthorized(&admin, command).await;
     }
-    refused(&own.database("test"), find("requests")).await;
+    assert_unauthorized(&own.database("test"), find("requests")).await;
 }
 
 fn find(collection: &str) -> Document {
     doc! { "find": collection }
-}
-
-async fn refused(database: &Database, command: Document) {
-    let what = format!("{}: {command}", database.name());
-    let error = match database.run_command(command).await {
-        Ok(answer) => panic!("{what} is allowed: {answer}"),
-        Err(error) => error,
-    };
-    match *error.kind {
-        ErrorKind::Command(ref refusal) => {
-            assert_eq!(refusal.code, UNAUTHORIZED, "{what}: {error}");
-        }
-        _ => panic!("{what}: {error}"),
-    }
-}
-
-async fn login(mongo: &Mongo, user: &str, password: &str) -> Client {
-    let credentials = format!("//{user}:{}@", password.replace('\'', "%27"));
-    let uri = mongo.uri().replacen("//", &credentials, 1);
-    Client::with_uri_str(uri).await.unwrap()
 }

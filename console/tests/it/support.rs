@@ -1,7 +1,5 @@
 //! The console in this process, on a database of its own.
 
-#![allow(dead_code, reason = "tests of further parts use it")]
-
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::SocketAddr;

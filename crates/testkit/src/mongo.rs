@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mongodb::Client;
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
+use mongodb::error::ErrorKind;
+use mongodb::{Client, Database};
 
 use crate::wait::eventually;
 
@@ -18,6 +19,9 @@ const LABEL: &str = "dev.causeway.test=1";
 
 /// After this a container ends and removes itself, even if its test was killed.
 const LIFETIME: &str = "15m";
+
+/// MongoDB's code for "not authorized on … to execute command …".
+const UNAUTHORIZED: i32 = 13;
 
 /// How long a mongod may take to start: 4 s where it is emulated and alone, far longer where it is
 /// created with a user (it starts twice then) on a machine that is busy with other tests.
@@ -119,6 +123,13 @@ impl Mongo {
         format!("mongodb://127.0.0.1:{}", self.port)
     }
 
+    /// A client that logs in there.
+    pub async fn login(&self, user: &str, password: &str) -> Client {
+        let credentials = format!("//{user}:{}@", password.replace('\'', "%27"));
+        let uri = self.uri().replacen("//", &credentials, 1);
+        Client::with_uri_str(uri).await.unwrap()
+    }
+
     /// Kills it, as `kill -9` does.
     pub fn kill(&self) {
         docker(&["kill", &self.container]);
@@ -143,6 +154,21 @@ impl Mongo {
 impl Drop for Mongo {
     fn drop(&mut self) {
         docker(&["rm", "--force", "--volumes", &self.container]);
+    }
+}
+
+/// Asserts that whoever is logged in may not run this.
+pub async fn assert_unauthorized(database: &Database, command: Document) {
+    let what = format!("{}: {command}", database.name());
+    let error = match database.run_command(command).await {
+        Ok(answer) => panic!("{what} is allowed: {answer}"),
+        Err(error) => error,
+    };
+    match *error.kind {
+        ErrorKind::Command(ref refusal) => {
+            assert_eq!(refusal.code, UNAUTHORIZED, "{what}: {error}");
+        }
+        _ => panic!("{what}: {error}"),
     }
 }
 
