@@ -103,6 +103,14 @@ mod tests {
         Exposition::parse(text, &["seen_total", "took_bucket"]).unwrap()
     }
 
+    fn ten_seconds<'a>(from: &'a Exposition, to: &'a Exposition) -> Window<'a> {
+        Window {
+            from,
+            to,
+            length: Duration::from_secs(10),
+        }
+    }
+
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-9
     }
@@ -113,11 +121,7 @@ mod tests {
         let to = parse(
             "seen_total{code=\"200\"} 30\nseen_total{code=\"503\"} 5\nseen_total{code=\"404\"} 2\n",
         );
-        let window = Window {
-            from: &from,
-            to: &to,
-            length: Duration::from_secs(10),
-        };
+        let window = ten_seconds(&from, &to);
         assert!(near(window.rate("seen_total", &[("code", "200")]), 2.0));
         assert!(near(window.rate("seen_total", &[("code", "503")]), 0.5));
         assert!(near(window.rate("seen_total", &[]), 2.7));
@@ -132,11 +136,7 @@ mod tests {
         let to = parse(
             "took_bucket{le=\"0.1\"} 1050\ntook_bucket{le=\"0.2\"} 1090\ntook_bucket{le=\"+Inf\"} 1100\n",
         );
-        let window = Window {
-            from: &from,
-            to: &to,
-            length: Duration::from_secs(10),
-        };
+        let window = ten_seconds(&from, &to);
         let histogram = window.histogram("took_bucket");
         assert!(near(histogram.quantile(0.25).unwrap(), 0.05));
         assert!(near(histogram.quantile(0.5).unwrap(), 0.1));
