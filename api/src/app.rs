@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::web;
-use service::sockets::ListenError;
+use service::sockets::{ListenError, listen_for};
 
 use crate::budget::{ADMIN_CONNECTIONS, Budget, BudgetError};
 use crate::http::connections::{self, Connections};
@@ -57,8 +57,12 @@ impl Application {
     /// Opens the ports and starts the write path on the current runtime. MongoDB may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let budget = Budget::of_this_process(settings.workers, settings.max_body)?;
-        let listener = listen("API_LISTEN", settings.listen)?;
-        let admin_listener = listen("API_ADMIN_LISTEN", settings.admin_listen)?;
+        let listener = TcpListener::from(listen_for("API_LISTEN", settings.listen, false)?);
+        let admin_listener = TcpListener::from(listen_for(
+            "API_ADMIN_LISTEN",
+            settings.admin_listen,
+            false,
+        )?);
         let metrics = Metrics::default();
         let store =
             MongoStore::new(&settings.mongo, settings.write_timeout, &metrics.mongo).await?;
@@ -185,14 +189,4 @@ impl Application {
         tracing::info!("stopped");
         Ok(())
     }
-}
-
-fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    let listening = service::sockets::listen(address, false);
-    let listening = listening.map_err(|error| ListenError {
-        key,
-        address,
-        error,
-    });
-    Ok(listening?.into())
 }

@@ -3,10 +3,9 @@
 use std::pin::pin;
 use std::process::ExitCode;
 
-use service::cli::{Program, USAGE, fail};
+use service::cli::{Program, USAGE, fail, stop_signal};
 use service::logging;
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Application;
 use crate::budget;
@@ -59,19 +58,4 @@ fn serve(settings: Settings) -> ExitCode {
             Err(error) => fail(1, error),
         }
     })
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("signals can't be handled here; stop the process with SIGKILL");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }

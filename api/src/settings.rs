@@ -29,22 +29,13 @@ pub static TABLE: Table = Table {
             "[::]:9190",
             "address of /healthz, /readyz and /metrics; keep it private",
         ),
-        key(
-            "mongo_uri",
-            "mongodb://mongo:27017",
-            "MongoDB connection string with any driver option; authSource defaults to admin",
-        ),
+        mongo_login::URI,
         key(
             "mongo_username",
             "",
             "database user; needs mongo_password_file",
         ),
-        key(
-            "mongo_password_file",
-            "",
-            "file with the user's password, such as a Docker secret; with several, one a line: \
-             the first that MongoDB accepts is used, and the next once it is refused",
-        ),
+        mongo_login::PASSWORD_FILE,
         key(
             "proxy_token_file",
             "",

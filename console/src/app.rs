@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use mongodb::error::Error;
-use service::sockets::ListenError;
+use service::sockets::{ListenError, listen_for};
 
 use crate::access::{Access, gateway};
 use crate::api::Exports;
@@ -67,14 +67,18 @@ pub struct Application {
 impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
-        let listener = listen("CONSOLE_LISTEN", settings.listen)?;
+        let listener = TcpListener::from(listen_for("CONSOLE_LISTEN", settings.listen, false)?);
         let clients = match settings.clients {
             Clients::Gateway => {
                 gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?
             }
             Clients::Any => gateway::Clients::All,
         };
-        let admin_listener = listen("CONSOLE_ADMIN_LISTEN", settings.admin_listen)?;
+        let admin_listener = TcpListener::from(listen_for(
+            "CONSOLE_ADMIN_LISTEN",
+            settings.admin_listen,
+            false,
+        )?);
         let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
         let live = Live::new(store.clone());
@@ -141,14 +145,4 @@ impl Application {
         handle.stop(true).await;
         serving.await.map_err(io::Error::other)?
     }
-}
-
-fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    let listening = service::sockets::listen(address, false);
-    let listening = listening.map_err(|error| ListenError {
-        key,
-        address,
-        error,
-    });
-    Ok(listening?.into())
 }

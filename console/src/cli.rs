@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use service::cli::{Program, USAGE, fail};
+use service::cli::{Program, USAGE, fail, stop_signal};
 use service::logging;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::Application;
 use crate::settings::{Settings, TABLE};
@@ -40,19 +39,4 @@ fn serve(settings: Settings) -> ExitCode {
             Err(error) => fail(1, error),
         }
     })
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn stop_signal() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("signals can't be handled here; stop the process with SIGKILL");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }

@@ -38,22 +38,13 @@ pub static TABLE: Table = Table {
             "",
             "file with the tokens to log in with, one a line; needed",
         ),
-        key(
-            "mongo_uri",
-            "mongodb://mongo:27017",
-            "MongoDB connection string with any driver option; authSource defaults to admin",
-        ),
+        mongo_login::URI,
         key(
             "mongo_username",
             "",
             "database user, which only needs to read the collection; needs mongo_password_file",
         ),
-        key(
-            "mongo_password_file",
-            "",
-            "file with the user's password, such as a Docker secret; with several, one a line: \
-             the first that MongoDB accepts is used, and the next once it is refused",
-        ),
+        mongo_login::PASSWORD_FILE,
         key("database", "myDatabase", "database to read from"),
         key("collection", "requests", "collection to read"),
         key(

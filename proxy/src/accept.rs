@@ -12,7 +12,7 @@ mod holder;
 
 use std::{net::TcpListener as StdListener, path::Path};
 
-use service::sockets::{ListenError, listen};
+use service::sockets::{ListenError, listen_for};
 use tokio::sync::mpsc::unbounded_channel;
 
 pub(crate) use acceptor::{Acceptor, Sockets};
@@ -34,12 +34,7 @@ pub(crate) fn open(
         let own = (0..settings.workers).map(|_| {
             let sockets = addresses().into_iter().filter_map(|(key, address)| {
                 let address = address?;
-                let socket = listen(address, true).map(StdListener::from);
-                Some(socket.map_err(|error| ListenError {
-                    key,
-                    address,
-                    error,
-                }))
+                Some(listen_for(key, address, true).map(StdListener::from))
             });
             sockets.collect::<Result<_, _>>().map(Sockets::Own)
         });

@@ -91,11 +91,7 @@ impl Application {
             server.add_service(Acceptor::new(Arc::clone(&worker), edge.clone(), sockets));
             workers.push(worker);
         }
-        let admin = sockets::listen(settings.admin_listen, false).map_err(|error| ListenError {
-            key: "PROXY_ADMIN_LISTEN",
-            address: settings.admin_listen,
-            error,
-        })?;
+        let admin = sockets::listen_for("PROXY_ADMIN_LISTEN", settings.admin_listen, false)?;
         let progress = Arc::new(Progress::default());
         let acme = settings.acme.clone();
         let acme = acme.map(|acme| Acme::new(acme, Arc::clone(&drain), Arc::clone(&progress)));

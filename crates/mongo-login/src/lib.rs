@@ -8,5 +8,5 @@ mod settings;
 mod uri;
 
 pub use logins::Logins;
-pub use settings::MongoSettings;
+pub use settings::{MongoSettings, PASSWORD_FILE, URI};
 pub use uri::MongoUri;

@@ -2,9 +2,24 @@
 
 use secrecy::SecretString;
 use service::secrets;
-use service::settings::{SettingsError, Values};
+use service::settings::{Key, SettingsError, Values, key};
 
 use crate::uri::MongoUri;
+
+/// Where MongoDB is.
+pub const URI: Key = key(
+    "mongo_uri",
+    "mongodb://mongo:27017",
+    "MongoDB connection string with any driver option; authSource defaults to admin",
+);
+
+/// The passwords of `mongo_username`.
+pub const PASSWORD_FILE: Key = key(
+    "mongo_password_file",
+    "",
+    "file with the user's password, such as a Docker secret; with several, one a line: \
+     the first that MongoDB accepts is used, and the next once it is refused",
+);
 
 /// What a service's `mongo_uri`, `mongo_username`, `mongo_password_file`, `database` and `collection`
 /// say.

@@ -1,4 +1,5 @@
-//! The command line of a service: `--config FILE`, `--help`, and `healthcheck`.
+//! The command line of a service: `--config FILE`, `--help`, and `healthcheck`; and the signals that end
+//! it.
 
 use std::{
     fmt::Display,
@@ -9,6 +10,7 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, Command, value_parser};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     healthcheck,
@@ -116,4 +118,19 @@ pub fn fail(code: u8, reason: impl Display) -> ExitCode {
     // Nobody to tell if standard error is gone.
     let _ = writeln!(io::stderr(), "error: {reason}");
     ExitCode::from(code)
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn stop_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("signals can't be handled here; stop the process with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }

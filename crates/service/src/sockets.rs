@@ -37,6 +37,19 @@ impl fmt::Display for ListenError {
 
 impl Error for ListenError {}
 
+/// [`listen`] on the address of a setting, which an error names.
+pub fn listen_for(
+    key: &'static str,
+    address: SocketAddr,
+    shared: bool,
+) -> Result<OwnedFd, ListenError> {
+    listen(address, shared).map_err(|error| ListenError {
+        key,
+        address,
+        error,
+    })
+}
+
 /// Listens on `address`, without blocking. With `shared`, others may listen on the same address, and
 /// the kernel spreads connections over all of them (`SO_REUSEPORT`).
 ///
