@@ -57,12 +57,8 @@ impl Application {
     /// Opens the ports and starts the write path on the current runtime. MongoDB may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let budget = Budget::of_this_process(settings.workers, settings.max_body)?;
-        let listener = TcpListener::from(listen_for("API_LISTEN", settings.listen, false)?);
-        let admin_listener = TcpListener::from(listen_for(
-            "API_ADMIN_LISTEN",
-            settings.admin_listen,
-            false,
-        )?);
+        let listener = listen_for("API_LISTEN", settings.listen, false)?;
+        let admin_listener = listen_for("API_ADMIN_LISTEN", settings.admin_listen, false)?;
         let metrics = Metrics::default();
         let store =
             MongoStore::new(&settings.mongo, settings.write_timeout, &metrics.mongo).await?;

@@ -67,18 +67,14 @@ pub struct Application {
 impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
-        let listener = TcpListener::from(listen_for("CONSOLE_LISTEN", settings.listen, false)?);
+        let listener = listen_for("CONSOLE_LISTEN", settings.listen, false)?;
         let clients = match settings.clients {
             Clients::Gateway => {
                 gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?
             }
             Clients::Any => gateway::Clients::All,
         };
-        let admin_listener = TcpListener::from(listen_for(
-            "CONSOLE_ADMIN_LISTEN",
-            settings.admin_listen,
-            false,
-        )?);
+        let admin_listener = listen_for("CONSOLE_ADMIN_LISTEN", settings.admin_listen, false)?;
         let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
         let live = Live::new(store.clone());

@@ -10,7 +10,7 @@ pub(crate) mod arrival;
 pub(crate) mod connection;
 mod holder;
 
-use std::{net::TcpListener as StdListener, path::Path};
+use std::path::Path;
 
 use service::sockets::{ListenError, listen_for};
 use tokio::sync::mpsc::unbounded_channel;
@@ -34,7 +34,7 @@ pub(crate) fn open(
         let own = (0..settings.workers).map(|_| {
             let sockets = addresses().into_iter().filter_map(|(key, address)| {
                 let address = address?;
-                Some(listen_for(key, address, true).map(StdListener::from))
+                Some(listen_for(key, address, true))
             });
             sockets.collect::<Result<_, _>>().map(Sockets::Own)
         });

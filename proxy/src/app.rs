@@ -112,7 +112,7 @@ impl Application {
             registry: metrics.into_registry(),
         };
         server.add_service(Control {
-            listener: Some(admin.into()),
+            listener: Some(admin),
             holder,
             acme,
             certificates,

@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     fmt, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
@@ -42,12 +42,15 @@ pub fn listen_for(
     key: &'static str,
     address: SocketAddr,
     shared: bool,
-) -> Result<OwnedFd, ListenError> {
-    listen(address, shared).map_err(|error| ListenError {
-        key,
-        address,
-        error,
-    })
+) -> Result<TcpListener, ListenError> {
+    match listen(address, shared) {
+        Ok(socket) => Ok(socket.into()),
+        Err(error) => Err(ListenError {
+            key,
+            address,
+            error,
+        }),
+    }
 }
 
 /// Listens on `address`, without blocking. With `shared`, others may listen on the same address, and
