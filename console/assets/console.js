@@ -116,7 +116,7 @@ function move(by) {
 const KEYS = {
   '/'() { document.getElementById('f-path')?.select(); },
   j() { rows ? move(1) : document.querySelector('[data-next]')?.click(); },
-  k() { rows ? move(-1) : history.back(); },
+  k() { if (rows) move(-1); else if (document.querySelector('[data-next]')) history.back(); },
   p() { document.querySelector('[data-pause]')?.click(); },
   '?'() { keys?.showModal(); },
 };
@@ -157,8 +157,8 @@ function keepFresh(element) {
         localTimes(element);
         // Movements go on where they were.
         for (const animation of element.getAnimations({subtree: true})) animation.startTime = 0;
-        state.textContent = '';
         element.classList.remove('stale');
+        if (!document.querySelector('.stale')) state.textContent = '';
       } catch {
         if (!state.textContent) state.textContent = `Not reached since ${clock.format()}; trying again`;
         element.classList.add('stale');

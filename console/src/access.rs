@@ -110,7 +110,7 @@ impl Access {
                 request.extensions_mut().insert(visitor);
                 return None;
             }
-            Err(_) if is_public(path) => return None,
+            Err(Stranger::Unknown) if is_public(path) => return None,
             Err(stranger) => stranger,
         };
         tracing::debug!(refused = "log-in", path, "without a log-in");

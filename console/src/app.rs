@@ -47,7 +47,6 @@ pub enum StartupError {
 /// What every handler has: `web::Data<Console>`.
 #[derive(Debug)]
 pub struct Console {
-    pub settings: Settings,
     pub access: Access,
     pub store: Store,
     pub live: Live,
@@ -81,7 +80,6 @@ impl Application {
         let stack = Stack::start(&settings, &store, &metrics);
         let console = Console {
             access: Access::new(&settings, clients),
-            settings,
             store,
             live,
             stack,

@@ -35,7 +35,7 @@ const MOST_FOLLOWERS: usize = 256;
 
 /// The tail goes on for so long after the last follower has left: who comes back meanwhile finds its
 /// place in the ring.
-const LINGER: Duration = Duration::from_secs(30);
+pub(crate) const LINGER: Duration = Duration::from_secs(30);
 
 /// The tail. It reads only while somebody follows.
 #[derive(Debug)]

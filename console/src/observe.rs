@@ -159,7 +159,7 @@ pub(crate) async fn count(
 fn route(path: &str) -> &'static str {
     match path {
         "/" => "requests",
-        "/login" | "/logout" => "login",
+        "/logout" => "login",
         "/live/rows" | "/api/requests/stream" => "stream",
         _ => {
             let is_under = |folder: &str| {

@@ -14,7 +14,7 @@ mod stack;
 pub(crate) mod visible;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CacheControl, CacheDirective, ContentType};
+use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use askama::Template;
 
@@ -32,12 +32,11 @@ async fn no_such_page(request: HttpRequest) -> HttpResponse {
     PageError::NotFound(format!("There is no page {}.", request.path())).error_response()
 }
 
-/// A page, or a part of one. Nobody keeps it: what was recorded isn't everybody's.
+/// A page, or a part of one.
 pub(crate) fn render(status: StatusCode, template: &impl Template) -> HttpResponse {
     match template.render() {
         Ok(html) => HttpResponse::build(status)
             .insert_header(ContentType::html())
-            .insert_header(CacheControl(vec![CacheDirective::NoStore]))
             .body(html),
         Err(error) => {
             tracing::error!(%error, "a page can't be rendered");

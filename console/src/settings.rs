@@ -24,8 +24,8 @@ pub static TABLE: Table = Table {
         key(
             "clients",
             "gateway",
-            "who may connect to it: gateway is this machine and, in a container, its network's gateway, \
-             as which those come who use a port published on the host; any is everybody",
+            "who may connect to the pages and the API: gateway is this machine and its default gateway, as \
+             which, in a container, those come who use a port published on the host; any is everybody",
         ),
         key(
             "hosts",

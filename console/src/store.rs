@@ -22,9 +22,9 @@ const POOL: u32 = 8;
 /// Of these, searches that no index serves.
 const SCANS: usize = 4;
 /// How long after the end of its time an operation's answer may come.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// MongoDB's code for `maxTimeMS`.
-const MAX_TIME_MS_EXPIRED: i32 = 50;
+pub(crate) const MAX_TIME_MS_EXPIRED: i32 = 50;
 
 /// Clones are the same store.
 #[derive(Clone, Debug)]
@@ -33,12 +33,14 @@ pub struct Store {
     query_timeout: Duration,
     scans: Arc<Semaphore>,
     searches: SearchMetrics,
+    /// The first of the connection string, `host:port`.
+    server: Option<String>,
 }
 
 impl Store {
     /// Creates the clients; doesn't wait for a connection.
     pub async fn new(settings: &MongoSettings, query_timeout: Duration) -> Result<Self> {
-        let mut all = Vec::new();
+        let (mut all, mut server) = (Vec::new(), None);
         for uri in settings.uris() {
             let mut options = ClientOptions::parse(uri.expose()).await?;
             options
@@ -50,6 +52,7 @@ impl Store {
                 .server_selection_timeout
                 .get_or_insert(query_timeout);
             options.max_pool_size.get_or_insert(POOL);
+            server = options.hosts.first().map(ToString::to_string);
             let database = Client::with_options(options)?.database(&settings.database);
             all.push(database.collection(&settings.collection));
         }
@@ -58,6 +61,7 @@ impl Store {
             query_timeout,
             scans: Arc::new(Semaphore::new(SCANS)),
             searches: SearchMetrics::default(),
+            server,
         })
     }
 
@@ -66,13 +70,18 @@ impl Store {
         self.query_timeout
     }
 
+    /// The first server of the connection string, `host:port`.
+    pub(crate) fn server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
     /// How long searches take.
     pub(crate) fn searches(&self) -> &SearchMetrics {
         &self.searches
     }
 
     /// A place for a search that no index serves: there are few, so that quick reads needn't wait.
-    pub async fn scan(&self) -> Result<OwnedSemaphorePermit> {
+    pub(crate) async fn scan(&self) -> Result<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.scans).acquire_owned().await;
         place.map_err(|error| Error::custom(error.to_string()))
     }
@@ -113,4 +122,9 @@ impl Store {
             _ => self.logins.describe(error),
         }
     }
+}
+
+/// Whether MongoDB failed with this code.
+pub(crate) fn has_code(error: &Error, code: i32) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(failed) if failed.code == code)
 }

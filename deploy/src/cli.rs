@@ -422,6 +422,11 @@ fn request_id(text: &str) -> Result<String, String> {
 fn key_value(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = pair.ok_or("expected KEY=VALUE such as method=POST")?;
+    if let "after" | "before" | "count" | "download" | "format" | "limit" = key {
+        return Err(format!(
+            "{key} is no filter: expected id, since, until, method, path, header, address or body"
+        ));
+    }
     Ok((key.to_owned(), value.to_owned()))
 }
 

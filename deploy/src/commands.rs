@@ -32,7 +32,7 @@ use terminal::interrupted;
 
 use crate::apply::Applied;
 use crate::cli::{Cli, Command, Images, Logs, Requests, Verify};
-use crate::console::SERVICE;
+use crate::console::service_of;
 use crate::output::{Form, Output};
 use crate::secrets::Secrets;
 
@@ -238,8 +238,9 @@ async fn verified(
 
 /// The published ports as URLs: those for clients, and the console's.
 fn addresses(engine: &Engine, project: &Project) -> (Vec<String>, Option<String>) {
-    let all = netcheck::verify::urls(engine, project, SERVICE);
-    let (console, clients): (Vec<_>, Vec<_>) = all.partition(|(name, _)| ***name == *SERVICE);
+    let ours = service_of(project).unwrap_or_default();
+    let all = netcheck::verify::urls(engine, project, ours);
+    let (console, clients): (Vec<_>, Vec<_>) = all.partition(|(name, _)| ***name == *ours);
     let urls = clients.into_iter().map(|(_, url)| url);
     (
         urls.collect(),

@@ -24,8 +24,11 @@ use crate::secrets::Secrets;
 pub(crate) const SERVICE: &str = "console";
 /// The secret that it lets programs and browsers in with.
 const TOKEN: &str = "console_token";
-/// Until an answer begins.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// Until there is a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Until an answer is there, or has begun: longer than the longest search (`CONSOLE_QUERY_TIMEOUT`, 60 s at
+/// most).
+const TIMEOUT: Duration = Duration::from_secs(65);
 /// More than an answer that is read whole has: a request with the largest body that MongoDB stores, each
 /// byte of it an escape.
 const MAX_ANSWER: usize = 128 * 1024 * 1024;
@@ -112,11 +115,14 @@ impl Console {
     ) -> Result<Response<Incoming>> {
         let mut answer = None;
         for token in &self.tokens {
-            let response = timeout(TIMEOUT, self.exchange(&method, path, headers, token)).await;
-            let response = response
-                .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
-                .map_err(|why| self.unreachable(&why))?;
-            let refused = response.status() == StatusCode::UNAUTHORIZED;
+            let exchange = self.exchange(&method, path, headers, token);
+            let response = within(TIMEOUT, "answer", exchange).await;
+            let response = response.map_err(|why| self.unreachable(&why))?;
+            // The latter where too many have been refused before.
+            let refused = matches!(
+                response.status(),
+                StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS
+            );
             answer = Some(response);
             if !refused {
                 break;
@@ -132,10 +138,10 @@ impl Console {
     /// Asks, and reads the JSON that is answered.
     pub(crate) async fn json<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {
         let answer = self.send(method, path, &HeaderMap::new()).await?;
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body
-            .map_err(|err| self.unreachable(&err.to_string()))?
-            .to_bytes();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect();
+        let body = async { body.await.map_err(|err| err.to_string()) };
+        let body = within(TIMEOUT, "end of the answer", body).await;
+        let body = body.map_err(|why| self.unreachable(&why))?.to_bytes();
         serde_json::from_slice(&body).map_err(|err| {
             Error::failed(
                 format!("the console's answer to {path} isn't what was expected: {err}"),
@@ -152,8 +158,9 @@ impl Console {
         token: &str,
     ) -> Result<Response<Incoming>, String> {
         let said = |err: &dyn std::error::Error| chain(err);
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let stream = stream.map_err(|err| said(&err))?;
+        let connect = TcpStream::connect((self.host.as_str(), self.port));
+        let connect = async { connect.await.map_err(|err| said(&err)) };
+        let stream = within(CONNECT_TIMEOUT, "connection", connect).await?;
         let connected = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = connected.map_err(|err| said(&err))?;
         // Ends with the answer's body, or with whoever drops that.
@@ -221,6 +228,22 @@ impl Console {
         };
         Error::failed(message, next)
     }
+}
+
+/// The project's service that we know how to ask, if it has one.
+pub(crate) fn service_of(project: &Project) -> Option<&'static str> {
+    let is_ours = project.services.contains_key(SERVICE) && project.secrets.contains_key(TOKEN);
+    is_ours.then_some(SERVICE)
+}
+
+/// What comes of it by then, or that there was no such thing.
+async fn within<T>(
+    limit: Duration,
+    what: &str,
+    coming: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let late = |_| Err(format!("no {what} within {} s", limit.as_secs()));
+    timeout(limit, coming).await.unwrap_or_else(late)
 }
 
 /// Where the container's port can be reached.

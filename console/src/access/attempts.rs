@@ -1,7 +1,7 @@
 //! Wrong tokens. All who connect come from the gateway's address, so they can't be told apart, and a limit
 //! that also held for the right token would let anybody keep the owner out. What makes guessing hopeless
 //! is the token's length (16 characters at least, 40 of 62 kinds where `deploy` generates it); the limit
-//! makes it slow, cheap to refuse, and seen in the log.
+//! makes it cheap to refuse, and seen in the log.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

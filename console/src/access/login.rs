@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::access::{self, Visitor, links, origin, session};
 use crate::app::Console;
+use crate::pages::render;
 
 /// What is there without a log-in.
 pub(super) const PUBLIC: [&str; 2] = [PAGE, LINK];
@@ -168,18 +169,6 @@ fn page_with(status: StatusCode, notice: &str, next: &str) -> HttpResponse {
             next,
         },
     )
-}
-
-fn render(status: StatusCode, page: &impl Template) -> HttpResponse {
-    match page.render() {
-        Ok(html) => HttpResponse::build(status)
-            .content_type("text/html; charset=utf-8")
-            .body(html),
-        Err(error) => {
-            tracing::error!(%error, "a page can't be rendered");
-            HttpResponse::InternalServerError().finish()
-        }
-    }
 }
 
 fn go_to(path: &str) -> HttpResponse {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::JSON;
 use crate::export;
+use crate::live::Refused;
 use crate::requests::filter::BadFilter;
 use crate::store::Store;
 
@@ -34,6 +35,8 @@ pub(crate) enum Problem {
     /// MongoDB can't be read, for this reason.
     #[error("{0}")]
     Away(String),
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error("{0} exports are under way: try again when one has ended")]
     Busy(usize),
 }
@@ -50,7 +53,7 @@ impl ResponseError for Problem {
             Self::Field(_) | Self::UnknownField { .. } => StatusCode::BAD_REQUEST,
             Self::NoRequest(_) | Self::NoPath(_) => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Away(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Away(_) | Self::Refused(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

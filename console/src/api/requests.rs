@@ -2,11 +2,11 @@
 //! match.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::StreamExt as _;
+use futures_util::future::try_join;
 use mongodb::bson::oid::ObjectId;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,6 +18,7 @@ use crate::app::Console;
 use crate::export::{self, Format};
 use crate::requests::filter::Filter;
 use crate::requests::search::{self, Count, Page};
+use crate::store::GRACE;
 
 /// The largest page, and what one has that wasn't asked for.
 const LARGEST_PAGE: usize = 100;
@@ -85,14 +86,14 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
     let mut answer = answer(format, "requests", download);
     let of_store = |error| Problem::of_store(&console.store, &error);
     if is_page {
-        let page = search::page(&console.store, &filter, before, limit.unwrap_or(PAGE)).await;
-        let page = page.map_err(of_store)?;
-        let count = if counts {
-            let count = search::count(&console.store, &filter).await;
-            Some(count.map_err(of_store)?)
-        } else {
-            None
+        let page = search::page(&console.store, &filter, before, limit.unwrap_or(PAGE));
+        let count = async {
+            if !counts {
+                return Ok(None);
+            }
+            search::count(&console.store, &filter).await.map(Some)
         };
+        let (page, count) = try_join(page, count).await.map_err(of_store)?;
         return Ok(answer.body(export::json::line(&Answer { page, count }) + "\n"));
     }
     if request.method() == Method::HEAD {
@@ -102,7 +103,7 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
     let found = search::all(&console.store, filter, before).take(limit.unwrap_or(usize::MAX));
     let mut found = Box::pin(found.peekable());
     // An error that comes by then can still be told by the status: the store being away is.
-    let begin = console.store.query_timeout() + Duration::from_secs(1);
+    let begin = console.store.query_timeout() + GRACE;
     let first = timeout(begin, found.as_mut().peek()).await;
     if let Ok(Some(Err(error))) = first {
         return Err(of_store(error.clone()));

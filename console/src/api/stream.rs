@@ -7,19 +7,30 @@
 //! | `away` | `{"error": "…"}`: MongoDB can't be read now, and why |
 //! | `back` | `{}`: it can be read again |
 
+use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
+use super::{Problem, reads};
 use crate::app::Console;
+use crate::export;
 use crate::live::Event;
 use crate::live::sse::{self, Text};
 use crate::requests::filter::Filter;
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.route("/api/requests/stream", web::get().to(stream));
+    app.service(reads("/api/requests/stream", stream));
 }
 
-async fn stream(request: HttpRequest, console: web::Data<Console>) -> HttpResponse {
+async fn stream(
+    request: HttpRequest,
+    console: web::Data<Console>,
+) -> Result<HttpResponse, Problem> {
+    if request.method() == Method::HEAD {
+        return Ok(HttpResponse::Ok()
+            .content_type("text/event-stream")
+            .finish());
+    }
     sse::serve(&request, &console.live, None, tell).await
 }
 
@@ -33,7 +44,8 @@ fn tell(_filter: &Filter, event: Event, text: &mut Text) {
         Event::Skipped(_) => {}
         Event::Missed => text.event(Some("missed"), None, "{}"),
         Event::Away(reason) => {
-            text.event(Some("away"), None, &json!({ "error": *reason }).to_string());
+            let error = export::json::line(&json!({ "error": *reason }));
+            text.event(Some("away"), None, &error);
         }
         Event::Back => text.event(Some("back"), None, "{}"),
     }

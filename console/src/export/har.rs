@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::json;
-use super::message::{base64, field, url};
+use super::message::{base64, url};
 use crate::requests::recorded::Recorded;
 
 /// How a document begins.
@@ -31,7 +31,7 @@ pub fn document(recorded: &Recorded) -> String {
 /// One request, in a line without an end.
 pub fn entry(recorded: &Recorded) -> String {
     let summary = &recorded.summary;
-    let url = url(&summary.url, field(recorded, "Host"));
+    let url = url(&summary.url, recorded.field("Host"));
     let query = url.split_once('?').map_or("", |(_, query)| query);
     json::line(&Entry {
         started: summary
@@ -127,16 +127,16 @@ fn post_data(recorded: &Recorded) -> Option<PostData<'_>> {
     if recorded.body.is_empty() {
         return None;
     }
-    let mime_type = field(recorded, "Content-Type").unwrap_or("application/octet-stream");
-    let essence = mime_type.split(';').next().unwrap_or_default().trim();
-    let is_form = essence.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let mime_type = recorded
+        .field("Content-Type")
+        .unwrap_or("application/octet-stream");
     let (text, encoding) = match std::str::from_utf8(&recorded.body) {
         Ok(text) => (text.into(), None),
         Err(_) => (base64(&recorded.body).into(), Some("base64")),
     };
     Some(PostData {
         mime_type,
-        params: if is_form {
+        params: if recorded.is_form() {
             pairs(&recorded.body)
         } else {
             Vec::new()

@@ -1,11 +1,11 @@
 //! The message of HTTP/1.1, as it was recorded.
 
-use super::message::{bytes, field, is_field, target, url};
+use super::message::{bytes, is_field, target, url};
 use crate::requests::recorded::Recorded;
 
 /// The message. Its length is the recorded body's, whatever framed it on its way.
 pub fn text(recorded: &Recorded) -> Vec<u8> {
-    let url = url(&recorded.summary.url, field(recorded, "Host"));
+    let url = url(&recorded.summary.url, recorded.field("Host"));
     let mut message = format!("{} {} HTTP/1.1\r\n", recorded.summary.method, target(&url));
     message.retain(|c| !c.is_control() || c == '\r' || c == '\n');
     let mut message = message.into_bytes();
@@ -19,7 +19,7 @@ pub fn text(recorded: &Recorded) -> Vec<u8> {
         message.extend(bytes(value));
         message.extend(b"\r\n");
     }
-    if !recorded.body.is_empty() || field(recorded, "Content-Length").is_some() {
+    if !recorded.body.is_empty() || recorded.field("Content-Length").is_some() {
         message.extend(format!("Content-Length: {}\r\n", recorded.body.len()).bytes());
     }
     message.extend(b"\r\n");

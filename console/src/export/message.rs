@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::requests::filter::is_token;
 use crate::requests::recorded::Recorded;
 
 /// What stands in place of a value that the API doesn't record.
@@ -64,7 +65,7 @@ pub(super) struct Message<'a> {
 
 impl<'a> Message<'a> {
     pub(super) fn of(recorded: &'a Recorded) -> Self {
-        let host = field(recorded, "Host");
+        let host = recorded.field("Host");
         let url = url(&recorded.summary.url, host);
         let (mut headers, mut left_out) = (Vec::new(), Vec::new());
         for (name, value) in &recorded.headers {
@@ -114,13 +115,6 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The value of a field.
-pub(super) fn field<'a>(recorded: &'a Recorded, name: &str) -> Option<&'a str> {
-    let mut headers = recorded.headers.iter();
-    let found = headers.find(|(it, _)| it.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.as_str())
-}
-
 pub(super) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
@@ -164,10 +158,7 @@ pub(super) fn bytes(value: &str) -> Vec<u8> {
 
 /// Whether it can stand in a message without being taken for something else (RFC 9110 §5).
 pub(super) fn is_field(name: &str, value: &str) -> bool {
-    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty()
-        && name.bytes().all(in_name)
-        && !value.contains(|c: char| c.is_ascii_control() && c != '\t')
+    is_token(name) && !value.contains(|c: char| c.is_ascii_control() && c != '\t')
 }
 
 fn plain(name: &str) -> String {

@@ -2,18 +2,15 @@
 //! looks at each distinct filter once, and keeps the answers in place of the content.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::live::LINGER;
 use crate::requests::filter::{Filter, Matcher};
 use crate::requests::recorded::Recorded;
 
 /// Distinct ones at a time: a bit each in [`Answers`].
 pub(crate) const MOST: usize = 64;
-
-/// One that nobody uses any more is looked at for so long, for those who come back.
-const LINGER: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(crate) struct ContentFilters {
@@ -26,7 +23,7 @@ pub(crate) struct ContentFilters {
 struct Used {
     number: u64,
     filter: Filter,
-    matcher: Matcher,
+    matcher: Arc<Matcher>,
     followers: usize,
     left: Instant,
     /// Whether a poll has looked at it: all from then on do.
@@ -34,13 +31,23 @@ struct Used {
 }
 
 /// The filters that a poll looks at.
-pub(crate) type Looked = Arc<[(u64, Matcher)]>;
+#[derive(Debug)]
+pub(crate) struct Looked {
+    numbers: Arc<[u64]>,
+    matchers: Vec<Arc<Matcher>>,
+}
 
 /// Which of the filters let a request through.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
-    looked: Looked,
+    looked: Arc<[u64]>,
     yes: u64,
+}
+
+impl Looked {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.matchers.is_empty()
+    }
 }
 
 impl ContentFilters {
@@ -62,7 +69,7 @@ impl ContentFilters {
         self.used.push(Used {
             number,
             filter: filter.clone(),
-            matcher: filter.matcher(),
+            matcher: Arc::new(filter.matcher()),
             followers: 1,
             left: Instant::now(),
             is_looked_at: false,
@@ -80,12 +87,14 @@ impl ContentFilters {
     /// Those that a poll which begins now has to look at.
     pub(crate) fn look(&mut self) -> Looked {
         self.forget();
-        let all = self.used.iter_mut();
-        all.map(|used| {
+        for used in &mut self.used {
             used.is_looked_at = true;
-            (used.number, used.matcher.clone())
-        })
-        .collect()
+        }
+        let used = self.used.iter();
+        Looked {
+            numbers: used.clone().map(|used| used.number).collect(),
+            matchers: used.map(|used| Arc::clone(&used.matcher)).collect(),
+        }
     }
 
     /// Whether a poll has begun that looks at it: what comes of that and of all later ones has its
@@ -103,18 +112,18 @@ impl ContentFilters {
 
 impl Answers {
     pub(crate) fn of(looked: &Looked, recorded: &Recorded) -> Self {
-        let through = |(place, (_, matcher)): (usize, &(u64, Matcher))| {
+        let through = |(place, matcher): (usize, &Arc<Matcher>)| {
             u64::from(matcher.matches(recorded)) << place
         };
         Self {
-            looked: Arc::clone(looked),
-            yes: looked.iter().enumerate().map(through).sum(),
+            looked: Arc::clone(&looked.numbers),
+            yes: looked.matchers.iter().enumerate().map(through).sum(),
         }
     }
 
     /// What the filter of this number says; nothing where it wasn't asked.
     pub(crate) fn answer(&self, number: u64) -> Option<bool> {
-        let place = self.looked.iter().position(|(other, _)| *other == number)?;
+        let place = self.looked.iter().position(|other| *other == number)?;
         Some(self.yes >> place & 1 == 1)
     }
 }

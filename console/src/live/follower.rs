@@ -7,21 +7,25 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawBsonRef;
 use mongodb::bson::{Document, doc};
-use mongodb::error::Result;
+use mongodb::error::{Error, Result};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::live::ring::{Item, Resumed, Slot};
 use crate::live::{After, Event, Seat, State};
 use crate::requests::filter::{Filter, Matcher};
 use crate::store::Store;
 
-/// Requests that are looked at, and told, at a time.
+/// Requests that are looked at, and told, at a time, and their bytes: the one with which there are so
+/// many is the last.
 pub(crate) const CHUNK: usize = 128;
+const CHUNK_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Follower {
     seat: Seat,
-    matcher: Matcher,
+    /// Where it takes no content: else the tail has the answer.
+    matcher: Option<Matcher>,
     changed: watch::Receiver<()>,
     /// Whether it has missed something before all that follows.
     missed: bool,
@@ -61,8 +65,8 @@ impl Follower {
         };
         let mut follower = Self {
             missed: resumed.is_none(),
+            matcher: seat.content.is_none().then(|| filter.matcher()),
             seat,
-            matcher: filter.matcher(),
             changed,
             earlier: VecDeque::new(),
             next: 0,
@@ -118,14 +122,14 @@ impl Follower {
             return Step::Tell(Event::Missed);
         }
         if !self.earlier.is_empty() {
-            let some = self.earlier.len().min(CHUNK);
+            let some = chunk(self.earlier.iter()).count();
             return Step::Look(self.earlier.drain(..some).collect());
         }
         let Some(slots) = state.ring.read(self.next, CHUNK) else {
             self.next = state.ring.oldest();
             return Step::Tell(Event::Missed);
         };
-        let items: Vec<_> = slots.map_while(Slot::item).cloned().collect();
+        let items: Vec<_> = chunk(slots.map_while(Slot::item)).cloned().collect();
         if !items.is_empty() {
             self.next += items.len() as u64;
             return Step::Look(items);
@@ -142,14 +146,22 @@ impl Follower {
     }
 
     fn lets_through(&self, item: &Item) -> bool {
-        match self.seat.content {
-            None => self.matcher.matches(item.recorded()),
-            Some(number) => {
-                let answer = item.answers().answer(number);
-                answer.unwrap_or_else(|| self.found.contains(&item.summary().id))
-            }
+        if let Some(matcher) = &self.matcher {
+            return matcher.matches(item.recorded());
         }
+        let number = self.seat.content;
+        let answer = number.and_then(|number| item.answers().answer(number));
+        answer.unwrap_or_else(|| self.found.contains(&item.summary().id))
     }
+}
+
+/// As many of these as are told at a time.
+fn chunk<'a>(items: impl Iterator<Item = &'a Arc<Item>>) -> impl Iterator<Item = &'a Arc<Item>> {
+    items.take(CHUNK).scan(CHUNK_BYTES, |room, item| {
+        let fits = *room > 0;
+        *room = room.saturating_sub(item.bytes());
+        fits.then_some(item)
+    })
 }
 
 /// Where it goes on, once that can be said, and what its filter hasn't been asked about from there on.
@@ -205,6 +217,8 @@ async fn matching(store: &Store, filter: &Filter, ids: Vec<ObjectId>) -> Result<
             Ok(ids)
         }
     };
+    let place = timeout(time, store.scan()).await;
+    let _place = place.map_err(|_| Error::custom("the database is busy"))??;
     store.read(find).await
 }
 

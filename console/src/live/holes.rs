@@ -55,14 +55,13 @@ impl Holes {
             self.top = record;
             return;
         }
-        let Some(place) = self
-            .open
-            .iter()
-            .position(|((first, last), _)| (*first..=*last).contains(&record))
-        else {
+        let place = self.open.partition_point(|((_, last), _)| *last < record);
+        let Some(&((first, last), since)) = self.open.get(place) else {
             return;
         };
-        let ((first, last), since) = self.open[place];
+        if record < first {
+            return;
+        }
         let parts = [(first, record - 1), (record + 1, last)];
         let parts = parts.into_iter().filter(|(first, last)| first <= last);
         self.open
@@ -81,12 +80,12 @@ impl Holes {
         }
     }
 
-    /// How far everything has been met, by now.
+    /// How far everything has been met, by now, but for the newest [`TOLD`] holes.
     pub(crate) fn extent(&mut self) -> Extent {
-        let open = &self.open;
+        let newest = &self.open[self.open.len().saturating_sub(TOLD)..];
         let told = self
             .told
-            .get_or_insert_with(|| open.iter().map(|(hole, _)| *hole).collect());
+            .get_or_insert_with(|| newest.iter().map(|(hole, _)| *hole).collect());
         Extent {
             top: self.top,
             open: Arc::clone(told),
@@ -116,7 +115,8 @@ pub struct After {
     pub(crate) extent: Option<Extent>,
 }
 
-/// Holes that are told, the newest: a follower's `id:` shouldn't grow without bound.
+/// Holes that are told, the newest: neither a follower's `id:` nor what a request keeps of them should
+/// grow without bound.
 const TOLD: usize = 8;
 
 impl After {
@@ -137,7 +137,7 @@ impl fmt::Display for After {
             return Ok(());
         };
         write!(f, ".{}", extent.top)?;
-        for (first, last) in &extent.open[extent.open.len().saturating_sub(TOLD)..] {
+        for (first, last) in &*extent.open {
             write!(f, ".{first}-{last}")?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use mongodb::bson::oid::ObjectId;
 
+use crate::export;
 use crate::live::content::Answers;
 use crate::live::holes::{After, Extent};
 use crate::requests::recorded::{Recorded, Summary};
@@ -77,8 +78,7 @@ impl Item {
 
     /// The summary as JSON: made once for all who follow.
     pub fn json(&self) -> &str {
-        self.json
-            .get_or_init(|| serde_json::to_string(self.summary()).unwrap_or_default())
+        self.json.get_or_init(|| export::json::line(self.summary()))
     }
 
     /// From here one goes on who was told this last.
@@ -94,7 +94,7 @@ impl Item {
         &self.answers
     }
 
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         bytes(&self.recorded)
     }
 }

@@ -4,17 +4,18 @@ use std::convert::Infallible;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{once, unfold};
 use futures_util::{Stream, StreamExt as _};
-use serde_json::json;
 use tokio::time::timeout;
 
+use crate::api::Problem;
 use crate::live::follower::newest;
-use crate::live::{After, Event, Live, Refused};
-use crate::requests::filter::Filter;
+use crate::live::holes::NotAnId;
+use crate::live::{After, Event, Live};
+use crate::requests::filter::{BadFilter, Filter};
 
 /// A comment after so long without an event shows whether the client is still there, and keeps
 /// proxies from giving up.
@@ -23,8 +24,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client waits before it comes back.
 const RETRY: &str = "retry: 1000\n\n";
 
-/// How long one waits who was refused.
-const REFUSED_FOR: &str = "5";
+/// Where one goes on.
+const AFTER: &str = "after";
+const FIELDS: &str = "id, since, until, method, path, header, address, body or after";
 
 /// A text of events.
 #[derive(Debug, Default)]
@@ -62,49 +64,39 @@ pub(crate) async fn serve(
     live: &Live,
     most: Option<usize>,
     tell: impl Fn(&Filter, Event, &mut Text) + 'static,
-) -> HttpResponse {
-    let (filter, others) = match Filter::from_query(request.query_string()) {
-        Ok(read) => read,
-        Err(error) => return bad_request(&error.to_string()),
-    };
-    let after = match after(request, &others) {
-        Ok(after) => after,
-        Err(error) => return bad_request(&error),
-    };
-    let events = match live.follow(filter.clone(), after).await {
-        Ok(events) => events,
-        Err(refused) => return unavailable(refused),
-    };
+) -> Result<HttpResponse, Problem> {
+    let (filter, others) = Filter::from_query(request.query_string())?;
+    if let Some((name, _)) = others.iter().find(|(name, _)| name != AFTER) {
+        return Err(Problem::UnknownField {
+            name: name.clone(),
+            expected: FIELDS,
+        });
+    }
+    let after = after(request, others)?;
+    let events = live.follow(filter.clone(), after).await?;
     let tell = move |event, text: &mut Text| tell(&filter, event, text);
-    match most {
+    Ok(match most {
         Some(most) => response(newest(events, most), tell),
         None => response(events, tell),
-    }
+    })
 }
 
-fn after(request: &HttpRequest, others: &[(String, String)]) -> Result<Option<After>, String> {
+fn after(request: &HttpRequest, others: Vec<(String, String)>) -> Result<Option<After>, BadFilter> {
     // The address stays the same when a browser reconnects: what it says was so at the beginning.
     let header = request.headers().get("last-event-id");
-    let header = header.and_then(|value| Some(("Last-Event-ID", value.to_str().ok()?)));
-    let field = others.iter().find(|(name, _)| name == "after");
-    let field = field.map(|(name, value)| (name.as_str(), value.as_str()));
-    match header.or(field) {
-        None | Some((_, "")) => Ok(None),
-        Some((name, value)) => match value.parse() {
+    let header = header.and_then(|value| value.to_str().ok());
+    let header = header.map(|value| ("Last-Event-ID".to_owned(), value.to_owned()));
+    match header.or(others.into_iter().next()) {
+        Some((field, value)) if !value.is_empty() => match value.parse() {
             Ok(after) => Ok(Some(after)),
-            Err(_) => Err(format!("{name} = {value:?}: expected the id of an event")),
+            Err(NotAnId) => Err(BadFilter {
+                field,
+                value,
+                expected: "the id of an event",
+            }),
         },
+        _ => Ok(None),
     }
-}
-
-fn bad_request(error: &str) -> HttpResponse {
-    HttpResponse::BadRequest().json(json!({ "error": error }))
-}
-
-fn unavailable(refused: Refused) -> HttpResponse {
-    HttpResponse::ServiceUnavailable()
-        .insert_header((RETRY_AFTER, REFUSED_FOR))
-        .json(json!({ "error": refused.to_string() }))
 }
 
 fn response(

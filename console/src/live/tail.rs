@@ -138,8 +138,10 @@ impl Tail<'_> {
             let mut state = self.shared.state();
             (state.goes_on, state.content.look())
         };
-        // Who waited for its filter to be looked at needs to wait no longer.
-        self.shared.tell();
+        if !looked.is_empty() {
+            // Who waited for its filter to be looked at needs to wait no longer.
+            self.shared.tell();
+        }
         let reading = Arc::new(Reading {
             met: Arc::clone(&self.met),
             limit: if goes_on { MOST_READ } else { EARLIER },
@@ -168,6 +170,7 @@ impl Tail<'_> {
 
     fn publish(&self, goes_on: bool, news: News<(Recorded, Answers)>) {
         let mut state = self.shared.state();
+        let is_news = news.missed || !news.new.is_empty() || !goes_on || state.away.is_some();
         if news.missed && goes_on {
             state.ring.push(Slot::Missed);
         }
@@ -187,7 +190,9 @@ impl Tail<'_> {
             tracing::info!("the live view can be read again");
         }
         drop(state);
-        self.shared.tell();
+        if is_news {
+            self.shared.tell();
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl<'a> Body<'a> {
         if json.is_some() {
             views.push(View::Json);
         }
-        if is_form(recorded) {
+        if recorded.is_form() {
             views.push(View::Form);
         }
         views.extend([View::Text, View::Hex]);
@@ -128,17 +128,6 @@ pub(crate) fn fields(encoded: &[u8]) -> Vec<(String, String)> {
         .into_owned()
         .take(FIELDS)
         .collect()
-}
-
-fn is_form(recorded: &Recorded) -> bool {
-    let content_type = recorded
-        .headers
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    content_type.is_some_and(|(_, value)| {
-        let essence = value.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    })
 }
 
 /// What is shown as text: no half of a character at its end.

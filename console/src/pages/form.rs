@@ -56,15 +56,6 @@ impl Form {
         self.error.as_ref().filter(|error| error.field == name)
     }
 
-    /// What is wrong with a field that the form doesn't have.
-    pub(crate) fn other_error(&self) -> Option<&BadFilter> {
-        let known = |error: &&BadFilter| {
-            let name = error.field.as_str();
-            matches!(name, "method" | "path" | "body") || MORE.contains(&name)
-        };
-        self.error.as_ref().filter(|error| !known(error))
-    }
-
     pub(crate) fn is_set(&self) -> bool {
         self.fields
             .iter()

@@ -16,7 +16,7 @@ use askama::Template;
 
 use super::form::Form;
 use super::rows::Rows;
-use super::visible as filters;
+use crate::api::Problem;
 use crate::app::Console;
 use crate::live::sse::{self, Text};
 use crate::live::{Event, Item};
@@ -48,7 +48,7 @@ async fn page(request: HttpRequest) -> HttpResponse {
     super::render(status, &Live { form, stream })
 }
 
-async fn rows(request: HttpRequest, console: web::Data<Console>) -> HttpResponse {
+async fn rows(request: HttpRequest, console: web::Data<Console>) -> Result<HttpResponse, Problem> {
     sse::serve(&request, &console.live, Some(AT_ONCE), tell).await
 }
 

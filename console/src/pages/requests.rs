@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CacheControl, CacheDirective, ContentType,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use mongodb::bson::oid::ObjectId;
@@ -71,19 +68,17 @@ async fn list(
     let before = before(request.query_string())?;
     let mut counting = std::pin::pin!(search::count(store, &filter));
     let mut listing = std::pin::pin!(search::page(store, &filter, before, PAGE));
-    let (mut count, mut page) = (None, None);
-    while page.is_none() {
+    let mut count = None;
+    let page = loop {
         tokio::select! {
-            found = &mut listing => page = Some(found),
+            found = &mut listing => break found,
             counted = &mut counting, if count.is_none() => count = Some(counted),
         }
-    }
+    };
+    let page = page.map_err(|error| PageError::of_store(store, &error))?;
     if count.is_none() {
         count = tokio::time::timeout(COUNT_PATIENCE, counting).await.ok();
     }
-    let page = page
-        .unwrap_or_else(|| Ok(search::Page::default()))
-        .map_err(|error| PageError::of_store(store, &error))?;
     let list = List {
         rows: Some(Rows::of_page(&page, &filter)),
         query: filter.to_query(),
@@ -204,9 +199,7 @@ async fn download(
     Ok(HttpResponse::Ok()
         .insert_header(ContentType::octet_stream())
         .insert_header((CONTENT_DISPOSITION, name))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
-        .insert_header(CacheControl(vec![CacheDirective::NoStore]))
         .body(recorded.body))
 }
 

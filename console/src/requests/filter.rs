@@ -19,6 +19,8 @@ use crate::requests::recorded::Recorded;
 
 /// Longest text that is searched for.
 const LONGEST_TEXT: usize = 1000;
+/// Header fields that are searched for at once: each has its own way to look at a value.
+const MOST_HEADERS: usize = 32;
 
 /// Each that is set has to hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,6 +99,9 @@ impl Filter {
                 }
             }
             "path" => once(&mut self.path, text(value)?)?,
+            "header" if self.headers.len() >= MOST_HEADERS => {
+                return Err("32 header fields at most");
+            }
             "header" => self.headers.push(header(value)?),
             "address" => {
                 let address: IpAddr = value
@@ -215,7 +220,7 @@ fn rfc3339(at: DateTime) -> String {
 }
 
 /// Such as methods and names of header fields are (RFC 9110 §5.6.2).
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let is_special = |byte| b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty()
         && text

@@ -35,6 +35,23 @@ pub struct Recorded {
     pub is_exact: bool,
 }
 
+impl Recorded {
+    /// The value of a header field.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(it, _)| it.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether its body is said to be a form's fields.
+    pub(crate) fn is_form(&self) -> bool {
+        self.field("Content-Type").is_some_and(|kind| {
+            let essence = kind.split(';').next().unwrap_or_default().trim();
+            essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        })
+    }
+}
+
 impl Summary {
     /// What to have of a document for [`Self::from_document`]: all but what may be large.
     pub fn projection() -> Document {

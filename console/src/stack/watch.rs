@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::join_all;
-use mongo_login::MongoUri;
-use mongodb::options::ClientOptions;
 use tokio::time::{sleep_until, timeout};
 
 use crate::observe::{PartLabels, ScrapeFailures};
@@ -45,15 +43,14 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(settings: &Settings, store: Store, failures: ScrapeFailures) -> Self {
-        let uri = settings.mongo.uris().into_iter().next();
+        let server = store.server().map(|name| Endpoint::new(name.to_owned()));
         Self {
             listener: Group::new(LISTENER),
             proxy: Group::new(&settings.proxy_admin),
             api: Group::new(&settings.api_admin),
             mongo: Mongo {
                 store,
-                uri,
-                server: None,
+                server,
                 address: None,
                 documents: None,
                 condition: Condition {
@@ -212,8 +209,6 @@ impl Group {
 #[derive(Debug)]
 struct Mongo {
     store: Store,
-    /// Until its server is known.
-    uri: Option<MongoUri>,
     server: Option<Endpoint>,
     address: Option<SocketAddr>,
     documents: Option<u64>,
@@ -222,7 +217,7 @@ struct Mongo {
 
 impl Mongo {
     async fn look(&mut self) {
-        if let Some(server) = self.server().await {
+        if let Some(server) = &mut self.server {
             let found = server.resolve().await.ok();
             self.address = found.and_then(|found| found.first().copied());
         }
@@ -244,17 +239,6 @@ impl Mongo {
                 self.condition.becomes(State::Away, Some(reason));
             }
         }
-    }
-
-    /// The first server of the connection string.
-    async fn server(&mut self) -> Option<&mut Endpoint> {
-        if let Some(uri) = self.uri.take()
-            && let Ok(options) = ClientOptions::parse(uri.expose()).await
-        {
-            let host = options.hosts.first();
-            self.server = host.map(|host| Endpoint::new(host.to_string()));
-        }
-        self.server.as_mut()
     }
 
     fn figures(&self, up_for_apis: usize) -> Database {

@@ -120,7 +120,8 @@ async fn the_parts_figures_are_told() {
     assert!((errors - 1.0 / 11.0).abs() < 1e-9, "{errors}");
     assert!((share("p50_seconds") - 0.15).abs() < 1e-9, "{clients}");
     assert_eq!(clients["connections"], 12.0);
-    assert_eq!(writes["batch_documents"], 10.0);
+    let batch = writes["batch_documents"].as_f64().unwrap();
+    assert!((batch - 10.0).abs() < 1e-9, "{writes}");
     assert_eq!(writes["queue_documents"], 5.0);
     let one = &stats["proxy"]["replicas"][0];
     assert_eq!(one["state"], "ready");
@@ -173,9 +174,9 @@ async fn a_part_that_is_unwell_gone_or_restarted_is_shown_as_such() {
 
     api.die();
     wait_within(SOON, "an API that is away", || {
-        replica("api")["state"] == "away"
+        let api = replica("api");
+        api["state"] == "away" && api["reason"] == "Connection refused"
     });
-    assert_eq!(replica("api")["reason"], "Connection refused");
     assert_eq!(stats(&app)["upstream"]["requests_per_second"], Value::Null);
     let picture = get(&app, "/stack/picture").text();
     assert!(picture.contains("✕ no answer"), "{picture}");

@@ -25,17 +25,17 @@ pub(crate) struct Lost<'a> {
 }
 
 /// The passwords without a file that data knows already: data of a service that reads the
-/// secret, or of the one that is told of new values (`x-rotate`), whose container counts too. One that
-/// can be told of any value isn't locked out by another.
+/// secret, or of the one that is told of new values (`x-rotate`), whose container counts too, but
+/// not where that can be told of any value.
 pub(crate) fn lost<'a>(
     project: &'a Project,
     state: &'a State,
     secrets: &'a Secrets,
 ) -> impl Iterator<Item = Lost<'a>> {
     let gone = used(project).filter(move |(name, secret)| {
-        let by = secret.rotate.as_ref().and_then(|it| it.by.as_ref());
-        let can_be_set = by.is_some_and(|by| secrets.exists(by));
-        secret.generate == Some(Generate::Password) && !secrets.exists(name) && !can_be_set
+        secret.generate == Some(Generate::Password)
+            && !secrets.exists(name)
+            && !can_be_told(secret, secrets)
     });
     gone.filter_map(move |(name, secret)| {
         Some(Lost {
@@ -44,6 +44,12 @@ pub(crate) fn lost<'a>(
             known_to: known_to(project, state, name, secret)?,
         })
     })
+}
+
+/// Whether what keeps it in its data takes any value from us: then no other locks anybody out.
+fn can_be_told(secret: &Secret, secrets: &Secrets) -> bool {
+    let by = secret.rotate.as_ref().and_then(|it| it.by.as_ref());
+    by.is_some_and(|by| secrets.exists(by))
 }
 
 /// A password that isn't the one that data was made with.
@@ -67,7 +73,9 @@ pub(crate) fn exchanged<'a>(
     secrets: &'a Secrets,
 ) -> impl Iterator<Item = Exchanged<'a>> {
     let there = used(project).filter(move |(name, secret)| {
-        secret.generate == Some(Generate::Password) && secrets.exists(name)
+        secret.generate == Some(Generate::Password)
+            && secrets.exists(name)
+            && !can_be_told(secret, secrets)
     });
     there.filter_map(move |(name, secret)| {
         let containers =

@@ -11,13 +11,13 @@ use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Document, doc};
-use mongodb::error::{Error, ErrorKind, Result};
+use mongodb::error::{Error, Result};
 use mongodb::options::Hint;
 use tokio::time::{Instant, timeout_at};
 
 use crate::requests::filter::Filter;
 use crate::requests::recorded::Summary;
-use crate::store::Store;
+use crate::store::{MAX_TIME_MS_EXPIRED, Store, has_code};
 
 /// How long looking at a stretch should take: who goes away meanwhile isn't noticed before its end.
 const STRETCH: Duration = Duration::from_millis(200);
@@ -30,7 +30,6 @@ const FEWEST: u64 = 10;
 /// With less time left, nothing is begun.
 const SHORTEST: Duration = Duration::from_millis(20);
 
-const MAX_TIME_MS_EXPIRED: i32 = 50;
 /// What MongoDB says of a hint to an index that isn't there.
 const BAD_VALUE: i32 = 2;
 
@@ -245,30 +244,34 @@ impl Walk {
     }
 
     /// The answer for the next stretch, and where it ends unless it goes to the very end.
-    async fn ask<T, F, Fut>(&self, ask: &F, limit: Duration) -> Result<(T, Option<ObjectId>)>
+    async fn ask<T, F, Fut>(&mut self, ask: &F, limit: Duration) -> Result<(T, Option<ObjectId>)>
     where
         F: Fn(Collection<RawDocumentBuf>, Query) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<T>> + Send,
         T: Send + 'static,
     {
-        let mut index = &self.indexes[0].0;
-        let mut end = None;
+        let (mut end, mut used) = (None, 0);
         if !self.is_served {
             // The index that comes farthest with so many keys has the fewest others among them.
             let mut ends = Vec::new();
-            for (index, condition) in &self.indexes {
-                ends.push((self.end(index, condition, limit).await?, index));
+            while let Some((index, condition)) = self.indexes.get(ends.len()) {
+                match self.end(index, condition, limit).await {
+                    // There isn't this one, but there is another to try.
+                    Err(error) if has_code(&error, BAD_VALUE) && self.indexes.len() > 1 => {
+                        self.indexes.remove(ends.len());
+                    }
+                    end => ends.push(end?),
+                }
             }
-            if let Some(farthest) = ends.into_iter().min_by_key(|(end, _)| *end) {
-                (end, index) = farthest;
-            }
+            let farthest = ends.into_iter().zip(0..).min_by_key(|(end, _)| *end);
+            (end, used) = farthest.unwrap_or((None, 0));
         }
         let query = Query {
             condition: doc! { "$and": [
                 { "_id": self.ids(end.unwrap_or(self.from)) },
                 self.condition.clone(),
             ] },
-            index: index.clone(),
+            index: self.indexes[used].0.clone(),
             limit,
         };
         let ask = ask.clone();
@@ -312,8 +315,4 @@ impl Walk {
 
 fn by_id() -> (Document, Document) {
     (doc! { "_id": 1 }, doc! {})
-}
-
-fn has_code(error: &Error, code: i32) -> bool {
-    matches!(&*error.kind, ErrorKind::Command(failed) if failed.code == code)
 }
