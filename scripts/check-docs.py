@@ -2,7 +2,8 @@
 """Checks every Markdown file.
 
 What its links point to is there, and so is each path in backquotes that begins at the top; in the guides
-to the sources any path does. The base images that it names are compose.yaml's, as the Dockerfiles' are.
+to the sources any path does. The base images that it names are compose.yaml's, as the Dockerfiles' are,
+and the stages that these share are the same.
 
 A link to a Rust file whose text is a name in backquotes claims that the file holds a test of that
 name, or a part of one: a function that a test in a file beside it calls. That is checked too, so that
@@ -21,6 +22,9 @@ IMAGE = re.compile(r"\b(rust|mongo):\d[\w.-]*")
 GUIDES = ("ARCHITECTURE.md", "CONTRIBUTING.md")
 MADE = ("target", "secrets")
 """Folders that a checkout doesn't bring."""
+SHARING = ("Dockerfile.proxy", "Dockerfile.api", "containers/Dockerfile.console")
+"""One compile serves all of these, through the layer cache, for as long as these stages are the same."""
+SHARED = re.compile(r"^ARG RUST_IMAGE.*^ && mkdir /out[^\n]*\n", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -91,6 +95,9 @@ def main() -> int:
     ours = {image[0] for image in IMAGE.finditer(pathlib.Path("compose.yaml").read_text(encoding="utf-8"))}
     dockerfiles = [path for folder in (".", "containers") for path in pathlib.Path(folder).glob("Dockerfile.*")]
     found += [problem for file in (*documents, *dockerfiles) for problem in other_images(file, ours)]
+    shared = {SHARED.search(file.read_text(encoding="utf-8"))[0] for file in map(pathlib.Path, SHARING)}
+    if len(shared) > 1:
+        found.append(f"{', '.join(SHARING)}: the stages that they share differ")
     print("\n".join(found) or f"{len(documents)} documents hold")
     return 1 if found else 0
 

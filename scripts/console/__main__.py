@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import sys
 import time
-import traceback
 
-from edge.check import CHECKS, Check, Failed, Skipped
+from edge.check import CHECKS, Check, Failed, attempt
 from playwright.sync_api import Error as BrowserError
+from trial import TARGET
 
 from . import access, detail, hostile, keys, live, looks, lists, pictures  # noqa: F401  they list their checks
 from .stage import Stage, given, own
-
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parents[2] / "target"))
 
 
 def main() -> int:
@@ -51,32 +48,10 @@ def main() -> int:
 
 def run_all(checks: list[Check], stage: Stage) -> int:
     """Run checks one by one; return how many failed."""
-    failed = skipped = 0
     begun = time.monotonic()
-    for check in checks:
-        try:
-            check.run(stage)
-        except Skipped as reason:
-            skipped += 1
-            show("skipped", check, reason)
-        except Failed as error:
-            failed += 1
-            show("FAILED", check, error)
-        except Exception as error:  # noqa: BLE001  a step that fails in its own way is a check that failed
-            failed += 1
-            place = traceback.extract_tb(error.__traceback__)
-            line = next((f"{at.name}, line {at.lineno}" for at in reversed(place) if "scripts/console" in at.filename), "")
-            show("FAILED", check, f"{line}: {type(error).__name__}: {error}")
-        else:
-            show("ok", check)
-    print(f"console: {len(checks) - failed - skipped} of {len(checks)} checks passed in {time.monotonic() - begun:.0f} s")
-    return failed
-
-
-def show(outcome: str, check: Check, reason: object = None) -> None:
-    """Print a row of the table."""
-    row = f"  {outcome:8}{check.client:10}{check.what}"
-    print(row if reason is None else f"{row}\n    {outcome}: {reason}", flush=True)
+    outcomes = [attempt(check, stage) for check in checks]
+    print(f"console: {outcomes.count('ok')} of {len(checks)} checks passed in {time.monotonic() - begun:.0f} s")
+    return outcomes.count("FAILED")
 
 
 sys.exit(main())

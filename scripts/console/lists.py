@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from edge.check import check, expect, until
+from edge.check import check, expect
+from edge.stage import free_ports
 
-from .stage import Sender, port_of_nobody
+from .stage import Sender
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -118,7 +119,7 @@ def errors(stage: Stage) -> None:
     processes = stage.own()
     processes.stop("console")
     try:
-        processes.start("console", CONSOLE_MONGO_URI=f"mongodb://127.0.0.1:{port_of_nobody()}")
+        processes.start("console", CONSOLE_MONGO_URI=f"mongodb://127.0.0.1:{free_ports(1)[0]}")
         with stage.tab(log_in=False) as tab:
             tab.page.goto("/login")
             tab.page.get_by_label("Token").fill(stage.token)

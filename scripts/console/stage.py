@@ -8,7 +8,6 @@ import os
 import pathlib
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import urllib.parse
@@ -35,7 +34,6 @@ class Stage:
     token: str
     browser: Browser
     processes: Processes | None = None
-    tabs: list[Tab] = field(default_factory=list)
 
     @contextlib.contextmanager
     def tab(self, *, log_in: bool = True, **options: object) -> Iterator[Tab]:
@@ -172,11 +170,6 @@ class Processes:
         """What one said."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def memory(self, name: str) -> int:
-        """Bytes that one has in memory."""
-        status = pathlib.Path(f"/proc/{self.running[name].pid}/status").read_text()
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-
 
 @contextlib.contextmanager
 def browser() -> Iterator[Browser]:
@@ -226,9 +219,3 @@ def given(console: str, requests: str, token: pathlib.Path) -> Iterator[Stage]:
     secret = token.read_text().split()[0]
     with browser() as opened:
         yield Stage(console.rstrip("/"), requests, secret, opened)
-
-
-def port_of_nobody() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

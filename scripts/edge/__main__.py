@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import sys
 import threading
 import time
 
+from trial import TARGET
+
 from . import browser, curl, frames, nghttp2, openssl, python_httpx, testssl  # noqa: F401  they list their checks
-from .check import CHECKS, Check, Failed, Skipped
+from .check import CHECKS, Check, Failed, attempt
 from .stage import Stage, stage
 
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", pathlib.Path(__file__).parents[2] / "target"))
 ASIDE = "testssl.sh"
 """Takes longer than all others together, and little of the processors."""
 
@@ -45,39 +45,22 @@ def main() -> int:
 
 def run_all(checks: list[Check], place: Stage) -> int:
     """Run checks one by one, the long one beside them; return how many failed."""
-    failed: list[Check] = []
-    skipped: list[Check] = []
+    outcomes: list[str] = []
     begun = time.monotonic()
 
-    def attempt(check: Check) -> None:
-        try:
-            check.run(place)
-        except Skipped as reason:
-            skipped.append(check)
-            show("skipped", check, reason)
-        except Exception as error:  # noqa: BLE001  a client that fails in its own way is a check that failed
-            failed.append(check)
-            show("FAILED", check, error if isinstance(error, Failed) else f"{type(error).__name__}: {error}")
-        else:
-            show("ok", check)
+    def run(check: Check) -> None:
+        outcomes.append(attempt(check, place))
 
-    aside = [threading.Thread(target=attempt, args=(check,)) for check in checks if check.client == ASIDE]
+    aside = [threading.Thread(target=run, args=(check,)) for check in checks if check.client == ASIDE]
     for thread in aside:
         thread.start()
     for check in checks:
         if check.client != ASIDE:
-            attempt(check)
+            run(check)
     for thread in aside:
         thread.join()
-    passed = len(checks) - len(failed) - len(skipped)
-    print(f"edge: {passed} of {len(checks)} checks passed in {time.monotonic() - begun:.0f} s")
-    return len(failed)
-
-
-def show(outcome: str, check: Check, reason: object = None) -> None:
-    """Print a row of the table."""
-    row = f"  {outcome:8}{check.client:12}{check.what}"
-    print(row if reason is None else f"{row}\n    {outcome}: {reason}", flush=True)
+    print(f"edge: {outcomes.count('ok')} of {len(checks)} checks passed in {time.monotonic() - begun:.0f} s")
+    return outcomes.count("FAILED")
 
 
 sys.exit(main())

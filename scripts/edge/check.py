@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,26 @@ class Failed(Exception):
 
 class Skipped(Exception):
     """This machine's client can't tell."""
+
+
+def attempt(check: Check, stage: object) -> str:
+    """Run a check and print its row of the table; `ok`, `skipped` or `FAILED`."""
+    reason: object = None
+    try:
+        check.run(stage)
+    except Skipped as error:
+        outcome, reason = "skipped", error
+    except Failed as error:
+        outcome, reason = "FAILED", error
+    except Exception as error:  # noqa: BLE001  a client that fails in its own way is a check that failed
+        steps = reversed(traceback.extract_tb(error.__traceback__))
+        step = next((f"{at.name}, line {at.lineno}: " for at in steps if "/scripts/" in at.filename), "")
+        outcome, reason = "FAILED", f"{step}{type(error).__name__}: {error}"
+    else:
+        outcome = "ok"
+    row = f"  {outcome:8}{check.client:12}{check.what}"
+    print(row if reason is None else f"{row}\n    {outcome}: {reason}", flush=True)
+    return outcome
 
 
 def expect(condition: object, *details: object) -> None:

@@ -24,6 +24,13 @@ pub struct Verify {
     pub only_published: BTreeSet<ServiceName>,
 }
 
+impl Verify {
+    /// Whether other containers are to be kept out of the service's ports.
+    pub fn is_only_published(&self, service: &str) -> bool {
+        self.only_published.contains(service)
+    }
+}
+
 /// Where requests come in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EntryPoint {

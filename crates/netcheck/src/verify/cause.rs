@@ -284,7 +284,7 @@ impl Evidence<'_> {
         };
         let verify = self.project.verify.as_ref();
         if let Some(target) = self.target()
-            && verify.is_some_and(|it| it.only_published.contains(target.service.as_str()))
+            && verify.is_some_and(|it| it.is_only_published(target.service.as_str()))
         {
             return format!(
                 "{} lets everybody connect, and has to refuse them itself",

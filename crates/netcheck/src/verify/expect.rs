@@ -192,7 +192,7 @@ impl Stack<'_> {
     /// Whether other containers are kept out of the container's ports, by itself.
     fn is_only_published(&self, sandbox: &Sandbox) -> bool {
         let verify = self.project.verify.as_ref();
-        verify.is_some_and(|it| it.only_published.contains(sandbox.service.as_str()))
+        verify.is_some_and(|it| it.is_only_published(sandbox.service.as_str()))
     }
 
     /// Whether the file attaches the container's service to the network of this name.
