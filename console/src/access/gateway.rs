@@ -11,17 +11,17 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Addresses that nobody has (RFC 5737, RFC 3849), behind default routes only.
-const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-const ELSEWHERE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-
 /// Who is answered.
 #[derive(Debug)]
 pub enum Clients {
     /// Whoever can connect.
     All,
-    /// This machine by loopback, and these: its own addresses and its gateways'.
-    Only(BTreeSet<IpAddr>),
+    /// This machine and its gateways.
+    Only {
+        /// What this machine sends from to its gateways.
+        own: BTreeSet<IpAddr>,
+        gateways: BTreeSet<IpAddr>,
+    },
 }
 
 impl Clients {
@@ -33,42 +33,42 @@ impl Clients {
         } else {
             tracing::info!(?gateways, "for this machine and its gateways");
         }
-        let own = [ELSEWHERE.into(), ELSEWHERE6.into()];
-        let own = own.into_iter().filter_map(source_towards);
-        Ok(Self::Only(gateways.into_iter().chain(own).collect()))
+        let own = gateways.iter().filter_map(|it| source_towards(*it));
+        let own = own.collect();
+        Ok(Self::Only { own, gateways })
     }
 
     /// Whether who is at this address is answered.
     pub(crate) fn include(&self, address: IpAddr) -> bool {
         match self {
             Self::All => true,
-            Self::Only(these) => {
+            Self::Only { own, gateways } => {
                 let address = address.to_canonical();
-                address.is_loopback() || these.contains(&address)
+                address.is_loopback() || own.contains(&address) || gateways.contains(&address)
             }
         }
     }
 
     /// What to listen on so that these can connect, and as few others as possible: `listen` itself unless
-    /// it stands for every address of the machine, of one family or of both (`[::]`).
+    /// it stands for every address of the machine, of IPv4 or of both families (`[::]`).
     pub(crate) fn addresses(&self, listen: SocketAddr) -> Vec<SocketAddr> {
-        if matches!(self, Self::All) || !listen.ip().is_unspecified() {
-            return vec![listen];
-        }
+        let own = match self {
+            Self::Only { own, .. } if listen.ip().is_unspecified() => own,
+            _ => return vec![listen],
+        };
         let mut addresses = vec![IpAddr::from(Ipv4Addr::LOCALHOST)];
-        addresses.extend(source_towards(ELSEWHERE.into()));
-        if listen.is_ipv6() {
-            let loopback = IpAddr::from(Ipv6Addr::LOCALHOST);
-            addresses.extend(source_towards(loopback));
-            addresses.extend(source_towards(ELSEWHERE6.into()));
-        }
+        // None where the kernel has no IPv6.
+        addresses.extend(source_towards(Ipv6Addr::LOCALHOST.into()));
+        addresses.extend(own);
+        addresses.retain(|address| address.is_ipv4() || listen.is_ipv6());
         let port = listen.port();
-        let of_port = addresses.into_iter().map(|it| SocketAddr::from((it, port)));
-        of_port.collect()
+        let with_port = addresses.into_iter().map(|it| SocketAddr::new(it, port));
+        with_port.collect()
     }
 }
 
-/// The address of this machine that it would send from; none where there is no route. Nothing is sent.
+/// The address of this machine that it would send from, where there is a way; nothing is sent. None to a
+/// link-local address, which may be on every link.
 fn source_towards(address: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
