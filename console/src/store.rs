@@ -1,4 +1,5 @@
-//! The way into MongoDB: reads of the one collection, each bounded in time.
+//! The way into MongoDB: reads of the one collection, each bounded in time, and all of them together in
+//! memory (docs/budgets.md).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const POOL: u32 = 8;
 /// Of these, searches that no index serves.
 const SCANS: usize = 4;
+/// What may be in memory of MongoDB's answers until they have been put into words: two of the largest.
+const ROOM: usize = 2 * LARGEST;
+/// The room for an answer with whole documents. MongoDB sends 16 MiB at most, of which the driver has two
+/// copies while it reads them; then there are the document and what is made of it.
+pub(crate) const LARGEST: usize = 2 * (16 << 20);
+/// The proxies take no head that is longer.
+pub(crate) const LONGEST_URL: usize = 64 << 10;
 /// How long after the end of its time an operation's answer may come.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// MongoDB's code for `maxTimeMS`.
@@ -32,6 +40,10 @@ pub struct Store {
     logins: Arc<Logins<Collection<RawDocumentBuf>>>,
     query_timeout: Duration,
     scans: Arc<Semaphore>,
+    /// In KiB.
+    rooms: Arc<Semaphore>,
+    /// What its reads have of that: kept by each until its end.
+    room: Option<Arc<OwnedSemaphorePermit>>,
     searches: SearchMetrics,
     /// The first of the connection string, `host:port`.
     server: Option<String>,
@@ -60,6 +72,8 @@ impl Store {
             logins: Arc::new(Logins::new(settings, all)),
             query_timeout,
             scans: Arc::new(Semaphore::new(SCANS)),
+            rooms: Arc::new(Semaphore::new(ROOM >> 10)),
+            room: None,
             searches: SearchMetrics::default(),
             server,
         })
@@ -86,6 +100,22 @@ impl Store {
         place.map_err(|error| Error::custom(error.to_string()))
     }
 
+    /// The same store, with room for what its reads have in memory at a time and for what is made of it:
+    /// as long as it or one of its reads is there. Who has one doesn't ask for another.
+    pub(crate) async fn with_room(&self, bytes: usize) -> Result<Self> {
+        let share = u32::try_from(bytes.min(ROOM).div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.rooms).acquire_many_owned(share);
+        let room = timeout(self.query_timeout, room).await.ok();
+        let room = room.and_then(std::result::Result::ok).ok_or_else(|| {
+            let reason = "too much is being read at once: try again in a moment";
+            Error::custom(reason.to_owned())
+        })?;
+        Ok(Self {
+            room: Some(Arc::new(room)),
+            ..self.clone()
+        })
+    }
+
     /// Runs a read to its end, with whichever password is accepted, even if nobody waits for it any
     /// more ([`Logins::run`] says why): `maxTimeMS` bounds it. Its answer is waited for a little
     /// longer than a search may take.
@@ -95,9 +125,11 @@ impl Store {
         Fut: Future<Output = Result<T>> + Send,
         T: Send + 'static,
     {
-        let logins = Arc::clone(&self.logins);
-        let reading =
-            tokio::spawn(async move { logins.run(|collection| read(collection.clone())).await });
+        let (logins, room) = (Arc::clone(&self.logins), self.room.clone());
+        let reading = tokio::spawn(async move {
+            let _room = room;
+            logins.run(|collection| read(collection.clone())).await
+        });
         let limit = self.query_timeout + GRACE;
         match timeout(limit, reading).await {
             Ok(read) => {

@@ -18,7 +18,7 @@ use crate::app::Console;
 use crate::export::{self, Format};
 use crate::requests::filter::Filter;
 use crate::requests::search::{self, Count, Page};
-use crate::store::GRACE;
+use crate::store::{GRACE, LARGEST};
 
 /// The largest page, and what one has that wasn't asked for.
 const LARGEST_PAGE: usize = 100;
@@ -135,8 +135,9 @@ async fn one(
     let Ok(object_id) = ObjectId::parse_str(&*id) else {
         return Err(Problem::NoRequest(id.into_inner()));
     };
-    let found = search::one(&console.store, object_id).await;
-    let found = found.map_err(|error| Problem::of_store(&console.store, &error))?;
+    let of_store = |error| Problem::of_store(&console.store, &error);
+    let store = console.store.with_room(LARGEST).await.map_err(of_store)?;
+    let found = search::one(&store, object_id).await.map_err(of_store)?;
     let recorded = found.ok_or_else(|| Problem::NoRequest(id.into_inner()))?;
     let name = format!("request-{}", object_id.to_hex());
     Ok(answer(format, &name, download).body(export::one(&recorded, format)))

@@ -63,7 +63,7 @@ pub(crate) async fn serve(
     request: &HttpRequest,
     live: &Live,
     most: Option<usize>,
-    tell: impl Fn(&Filter, Event, &mut Text) + 'static,
+    tell: impl Fn(Event, &mut Text) + 'static,
 ) -> Result<HttpResponse, Problem> {
     let (filter, others) = Filter::from_query(request.query_string())?;
     if let Some((name, _)) = others.iter().find(|(name, _)| name != AFTER) {
@@ -73,8 +73,7 @@ pub(crate) async fn serve(
         });
     }
     let after = after(request, others)?;
-    let events = live.follow(filter.clone(), after).await?;
-    let tell = move |event, text: &mut Text| tell(&filter, event, text);
+    let events = live.follow(filter, after).await?;
     Ok(match most {
         Some(most) => response(newest(events, most), tell),
         None => response(events, tell),

@@ -52,11 +52,11 @@ async fn rows(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
     sse::serve(&request, &console.live, Some(AT_ONCE), tell).await
 }
 
-fn tell(filter: &Filter, event: Event, text: &mut Text) {
+fn tell(event: Event, text: &mut Text) {
     match event {
         Event::Recorded(items) => {
             for item in items {
-                text.event(None, Some(&item.after()), &row(&item, filter));
+                text.event(None, Some(&item.after()), &row(&item));
             }
         }
         Event::Skipped(requests) => text.event(Some("skipped"), None, &requests.to_string()),
@@ -66,8 +66,9 @@ fn tell(filter: &Filter, event: Event, text: &mut Text) {
     }
 }
 
-fn row(item: &Item, filter: &Filter) -> String {
-    let row = Rows::of([item.summary()], filter).render();
+/// Its link is without the filter, which the page has: it would be sent with each row.
+fn row(item: &Item) -> String {
+    let row = Rows::of([item.summary()], &Filter::default()).render();
     // Writing to a string doesn't fail.
     row.unwrap_or_default().trim_start().to_owned()
 }

@@ -18,6 +18,7 @@ use crate::app::Console;
 use crate::requests::filter::Filter;
 use crate::requests::recorded::Recorded;
 use crate::requests::search::{self, Count};
+use crate::store::{LARGEST, Store};
 
 /// Requests of one page of the list.
 const PAGE: usize = 50;
@@ -166,7 +167,8 @@ async fn one(
     id: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, PageError> {
-    let recorded = recorded(&console, &id).await?;
+    let store = room(&console.store).await?;
+    let recorded = recorded(&store, &id).await?;
     // Whoever shortened an address by hand isn't told off for what is left of its filter.
     let filter = filter(request.query_string()).unwrap_or_default();
     let view = form_urlencoded::parse(request.query_string().as_bytes())
@@ -194,7 +196,8 @@ async fn download(
     console: web::Data<Console>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let recorded = recorded(&console, &id).await?;
+    let store = room(&console.store).await?;
+    let recorded = recorded(&store, &id).await?;
     let name = format!("attachment; filename=\"{}.bin\"", recorded.summary.id);
     Ok(HttpResponse::Ok()
         .insert_header(ContentType::octet_stream())
@@ -203,11 +206,17 @@ async fn download(
         .body(recorded.body))
 }
 
-async fn recorded(console: &Console, id: &str) -> Result<Recorded, PageError> {
+/// The store, with room for a whole request until it has been put into words.
+async fn room(store: &Store) -> Result<Store, PageError> {
+    let roomy = store.with_room(LARGEST).await;
+    roomy.map_err(|error| PageError::of_store(store, &error))
+}
+
+async fn recorded(store: &Store, id: &str) -> Result<Recorded, PageError> {
     let missing = || PageError::NotFound(format!("No request with the id {id} is recorded."));
     let parsed = ObjectId::parse_str(id).map_err(|_| missing())?;
-    let found = search::one(&console.store, parsed).await;
-    let found = found.map_err(|error| PageError::of_store(&console.store, &error))?;
+    let found = search::one(store, parsed).await;
+    let found = found.map_err(|error| PageError::of_store(store, &error))?;
     found.ok_or_else(missing)
 }
 

@@ -22,7 +22,7 @@ use crate::store::Store;
 const OFTEN: Duration = Duration::from_secs(1);
 /// How long one that went is shown, unless nobody is there in its place.
 const GONE_FOR: Duration = Duration::from_secs(60);
-/// Most addresses of a name that are asked.
+/// Most addresses of a name that are asked, and that are known: those that went make room first.
 const MAX_REPLICAS: usize = 32;
 /// The name that the listener has in compose.yaml. It has no metrics: all that can be seen is where
 /// it is.
@@ -172,7 +172,13 @@ impl Group {
         let found = self.endpoint.resolve().await;
         self.problem = found.as_ref().err().cloned();
         let mut found = found.unwrap_or_default();
-        found.truncate(MAX_REPLICAS);
+        if found.len() > MAX_REPLICAS {
+            self.problem = Some(format!(
+                "it has {} addresses, of which the first {MAX_REPLICAS} are looked at",
+                found.len()
+            ));
+            found.truncate(MAX_REPLICAS);
+        }
         for &address in &found {
             if !self.replicas.iter().any(|known| known.address == address) {
                 self.replicas.push(Replica::new(address));
@@ -191,6 +197,13 @@ impl Group {
                 || lately
                 || found.contains(&replica.address)
                 || (is_away && Some(since) == newest)
+        });
+        let mut surplus = self.replicas.len().saturating_sub(MAX_REPLICAS);
+        self.replicas.sort_by_key(|replica| replica.condition.since);
+        self.replicas.retain(|replica| {
+            let makes_room = surplus > 0 && !found.contains(&replica.address);
+            surplus -= usize::from(makes_room);
+            !makes_room
         });
         self.replicas.sort_by_key(|replica| replica.address);
         found
