@@ -12,13 +12,13 @@ use mongodb::error::Error;
 use service::sockets::{ListenError, listen_for};
 
 use crate::access::{Access, gateway};
-use crate::api::Exports;
 use crate::live::Live;
 use crate::observe::{self, Admin, Metrics};
+use crate::replies::Replies;
 use crate::settings::{Clients, Settings};
 use crate::stack::Stack;
 use crate::store::Store;
-use crate::{access, api, pages};
+use crate::{access, api, pages, replies};
 
 /// Threads that serve HTTP: one may be busy with a large page while the other answers.
 const WORKERS: usize = 2;
@@ -52,7 +52,7 @@ pub struct Console {
     pub live: Live,
     pub stack: Stack,
     pub metrics: Metrics,
-    pub exports: Exports,
+    pub replies: Replies,
 }
 
 /// The console, listening but not yet serving.
@@ -85,7 +85,7 @@ impl Application {
             live,
             stack,
             metrics,
-            exports: Exports::default(),
+            replies: Replies::default(),
         };
         Ok(Self {
             listeners,
@@ -112,6 +112,7 @@ impl Application {
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(console.clone())
+                .wrap(from_fn(replies::bound))
                 .wrap(from_fn(access::guard))
                 .wrap(from_fn(observe::count))
                 .configure(access::configure)

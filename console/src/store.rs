@@ -14,6 +14,7 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use crate::observe::SearchMetrics;
+use crate::replies::Busy;
 
 /// How often the driver looks at each server unless the URI says otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -102,16 +103,13 @@ impl Store {
 
     /// The same store, with room for what its reads have in memory at a time and for what is made of it:
     /// as long as it or one of its reads is there. Who has one doesn't ask for another.
-    pub(crate) async fn with_room(&self, bytes: usize) -> Result<Self> {
+    pub(crate) async fn with_room(&self, bytes: usize) -> std::result::Result<Self, Busy> {
         let share = u32::try_from(bytes.min(ROOM).div_ceil(1024)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.rooms).acquire_many_owned(share);
         let room = timeout(self.query_timeout, room).await.ok();
-        let room = room.and_then(std::result::Result::ok).ok_or_else(|| {
-            let reason = "too much is being read at once: try again in a moment";
-            Error::custom(reason.to_owned())
-        })?;
+        let room = room.and_then(std::result::Result::ok);
         Ok(Self {
-            room: Some(Arc::new(room)),
+            room: Some(Arc::new(room.ok_or(Busy::Reading)?)),
             ..self.clone()
         })
     }
@@ -159,4 +157,63 @@ impl Store {
 /// Whether MongoDB failed with this code.
 pub(crate) fn has_code(error: &Error, code: i32) -> bool {
     matches!(&*error.kind, ErrorKind::Command(failed) if failed.code == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use tempfile::NamedTempFile;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    /// One whose MongoDB is never there.
+    async fn store() -> Store {
+        let mut tokens = NamedTempFile::new().unwrap();
+        writeln!(tokens, "a-token-for-tests-0123456789").unwrap();
+        let settings = [
+            ("CONSOLE_TOKEN_FILE", tokens.path().to_str().unwrap()),
+            ("CONSOLE_MONGO_URI", "mongodb://127.0.0.1:1"),
+        ];
+        let settings = Settings::load(None, settings).unwrap();
+        let time = Duration::from_millis(200);
+        Store::new(&settings.mongo, time).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn two_of_the_largest_answers_have_room_and_clones_share_it() {
+        let store = store().await;
+        let first = store.with_room(LARGEST).await.unwrap();
+        let second = store.clone().with_room(LARGEST).await.unwrap();
+        assert_eq!(store.with_room(1).await.unwrap_err(), Busy::Reading);
+        let same = first.clone();
+        drop(first);
+        assert_eq!(store.with_room(1).await.unwrap_err(), Busy::Reading);
+        drop(same);
+        store.with_room(LARGEST).await.unwrap();
+        drop(second);
+        // More than there is has all of it.
+        store.with_room(usize::MAX).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_read_has_its_room_until_its_end_though_nobody_waits_for_it() {
+        let store = store().await;
+        let (end, ended) = watch::channel(false);
+        let roomy = store.with_room(ROOM).await.unwrap();
+        let read = roomy.read(move |_| {
+            let mut ended = ended.clone();
+            async move {
+                let _ = ended.wait_for(|ended| *ended).await;
+                Ok(())
+            }
+        });
+        timeout(Duration::from_millis(20), read).await.unwrap_err();
+        drop(roomy);
+        assert_eq!(store.with_room(1).await.unwrap_err(), Busy::Reading);
+        end.send_replace(true);
+        store.with_room(ROOM).await.unwrap();
+    }
 }

@@ -8,11 +8,12 @@ use serde_json::json;
 use super::JSON;
 use crate::export;
 use crate::live::Refused;
+use crate::replies::Busy;
 use crate::requests::filter::BadFilter;
 use crate::store::Store;
 
 /// Seconds after which one may try again.
-const RETRY_AFTER: u64 = 5;
+pub(crate) const RETRY_AFTER: u64 = 5;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
@@ -37,8 +38,8 @@ pub(crate) enum Problem {
     Away(String),
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("{0} exports are under way: try again when one has ended")]
-    Busy(usize),
+    #[error(transparent)]
+    Busy(#[from] Busy),
 }
 
 impl Problem {

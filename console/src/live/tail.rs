@@ -150,7 +150,8 @@ impl Tail<'_> {
             time: self.store.query_timeout(),
             looked,
         });
-        let store = self.store.with_room(reading.room()).await?;
+        let store = self.store.with_room(reading.room()).await;
+        let store = store.map_err(|busy| Error::custom(busy.to_string()))?;
         let places = Arc::clone(&self.places);
         let read = move |requests| {
             let (reading, places) = (Arc::clone(&reading), Arc::clone(&places));

@@ -1,10 +1,14 @@
 //! What a page says where there is nothing to show.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 
 use super::visible as filters;
+use crate::api::RETRY_AFTER;
+use crate::replies::Busy;
+use crate::requests::filter::BadFilter;
 use crate::store::Store;
 
 /// Why there is no such page now.
@@ -14,6 +18,8 @@ pub(crate) enum PageError {
     NotFound(String),
     #[error("{0}")]
     BadRequest(String),
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// MongoDB can't be read.
     #[error("{0}")]
     Away(String),
@@ -22,6 +28,12 @@ pub(crate) enum PageError {
 impl PageError {
     pub(crate) fn of_store(store: &Store, error: &mongodb::error::Error) -> Self {
         Self::Away(store.describe(error))
+    }
+}
+
+impl From<BadFilter> for PageError {
+    fn from(error: BadFilter) -> Self {
+        Self::BadRequest(error.to_string())
     }
 }
 
@@ -39,7 +51,7 @@ impl ResponseError for PageError {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Away(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -47,13 +59,19 @@ impl ResponseError for PageError {
         let heading = match self {
             Self::NotFound(_) => "Not found",
             Self::BadRequest(_) => "This can't be answered",
+            Self::Busy(_) => "Too much at once",
             Self::Away(_) => "The database can't be read now",
         };
         let page = Page {
             heading,
             reason: self,
-            passes: matches!(self, Self::Away(_)),
+            passes: self.status_code() == StatusCode::SERVICE_UNAVAILABLE,
         };
-        super::render(self.status_code(), &page)
+        let mut response = super::render(self.status_code(), &page);
+        if page.passes {
+            let seconds = HeaderValue::from(RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }

@@ -64,6 +64,17 @@ pub struct Figures {
     pub history: Vec<Moment>,
 }
 
+impl Figures {
+    /// The parts that there can be several of, by name, from the clients on.
+    pub(crate) fn parts(&self) -> [(&'static str, &Part); 3] {
+        [
+            ("listener", &self.listener),
+            ("proxy", &self.proxy),
+            ("api", &self.api),
+        ]
+    }
+}
+
 /// All the processes of a name.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Part {
@@ -338,7 +349,9 @@ fn told(window: &Window<'_>, stored: bool) -> f64 {
 }
 
 fn by_label(window: &Window<'_>, name: &str, label: &str, is: impl Fn(&str) -> bool) -> f64 {
-    window.rate_of(name, |sample| sample.label(label).is_some_and(|value| is(&value)))
+    window.rate_of(name, |sample| {
+        sample.label(label).is_some_and(|value| is(&value))
+    })
 }
 
 /// A counter's growth in all of them, each second.

@@ -4,11 +4,9 @@ mod follower;
 mod forwarder;
 
 use std::collections::HashSet;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use console::app::Application;
-use console::settings::Settings;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use testkit::wait::{PATIENCE, eventually};
@@ -16,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::live::follower::{Follower, Told};
 use crate::live::forwarder::Forwarder;
-use crate::support::{TOKEN, TestApp, request, spawn_app, spawn_app_with};
+use crate::support::{TestApp, TestDatabase, request, spawn_app, spawn_app_with};
 
 const STREAM: &str = "/api/requests/stream";
 
@@ -84,6 +82,57 @@ async fn rows_come_as_html_with_the_same_ids() {
     };
     assert_eq!(told, Some(id.to_hex()));
     assert!(data.contains(&format!("id=\"r-{id}\"")), "{data}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_as_long_whatever_the_filter() {
+    let app = spawn_app().await;
+    let sought = (0..30).map(|header| format!("&header=X-{header}"));
+    let filter = format!("path=/now{}", sought.collect::<Vec<_>>().concat());
+    let mut rows = Follower::start(app.address, &format!("/live/rows?{filter}"), "").await;
+    let mut document = request("GET", "/now", "");
+    let id = document.get_object_id("_id").unwrap();
+    let headers = (0..30).map(|header| (format!("X-{header}"), "".into()));
+    document.insert("headers", headers.collect::<Document>());
+    app.database.record([document]).await;
+    let event = rows.next().await;
+    let Told::Event { data, .. } = &event else {
+        panic!("{event:?}");
+    };
+    // The script adds the filter to the link.
+    assert!(data.contains(&format!("href=\"/requests/{id}\"")), "{data}");
+    assert!(!data.contains("X-1"), "{data}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_full_of_marks_are_fewer_at_once_and_the_others_are_counted() {
+    let app = spawn_app().await;
+    let mut rows = Follower::start(app.address, "/live/rows", "").await;
+    let marked = "\u{202e}a".repeat(150);
+    let method = "M".repeat(60 << 10);
+    let documents = (0..40).map(|n| request(&method, &format!("/{n}?{marked}"), ""));
+    app.database.record(documents).await;
+    let (mut told, mut skipped, mut bytes) = (0, 0, 0);
+    while told + skipped < 40 {
+        match rows.next().await {
+            Told::Event {
+                kind: None, data, ..
+            } => {
+                told += 1;
+                bytes += data.len();
+            }
+            Told::Event {
+                kind: Some(kind),
+                data,
+                ..
+            } if kind == "skipped" => {
+                skipped += data.parse::<usize>().unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(skipped > 0 && told > 0, "{told} told, {skipped} skipped");
+    assert!(bytes <= 96 << 10, "{bytes}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -381,14 +430,8 @@ async fn too_many_followers_are_refused_until_one_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_end_when_the_console_does() {
-    let app = spawn_app().await;
-    let mut environment = app.database.environment();
-    let mut tokens = tempfile::NamedTempFile::new().unwrap();
-    writeln!(tokens, "{TOKEN}").unwrap();
-    let path = tokens.path().display().to_string();
-    environment.insert("CONSOLE_TOKEN_FILE".to_owned(), path);
-    let settings = Settings::load(None, environment).unwrap();
-    let application = Application::build(settings).await.unwrap();
+    let database = TestDatabase::new().await;
+    let application = Application::build(database.settings(&[])).await.unwrap();
     let address = application.addresses().unwrap()[0];
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(application.run_until_stopped(async {

@@ -295,7 +295,8 @@ impl Walk {
         };
         let ask = ask.clone();
         let asking = move |requests| ask(requests, query.clone());
-        let store = self.store.with_room(room).await?;
+        let store = self.store.with_room(room).await;
+        let store = store.map_err(|busy| Error::custom(busy.to_string()))?;
         Ok((store.read(asking).await?, end))
     }
 
