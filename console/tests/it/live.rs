@@ -381,7 +381,7 @@ async fn too_many_followers_are_refused_until_one_leaves() {
 async fn streams_end_when_the_console_does() {
     let database = TestDatabase::new().await;
     let application = Application::build(database.settings(&[])).await.unwrap();
-    let address = application.address().unwrap();
+    let address = application.addresses().unwrap()[0];
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(application.run_until_stopped(async {
         let _ = stopped.await;
