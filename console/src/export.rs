@@ -13,10 +13,12 @@ mod message;
 pub mod ndjson;
 
 use std::future::ready;
+use std::iter;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 
+use crate::replies::CHUNK;
 use crate::requests::recorded::Recorded;
 
 /// What one request, or a whole list, can be had as.
@@ -78,6 +80,19 @@ pub fn one(recorded: &Recorded, format: Format) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// A text, a part at a time.
+fn chunks<E>(text: Result<Bytes, E>) -> impl Iterator<Item = Result<Bytes, E>> {
+    let mut left = Some(text);
+    iter::from_fn(move || match left.take()? {
+        Ok(mut text) if text.len() > CHUNK => {
+            let chunk = text.split_to(CHUNK);
+            left = Some(Ok(text));
+            Some(Ok(chunk))
+        }
+        last => Some(last),
+    })
+}
+
 /// Requests as they come, one in memory at a time. After an error there is nothing more, not even the
 /// end of the document: what is incomplete doesn't look whole.
 pub fn stream<E>(
@@ -100,6 +115,7 @@ pub fn stream<E>(
         };
         Ok(Bytes::from([before.as_bytes(), &entry].concat()))
     });
+    let entries = entries.flat_map(|entry| stream::iter(chunks(entry)));
     let part = |text: &'static str| stream::iter((!text.is_empty()).then(|| Ok(Bytes::from(text))));
     let mut has_failed = false;
     part(head)

@@ -23,8 +23,8 @@ const ROOM: usize = 32 << 20;
 const SMALL: usize = 16 << 10;
 /// Exports: each has a batch of documents.
 const EXPORTS: usize = 4;
-/// Bytes of a reply that are passed on to its connection at a time.
-const CHUNK: usize = 32 << 10;
+/// Bytes of a reply that are passed on at a time: its connection takes a copy of them.
+pub(crate) const CHUNK: usize = 32 << 10;
 
 /// Those under way.
 #[derive(Debug)]

@@ -1,16 +1,14 @@
 //! The API alone, with clients that take their time, on raw sockets: each is ended within a limit or
 //! waits for itself, and nobody else waits for it.
 
-use std::net::TcpStream;
 use std::time::Duration;
 
-use testkit::http::Wire;
 use testkit::net::cut_off;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Connection, eventually, get, post, spawn_app, spawn_app_with};
+use crate::support::{Connection, Response, eventually, get, post, spawn_app, spawn_app_with};
 
 /// Between two drops.
 const DRIP: Duration = Duration::from_millis(250);
@@ -85,12 +83,14 @@ async fn a_client_that_has_vanished_loses_its_place() {
         let line = metrics.lines().find_map(|line| line.strip_prefix(series));
         line.unwrap().parse::<u32>().unwrap()
     };
-    let client = TcpStream::connect(app.address).unwrap();
-    let mut wire = Wire::new(client.try_clone().unwrap());
-    wire.send("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(wire.response("GET").unwrap().status, 404);
+    let mut client = Connection::open(app.address).await;
+    client
+        .send(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    let response = Response::read(&mut client, false).await.unwrap();
+    assert_eq!(response.status, 404);
     assert_eq!(connections().await, 1);
-    cut_off(&client);
+    cut_off(&*client);
     eventually("its place is free", PATIENCE, || async {
         (connections().await == 0).then_some(())
     })

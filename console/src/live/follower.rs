@@ -64,11 +64,11 @@ impl Follower {
                 break resumed;
             }
             if changed.changed().await.is_err() {
-                break None;
+                break Err(Forgotten);
             }
         };
-        let mut missed = resumed.is_none();
-        let resumed = resumed.unwrap_or_else(|| Resumed::at(seat.shared.state().ring.end()));
+        let mut missed = resumed.is_err();
+        let resumed = resumed.unwrap_or_else(|_| Resumed::at(seat.shared.state().ring.end()));
         let mut found = Places::from(resumed.next);
         if let Some(number) = seat.content
             && find(&seat, store, &filter, number, &resumed, &mut found)
@@ -168,8 +168,11 @@ fn chunk<'a>(items: impl Iterator<Item = &'a Arc<Item>>) -> impl Iterator<Item =
     })
 }
 
-/// Where it goes on, once that can be said. There is no such place where `after` has been forgotten.
-fn place(seat: &Seat, after: Option<&After>) -> Option<Option<Resumed>> {
+/// What one was told last isn't in the ring any more.
+struct Forgotten;
+
+/// Where it goes on, once that can be said.
+fn place(seat: &Seat, after: Option<&After>) -> Option<std::result::Result<Resumed, Forgotten>> {
     let state = seat.shared.state();
     let looks = seat
         .content
@@ -179,8 +182,8 @@ fn place(seat: &Seat, after: Option<&After>) -> Option<Option<Resumed>> {
         return None;
     }
     Some(match after {
-        Some(after) => state.ring.resume(after),
-        None => Some(Resumed::at(state.ring.end())),
+        Some(after) => state.ring.resume(after).ok_or(Forgotten),
+        None => Ok(Resumed::at(state.ring.end())),
     })
 }
 

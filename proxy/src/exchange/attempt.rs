@@ -3,9 +3,9 @@
 //! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once, however
 //!   many there are. Where all have failed, the name is looked up again, once: the container that
 //!   takes over may just have got it. An address has no look-up that could help.
-//! - A connection that breaks before the response's head is complete, or whose backend has vanished,
-//!   leaves it open whether the request was carried out. It is sent again only if carrying it out twice is the same as once:
-//!   nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
+//! - A connection that breaks before the response's head is complete, or whose backend vanishes, leaves
+//!   it open whether the request was carried out. It is sent again only if carrying it out twice is the
+//!   same as once: nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
 //!   upstream knows a request by its id, which stays the same (see [`crate::rewrite::upstream_token`]). And
 //!   only if all that was sent is still at hand.
 //! - It is sent again once, to another backend if there is one: a request that breaks its backends
