@@ -323,7 +323,7 @@ mod tests {
         for place in all.clone().step_by(3) {
             places.insert(place);
         }
-        for place in begin - 1..all.end + 1 {
+        for place in begin - 1..=all.end {
             let expected = all.contains(&place) && (place - begin).is_multiple_of(3);
             assert_eq!(places.contains(place), expected, "{}", place - begin);
         }
