@@ -121,6 +121,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         networks,
         volumes,
         secrets,
+        replica_set,
         verify,
     } = sections;
     Ok(Project {
@@ -129,6 +130,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         networks,
         volumes,
         secrets,
+        replica_set,
         verify,
         file,
         working_dir,
