@@ -18,7 +18,6 @@ mod up;
 mod verify;
 
 use std::env;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -43,13 +42,11 @@ struct Context {
 }
 
 impl Context {
-    /// Reads the Compose file.
+    /// Reads the Compose files.
     fn project(&self) -> Result<Project> {
-        let project = compose_file::load(&self.options)
-            .map_err(|err| file_error(&self.options.file, &err))?;
+        let project = compose_file::load(&self.options).map_err(|err| file_error(&err))?;
         for warning in &project.warnings {
-            self.output
-                .note(&format!("{}: {warning}", self.options.file.display()));
+            self.output.note(&warning.in_file());
         }
         Ok(project)
     }
@@ -191,25 +188,30 @@ fn refresh(images: Images) -> Refresh {
     }
 }
 
-fn file_error(file: &Path, err: &compose_file::Error) -> Error {
+fn file_error(err: &compose_file::Error) -> Error {
     match err {
-        compose_file::Error::Read { .. } => Error::usage(
+        compose_file::Error::Read { file, .. } => Error::usage(
             chain(err),
             format!(
                 "run in the directory that has {}, or name the file with -f",
                 file.display()
             ),
         ),
-        compose_file::Error::Invalid { problems, .. } => {
-            let place = |problem: &compose_file::Problem| match problem.position {
-                Some(_) => format!("{}:{problem}", file.display()),
-                None => format!("{}: {problem}", file.display()),
-            };
+        compose_file::Error::Invalid { problems } => {
+            let mut files: Vec<String> = Vec::new();
+            for problem in problems {
+                let file = problem.file.display().to_string();
+                if !files.contains(&file) {
+                    files.push(file);
+                }
+            }
+            let has = if files.len() == 1 { "has" } else { "have" };
+            let files = files.join(" and ");
             Error::usage(
-                format!("{} has {} problem(s)", file.display(), problems.len()),
+                format!("{files} {has} {} problem(s)", problems.len()),
                 "correct them and run again",
             )
-            .with_details(problems.iter().map(place))
+            .with_details(problems.iter().map(compose_file::Problem::in_file))
         }
     }
 }

@@ -40,7 +40,7 @@ impl Console {
         thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let application = Application::build(settings).await.unwrap();
-                tell.send(application.address().unwrap()).unwrap();
+                tell.send(application.addresses().unwrap()[0]).unwrap();
                 application.run_until_stopped(std::future::pending()).await
             })
         });
@@ -501,6 +501,20 @@ fn wrong_tokens_are_few_and_never_keep_the_owner_out() {
         303
     );
     assert_eq!(console.get(&console.link(), NAVIGATES).status, 303);
+}
+
+#[test]
+fn a_wrong_token_counts_wherever_it_is_tried() {
+    let console = Console::start();
+    // The log-in page is there for everybody; a guess is a guess there, too.
+    for n in 0..10 {
+        assert_eq!(console.get("/login", &bearer(OTHER)).status, 401, "{n}");
+    }
+    for path in ["/login", "/assets/console.css", "/api/requests"] {
+        assert_eq!(console.get(path, &bearer(OTHER)).status, 429, "{path}");
+    }
+    assert_eq!(console.get("/login", "").status, 200);
+    assert!(console.lets_in(&bearer(TOKEN)));
 }
 
 #[test]

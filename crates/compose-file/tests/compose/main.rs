@@ -5,6 +5,7 @@
 mod beside_compose;
 mod compose2;
 mod errors;
+mod merging;
 mod resolution;
 mod robustness;
 mod settings;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use compose_file::Project;
-use compose_file::model::{Attachment, Network, NetworkMode, Protocol, RestartPolicy, Service};
+use compose_file::model::{Network, NetworkMode, Protocol, RestartPolicy, Service};
 
 use super::beyond::{Beyond, GATEWAY_MODE, GATEWAY_MODE6, closes_gateway};
 use super::link::{Basis, By, End, Expectation};
@@ -82,13 +82,12 @@ impl Stack<'_> {
                     && !closes_gateway(&network.options, address.is_ipv4())
             });
             if reaches {
-                add(
-                    links,
-                    (End::Host, End::Sandbox(to)),
-                    address,
-                    &ports(service, target),
-                    Open::of(true),
-                );
+                let ends = (End::Host, End::Sandbox(to));
+                let open = Open {
+                    ports: !(self.is_only_published(target) && self.is_shared(target, network)),
+                    ping: true,
+                };
+                add(links, ends, address, &ports(service, target), open);
             }
         }
     }
@@ -112,9 +111,11 @@ impl Stack<'_> {
         };
         let ports = ports(service, target);
 
-        let shared: Vec<&(&Network, &Attachment)> = theirs
+        let is_ours = |network: &Network| ours.iter().any(|(own, _)| own.name == network.name);
+        let shared: Vec<_> = theirs
             .iter()
-            .filter(|(network, _)| ours.iter().any(|(own, _)| own.name == network.name))
+            .copied()
+            .filter(|(network, _)| is_ours(network))
             .collect();
         let mut names: BTreeSet<&str> = BTreeSet::from([target.service.as_str()]);
         names.extend(
@@ -124,10 +125,9 @@ impl Stack<'_> {
                 .map(String::as_str),
         );
         for name in names {
-            let known = |(_, attachment): &&&(&Network, &Attachment)| {
+            let open = shared.iter().any(|(_, attachment)| {
                 name == target.service || attachment.aliases.iter().any(|alias| alias == name)
-            };
-            let open = shared.iter().any(|shared| known(&shared));
+            });
             let by = By::Name {
                 name: name.to_owned(),
             };
@@ -147,29 +147,30 @@ impl Stack<'_> {
                     port: *port,
                 };
                 links.push(Expectation {
-                    basis: if shut { Basis::Engine } else { *basis },
+                    basis: *basis,
                     ..Expectation::new(ends, by, !shut)
                 });
             }
         }
         for (on_network, address) in addresses(target) {
-            let on = shared
+            let shared_network = shared
                 .iter()
-                .find(|(network, _)| network.name == on_network);
-            match on {
-                Some(_) if shut => {
+                .map(|(network, _)| *network)
+                .find(|network| network.name == on_network);
+            match shared_network {
+                Some(network) if shut => {
                     let mut all = target.open_ports();
                     all.extend(ports.iter().map(|(port, _)| *port));
-                    let all: Vec<_> = all.into_iter().map(|port| (port, Basis::Engine)).collect();
+                    let all: Vec<_> = all.into_iter().map(|port| (port, Basis::File)).collect();
                     let open = Open {
                         ports: false,
-                        ping: on.is_some_and(|(network, _)| icc(network)),
+                        ping: icc(network),
                     };
                     add(links, ends, address, &all, open);
                 }
-                Some((network, _)) => add(links, ends, address, &ports, Open::of(icc(network))),
+                Some(network) => add(links, ends, address, &ports, Open::of(icc(network))),
                 // Shared by another network, this address is behind it: the engine's business.
-                None if !shared.is_empty() && self.is_given(target, on_network) => {}
+                None if !shut && !shared.is_empty() && self.is_given(target, on_network) => {}
                 None if self.isolates(source) && self.isolates(target) => {
                     let listening = target.open_ports().into_iter();
                     let listening = listening.map(|port| (port, Basis::Undeclared));
@@ -189,10 +190,22 @@ impl Stack<'_> {
         }
     }
 
-    /// Whether other containers are kept out of the container's ports, by itself.
+    /// Whether the container's ports are closed on every network that it isn't alone on.
     fn is_only_published(&self, sandbox: &Sandbox) -> bool {
         let verify = self.project.verify.as_ref();
         verify.is_some_and(|it| it.is_only_published(sandbox.service.as_str()))
+    }
+
+    /// Whether the file attaches other services, too, to one of the container's networks.
+    fn is_shared(&self, sandbox: &Sandbox, network: &str) -> bool {
+        let mut others = self.project.services.keys();
+        others.any(|other| {
+            other.as_str() != sandbox.service
+                && self
+                    .project
+                    .attachments(other)
+                    .is_some_and(|given| given.iter().any(|(given, _)| given.name == network))
+        })
     }
 
     /// Whether the file attaches the container's service to the network of this name.
