@@ -126,6 +126,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         networks,
         volumes,
         secrets,
+        replica_set,
         verify,
     } = sections;
     Ok(Project {
@@ -134,6 +135,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         networks,
         volumes,
         secrets,
+        replica_set,
         verify,
         files,
         working_dir,

@@ -9,6 +9,7 @@ mod certificate;
 mod health;
 mod mount;
 mod network;
+mod replica_set;
 mod rollout;
 mod service;
 mod values;
@@ -25,6 +26,7 @@ pub use certificate::*;
 pub use health::*;
 pub use mount::*;
 pub use network::*;
+pub use replica_set::*;
 pub use rollout::*;
 pub use service::*;
 pub use values::*;
@@ -48,6 +50,9 @@ pub struct Project {
     /// Secrets, each a file on this host.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub secrets: IndexMap<SecretName, Secret>,
+    /// Which services are one replica set.
+    #[serde(rename = "x-replica-set", skip_serializing_if = "Option::is_none")]
+    pub replica_set: Option<ReplicaSet>,
     /// What there is to prove that the rest of the file doesn't say.
     #[serde(rename = "x-verify", skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
@@ -236,6 +241,9 @@ pub enum Generate {
     /// The same, which nothing knows but those who read it: if the file is lost, another one does as
     /// well.
     Token,
+    /// The same, which those who read it know each other by: another one would part them until all have
+    /// it, and so none is put in its place.
+    Key,
     /// A certificate (`NAME.crt`) from an authority of this machine's own, or its key (`NAME.key`).
     Certificate,
 }

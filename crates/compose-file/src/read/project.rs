@@ -8,13 +8,13 @@ use indexmap::IndexMap;
 use super::external::{check_external, external_and_name};
 use super::forms::{certificate_names, host_path, is_name};
 use super::words::command;
-use super::{network, service, verify};
+use super::{network, replica_set, service, verify};
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
-    Verify, Volume, VolumeKey,
+    Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate, Secret, SecretName, Service,
+    ServiceName, Verify, Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
@@ -31,6 +31,7 @@ pub(crate) struct Sections {
     pub(crate) networks: IndexMap<NetworkKey, Network>,
     pub(crate) volumes: IndexMap<VolumeKey, Volume>,
     pub(crate) secrets: IndexMap<SecretName, Secret>,
+    pub(crate) replica_set: Option<ReplicaSet>,
     pub(crate) verify: Option<Verify>,
 }
 
@@ -106,6 +107,9 @@ pub(crate) fn project(root: &Cursor<'_>) -> Sections {
         networks: section(fields.get("networks"), NetworkKey, network::network),
         volumes: section(fields.get("volumes"), VolumeKey, volume),
         secrets: section(fields.get("secrets"), SecretName, secret),
+        replica_set: fields
+            .get("x-replica-set")
+            .and_then(|c| replica_set::replica_set(&c)),
         verify: fields.get("x-verify").and_then(|c| verify::verify(&c)),
     };
     fields.finish(HINTS);
@@ -172,6 +176,7 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
         c.choice(&[
             ("password", Generate::Password),
             ("token", Generate::Token),
+            ("key", Generate::Key),
             ("certificate", Generate::Certificate),
         ])
     });
@@ -194,6 +199,11 @@ fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
         && generate == Some(Generate::Certificate)
     {
         rotate.problem("a new certificate is read from its file; nobody is told of it");
+    }
+    if let Some(rotate) = &rotate
+        && generate == Some(Generate::Key)
+    {
+        rotate.problem("a key isn't rotated: remove it, or x-generate: key");
     }
     let rotate = rotate.and_then(|c| self::rotate(&c));
     fields.finish(&[
