@@ -30,7 +30,7 @@ use context::{Context, Found};
 use cursor::Cursor;
 pub use error::{Error, Position, Problem};
 use interpolate::Budget;
-use model::NetworkKey;
+use model::{Network, NetworkKey};
 pub use model::Project;
 pub use options::LoadOptions;
 use read::Sections;
@@ -103,6 +103,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
     context.set_project(name);
 
     context.interpolate(&mut root, "");
+    context.swarm = read::is_for_swarm(&cursor(&root, &context));
     let mut sections = read::project(&cursor(&root, &context));
     add_default_network(&mut sections, &context);
     let shared_places = check::check(&sections, &root, &context);
@@ -121,6 +122,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         networks,
         volumes,
         secrets,
+        configs,
         verify,
     } = sections;
     Ok(Project {
@@ -129,6 +131,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         networks,
         volumes,
         secrets,
+        configs,
         verify,
         file,
         working_dir,
@@ -184,9 +187,10 @@ fn add_default_network(sections: &mut Sections, context: &Context) {
         .any(|service| service.networks.contains_key("default"));
     if used && let Entry::Vacant(entry) = sections.networks.entry(NetworkKey("default".to_owned()))
     {
-        entry.insert(read::default_network(format!(
-            "{}_default",
-            context.project
-        )));
+        let name = format!("{}_default", context.project);
+        entry.insert(Network {
+            driver: context.swarm.then(|| model::OVERLAY.to_owned()),
+            ..read::default_network(name)
+        });
     }
 }

@@ -11,6 +11,7 @@ mod mount;
 mod network;
 mod rollout;
 mod service;
+mod swarm;
 mod values;
 mod verify;
 
@@ -27,6 +28,7 @@ pub use mount::*;
 pub use network::*;
 pub use rollout::*;
 pub use service::*;
+pub use swarm::*;
 pub use values::*;
 pub use verify::*;
 
@@ -48,6 +50,9 @@ pub struct Project {
     /// Secrets, each a file on this host.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub secrets: IndexMap<SecretName, Secret>,
+    /// Files for the services of a Swarm.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub configs: IndexMap<ConfigName, Config>,
     /// What there is to prove that the rest of the file doesn't say.
     #[serde(rename = "x-verify", skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
@@ -68,7 +73,16 @@ pub struct Project {
     pub warnings: Vec<Problem>,
 }
 
+/// The driver of networks that reach over the nodes of a Swarm.
+pub(crate) const OVERLAY: &str = "overlay";
+
 impl Project {
+    /// Whether the file describes a stack for a Swarm: one with a network that reaches over its nodes.
+    pub fn is_for_swarm(&self) -> bool {
+        let mut networks = self.networks.values();
+        networks.any(|it| it.driver.as_deref() == Some(OVERLAY))
+    }
+
     /// The network that has this name on the engine.
     pub fn network_named(&self, name: &str) -> Option<&Network> {
         self.networks.values().find(|it| it.name == name)

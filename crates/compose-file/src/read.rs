@@ -12,8 +12,10 @@ mod ports;
 mod process;
 mod project;
 mod service;
+mod swarm;
 mod verify;
 mod words;
 
 pub(super) use network::named as default_network;
 pub(super) use project::{Sections, project, project_name};
+pub(super) use swarm::is_for_swarm;

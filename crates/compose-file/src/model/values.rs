@@ -72,6 +72,10 @@ name! {
     /// The key under the top-level `secrets`.
     SecretName
 }
+name! {
+    /// The key under the top-level `configs`.
+    ConfigName
+}
 
 /// A share of CPU time, in billionths of one CPU; written as `0.5` or `2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::forms::address;
+use super::swarm;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
-use crate::model::{ExposedPort, Port, Protocol};
+use crate::model::{ExposedPort, Port, Protocol, PublishMode};
 
 const EXPECTED: &str =
     "[HOST_IP:][HOST_PORT:]PORT[/tcp|udp|sctp], as in 8080:80 or 127.0.0.1:8080:80/tcp";
@@ -56,6 +57,7 @@ struct Spec {
     published: Option<RangeInclusive<u16>>,
     target: RangeInclusive<u16>,
     protocol: Protocol,
+    mode: Option<PublishMode>,
 }
 
 impl Spec {
@@ -65,6 +67,7 @@ impl Spec {
             published,
             target,
             protocol,
+            mode,
         } = self;
         let length = target.len();
         if let Some(published) = &published
@@ -86,6 +89,7 @@ impl Spec {
             published: published.as_mut().and_then(Iterator::next),
             host_ip,
             protocol,
+            mode,
         }));
     }
 }
@@ -138,6 +142,7 @@ fn parse_short(text: &str) -> Option<Spec> {
         published,
         target: range(target)?,
         protocol,
+        mode: None,
     })
 }
 
@@ -157,8 +162,13 @@ fn long(item: &Cursor<'_>) -> Option<Spec> {
     });
     let host_ip = fields.get("host_ip").and_then(|c| address(&c, "IP"));
     let protocol = fields.get("protocol").and_then(|c| c.choice(PROTOCOLS));
-    // Both mean the same without Swarm.
-    fields.only("mode", &[("ingress", ()), ("host", ())]);
+    let mode = if item.context.swarm {
+        fields.get("mode").and_then(|c| swarm::publish_mode(&c))
+    } else {
+        // Both mean the same without Swarm.
+        fields.only("mode", &[("ingress", ()), ("host", ())]);
+        None
+    };
     fields.finish(&[
         ("name", "it has no effect; remove it"),
         ("app_protocol", "it has no effect; remove it"),
@@ -169,6 +179,7 @@ fn long(item: &Cursor<'_>) -> Option<Spec> {
         published,
         target: target..=target,
         protocol: protocol.unwrap_or_default(),
+        mode,
     })
 }
 
@@ -202,6 +213,7 @@ mod tests {
             published,
             target,
             protocol,
+            ..
         } = parse_short(text)?;
         let ip = host_ip.map_or("*".to_owned(), |ip| ip.to_string());
         let published = published.map_or("*".to_owned(), |range| format!("{range:?}"));

@@ -8,12 +8,12 @@ use indexmap::IndexMap;
 use super::external::{check_external, external_and_name};
 use super::forms::{certificate_names, host_path, is_name};
 use super::words::command;
-use super::{network, service, verify};
+use super::{network, service, swarm, verify};
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
+    Config, ConfigName, Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
     Verify, Volume, VolumeKey,
 };
 
@@ -31,6 +31,7 @@ pub(crate) struct Sections {
     pub(crate) networks: IndexMap<NetworkKey, Network>,
     pub(crate) volumes: IndexMap<VolumeKey, Volume>,
     pub(crate) secrets: IndexMap<SecretName, Secret>,
+    pub(crate) configs: IndexMap<ConfigName, Config>,
     pub(crate) verify: Option<Verify>,
 }
 
@@ -106,6 +107,12 @@ pub(crate) fn project(root: &Cursor<'_>) -> Sections {
         networks: section(fields.get("networks"), NetworkKey, network::network),
         volumes: section(fields.get("volumes"), VolumeKey, volume),
         secrets: section(fields.get("secrets"), SecretName, secret),
+        // Not asked for in a file for one machine, and so reported.
+        configs: if root.context.swarm {
+            section(fields.get("configs"), ConfigName, swarm::config)
+        } else {
+            IndexMap::new()
+        },
         verify: fields.get("x-verify").and_then(|c| verify::verify(&c)),
     };
     fields.finish(HINTS);
