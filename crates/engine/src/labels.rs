@@ -26,6 +26,17 @@ pub const FILE: &str = "dev.causeway.file";
 /// SHA-256 of everything that went into an image's build.
 pub const BUILD_HASH: &str = "dev.causeway.build.hash";
 
+/// Of a Swarm's secret or config: SHA-256 of [`SALT`] and its content.
+pub const CONTENT: &str = "dev.causeway.content";
+/// Of a Swarm's secret or config: what its hash begins with.
+pub const SALT: &str = "dev.causeway.salt";
+/// Of a Swarm's task: what is in its image, where the name alone doesn't say.
+pub const IMAGE_CONTENT: &str = "dev.causeway.image";
+/// The id of the node that has a service's data.
+pub const NODE: &str = "dev.causeway.node";
+/// Docker Swarm: the stack that an object belongs to.
+pub const STACK: &str = "com.docker.stack.namespace";
+
 /// What the names of all of Docker Compose's labels begin with.
 pub const COMPOSE_PREFIX: &str = "com.docker.compose.";
 /// Docker Compose: the project's name.

@@ -102,6 +102,11 @@ fn registry(image: &str) -> &str {
     }
 }
 
+/// What nodes are to log in with where they pull the image themselves.
+pub fn credentials_for(output: &Output, image: &str) -> Option<DockerCredentials> {
+    credentials(output, registry(image))
+}
+
 fn credentials(output: &Output, registry: &str) -> Option<DockerCredentials> {
     // Docker Hub's credentials are stored under its historical address.
     let server = if registry == "docker.io" {
