@@ -21,5 +21,6 @@ mod releases;
 mod rotation;
 mod secrets;
 mod spec;
+mod swarm;
 
 pub use commands::{refuse, run};

@@ -66,6 +66,11 @@ impl Object {
             .map_or("", String::as_str)
     }
 
+    /// Whether it is one that services see, and not a record ([`create_record`]).
+    pub fn is_content(&self) -> bool {
+        self.labels.contains_key(labels::CONTENT)
+    }
+
     /// Whether this is what is in it.
     pub fn holds(&self, content: &[u8]) -> bool {
         let (Some(salt), Some(hash)) =

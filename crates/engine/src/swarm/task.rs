@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::models::{self, TaskSpec, TaskState};
-use bollard::query_parameters::ListTasksOptionsBuilder;
+use bollard::query_parameters::{ListTasksOptions, ListTasksOptionsBuilder};
 
 use super::settings;
 use crate::Engine;
@@ -106,4 +106,15 @@ impl From<models::Task> for Task {
             spec,
         }
     }
+}
+
+/// The tasks of a service that was removed, which haven't ended yet.
+///
+/// # Errors
+/// When the engine isn't a manager, or doesn't answer.
+pub async fn left_of(engine: &Engine, service_id: &str) -> Result<Vec<Task>> {
+    let tasks = engine.docker().list_tasks(None::<ListTasksOptions>).await;
+    let tasks = tasks.doing(|| "list the Swarm's tasks".into())?.into_iter();
+    let of_it = tasks.filter(|it| it.service_id.as_deref() == Some(service_id));
+    Ok(of_it.map(Task::from).collect())
 }
