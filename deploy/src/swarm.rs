@@ -45,11 +45,36 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
         command @ (Command::Config | Command::Lab(_) | Command::Probe(_)) => {
             return Ok(Some(command));
         }
-        Command::Releases => return Err(not_yet("releases", "`deploy rollback --to N` takes the number that `deploy up` printed")),
-        Command::Build(_) => return Err(not_yet("build", "build with the file for one machine (`deploy -f compose.yaml build`), and bring the images to each node (docs/swarm.md)")),
-        Command::Verify(Verify { .. }) => return Err(not_yet("verify", "`deploy ps` says what runs where; ask each node's port")),
-        Command::Inspect(_) => return Err(not_yet("inspect", "`docker network inspect --verbose NETWORK` on a manager says which task has which address")),
-        Command::Secrets(_) => return Err(not_yet("secrets recover", "take the values from a running task: `docker exec` on its node")),
+        Command::Releases => {
+            return Err(not_yet(
+                "releases",
+                "`deploy rollback --to N` takes the number that `deploy up` printed",
+            ));
+        }
+        Command::Build(_) => {
+            return Err(not_yet(
+                "build",
+                "build with the file for one machine (`deploy -f compose.yaml build`), and bring the images to each node (docs/swarm.md)",
+            ));
+        }
+        Command::Verify(Verify { .. }) => {
+            return Err(not_yet(
+                "verify",
+                "`deploy ps` says what runs where; ask each node's port",
+            ));
+        }
+        Command::Inspect(_) => {
+            return Err(not_yet(
+                "inspect",
+                "`docker network inspect --verbose NETWORK` on a manager says which task has which address",
+            ));
+        }
+        Command::Secrets(_) => {
+            return Err(not_yet(
+                "secrets recover",
+                "take the values from a running task: `docker exec` on its node",
+            ));
+        }
         Command::Console(_) => return Err(not_yet("console", "see docs/swarm.md")),
         Command::Requests(_) => return Err(not_yet("requests", "see docs/swarm.md")),
     }
@@ -98,7 +123,9 @@ fn waves(project: &Project) -> Vec<Vec<&ServiceName>> {
         let Some((name, service)) = project.services.get_key_value(name.as_str()) else {
             continue;
         };
-        let below = depths.iter().filter(|(it, _)| service.depends_on.contains_key(it.as_str()));
+        let below = depths
+            .iter()
+            .filter(|(it, _)| service.depends_on.contains_key(it.as_str()));
         let depth = below.map(|(_, depth)| depth + 1).max().unwrap_or(0);
         depths.push((name, depth));
     }

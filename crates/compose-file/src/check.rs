@@ -350,8 +350,8 @@ impl Check<'_> {
             self.report(keys, message);
         };
         // On a Swarm, each is on a node of its own, or the port is every node's.
-        let ports = service.ports.iter().filter(|_| !self.context.swarm);
-        if let Some(port) = ports.filter_map(|port| port.published).next() {
+        let mut ports = service.ports.iter().filter(|_| !self.context.swarm);
+        if let Some(port) = ports.find_map(|port| port.published) {
             alone(
                 &["services", name, "ports"],
                 &format!("the host port {port}"),

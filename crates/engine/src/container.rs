@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, Ipam, IpamConfig, Mount as EngineMount, MountTmpfsOptions, MountType, MountVolumeOptions,
-    NetworkConnectRequest, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    HostConfigLogConfig, Ipam, IpamConfig, Mount as EngineMount, MountTmpfsOptions, MountType,
+    MountVolumeOptions, NetworkConnectRequest, NetworkingConfig, PortBinding, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use compose_file::Project;
 use compose_file::model::{
-    self,
-    Attachment, Cpus, HealthTest, Healthcheck, Mount, NetworkMode, Port, RestartPolicy as Restart,
-    Service,
+    self, Attachment, Cpus, HealthTest, Healthcheck, Mount, NetworkMode, Port,
+    RestartPolicy as Restart, Service,
 };
 use serde_json::{Value, json};
 

@@ -32,6 +32,8 @@ pub const CONTENT: &str = "dev.causeway.content";
 pub const SALT: &str = "dev.causeway.salt";
 /// Of a Swarm's task: what is in its image, where the name alone doesn't say.
 pub const IMAGE_CONTENT: &str = "dev.causeway.image";
+/// Of a Swarm's service: its health check as JSON, which the client that we use doesn't read back.
+pub const HEALTH: &str = "dev.causeway.healthcheck";
 /// The id of the node that has a service's data.
 pub const NODE: &str = "dev.causeway.node";
 /// Docker Swarm: the stack that an object belongs to.

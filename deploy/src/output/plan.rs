@@ -167,7 +167,9 @@ impl PlanView {
         for line in &self.actions {
             let (sign, tone) = match line.action {
                 "remove" => ("-", Tone::Bad),
-                "renew" | "tell" | "recreate" | "restart" | "start" | "update" | "label" => ("~", Tone::Notice),
+                "renew" | "tell" | "recreate" | "restart" | "start" | "update" | "label" => {
+                    ("~", Tone::Notice)
+                }
                 _ => ("+", Tone::Good),
             };
             let mut text = format!(
@@ -208,7 +210,9 @@ impl PlanView {
         format!(
             "{} to create, {} to change, {} to remove; {} {} unchanged",
             count(&["create", "build", "pull"]),
-            count(&["renew", "tell", "recreate", "restart", "start", "update", "label"]),
+            count(&[
+                "renew", "tell", "recreate", "restart", "start", "update", "label"
+            ]),
             count(&["remove"]),
             self.unchanged,
             self.units

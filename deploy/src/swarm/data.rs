@@ -1,11 +1,15 @@
 //! Where data is. A volume is one node's, so a service that keeps data in one is pinned to a node by a
 //! constraint (the loader refuses one that isn't). Here it is seen to that the constraint leads to the
 //! node that has the data, and to no other: which node that is was recorded when the service was first
-//! brought up, in the Swarm itself. A database that starts elsewhere, on an empty volume, looks like one
+//! brought up, in the Swarm itself, and the service is told that node's id, too. A database that starts elsewhere, on an empty volume, looks like one
 //! that works.
 
+use std::collections::BTreeMap;
+
 use compose_file::Project;
-use compose_file::model::{Constraint, Generate, Mode, Mount, Secret, Service, ServiceName, VolumeKey};
+use compose_file::model::{
+    Constraint, Generate, Mode, Mount, Secret, Service, ServiceName, VolumeKey,
+};
 use engine::Engine;
 use engine::error::Result;
 use engine::labels;
@@ -60,7 +64,9 @@ impl Home<'_> {
 }
 
 /// The services that keep data on one node, each with its volume there.
-pub(super) fn keepers(project: &Project) -> impl Iterator<Item = (&ServiceName, &Service, &VolumeKey)> {
+pub(super) fn keepers(
+    project: &Project,
+) -> impl Iterator<Item = (&ServiceName, &Service, &VolumeKey)> {
     project.services.iter().flat_map(move |(name, service)| {
         let replicated = service.deploy.mode == Mode::Replicated;
         let mounts = service.volumes.iter().filter(move |_| replicated);
@@ -77,6 +83,13 @@ pub(super) fn keepers(project: &Project) -> impl Iterator<Item = (&ServiceName, 
             volume.is_of_one_node().then_some((name, service, key))
         })
     })
+}
+
+/// The node of each service that keeps data.
+pub(super) fn ids(homes: &[Home<'_>]) -> BTreeMap<ServiceName, String> {
+    let ids = homes.iter();
+    ids.map(|it| (it.service.clone(), it.node.id.clone()))
+        .collect()
 }
 
 /// Whether data was made with a secret: another value locks everybody out of it.
@@ -166,9 +179,8 @@ fn home<'a>(
             record.map_or("", |it| it.name.as_str()),
             commands(&pins, "NODE"),
         )),
-        ([], None) => first(stack, name, volume, &pins, here).ok_or_else(|| {
-            format!("no node satisfies {shown}: name one that the Swarm has")
-        }),
+        ([], None) => first(stack, name, volume, &pins, here)
+            .ok_or_else(|| format!("no node satisfies {shown}: name one that the Swarm has")),
         (several, _) => {
             let names: Vec<&str> = several.iter().map(|it| it.name.as_str()).collect();
             Err(format!(

@@ -40,7 +40,13 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
 
     let going = services(&project, &stack, reach);
     for wave in going {
-        remove_services(&engine, output, &project, &wave).await?;
+        remove_services(&engine, output, &project, &stack, &wave).await?;
+    }
+    for node in stack.nodes.iter().filter(|it| !it.ready) {
+        output.note(&format!(
+            "node {} isn't heard of: what it ran of the stack goes when it comes back",
+            node.name
+        ));
     }
     let stay = Stack::observe(&engine, &project.name).await?;
     remove_networks(&engine, output, &project, &stack).await?;
@@ -79,7 +85,11 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
 }
 
 /// The services to go, in waves.
-fn services<'a>(project: &'a Project, stack: &'a Stack, reach: Reach) -> Vec<Vec<&'a stack::Service>> {
+fn services<'a>(
+    project: &'a Project,
+    stack: &'a Stack,
+    reach: Reach,
+) -> Vec<Vec<&'a stack::Service>> {
     let orphans = stack.services.iter().filter(|(key, service)| {
         let labels = service.spec.labels.as_ref();
         let file = labels.and_then(|it| it.get(engine::labels::FILE));
@@ -102,8 +112,10 @@ async fn remove_services(
     engine: &Engine,
     output: &Output,
     project: &Project,
+    stack: &Stack,
     services: &[&stack::Service],
 ) -> Result<()> {
+    let is_lost = |id: &String| stack.nodes.iter().any(|it| it.id == *id && !it.ready);
     let mut tasks = Vec::new();
     let mut grace = Duration::ZERO;
     for service in services {
@@ -118,7 +130,9 @@ async fn remove_services(
     let deadline = Instant::now() + grace + PATIENCE;
     for (service, task) in tasks {
         loop {
-            let left = task::left_of(engine, &service.id).await?;
+            let mut left = task::left_of(engine, &service.id).await?;
+            // What they run goes when they come back.
+            left.retain(|it| !it.node.as_ref().is_some_and(is_lost));
             if left.is_empty() {
                 task.done("removed");
                 break;
@@ -126,7 +140,7 @@ async fn remove_services(
             task.detail(&format!("{} tasks stop", left.len()));
             if Instant::now() > deadline {
                 output.note(&format!(
-                    "service {}: {} of its tasks didn't say that they ended; where their node is gone, they are gone with it",
+                    "service {}: {} of its tasks didn't say that they ended; see their nodes (`docker node ls`)",
                     service.name,
                     left.len()
                 ));
@@ -217,7 +231,11 @@ async fn remove_volumes(
         .filter(|it| it.id != here)
         .map(|it| it.name.as_str())
         .collect();
-    let names: Vec<&str> = project.volumes.values().map(|it| it.name.as_str()).collect();
+    let names: Vec<&str> = project
+        .volumes
+        .values()
+        .map(|it| it.name.as_str())
+        .collect();
     if !elsewhere.is_empty() && !names.is_empty() {
         output.note(&format!(
             "this engine can't remove what other nodes have: where you want it gone on {}, `docker volume rm {}` there",

@@ -34,7 +34,9 @@ pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
     let mut streams: SelectAll<BoxStream<'_, Piece>> = SelectAll::new();
     let mut known = BTreeSet::new();
     let mut ticks = tokio::time::interval(INTERVAL);
-    let tail = args.tail.map_or_else(|| "all".to_owned(), |it| it.to_string());
+    let tail = args
+        .tail
+        .map_or_else(|| "all".to_owned(), |it| it.to_string());
     let mut first = true;
     loop {
         tokio::select! {

@@ -56,8 +56,8 @@ impl Contents {
     ) -> Vec<New<'a>> {
         let find = |kind: Kind, key: &str, content: &[u8]| -> Option<(String, String)> {
             let mut objects = stack.objects.iter();
-            let object = objects
-                .find(|it| it.kind == kind && it.key() == key && it.holds(content))?;
+            let object =
+                objects.find(|it| it.kind == kind && it.key() == key && it.holds(content))?;
             Some((object.id.clone(), object.name.clone()))
         };
         let mut new = Vec::new();
@@ -92,7 +92,5 @@ pub(super) fn unused<'a>(stack: &'a Stack, references: &'a References) -> Vec<&'
         ids.any(|id| *id == object.id)
     };
     let objects = stack.objects.iter();
-    objects
-        .filter(|it| it.is_content() && !used(it))
-        .collect()
+    objects.filter(|it| it.is_content() && !used(it)).collect()
 }

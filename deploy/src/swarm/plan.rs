@@ -18,8 +18,8 @@ use super::objects::{self, Contents};
 use super::preflight;
 use crate::apply::Options;
 use crate::certificates;
-use crate::commands::{Context, refresh};
 use crate::cli;
+use crate::commands::{Context, refresh};
 use crate::diff::{self, Change};
 use crate::output::plan::{Line, PlanView};
 use crate::secrets::{self, Secrets};
@@ -69,7 +69,11 @@ pub(super) enum Step {
 }
 
 impl Observed {
-    pub(super) async fn look(engine: &Engine, project: &Project, options: &Options) -> Result<Self> {
+    pub(super) async fn look(
+        engine: &Engine,
+        project: &Project,
+        options: &Options,
+    ) -> Result<Self> {
         let here = swarm::manager(engine).await?;
         let certificates = certificates::outlook(project, SystemTime::now());
         let secrets = Secrets::read(project)?.without(certificates.due.keys());
@@ -130,7 +134,10 @@ impl Observed {
         });
         let networks: Vec<&str> = missing.map(|(key, _)| key.as_str()).collect();
         for key in &networks {
-            let name = project.networks.get(*key).map_or(*key, |it| it.name.as_str());
+            let name = project
+                .networks
+                .get(*key)
+                .map_or(*key, |it| it.name.as_str());
             lines.add("network", name, "create", "", &[]);
         }
         for object in &new {
@@ -141,6 +148,7 @@ impl Observed {
             lines.add(kind, object.name(), "create", "", &[]);
         }
         let (homes, homeless) = data::homes(project, stack, &self.here);
+        references.homes = data::ids(&homes);
         for home in &homes {
             for (key, value) in &home.labels {
                 let reason = format!("{key}={value}: {}'s data is to be there", home.service);
@@ -174,7 +182,13 @@ impl Observed {
             .map(|(_, service)| service)
             .partition(|it| from_here(it));
         for service in &gone {
-            lines.add("service", &service.name, "remove", "not in the file any more", &[]);
+            lines.add(
+                "service",
+                &service.name,
+                "remove",
+                "not in the file any more",
+                &[],
+            );
         }
         let mut notes = self.notes.clone();
         notes.extend(kept.iter().map(|it| {
@@ -267,9 +281,15 @@ fn digest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     if name.contains('@') {
         return None;
     }
-    let (path, last) = name.rsplit_once('/').map_or(("", name), |(path, last)| (path, last));
+    let (path, last) = name
+        .rsplit_once('/')
+        .map_or(("", name), |(path, last)| (path, last));
     let last = last.split(':').next().unwrap_or(last);
-    let repository = if path.is_empty() { last.to_owned() } else { format!("{path}/{last}") };
+    let repository = if path.is_empty() {
+        last.to_owned()
+    } else {
+        format!("{path}/{last}")
+    };
     let mut known = known.iter().filter_map(|it| it.split_once('@'));
     let (_, digest) = known.find(|(it, _)| *it == repository)?;
     Some(digest)
@@ -366,7 +386,10 @@ mod tests {
 
     #[test]
     fn an_image_is_pinned_by_the_digest_of_its_own_repository() {
-        let known = ["reg:5000/a/api@sha256:1".to_owned(), "mongo@sha256:2".to_owned()];
+        let known = [
+            "reg:5000/a/api@sha256:1".to_owned(),
+            "mongo@sha256:2".to_owned(),
+        ];
         assert_eq!(digest("reg:5000/a/api:1.2", &known), Some("sha256:1"));
         assert_eq!(digest("reg:5000/a/api", &known), Some("sha256:1"));
         assert_eq!(digest("mongo:7.0", &known), Some("sha256:2"));

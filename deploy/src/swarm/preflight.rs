@@ -29,7 +29,11 @@ pub(super) async fn check(
     conflicts.extend(plan.homeless.iter().cloned());
     conflicts.extend(secrets::unfit_places(
         project,
-        &plan.secrets.iter().map(|it| (*it).clone()).collect::<Vec<_>>(),
+        &plan
+            .secrets
+            .iter()
+            .map(|it| (*it).clone())
+            .collect::<Vec<_>>(),
     ));
     for service in &now.stack.foreign {
         conflicts.push(format!(
@@ -111,11 +115,7 @@ fn told(project: &Project, now: &Observed, conflicts: &mut Vec<String>) {
     }
 }
 
-async fn privileges(
-    engine: &Engine,
-    project: &Project,
-    conflicts: &mut Vec<String>,
-) -> Result<()> {
+async fn privileges(engine: &Engine, project: &Project, conflicts: &mut Vec<String>) -> Result<()> {
     let mut services = project.services.iter();
     let Some((name, _)) = services.find(|(_, it)| !it.security_opt.is_empty()) else {
         return Ok(());

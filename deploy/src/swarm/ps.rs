@@ -47,11 +47,17 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         return Ok(());
     }
     if rows.is_empty() {
-        output.line(&format!("{}: no tasks; `deploy up` creates services", project.name));
+        output.line(&format!(
+            "{}: no tasks; `deploy up` creates services",
+            project.name
+        ));
         return Ok(());
     }
     let cells: Vec<Vec<table::Cell>> = rows.iter().map(cells).collect();
-    output.table(&["SERVICE", "TASK", "NODE", "STATE", "SINCE", "IMAGE"], &cells);
+    output.table(
+        &["SERVICE", "TASK", "NODE", "STATE", "SINCE", "IMAGE"],
+        &cells,
+    );
     for row in &rows {
         if let Some(error) = &row.error {
             output.note(&format!("{}: {error}", row.name));

@@ -51,7 +51,10 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         "release": release.number,
         "changed": applied.changed,
     }));
-    output.line(&format!("{} is back at release {}", project.name, release.number));
+    output.line(&format!(
+        "{} is back at release {}",
+        project.name, release.number
+    ));
     Ok(())
 }
 

@@ -6,7 +6,6 @@ use compose_file::Project;
 use compose_file::model::{Mode, ServiceName};
 use engine::Engine;
 use engine::error::{Error, Result};
-use engine::image;
 use engine::swarm;
 use engine::swarm::stack::{self, Stack};
 use serde_json::json;
@@ -90,7 +89,10 @@ pub(super) async fn restart(context: &Context, args: Restart) -> Result<()> {
         let mut spec = there.spec.clone();
         // Those that run, and not those of the file.
         if let Some(service) = project.services.get_mut(name.as_str())
-            && let Some(count) = spec.mode.as_ref().and_then(|it| it.replicated.as_ref()?.replicas)
+            && let Some(count) = spec
+                .mode
+                .as_ref()
+                .and_then(|it| it.replicated.as_ref()?.replicas)
         {
             service.deploy.replicas = u32::try_from(count).unwrap_or(u32::MAX);
         }
@@ -164,7 +166,7 @@ impl Change<'_> {
         let Some(service) = self.project.services.get(name) else {
             return Ok(());
         };
-        let credentials = image::pull::credentials_for(output, &service.image);
+        let credentials = stack::credentials(output, &spec);
         let remarks = there.update(self.engine, spec.clone(), credentials).await?;
         for remark in remarks {
             output.note(&format!("service {name}: {}", remark.trim()));

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::converge::Wait;
 use super::objects::Contents;
 use super::plan::{self, Observed, Plan, Step};
-use super::{preflight, waves};
+use super::{data, preflight, waves};
 use crate::apply::Options;
 use crate::cli::Up;
 use crate::commands::{Context, addresses, refresh};
@@ -144,7 +144,9 @@ async fn prepare(
             continue;
         }
         let made = secrets::generate(project, name, secret)?;
-        output.task(&format!("secret {name}"), "generating").done(made.how);
+        output
+            .task(&format!("secret {name}"), "generating")
+            .done(made.how);
         if let Some(note) = made.note {
             output.note(&note);
         }
@@ -169,6 +171,7 @@ async fn place(
 ) -> Result<References> {
     let mut references = plan::networks(stack);
     references.images = plan::references_of(engine, project, images).await?;
+    references.homes = data::ids(&plan.homes);
     for key in &plan.networks {
         let Some(network) = project.networks.get(*key) else {
             continue;
@@ -239,7 +242,6 @@ impl Work<'_> {
         let Some(service) = self.project.services.get(name) else {
             return Ok(());
         };
-        let credentials = image::pull::credentials_for(self.output, &service.image);
         let there = self.stack.services.get(name.as_str());
         let force = there.and_then(|it| it.spec.task_template.as_ref()?.force_update);
         let force = match step {
@@ -247,6 +249,7 @@ impl Work<'_> {
             Step::Update(_) | Step::Create => force,
         };
         let spec = spec::service(self.project, name, service, self.references, force);
+        let credentials = stack::credentials(self.output, &spec);
         let (remarks, what) = match there {
             Some(there) => (
                 there.update(self.engine, spec.clone(), credentials).await?,
@@ -258,7 +261,8 @@ impl Work<'_> {
             ),
         };
         for remark in remarks {
-            self.output.note(&format!("service {name}: {}", remark.trim()));
+            self.output
+                .note(&format!("service {name}: {}", remark.trim()));
         }
         let wait = Wait {
             engine: self.engine,

@@ -35,7 +35,11 @@ impl Check<'_> {
         if matches!(service.restart, RestartPolicy::OnFailure { .. }) {
             refused("restart", "use deploy.restart_policy");
         }
-        if service.security_opt.iter().any(|it| !is_no_new_privileges(it)) {
+        if service
+            .security_opt
+            .iter()
+            .any(|it| !is_no_new_privileges(it))
+        {
             refused("security_opt", "only no-new-privileges=true");
         }
         let options = |it: &String| it.split(',').any(|it| !is_tmpfs_option_of_swarm(it));
@@ -77,11 +81,13 @@ impl Check<'_> {
                 self.report(&keys, "a Swarm gives tasks no fixed address: remove it");
             }
             let network = self.sections.networks.get(key);
-            let reaches = network
-                .is_none_or(|it| it.external || it.driver.as_deref() == Some(crate::model::OVERLAY));
+            let reaches = network.is_none_or(|it| {
+                it.external || it.driver.as_deref() == Some(crate::model::OVERLAY)
+            });
             if !reaches {
-                let message =
-                    format!("{name} is on it, and tasks can be on overlay networks only: driver: overlay");
+                let message = format!(
+                    "{name} is on it, and tasks can be on overlay networks only: driver: overlay"
+                );
                 self.report(&["networks", key.as_str()], message);
             }
         }
@@ -118,7 +124,8 @@ impl Check<'_> {
                         self.report(&["services", name, "volumes", key.as_str()], message);
                     } else if service.deploy.replicas > 1 {
                         let replicas = service.deploy.replicas;
-                        let message = format!("{replicas} tasks on one node would write to it; one can");
+                        let message =
+                            format!("{replicas} tasks on one node would write to it; one can");
                         self.report(&["services", name, "volumes", key.as_str()], message);
                     }
                 }
@@ -139,7 +146,11 @@ impl Volume {
 }
 
 fn is_no_new_privileges(option: &str) -> bool {
-    let words = ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"];
+    let words = [
+        "no-new-privileges",
+        "no-new-privileges=true",
+        "no-new-privileges:true",
+    ];
     words.contains(&option)
 }
 

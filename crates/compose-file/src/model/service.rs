@@ -11,8 +11,8 @@ use serde::{Serialize, Serializer};
 use super::mount::tmpfs_list;
 use super::values::optional_duration;
 use super::{
-    Attachment, ConfigMount, Dependency, Deploy, ExposedPort, ExtraHost, Healthcheck, Mount, NetworkKey,
-    NetworkMode, Port, Protocol, SecretMount, ServiceName, is_false,
+    Attachment, ConfigMount, Dependency, Deploy, ExposedPort, ExtraHost, Healthcheck, Mount,
+    NetworkKey, NetworkMode, Port, Protocol, SecretMount, ServiceName, is_false,
 };
 
 /// An entry of `services`. `None` and empty mean "as the image or the engine has it".

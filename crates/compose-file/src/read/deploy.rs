@@ -45,14 +45,18 @@ pub(super) fn deploy(service: &Fields<'_>) -> Deploy {
     let reservation = |key| reservations.as_ref().and_then(|fields| fields.get(key));
 
     let deploy = Deploy {
-        mode: of_swarm("mode").and_then(|c| swarm::mode(&c)).unwrap_or_default(),
+        mode: of_swarm("mode")
+            .and_then(|c| swarm::mode(&c))
+            .unwrap_or_default(),
         endpoint_mode: of_swarm("endpoint_mode").and_then(|c| swarm::endpoint_mode(&c)),
         placement: of_swarm("placement")
             .and_then(|c| swarm::placement(&c))
             .unwrap_or_default(),
         rollback_config: of_swarm("rollback_config").and_then(|c| update_config(&c)),
         restart_policy: of_swarm("restart_policy").and_then(|c| swarm::task_restart(&c)),
-        labels: of_swarm("labels").and_then(|c| c.labels()).unwrap_or_default(),
+        labels: of_swarm("labels")
+            .and_then(|c| c.labels())
+            .unwrap_or_default(),
         replicas: same(
             field("replicas").as_ref(),
             service.get("scale").as_ref(),

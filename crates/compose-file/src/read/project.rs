@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    Config, ConfigName, Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName, Service, ServiceName,
-    Verify, Volume, VolumeKey,
+    Config, ConfigName, Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName,
+    Service, ServiceName, Verify, Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
@@ -172,8 +172,9 @@ fn volume(key: &str, cursor: &Cursor<'_>) -> Option<Volume> {
     Some(volume)
 }
 
-fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
+fn secret(key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
     let fields = Fields::of(cursor)?;
+    swarm::default_name(key, &fields);
     let file = fields.required("file");
     let generate = fields.get("x-generate").and_then(|c| {
         c.choice(&[

@@ -142,15 +142,31 @@ fn parse_ratio(text: &str) -> Option<Ratio> {
     (millionths <= 1_000_000).then_some(Ratio(millionths))
 }
 
+/// The `name` of a secret or config, which Docker Compose writes out. On the engine that and the content's
+/// hash are its name, so that another one would be of no use.
+pub(super) fn default_name(key: &str, fields: &Fields<'_>) {
+    let context = fields.here.context;
+    // In a file for one machine the key isn't asked for, and so reported.
+    if !context.swarm {
+        return;
+    }
+    if let Some(name) = fields.get("name") {
+        let default = format!("{}_{key}", context.project);
+        if name.string().is_some_and(|it| it != default) {
+            name.expected(format!("{default}, or no name: its content's hash follows"));
+        }
+    }
+}
+
 /// An entry of the top-level `configs`.
-pub(super) fn config(_key: &str, cursor: &Cursor<'_>) -> Option<Config> {
+pub(super) fn config(key: &str, cursor: &Cursor<'_>) -> Option<Config> {
     let fields = Fields::of(cursor)?;
+    default_name(key, &fields);
     let file = fields.get("file").and_then(|c| host_path(&c));
     let content = fields.get("content").and_then(|c| c.string());
     fields.finish(&[
         ("external", "name a `file`, or write its `content`"),
         ("environment", "name a `file`, or write its `content`"),
-        ("name", "its name has its content's hash; remove it"),
         ("template_driver", "write the content out"),
     ]);
     match (file, content) {
@@ -212,20 +228,35 @@ mod tests {
     fn constraints() {
         let shown = |text| parse_constraint(text).map(|it| it.to_string());
         for (text, expected) in [
-            ("node.labels.causeway.mongo==1", "node.labels.causeway.mongo == 1"),
+            (
+                "node.labels.causeway.mongo==1",
+                "node.labels.causeway.mongo == 1",
+            ),
             ("node.role != manager", "node.role != manager"),
             (" node.hostname ==n1 ", "node.hostname == n1"),
         ] {
             assert_eq!(shown(text).as_deref(), Some(expected));
         }
-        for text in ["", "node.role", "node.role == ", "role == a", "node.labels. == 1", "a b == c"] {
+        for text in [
+            "",
+            "node.role",
+            "node.role == ",
+            "role == a",
+            "node.labels. == 1",
+            "a b == c",
+        ] {
             assert_eq!(shown(text), None, "{text}");
         }
     }
 
     #[test]
     fn ratios() {
-        for (text, expected) in [("0", 0), ("0.25", 250_000), ("1", 1_000_000), ("1.0", 1_000_000)] {
+        for (text, expected) in [
+            ("0", 0),
+            ("0.25", 250_000),
+            ("1", 1_000_000),
+            ("1.0", 1_000_000),
+        ] {
             assert_eq!(parse_ratio(text), Some(Ratio(expected)), "{text}");
         }
         for text in ["", "1.1", "-0.1", "0.", ".5", "2", "x"] {

@@ -61,9 +61,7 @@ pub struct Object {
 impl Object {
     /// The key in the file.
     pub fn key(&self) -> &str {
-        self.labels
-            .get(labels::RESOURCE)
-            .map_or("", String::as_str)
+        self.labels.get(labels::RESOURCE).map_or("", String::as_str)
     }
 
     /// Whether it is one that services see, and not a record ([`create_record`]).
@@ -73,9 +71,10 @@ impl Object {
 
     /// Whether this is what is in it.
     pub fn holds(&self, content: &[u8]) -> bool {
-        let (Some(salt), Some(hash)) =
-            (self.labels.get(labels::SALT), self.labels.get(labels::CONTENT))
-        else {
+        let (Some(salt), Some(hash)) = (
+            self.labels.get(labels::SALT),
+            self.labels.get(labels::CONTENT),
+        ) else {
             return false;
         };
         self::hash(salt, content) == *hash
@@ -243,7 +242,12 @@ pub async fn all(engine: &Engine, project: &str) -> Result<Vec<Object>> {
 
 /// Salted, since whoever may list objects may not read secrets.
 fn hash(salt: &str, content: &[u8]) -> String {
-    hex::encode(Sha256::new().chain_update(salt).chain_update(content).finalize())
+    hex::encode(
+        Sha256::new()
+            .chain_update(salt)
+            .chain_update(content)
+            .finalize(),
+    )
 }
 
 #[cfg(test)]

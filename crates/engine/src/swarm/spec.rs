@@ -19,10 +19,11 @@ use bollard::models::{
 };
 use compose_file::Project;
 use compose_file::model::{
-    ConfigName, Cpus, EndpointMode, FailureAction, FileMode, Mode, Mount, Placement, Port, Protocol,
-    PublishMode, RestartCondition, SecretName, Service, TaskRestart, UpdateConfig, UpdateOrder,
-    Volume,
+    ConfigName, Cpus, EndpointMode, FailureAction, FileMode, Mode, Mount, Placement, Port,
+    Protocol, PublishMode, RestartCondition, SecretName, Service, ServiceName, TaskRestart,
+    UpdateConfig, UpdateOrder, Volume,
 };
+use serde_json::json;
 
 use crate::container::{healthcheck, signed};
 use crate::labels;
@@ -38,6 +39,9 @@ pub struct References {
     pub configs: BTreeMap<ConfigName, (String, String)>,
     /// By the name in the file.
     pub images: BTreeMap<String, Image>,
+    /// Of services that keep data on one node, the id of that node: should somebody move the labels that
+    /// the file's constraints are about, the engine is still not to start them elsewhere.
+    pub homes: BTreeMap<ServiceName, String>,
 }
 
 /// What nodes are told to run.
@@ -71,6 +75,10 @@ pub fn service(
         (labels::STACK, project.name.to_string()),
     ] {
         labels.insert(label.to_owned(), value);
+    }
+    if let Some(check) = &service.healthcheck {
+        let check = json!(healthcheck(check)).to_string();
+        labels.insert(labels::HEALTH.to_owned(), check);
     }
     let mode = match deploy.mode {
         Mode::Global => ServiceSpecMode {
@@ -140,7 +148,10 @@ fn task(
             ..TaskSpecResources::default()
         }),
         restart_policy: deploy.restart_policy.as_ref().map(restart_policy),
-        placement: Some(placement(&deploy.placement)),
+        placement: Some(placement(
+            &deploy.placement,
+            references.homes.get(service_name),
+        )),
         force_update: force,
         networks: Some(attachments.collect()),
         log_driver: service.logging.as_ref().map(|logging| TaskSpecLogDriver {
@@ -368,14 +379,19 @@ fn port(port: &Port) -> EndpointPortConfig {
     }
 }
 
-fn placement(placement: &Placement) -> TaskSpecPlacement {
-    let spread = placement.preferences.iter().map(|it| TaskSpecPlacementPreferences {
-        spread: Some(TaskSpecPlacementSpread {
-            spread_descriptor: Some(it.spread.clone()),
-        }),
-    });
+fn placement(placement: &Placement, home: Option<&String>) -> TaskSpecPlacement {
+    let constraints = placement.constraints.iter().map(ToString::to_string);
+    let home = home.map(|id| format!("node.id == {id}"));
+    let spread = placement
+        .preferences
+        .iter()
+        .map(|it| TaskSpecPlacementPreferences {
+            spread: Some(TaskSpecPlacementSpread {
+                spread_descriptor: Some(it.spread.clone()),
+            }),
+        });
     TaskSpecPlacement {
-        constraints: Some(placement.constraints.iter().map(ToString::to_string).collect()),
+        constraints: Some(constraints.chain(home).collect()),
         preferences: Some(spread.collect()),
         max_replicas: placement.max_replicas_per_node.map(i64::from),
         ..TaskSpecPlacement::default()

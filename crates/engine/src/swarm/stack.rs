@@ -6,16 +6,19 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error as EngineError;
 use bollard::models::{self, NetworkCreateRequest, ServiceSpec, ServiceUpdateStatus};
 use bollard::query_parameters::{
-    InspectServiceOptions, ListNetworksOptions, ListServicesOptionsBuilder, UpdateServiceOptionsBuilder,
+    InspectServiceOptions, ListNetworksOptions, ListServicesOptionsBuilder,
+    UpdateServiceOptionsBuilder,
 };
 use compose_file::Project;
 use compose_file::model::Network;
+use terminal::Output;
 
 use super::node::{self, Node};
 use super::object::{self, Object};
 use crate::Engine;
 use crate::container;
 use crate::error::{EngineContext, Result};
+use crate::image::pull;
 use crate::labels;
 use crate::owner::Owner;
 
@@ -85,8 +88,7 @@ impl Stack {
             docker.list_networks(None::<ListNetworksOptions>),
         )
         .doing(|| "list what is on the Swarm".into())?;
-        let (objects, nodes) =
-            tokio::try_join!(object::all(engine, project), node::all(engine))?;
+        let (objects, nodes) = tokio::try_join!(object::all(engine, project), node::all(engine))?;
         let mut stack = Self {
             objects,
             nodes,
@@ -142,7 +144,14 @@ impl Overlay {
 
 impl From<models::Service> for Service {
     fn from(service: models::Service) -> Self {
-        let spec = service.spec.unwrap_or_default();
+        let mut spec = service.spec.unwrap_or_default();
+        // What isn't read back would be taken away by the next change.
+        let labels = spec.labels.as_ref();
+        let check = labels.and_then(|it| serde_json::from_str(it.get(labels::HEALTH)?).ok());
+        if let Some(check) = check {
+            let template = spec.task_template.get_or_insert_default();
+            template.container_spec.get_or_insert_default().health_check = Some(check);
+        }
         let status = service.service_status.unwrap_or_default();
         Self {
             id: service.id.unwrap_or_default(),
@@ -199,7 +208,9 @@ impl Service {
             .build();
         let docker = engine.docker();
         let updated = docker.update_service(&self.id, spec, options, credentials);
-        let updated = updated.await.doing(|| format!("update service {}", self.name))?;
+        let updated = updated
+            .await
+            .doing(|| format!("update service {}", self.name))?;
         Ok(updated.warnings.unwrap_or_default())
     }
 
@@ -211,6 +222,14 @@ impl Service {
         let removed = engine.docker().delete_service(&self.id).await;
         unless_gone(removed).doing(|| format!("remove service {}", self.name))
     }
+}
+
+/// What nodes log in with at the registry that a service's image comes from; none where it was loaded
+/// into them.
+pub fn credentials(output: &Output, spec: &ServiceSpec) -> Option<DockerCredentials> {
+    let container = spec.task_template.as_ref()?.container_spec.as_ref()?;
+    let (image, _) = container.image.as_deref()?.split_once('@')?;
+    pull::credentials(output, pull::registry(image))
 }
 
 /// Makes the project's network with this key. Returns its id.
@@ -244,7 +263,9 @@ pub async fn create_network(
         ..NetworkCreateRequest::default()
     };
     let made = engine.docker().create_network(request).await;
-    Ok(made.doing(|| format!("create network {}", network.name))?.id)
+    Ok(made
+        .doing(|| format!("create network {}", network.name))?
+        .id)
 }
 
 /// Ok where there is nothing any more.

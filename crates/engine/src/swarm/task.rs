@@ -51,15 +51,25 @@ impl Task {
         )
     }
 
-    /// Whether it was made from this.
+    /// Whether it was made from this. Of health checks nothing is known (see [`HEALTH`](crate::labels::HEALTH)).
     pub fn is_of(&self, template: &TaskSpec) -> bool {
-        settings::of_task(&self.spec) == settings::of_task(template)
+        let unchecked = |template: &TaskSpec| {
+            let mut template = template.clone();
+            if let Some(container) = &mut template.container_spec {
+                container.health_check = None;
+            }
+            settings::of_task(&template)
+        };
+        unchecked(&self.spec) == unchecked(template)
+            && self.spec.force_update.unwrap_or(0) == template.force_update.unwrap_or(0)
     }
 
     /// What went wrong, in a line; none where nothing did.
     pub fn complaint(&self) -> Option<String> {
         let error = self.error.as_deref().filter(|it| !it.is_empty())?;
-        let code = self.exit_code.filter(|code| *code != 0 && !error.contains("exit"));
+        let code = self
+            .exit_code
+            .filter(|code| *code != 0 && !error.contains("exit"));
         let code = code.map(|code| format!(" (exit status {code})"));
         Some(format!("{error}{}", code.unwrap_or_default()))
     }
