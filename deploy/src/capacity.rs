@@ -93,7 +93,7 @@ fn several_writers(project: &Project, name: &ServiceName) -> Option<(String, Str
     let count = service.deploy.replicas;
     let mount = service.shared_places().next().filter(|_| count > 1)?;
     let at = project.shared_places.get(name);
-    let line = at.map(|at| format!("{}:{at}: ", project.file.display()));
+    let line = at.map(|at| format!("{}: ", project.place(*at)));
     let sharing = format!(
         "services.{name}: {count} containers write to {}",
         place(mount)
@@ -188,7 +188,7 @@ mod tests {
 
     fn project(services: &str) -> Project {
         let options = LoadOptions {
-            file: "compose.yaml".into(),
+            files: vec!["compose.yaml".into()],
             project_name: Some("test".to_owned()),
             env: BTreeMap::new(),
         };

@@ -19,9 +19,10 @@ use crate::origin;
                   DOCKER_HOST names the engine (unix:///path or tcp://host:port)."
 )]
 pub struct Cli {
-    /// The Compose file; goes before the command
-    #[arg(short, long, value_name = "FILE", default_value = "compose.yaml")]
-    pub(crate) file: PathBuf,
+    /// The Compose file; goes before the command. Given again, the further ones are merged over it
+    /// [default: those that `COMPOSE_FILE` names, else compose.yaml and compose.override.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
     /// Project name, the prefix of everything created [default: `COMPOSE_PROJECT_NAME`, else the
     /// file's `name:`, else the name of its directory]
     #[arg(short, long, global = true, value_name = "NAME")]

@@ -18,7 +18,6 @@ mod up;
 mod verify;
 
 use std::env;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -44,18 +43,16 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Whether the file describes a stack for a Swarm. What is wrong with it, whoever reads it says.
+    /// Whether the files describe a stack for a Swarm. What is wrong with them, whoever reads them says.
     fn is_for_swarm(&self) -> bool {
         compose_file::load(&self.options).is_ok_and(|it| it.is_for_swarm())
     }
 
-    /// Reads the Compose file.
+    /// Reads the Compose files.
     pub(crate) fn project(&self) -> Result<Project> {
-        let project = compose_file::load(&self.options)
-            .map_err(|err| file_error(&self.options.file, &err))?;
+        let project = compose_file::load(&self.options).map_err(|err| file_error(&err))?;
         for warning in &project.warnings {
-            self.output
-                .note(&format!("{}: {warning}", self.options.file.display()));
+            self.output.note(&warning.in_file().to_string());
         }
         Ok(project)
     }
@@ -205,25 +202,30 @@ pub(crate) fn refresh(images: Images) -> Refresh {
     }
 }
 
-pub(crate) fn file_error(file: &Path, err: &compose_file::Error) -> Error {
+pub(crate) fn file_error(err: &compose_file::Error) -> Error {
     match err {
-        compose_file::Error::Read { .. } => Error::usage(
+        compose_file::Error::Read { file, .. } => Error::usage(
             chain(err),
             format!(
                 "run in the directory that has {}, or name the file with -f",
                 file.display()
             ),
         ),
-        compose_file::Error::Invalid { problems, .. } => {
-            let place = |problem: &compose_file::Problem| match problem.position {
-                Some(_) => format!("{}:{problem}", file.display()),
-                None => format!("{}: {problem}", file.display()),
-            };
+        compose_file::Error::Invalid { problems } => {
+            let mut files: Vec<String> = Vec::new();
+            for problem in problems {
+                let file = problem.file.display().to_string();
+                if !files.contains(&file) {
+                    files.push(file);
+                }
+            }
+            let has = if files.len() == 1 { "has" } else { "have" };
+            let files = files.join(" and ");
             Error::usage(
-                format!("{} has {} problem(s)", file.display(), problems.len()),
+                format!("{files} {has} {} problem(s)", problems.len()),
                 "correct them and run again",
             )
-            .with_details(problems.iter().map(place))
+            .with_details(problems.iter().map(|it| it.in_file().to_string()))
         }
     }
 }

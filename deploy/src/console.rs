@@ -51,12 +51,12 @@ pub(crate) struct Console {
 impl Console {
     /// Finds the project's.
     pub(crate) async fn find(engine: &Engine, project: &Project) -> Result<Self> {
-        let file = project.file.display();
+        let files = &project.files;
         let secret = project.secrets.get_key_value(TOKEN);
         let service = project.services.get(SERVICE);
         let (Some((name, secret)), Some(service)) = (secret, service) else {
             return Err(Error::usage(
-                format!("{file} has no service {SERVICE} with a secret {TOKEN}"),
+                format!("{files}: no service {SERVICE} with a secret {TOKEN}"),
                 "take both from Causeway's own compose.yaml",
             ));
         };

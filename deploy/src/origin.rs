@@ -2,12 +2,11 @@
 //! the user is told of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use engine::origin::same;
 pub(crate) use engine::origin::{Origin, Reach};
+use engine::origin::{are_among, of_newest};
 
-use compose_file::Project;
+use compose_file::{Files, Project};
 use engine::owner::{Kind, Owner};
 use engine::state::{Container, Elsewhere, State};
 
@@ -31,9 +30,7 @@ fn refusal(project: &Project, origin: &Origin) -> Option<String> {
         format!(
             "project {} was brought up from {}, and this is {}. Go on there; or give this one a \
              name of its own (-p); or take the stack over, with --take-over",
-            project.name,
-            origin.file.display(),
-            project.file.display()
+            project.name, origin.files, project.files
         )
     })
 }
@@ -59,11 +56,29 @@ pub(crate) fn run_by_compose(project: &Project, state: &State) -> Option<String>
     ))
 }
 
-/// Why a container goes whose service the file doesn't have.
+/// That the stack was brought up with other files merged over the first than there are now: one that was
+/// left out by mistake takes its settings along.
+pub(crate) fn merged_otherwise(project: &Project, state: &State) -> Option<String> {
+    let files = of_newest(project, &state.containers)?;
+    let otherwise = files != &project.files && state.origin.is_none();
+    otherwise.then(|| {
+        format!(
+            "project {} was brought up from {} last, and this is {}",
+            project.name, files, project.files
+        )
+    })
+}
+
+/// Why a container goes whose service the files don't have.
 pub(crate) fn departure(project: &Project, container: &Container) -> String {
-    match &container.file {
-        Some(file) if !same(file, &project.file) => {
-            format!("of {}, which isn't this file", file.display())
+    match &container.files {
+        Some(files) if !are_among(files, &project.files) => {
+            let these = if project.files.overrides().is_empty() {
+                "this file"
+            } else {
+                "these files"
+            };
+            format!("of {files}, which isn't {these}")
         }
         _ => "not in the file any more".to_owned(),
     }
@@ -72,26 +87,26 @@ pub(crate) fn departure(project: &Project, container: &Container) -> String {
 /// What other files brought into the project, a note for each file.
 pub(crate) fn kept(elsewhere: &Elsewhere) -> Vec<String> {
     let containers = elsewhere.containers.iter();
-    let containers = containers.map(|it| (&it.file, format!("container {}", it.name)));
+    let containers = containers.map(|it| (&it.files, format!("container {}", it.name)));
     let networks = elsewhere.networks.iter();
-    let networks = networks.map(|it| (&it.file, format!("network {}", it.name)));
-    let mut by_file: BTreeMap<&Option<PathBuf>, Vec<String>> = BTreeMap::new();
-    for (file, what) in containers.chain(networks) {
-        by_file.entry(file).or_default().push(what);
+    let networks = networks.map(|it| (&it.files, format!("network {}", it.name)));
+    let mut by_files: BTreeMap<&Option<Files>, Vec<String>> = BTreeMap::new();
+    for (files, what) in containers.chain(networks) {
+        by_files.entry(files).or_default().push(what);
     }
-    let named = |file: &Option<PathBuf>| match file {
-        Some(file) => file.display().to_string(),
+    let named = |files: &Option<Files>| match files {
+        Some(files) => files.to_string(),
         None => "a file that isn't recorded".to_owned(),
     };
-    let removable = by_file.into_iter().map(|(file, what)| {
-        let (what, file) = (what.join(", "), named(file));
-        format!("{what}: brought up from {file}, so it stays (--remove-orphans removes it)")
+    let removable = by_files.into_iter().map(|(files, what)| {
+        let (what, files) = (what.join(", "), named(files));
+        format!("{what}: brought up from {files}, so it stays (--remove-orphans removes it)")
     });
     let volumes = elsewhere.volumes.iter().map(|it| {
         let maker = if it.by_compose {
             "Docker Compose".to_owned()
         } else {
-            named(&it.file)
+            named(&it.files)
         };
         format!("volume {}: of {maker}, so it stays", it.name)
     });

@@ -108,8 +108,9 @@ fn exchanged_secret(project: &Project, state: &State, exchanged: &Exchanged<'_>)
     let from = secrets::path_in(container, name)
         .filter(|path| *path != file)
         .map(|path| format!(", which was given {path}"));
-    let origin = container.file.as_ref().filter(|it| **it != project.file);
-    let origin = origin.map(|it| format!(", brought up from {}", it.display()));
+    let origin = container.files.as_ref();
+    let origin = origin.filter(|it| it.first() != project.files.first());
+    let origin = origin.map(|it| format!(", brought up from {it}"));
     format!(
         "secret {name}: {file} holds another value than {} was made with: that of container {}{}{}. \
          Put the old value back; or move the file away and take the old one from {} (`deploy secrets \

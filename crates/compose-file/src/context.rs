@@ -15,9 +15,11 @@ const MAX_TOLD: usize = 50;
 /// Characters of a message or a path, which may contain what is in the file.
 const MAX_SHOWN: usize = 400;
 
-/// Shared by all that reads one file.
+/// Shared by all that reads the files of one project.
 pub(super) struct Context {
-    /// Absolute directory of the Compose file.
+    /// The Compose files, as they were named.
+    files: Vec<PathBuf>,
+    /// Absolute directory of the first one.
     pub(super) directory: PathBuf,
     /// Part of default names; empty until [`Context::set_project`].
     pub(super) project: ProjectName,
@@ -44,30 +46,22 @@ struct Findings {
 }
 
 impl Findings {
-    fn add(&mut self, position: Option<Position>, path: &str, message: String) {
+    fn add(&mut self, problem: Problem) {
         if self.told.len() == MAX_TOLD {
             self.more += 1;
             return;
         }
-        let problem = Problem {
-            position,
-            path: shortened(path.to_owned()),
-            message: shortened(message),
-        };
         if !self.told.contains(&problem) {
             self.told.push(problem);
         }
     }
 
-    /// In the order of the file.
+    /// In the order of the files.
     fn into_sorted(mut self) -> Vec<Problem> {
         self.told.sort_by_key(|problem| problem.position);
-        if self.more > 0 {
-            self.told.push(Problem {
-                position: None,
-                path: String::new(),
-                message: format!("and {} more like these", self.more),
-            });
+        if let Some(last) = self.told.last().filter(|_| self.more > 0) {
+            let message = format!("and {} more like these", self.more);
+            self.told.push(Problem::of_file(&last.file, message));
         }
         self.told
     }
@@ -81,13 +75,16 @@ fn shortened(text: String) -> String {
 }
 
 impl Context {
-    /// For the file in `directory`, with the variables that its values may refer to.
+    /// For `files`, of which the first is in `directory`, with the variables that their values may
+    /// refer to.
     pub(super) fn new(
+        files: Vec<PathBuf>,
         directory: PathBuf,
         variables: BTreeMap<String, String>,
         budget: Budget,
     ) -> Self {
         Self {
+            files,
             directory,
             project: ProjectName(String::new()),
             swarm: false,
@@ -123,11 +120,34 @@ impl Context {
         if at.is_some_and(|at| self.broken.borrow().contains(&at)) {
             return;
         }
-        self.problems.borrow_mut().add(at, path, message.into());
+        let problem = self.found(at, path, message.into());
+        self.problems.borrow_mut().add(problem);
     }
 
     pub(super) fn warn(&self, at: Option<Position>, path: &str, message: impl Into<String>) {
-        self.warnings.borrow_mut().add(at, path, message.into());
+        let warning = self.found(at, path, message.into());
+        self.warnings.borrow_mut().add(warning);
+    }
+
+    fn found(&self, position: Option<Position>, path: &str, message: String) -> Problem {
+        Problem {
+            file: self.file(position.map_or(0, |at| at.file)).to_owned(),
+            position,
+            path: shortened(path.to_owned()),
+            message: shortened(message),
+        }
+    }
+
+    /// What a Compose file was named.
+    fn file(&self, number: usize) -> &Path {
+        self.files
+            .get(number)
+            .map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// `FILE:LINE:COLUMN`.
+    pub(super) fn place(&self, at: Position) -> String {
+        format!("{}:{at}", self.file(at.file).display())
     }
 
     /// Warns, once for each name, that a variable isn't set.
@@ -218,9 +238,9 @@ impl Context {
 
 /// What [`Context::into_findings`] gives.
 pub(super) struct Found {
-    /// In the order of the file.
+    /// In the order of the files.
     pub(super) problems: Vec<Problem>,
-    /// In the order of the file.
+    /// In the order of the files.
     pub(super) warnings: Vec<Problem>,
     /// Those that `env_file` names.
     pub(super) environment_files: Vec<PathBuf>,

@@ -1,9 +1,10 @@
-//! Reads a Compose file (`compose.yaml`) into a [`Project`]: every value resolved, every key
+//! Reads Compose files (`compose.yaml`) into a [`Project`]: every value resolved, every key
 //! understood or refused.
 //!
 //! The way of a file: text (`source`) → tree with positions (`yaml`) → variables replaced
-//! (`interpolate`) → typed [`model`] (`read`) → checks across the whole. Problems are
-//! collected on the way and reported together, each with its line, column and path.
+//! (`interpolate`) → merged over the files before it (`merge`) → typed [`model`] (`read`) → checks
+//! across the whole. Problems are collected on the way and reported together, each with its file,
+//! line, column and path.
 
 pub mod model;
 
@@ -13,96 +14,100 @@ mod cursor;
 mod dotenv;
 mod error;
 mod fields;
+mod files;
 mod interpolate;
+mod merge;
 mod options;
 mod read;
 mod render;
 mod source;
+mod variables;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::map::Entry;
 
 use context::{Context, Found};
 use cursor::Cursor;
 pub use error::{Error, Position, Problem};
+pub use files::Files;
+use files::{Chosen, unreadable};
 use interpolate::Budget;
 pub use model::Project;
-use model::{Network, NetworkKey};
+use model::{Network, NetworkKey, ProjectName};
 pub use options::LoadOptions;
 use read::Sections;
 pub use render::RenderError;
-use yaml::Value;
+use yaml::{Node, Value};
 
-/// Reads, resolves and checks the Compose file that `options` names.
+/// Reads, merges, resolves and checks the Compose files that `options` name.
 ///
 /// # Errors
-/// [`Error::Read`] when the file can't be read, [`Error::Invalid`] with every problem found in it.
+/// [`Error::Read`] when a file can't be read, [`Error::Invalid`] with every problem found in them.
 pub fn load(options: &LoadOptions) -> Result<Project, Error> {
-    let text = source::read(&options.file).map_err(|source| Error::Read {
-        file: options.file.clone(),
-        source,
-    })?;
-    load_text(options, &text)
+    let chosen = files::choose(options)?;
+    let read = |file| source::read(file).map_err(|source| unreadable(file, source));
+    let texts = chosen.named.iter().map(|file| read(file.as_path()));
+    let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+    project(options, chosen, &texts)
 }
 
-/// Like [`load`], as if the file held `text`.
+/// Like [`load`], as if the files held `text` together.
 ///
 /// # Errors
 /// The same.
 pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
-    let unreadable = |source| Error::Read {
-        file: options.file.clone(),
-        source,
-    };
-    let invalid = |problems| Error::Invalid {
-        file: options.file.clone(),
-        problems,
-    };
+    project(options, files::choose(options)?, &[text.to_owned()])
+}
 
-    let file = std::path::absolute(&options.file).map_err(unreadable)?;
-    let file = context::normalize(&file);
-    if file.to_str().is_none() {
-        let reason = "paths in the project contain the file's own, which isn't UTF-8 text";
-        return Err(unreadable(io::Error::new(ErrorKind::InvalidInput, reason)));
-    }
-    let working_dir = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Project, Error> {
+    let Chosen {
+        named,
+        files,
+        named_by,
+        notes,
+    } = chosen;
+    let working_dir = files
+        .first()
+        .parent()
+        .unwrap_or(Path::new("/"))
+        .to_path_buf();
+    let mut roots = parse(&named, texts)?;
 
-    let mut root = yaml::parse(text).map_err(|problem| invalid(vec![problem]))?;
     let budget = Budget::default();
-    let dot_env = working_dir.join(".env");
-    let (variables, unset) =
-        variables(&options.env, &dot_env, &budget).map_err(|problem| invalid(vec![problem]))?;
-    let mut context = Context::new(working_dir.clone(), variables, budget);
-    context.environment_file(&dot_env);
-    for name in unset {
-        let file = dot_env.display();
-        let message = format!("{file}: the variable {name} is not set and counts as empty");
+    let mut environment_files = vec![working_dir.join(".env")];
+    environment_files.extend(named_by);
+    environment_files.dedup();
+    let (mut variables, mut unset) = (options.env.clone(), Vec::new());
+    // What the file that names the others says goes before what the one beside them does.
+    for file in environment_files.iter().rev() {
+        let (more, names) = variables::read(&variables, file, &budget)
+            .map_err(|message| Error::of_file(&named[0], message))?;
+        variables = more;
+        let message = |name| {
+            format!(
+                "{}: the variable {name} is not set and counts as empty",
+                file.display()
+            )
+        };
+        unset.extend(names.into_iter().map(message));
+    }
+    let mut context = Context::new(named, working_dir.clone(), variables, budget);
+    for file in &environment_files {
+        context.environment_file(file);
+    }
+    for message in notes.into_iter().chain(unset) {
         context.warn(None, "", message);
     }
 
-    let mut only_name = root.clone();
-    if let Value::Map(entries) = &mut only_name.value {
-        entries.retain(|entry| entry.key == "name");
-    }
-    context.interpolate(&mut only_name, "");
-    let given = options
-        .project_name
-        .clone()
-        .map(|name| ("--project", name))
-        .or_else(|| {
-            let name = context
-                .variable("COMPOSE_PROJECT_NAME")
-                .filter(|name| !name.is_empty())?;
-            Some(("COMPOSE_PROJECT_NAME", name.to_owned()))
-        });
-    let name = read::project_name(&cursor(&only_name, &context), given);
+    let name = project_name(options, &roots, &context);
     context.set_project(name);
 
-    context.interpolate(&mut root, "");
+    for root in &mut roots {
+        context.interpolate(root, "");
+    }
+    let root = merge::merge(roots, &context);
     context.swarm = read::is_for_swarm(&cursor(&root, &context));
     let mut sections = read::project(&cursor(&root, &context));
     add_default_network(&mut sections, &context);
@@ -115,7 +120,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         environment_files,
     } = context.into_findings();
     if !problems.is_empty() {
-        return Err(invalid(problems));
+        return Err(Error::Invalid { problems });
     }
     let Sections {
         services,
@@ -133,7 +138,7 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
         secrets,
         configs,
         verify,
-        file,
+        files,
         working_dir,
         environment_files,
         shared_places,
@@ -141,42 +146,55 @@ pub fn load_text(options: &LoadOptions, text: &str) -> Result<Project, Error> {
     })
 }
 
-fn cursor<'a>(root: &'a yaml::Node, context: &'a Context) -> Cursor<'a> {
+/// The files' trees.
+fn parse(named: &[PathBuf], texts: &[String]) -> Result<Vec<Node>, Error> {
+    let (mut roots, mut problems) = (Vec::new(), Vec::new());
+    for (number, (file, text)) in named.iter().zip(texts).enumerate() {
+        match yaml::parse(text, number) {
+            Ok(root) => roots.push(root),
+            Err(fault) => problems.push(Problem {
+                position: Some(fault.at),
+                ..Problem::of_file(file, fault.message)
+            }),
+        }
+    }
+    if problems.is_empty() {
+        Ok(roots)
+    } else {
+        Err(Error::Invalid { problems })
+    }
+}
+
+/// The project's name: from outside the files, from the last one that has a `name:`, or from the
+/// directory.
+fn project_name(options: &LoadOptions, roots: &[Node], context: &Context) -> ProjectName {
+    let mut names = roots.to_vec();
+    for root in &mut names {
+        if let Value::Map(entries) = &mut root.value {
+            entries.retain(|entry| entry.key == "name");
+        }
+        context.interpolate(root, "");
+    }
+    let given = options
+        .project_name
+        .clone()
+        .map(|name| ("--project", name))
+        .or_else(|| {
+            let name = context
+                .variable("COMPOSE_PROJECT_NAME")
+                .filter(|name| !name.is_empty())?;
+            Some(("COMPOSE_PROJECT_NAME", name.to_owned()))
+        });
+    let names = merge::merge(names, context);
+    read::project_name(&cursor(&names, context), given)
+}
+
+fn cursor<'a>(root: &'a Node, context: &'a Context) -> Cursor<'a> {
     Cursor {
         node: root,
         path: String::new(),
         context,
     }
-}
-
-/// The variables for interpolation: those of `.env` beside the file, and over them those of the
-/// process. With them, those that `.env` refers to and nobody sets.
-fn variables(
-    process: &BTreeMap<String, String>,
-    path: &Path,
-    budget: &Budget,
-) -> Result<(BTreeMap<String, String>, BTreeSet<String>), Problem> {
-    let problem = |message| Problem {
-        position: None,
-        path: String::new(),
-        message,
-    };
-    let text = match source::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(problem(format!("can't read {}: {error}", path.display()))),
-    };
-    let mut unset = BTreeSet::new();
-    let lookup = |name: &str| process.get(name).map(String::as_str);
-    let mut note_unset = |name: &str| _ = unset.insert(name.to_owned());
-    let assignments = dotenv::parse(&text, &lookup, &mut note_unset, budget)
-        .map_err(|error| problem(format!("{}:{error}", path.display())))?;
-    let assigned = assignments
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)));
-    let mut variables: BTreeMap<String, String> = assigned.collect();
-    variables.extend(process.clone());
-    Ok((variables, unset))
 }
 
 /// The network `default` needs no definition; it exists when a service is on it.

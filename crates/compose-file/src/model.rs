@@ -32,9 +32,9 @@ pub use swarm::*;
 pub use values::*;
 pub use verify::*;
 
-use super::{Position, Problem};
+use super::{Files, Position, Problem};
 
-/// A whole Compose file, resolved.
+/// A whole project, its Compose files merged and resolved.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Project {
     /// Prefix of everything that is created for the project.
@@ -56,16 +56,16 @@ pub struct Project {
     /// What there is to prove that the rest of the file doesn't say.
     #[serde(rename = "x-verify", skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
-    /// The Compose file, absolute.
+    /// The Compose files.
     #[serde(skip)]
-    pub file: PathBuf,
-    /// The directory of the Compose file, absolute: what its relative paths are relative to.
+    pub files: Files,
+    /// The directory of the first of them, absolute: what all relative paths are relative to.
     #[serde(skip)]
     pub working_dir: PathBuf,
     /// `.env`, and the files that `env_file` names, absolute; some may not exist.
     #[serde(skip)]
     pub environment_files: Vec<PathBuf>,
-    /// Where the file has several containers of a service write to one place.
+    /// Where the files have several containers of a service write to one place.
     #[serde(skip)]
     pub shared_places: BTreeMap<ServiceName, Position>,
     /// What was doubtful but no error, to be shown to the user.
@@ -81,6 +81,12 @@ impl Project {
     pub fn is_for_swarm(&self) -> bool {
         let mut networks = self.networks.values();
         networks.any(|it| it.driver.as_deref() == Some(OVERLAY))
+    }
+
+    /// `FILE:LINE:COLUMN`.
+    pub fn place(&self, at: Position) -> String {
+        let file = self.files.iter().nth(at.file);
+        format!("{}:{at}", file.unwrap_or(self.files.first()).display())
     }
 
     /// The network that has this name on the engine.

@@ -6,6 +6,7 @@ mod environment;
 mod external;
 mod forms;
 mod health;
+pub(super) mod identity;
 mod mounts;
 mod network;
 mod ports;

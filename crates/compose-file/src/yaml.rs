@@ -6,9 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
-use super::{Position, Problem};
+use super::Position;
 
 /// Nesting beyond this is an error; Compose files need about ten levels.
 const MAX_DEPTH: usize = 64;
@@ -17,11 +17,30 @@ const MAX_KEY: usize = 1 << 10;
 /// Bytes of text plus number of nodes, after aliases are expanded ("billion laughs").
 const MAX_EXPANDED: usize = 8 << 20;
 
+/// Where the file isn't what it should be, and why.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) at: Position,
+    pub(super) message: String,
+}
+
 /// A value and where it begins.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) at: Position,
+    /// `None` everywhere once the files are merged.
+    pub(super) tag: Option<MergeTag>,
+}
+
+/// What becomes of the value that the files before this one have in the same place (Compose
+/// specification, "Merge").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MergeTag {
+    /// `!reset`: it goes, and nothing takes its place.
+    Reset,
+    /// `!override`: it goes, and this one takes its place.
+    Override,
 }
 
 #[derive(Debug, Clone)]
@@ -54,10 +73,38 @@ pub(super) enum Kind {
     Number,
 }
 
-/// Reads the one document in `text`.
-pub(super) fn parse(text: &str) -> Result<Node, Problem> {
+impl Node {
+    pub(super) fn new(value: Value, at: Position) -> Self {
+        Self {
+            value,
+            at,
+            tag: None,
+        }
+    }
+
+    /// The value of a key, where this is a mapping that has it.
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        let Value::Map(entries) = &self.value else {
+            return None;
+        };
+        let entry = entries.iter().find(|entry| entry.key == key);
+        entry.map(|entry| &entry.value)
+    }
+
+    /// A scalar, as written.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the one document in `text`, which is that of file number `file`.
+pub(super) fn parse(text: &str, file: usize) -> Result<Node, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut composer = Composer {
+        file,
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
         expanded: 0,
@@ -67,6 +114,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
 
 /// Builds the tree from the parser's events.
 struct Composer<'a> {
+    file: usize,
     parser: Parser<'a, StrInput<'a>>,
     /// Finished anchored nodes, with what each adds to [`Composer::expanded`] when used again.
     anchors: HashMap<usize, (Node, usize)>,
@@ -74,7 +122,7 @@ struct Composer<'a> {
 }
 
 impl<'a> Composer<'a> {
-    fn document(&mut self) -> Result<Node, Problem> {
+    fn document(&mut self) -> Result<Node, Fault> {
         let mut document = None;
         loop {
             let (event, at) = self.next()?;
@@ -85,54 +133,73 @@ impl<'a> Composer<'a> {
                 | Event::DocumentEnd
                 | Event::Nothing => {}
                 _ if document.is_some() => {
-                    return Err(problem(at, "a second document; a Compose file has one"));
+                    return Err(fault(at, "a second document; a Compose file has one"));
                 }
                 event => document = Some(self.node(event, at, 0)?),
             }
         }
-        document.ok_or_else(|| problem(Position { line: 1, column: 1 }, "the file is empty"))
+        let document = document.ok_or_else(|| fault(self.start(), "the file is empty"))?;
+        untagged(document)
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Position), Problem> {
+    fn next(&mut self) -> Result<(Event<'a>, Position), Fault> {
         match self.parser.next_event() {
-            Some(Ok((event, span))) => Ok((event, position(span))),
-            Some(Err(error)) => Err(not_yaml(&error)),
+            Some(Ok((event, span))) => Ok((event, self.position(&span.start))),
+            Some(Err(error)) => {
+                let at = self.position(error.marker());
+                Err(fault(at, format!("not valid YAML: {}", error.info())))
+            }
             // The parser ends with `StreamEnd`, so this is beyond its end.
-            None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),
+            None => Ok((Event::StreamEnd, self.start())),
         }
     }
 
-    fn node(&mut self, event: Event<'a>, at: Position, depth: usize) -> Result<Node, Problem> {
+    fn start(&self) -> Position {
+        Position {
+            file: self.file,
+            line: 1,
+            column: 1,
+        }
+    }
+
+    fn position(&self, marker: &Marker) -> Position {
+        Position {
+            file: self.file,
+            line: marker.line(),
+            column: marker.col() + 1,
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, at: Position, depth: usize) -> Result<Node, Fault> {
         if depth > MAX_DEPTH {
-            return Err(problem(
-                at,
-                format!("nested deeper than {MAX_DEPTH} levels"),
-            ));
+            return Err(fault(at, format!("nested deeper than {MAX_DEPTH} levels")));
         }
         let before = self.expanded;
-        let (value, anchor) = match event {
+        let (value, anchor, tag) = match event {
             Event::Alias(id) => return self.alias(id, at),
             Event::Scalar(text, style, anchor, tag) => {
                 self.expand(text.len() + 1, at)?;
                 let plain = style == ScalarStyle::Plain;
-                (
-                    scalar(text.into_owned(), plain, tag.as_deref(), at)?,
-                    anchor,
-                )
+                let is_str = |tag: &Tag| tag.is_yaml_core_schema() && tag.suffix == "str";
+                let (plain, tag) = match tag.as_deref() {
+                    Some(tag) if is_str(tag) => (false, None),
+                    tag => (plain, merge_tag(tag, at)?),
+                };
+                (scalar(text.into_owned(), plain), anchor, tag)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.expand(1, at)?;
-                refuse_tag(tag.as_deref(), at)?;
-                (Value::List(self.list(depth)?), anchor)
+                let tag = merge_tag(tag.as_deref(), at)?;
+                (Value::List(self.list(depth)?), anchor, tag)
             }
             Event::MappingStart(anchor, tag) => {
                 self.expand(1, at)?;
-                refuse_tag(tag.as_deref(), at)?;
-                (Value::Map(self.map(depth)?), anchor)
+                let tag = merge_tag(tag.as_deref(), at)?;
+                (Value::Map(self.map(depth)?), anchor, tag)
             }
-            _ => return Err(problem(at, "expected a value")),
+            _ => return Err(fault(at, "expected a value")),
         };
-        let node = Node { value, at };
+        let node = Node { value, at, tag };
         if anchor > 0 {
             self.anchors
                 .insert(anchor, (node.clone(), self.expanded - before));
@@ -142,21 +209,21 @@ impl<'a> Composer<'a> {
 
     /// A copy of what the alias refers to. It keeps the positions of the original: that's where a
     /// mistake in it is to be corrected.
-    fn alias(&mut self, id: usize, at: Position) -> Result<Node, Problem> {
+    fn alias(&mut self, id: usize, at: Position) -> Result<Node, Fault> {
         let Some(cost) = self.anchors.get(&id).map(|(_, cost)| *cost) else {
-            return Err(problem(at, "an alias inside of what it refers to"));
+            return Err(fault(at, "an alias inside of what it refers to"));
         };
         self.expand(cost, at)?;
         self.anchors
             .get(&id)
             .map(|(node, _)| node.clone())
-            .ok_or_else(|| problem(at, "an alias to nothing"))
+            .ok_or_else(|| fault(at, "an alias to nothing"))
     }
 
-    fn expand(&mut self, cost: usize, at: Position) -> Result<(), Problem> {
+    fn expand(&mut self, cost: usize, at: Position) -> Result<(), Fault> {
         self.expanded = self.expanded.saturating_add(cost);
         if self.expanded > MAX_EXPANDED {
-            return Err(problem(
+            return Err(fault(
                 at,
                 "the file grows beyond 8 MiB when its aliases are expanded",
             ));
@@ -164,18 +231,18 @@ impl<'a> Composer<'a> {
         Ok(())
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Problem> {
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Fault> {
         let mut items = Vec::new();
         loop {
             let (event, at) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
                 return Ok(items);
             }
-            items.push(self.node(event, at, depth + 1)?);
+            items.push(untagged(self.node(event, at, depth + 1)?)?);
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<Entry>, Problem> {
+    fn map(&mut self, depth: usize) -> Result<Vec<Entry>, Fault> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut seen = HashMap::new();
         let mut merged = None;
@@ -187,46 +254,43 @@ impl<'a> Composer<'a> {
                     self.expand(text.len() + 1, key_at)?;
                     if text.len() > MAX_KEY {
                         let message = format!("a key longer than {MAX_KEY} bytes");
-                        return Err(problem(key_at, message));
+                        return Err(fault(key_at, message));
                     }
                     let merge = style == ScalarStyle::Plain && text == "<<";
                     (text.into_owned(), merge)
                 }
-                _ => return Err(problem(key_at, "expected a plain key")),
+                _ => return Err(fault(key_at, "expected a plain key")),
             };
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth + 1)?;
             let (key, merge) = key;
             if let Some(first) = seen.insert(key.clone(), key_at) {
                 let message = format!("the key {key:?} is here already, at {first}");
-                return Err(problem(key_at, message));
+                return Err(fault(key_at, message));
             }
             if merge {
-                merged = Some(value);
+                merged = Some(untagged(value)?);
             } else {
                 entries.push(Entry { key, key_at, value });
             }
         }
         if let Some(source) = merged {
-            merge(&mut entries, source)?;
+            merge_keys(&mut entries, source)?;
         }
         Ok(entries)
     }
 }
 
 /// Adds what `<<` brings: a mapping or a list of them. A key that is there already stays.
-fn merge(entries: &mut Vec<Entry>, source: Node) -> Result<(), Problem> {
+fn merge_keys(entries: &mut Vec<Entry>, source: Node) -> Result<(), Fault> {
     let mut present: HashSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
     let sources = match source.value {
         Value::List(items) => items,
-        value => vec![Node {
-            value,
-            at: source.at,
-        }],
+        value => vec![Node { value, ..source }],
     };
     for source in sources {
         let Value::Map(more) = source.value else {
-            return Err(problem(
+            return Err(fault(
                 source.at,
                 "`<<` takes a mapping, or a list of mappings",
             ));
@@ -239,22 +303,15 @@ fn merge(entries: &mut Vec<Entry>, source: Node) -> Result<(), Problem> {
     Ok(())
 }
 
-fn scalar(text: String, plain: bool, tag: Option<&Tag>, at: Position) -> Result<Value, Problem> {
-    if tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str") {
-        return Ok(Value::Scalar(Scalar {
-            text,
-            kind: Kind::String,
-        }));
-    }
-    refuse_tag(tag, at)?;
+fn scalar(text: String, plain: bool) -> Value {
     let kind = match text.as_str() {
         _ if !plain => Kind::String,
-        "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
         "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Kind::Bool,
         text if is_number(text) => Kind::Number,
         _ => Kind::String,
     };
-    Ok(Value::Scalar(Scalar { text, kind }))
+    Value::Scalar(Scalar { text, kind })
 }
 
 /// The integers and floats of the core schema.
@@ -280,43 +337,36 @@ fn is_number(text: &str) -> bool {
         && text.parse::<f64>().is_ok()
 }
 
-fn refuse_tag(tag: Option<&Tag>, at: Position) -> Result<(), Problem> {
-    match tag {
-        Some(tag) => {
-            let handle = if tag.is_yaml_core_schema() {
-                "!!"
-            } else {
-                &tag.handle
-            };
-            Err(problem(
-                at,
-                format!("the YAML tag {handle}{} isn't supported", tag.suffix),
-            ))
-        }
-        None => Ok(()),
-    }
-}
-
-fn position(span: Span) -> Position {
-    Position {
-        line: span.start.line(),
-        column: span.start.col() + 1,
-    }
-}
-
-fn not_yaml(error: &ScanError) -> Problem {
-    let marker = error.marker();
-    let at = Position {
-        line: marker.line(),
-        column: marker.col() + 1,
+/// The tags that a value may have beside `!!str`.
+fn merge_tag(tag: Option<&Tag>, at: Position) -> Result<Option<MergeTag>, Fault> {
+    let Some(tag) = tag else { return Ok(None) };
+    let handle = if tag.is_yaml_core_schema() {
+        "!!"
+    } else {
+        &tag.handle
     };
-    problem(at, format!("not valid YAML: {}", error.info()))
+    match (handle, tag.suffix.as_str()) {
+        ("!", "reset") => Ok(Some(MergeTag::Reset)),
+        ("!", "override") => Ok(Some(MergeTag::Override)),
+        (handle, suffix) => {
+            let message = format!("the YAML tag {handle}{suffix} isn't supported");
+            Err(fault(at, message))
+        }
+    }
 }
 
-fn problem(at: Position, message: impl Into<String>) -> Problem {
-    Problem {
-        position: Some(at),
-        path: String::new(),
+/// Refuses tags that no key is before.
+fn untagged(node: Node) -> Result<Node, Fault> {
+    if node.tag.is_none() {
+        return Ok(node);
+    }
+    let message = "!reset and !override go before the value of a key";
+    Err(fault(node.at, message))
+}
+
+fn fault(at: Position, message: impl Into<String>) -> Fault {
+    Fault {
+        at,
         message: message.into(),
     }
 }

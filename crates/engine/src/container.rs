@@ -139,6 +139,11 @@ fn container_labels(
     settings: &Value,
 ) -> HashMap<String, String> {
     let number = number.to_string();
+    let files: Vec<String> = project
+        .files
+        .iter()
+        .map(|it| it.display().to_string())
+        .collect();
     labels::all(
         project,
         service_name,
@@ -154,7 +159,7 @@ fn container_labels(
                 labels::COMPOSE_WORKING_DIR,
                 project.working_dir.display().to_string(),
             ),
-            (labels::COMPOSE_FILES, project.file.display().to_string()),
+            (labels::COMPOSE_FILES, files.join(",")),
         ],
     )
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use compose_file::Project;
@@ -21,8 +21,10 @@ pub const CONFIG: &str = "dev.causeway.config";
 /// Of the generated secrets that a container was made with, the fingerprints of the values that each
 /// file had, as JSON: a rotation puts two into it, of which either tells whose file it is.
 pub const SECRETS: &str = "dev.causeway.secrets";
-/// The Compose file that the object was made from, absolute.
+/// The first of the Compose files that the object was made from, absolute.
 pub const FILE: &str = "dev.causeway.file";
+/// The others, which are merged over it, as JSON; not there where there is none.
+pub const OVERRIDES: &str = "dev.causeway.overrides";
 /// SHA-256 of everything that went into an image's build.
 pub const BUILD_HASH: &str = "dev.causeway.build.hash";
 
@@ -76,13 +78,16 @@ pub fn all<const N: usize>(
         (RESOURCE, resource.to_owned()),
         (CONFIG, settings.to_string()),
         (CONFIG_HASH, hash(settings)),
-        (FILE, project.file.display().to_string()),
+        (FILE, project.files.first().display().to_string()),
         (COMPOSE_PROJECT, project.name.to_string()),
         (COMPOSE_VERSION, env!("CARGO_PKG_VERSION").to_owned()),
     ];
+    let overrides = project.files.overrides();
+    let overrides = (!overrides.is_empty()).then(|| (OVERRIDES, json!(overrides).to_string()));
     let mut labels: HashMap<String, String> = from_file.clone().into_iter().collect();
     labels.extend(
         ours.into_iter()
+            .chain(overrides)
             .chain(compose)
             .map(|(key, value)| (key.to_owned(), value)),
     );

@@ -5,13 +5,16 @@
 //! Where both have a service, its containers are those of the file that made the newest of
 //! them; the other takes the stack over only if it is told to, or if that file is gone, so
 //! that the checkout was moved.
+//!
+//! Files that are merged over another make it no other file: a stack goes by the first one. What only
+//! they have stays too, while they aren't at hand.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use compose_file::Project;
+use compose_file::{Files, Project};
 
 use crate::Engine;
 use crate::state::container::Container;
@@ -25,40 +28,54 @@ pub struct Reach {
     pub take_over: bool,
 }
 
-/// Another Compose file that the stack's services were brought up from last.
+/// Other Compose files that the stack's services were brought up from last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// Absolute.
-    pub file: PathBuf,
-    /// Asked for, or the file is gone.
+    /// The first of them isn't at hand.
+    pub files: Files,
+    /// Asked for, or that one is gone.
     pub may_take_over: bool,
 }
 
-/// The file that the stack was brought up from, if it isn't `project`'s.
+/// The files that the stack was brought up from, if they aren't `project`'s.
 pub fn of_stack(
     engine: &Engine,
     project: &Project,
     containers: &[Container],
     reach: Reach,
 ) -> Option<Origin> {
-    let newest = containers
-        .iter()
-        .filter(|it| project.services.contains_key(it.service.as_str()))
-        .max_by_key(|it| it.created)?;
-    let file = newest.file.clone()?;
-    if same(&file, &project.file) {
+    let files = of_newest(project, containers)?;
+    if is_among(files.first(), &project.files) {
         return None;
     }
     // Whether a path of another machine exists here says nothing.
-    let moved = engine.is_local() && is_gone(&file);
+    let moved = engine.is_local() && is_gone(files.first());
     Some(Origin {
-        file,
+        files: files.clone(),
         may_take_over: reach.take_over || moved,
     })
 }
 
+/// The files of the newest container of `project`'s services.
+pub fn of_newest<'a>(project: &Project, containers: &'a [Container]) -> Option<&'a Files> {
+    let newest = containers
+        .iter()
+        .filter(|it| project.services.contains_key(it.service.as_str()))
+        .max_by_key(|it| it.created)?;
+    newest.files.as_ref()
+}
+
+/// Whether all of `files` are at hand.
+pub fn are_among(files: &Files, at_hand: &Files) -> bool {
+    files.iter().all(|file| is_among(file, at_hand))
+}
+
+fn is_among(file: &Path, at_hand: &Files) -> bool {
+    at_hand.iter().any(|it| same(file, it))
+}
+
 /// Whether two paths lead to one file, or were to.
-pub fn same(a: &Path, b: &Path) -> bool {
+fn same(a: &Path, b: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
     a == b || identity(a).is_some_and(|it| identity(b) == Some(it))
 }

@@ -7,13 +7,12 @@ mod recorded;
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
-use std::path::PathBuf;
 
 use bollard::models::{ContainerSummary, Volume};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
 };
-use compose_file::Project;
+use compose_file::{Files, Project};
 use serde_json::{Value, json};
 
 pub use self::container::{Container, Health, Status};
@@ -35,7 +34,7 @@ pub struct State {
     pub networks: Vec<Resource>,
     /// This project's volumes, and those that Docker Compose made for it.
     pub volumes: Vec<Resource>,
-    /// What another Compose file brought into the project; see [`State::set_aside`].
+    /// What other Compose files brought into the project; see [`State::set_aside`].
     pub elsewhere: Elsewhere,
     /// Set by [`State::set_aside`].
     pub origin: Option<Origin>,
@@ -61,9 +60,9 @@ pub struct Resource {
     pub name: String,
     /// The settings it was created from; `None` when the label can't be read.
     pub config: Option<Value>,
-    /// The Compose file that it was made from, absolute; `None`: an earlier `deploy` didn't
-    /// write it down.
-    pub file: Option<PathBuf>,
+    /// The Compose files that it was made from; `None`: an earlier `deploy` didn't write them
+    /// down.
+    pub files: Option<Files>,
     /// Docker Compose made it for this project: it is used, and never removed.
     pub by_compose: bool,
 }
@@ -133,7 +132,7 @@ impl State {
     }
 
     /// Finds out what other Compose files have to do with the project. What they brought into
-    /// it and `project`'s file doesn't have moves to [`State::elsewhere`], where no plan and
+    /// it and `project`'s files don't have moves to [`State::elsewhere`], where no plan and
     /// no `down` sees it, unless `reach` says otherwise. What is left and came from another
     /// file is the stack that [`State::origin`] names.
     pub fn set_aside(&mut self, engine: &Engine, project: &Project, reach: Reach) {
@@ -141,23 +140,23 @@ impl State {
         if reach.remove_orphans {
             return;
         }
-        let from_here = |file: &Option<PathBuf>| {
-            let file = file.as_deref();
-            file.is_some_and(|it| origin::same(it, &project.file))
+        let from_here = |files: &Option<Files>| {
+            let files = files.as_ref();
+            files.is_some_and(|it| origin::are_among(it, &project.files))
         };
         let has_network = |name: &str| project.network_named(name).is_some();
         let has_volume = |name: &str| project.volumes.values().any(|it| it.name == name);
         let (kept, elsewhere) = mem::take(&mut self.containers).into_iter().partition(|it| {
-            project.services.contains_key(it.service.as_str()) || from_here(&it.file)
+            project.services.contains_key(it.service.as_str()) || from_here(&it.files)
         });
         (self.containers, self.elsewhere.containers) = (kept, elsewhere);
         let (kept, elsewhere) = mem::take(&mut self.networks)
             .into_iter()
-            .partition(|it| has_network(&it.name) || from_here(&it.file));
+            .partition(|it| has_network(&it.name) || from_here(&it.files));
         (self.networks, self.elsewhere.networks) = (kept, elsewhere);
         let (kept, elsewhere) = mem::take(&mut self.volumes)
             .into_iter()
-            .partition(|it| has_volume(&it.name) || from_here(&it.file));
+            .partition(|it| has_volume(&it.name) || from_here(&it.files));
         (self.volumes, self.elsewhere.volumes) = (kept, elsewhere);
     }
 
@@ -219,7 +218,7 @@ impl Resource {
         Self {
             name,
             config: recorded::settings(labels),
-            file: recorded::file(labels),
+            files: recorded::files(labels),
             by_compose: false,
         }
     }
@@ -237,7 +236,7 @@ impl Resource {
         Self {
             name: volume.name,
             config: Some(config),
-            file: None,
+            files: None,
             by_compose: true,
         }
     }

@@ -103,7 +103,7 @@ fn load(directory: &TempDir, names: &str) -> Project {
     let path = directory.path().join("compose.yaml");
     fs::write(&path, FILE.replace("NAMES", names)).unwrap();
     let options = LoadOptions {
-        file: path,
+        files: vec![path],
         project_name: Some("test".to_owned()),
         env: BTreeMap::new(),
     };

@@ -1,14 +1,14 @@
 //! `deploy rollback`: the release that ran before the one that runs, by the same way as `up`.
 
 use engine::Engine;
-use engine::error::Result;
+use engine::error::{Error, Result};
 use serde_json::json;
 
 use super::{Context, addresses, file_error, verified};
 use crate::apply::{Options, apply};
 use crate::cli::Rollback;
 use crate::lock::Lock;
-use crate::releases::Releases;
+use crate::releases::{Release, Releases};
 use crate::swarm;
 
 pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
@@ -26,7 +26,7 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     }
     .clone();
     let project = compose_file::load_text(&context.options, &release.compose)
-        .map_err(|err| file_error(&context.options.file, &err))?;
+        .map_err(|err| not_understood(&release, &err))?;
     output.line(&format!(
         "back to release {} of {}",
         release.number, release.at
@@ -59,4 +59,21 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         urls.join(" ")
     ));
     Ok(())
+}
+
+/// An earlier `deploy` brought it up, and took what this one doesn't.
+fn not_understood(release: &Release, err: &compose_file::Error) -> Error {
+    let compose_file::Error::Invalid { problems } = err else {
+        return file_error(err);
+    };
+    Error::usage(
+        format!(
+            "release {} has {} problem(s) as a Compose file",
+            release.number,
+            problems.len()
+        ),
+        "go to another one (`deploy releases`), or put the settings you want into the Compose file \
+         and run `deploy up`",
+    )
+    .with_details(problems.iter().map(ToString::to_string))
 }

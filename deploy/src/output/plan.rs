@@ -1,7 +1,5 @@
 //! A plan as a diff for people and as JSON for machines.
 
-use std::path::PathBuf;
-
 use compose_file::Project;
 use compose_file::model::UpdateOrder;
 use engine::container;
@@ -26,8 +24,8 @@ pub(crate) struct PlanView {
     pub(crate) units: &'static str,
     /// Beside the plan.
     pub(crate) notes: Vec<String>,
-    /// Another Compose file, which the stack was brought up from.
-    pub(crate) takes_over_from: Option<PathBuf>,
+    /// Other Compose files, which the stack was brought up from.
+    pub(crate) takes_over_from: Option<String>,
 }
 
 /// One action.
@@ -150,18 +148,15 @@ impl PlanView {
             unchanged,
             units: "containers",
             notes: plan.notes.clone(),
-            takes_over_from: plan.takes_over.as_ref().map(|it| it.file.clone()),
+            takes_over_from: plan.takes_over.as_ref().map(|it| it.files.to_string()),
         }
     }
 
     /// As a diff: `+` created, `~` changed, `-` removed.
     pub(crate) fn lines(&self, style: Style) -> Vec<String> {
         let mut lines = Vec::new();
-        if let Some(file) = &self.takes_over_from {
-            let text = format!(
-                "takes over the stack that was brought up from {}:",
-                file.display()
-            );
+        if let Some(files) = &self.takes_over_from {
+            let text = format!("takes over the stack that was brought up from {files}:");
             lines.push(style.paint(Tone::Notice, &text));
         }
         for line in &self.actions {

@@ -158,6 +158,7 @@ impl Changes {
         plan.notes.extend(sharing);
         if plan.changes_what_is_there() {
             plan.takes_over.clone_from(&state.origin);
+            plan.notes.extend(origin::merged_otherwise(project, state));
             plan.notes.extend(origin::made_by_compose(project, state));
         }
         plan

@@ -90,7 +90,7 @@ impl Scene {
             exit_code: None,
             started_at: None,
             created: None,
-            file: Some(self.project.file.clone()),
+            files: Some(self.project.files.clone()),
             config: Some(config),
             endpoints: endpoints.collect(),
             network_mode: String::new(),
@@ -189,7 +189,7 @@ fn load(file: &str) -> Project {
     let path = directory.path().join("compose.yaml");
     std::fs::write(&path, file).expect("a file");
     let options = LoadOptions {
-        file: path,
+        files: vec![path],
         project_name: Some("test".to_owned()),
         env: BTreeMap::new(),
     };

@@ -39,7 +39,7 @@ impl Scene {
         let path = directory.path().join("compose.yaml");
         fs::write(&path, file).unwrap();
         let options = LoadOptions {
-            file: path,
+            files: vec![path],
             project_name: Some("test".to_owned()),
             env: BTreeMap::new(),
         };

@@ -93,7 +93,7 @@ fn services<'a>(
     let orphans = stack.services.iter().filter(|(key, service)| {
         let labels = service.spec.labels.as_ref();
         let file = labels.and_then(|it| it.get(engine::labels::FILE));
-        let ours = file.is_some_and(|it| *it == project.file.display().to_string());
+        let ours = file.is_some_and(|it| *it == project.files.first().display().to_string());
         !project.services.contains_key(key.as_str()) && (ours || reach.remove_orphans)
     });
     let mut going = vec![orphans.map(|(_, service)| service).collect::<Vec<_>>()];

@@ -176,7 +176,7 @@ impl Observed {
             let labels = service.spec.labels.as_ref();
             let file = labels.and_then(|it| it.get(engine::labels::FILE));
             options.reach.remove_orphans
-                || file.is_some_and(|it| *it == project.file.display().to_string())
+                || file.is_some_and(|it| *it == project.files.first().display().to_string())
         };
         let (gone, kept): (Vec<_>, Vec<_>) = unknown
             .map(|(_, service)| service)

@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     }
     .clone();
     let project = compose_file::load_text(&context.options, &release.compose)
-        .map_err(|err| file_error(&context.options.file, &err))?;
+        .map_err(|err| file_error(&err))?;
     let images = Images::of_release(&engine, &release.images).await?;
     check(&engine, &project, &images).await?;
     output.line(&format!(

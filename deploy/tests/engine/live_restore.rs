@@ -124,7 +124,7 @@ fn a_new_container_finds_what_an_old_one_has_in_a_plain_volume() {
 #[test]
 fn the_products_volumes_have_no_mounts_of_their_own() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../compose.yaml");
-    let project = compose_file::load(&LoadOptions::from_process(file)).unwrap();
+    let project = compose_file::load(&LoadOptions::from_process([file.into()])).unwrap();
     assert!(!project.volumes.is_empty());
     for (key, volume) in &project.volumes {
         assert!(volume.driver_opts.is_empty(), "{key}: {volume:?}");

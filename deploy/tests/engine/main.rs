@@ -32,6 +32,7 @@ mod rollback;
 mod rolling;
 mod rotation;
 mod secrets;
+mod several_files;
 mod stack;
 mod told_secrets;
 mod unhealthy;

@@ -86,6 +86,7 @@ impl Stack {
             .current_dir(self.dir.path())
             .args(["-p", &self.project])
             .args(arguments)
+            .env_remove("COMPOSE_FILE")
             .stdin(Stdio::null());
         // What stands is looked at by the tests themselves; `verify` has tests of its own.
         if matches!(arguments.first(), Some(&"up" | &"rollback")) {

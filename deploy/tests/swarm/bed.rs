@@ -15,8 +15,8 @@ use testkit::http::Wire;
 use testkit::process::{Outcome, outcome_of, run};
 use testkit::repository;
 
-/// What Docker Compose makes of the two files.
-const MERGED: &str = "swarm.yaml";
+/// What a Swarm's stack is described by.
+const FILES: [&str; 2] = ["compose.yaml", "compose.swarm.yaml"];
 
 pub(crate) struct Bed {
     directory: TempDir,
@@ -30,7 +30,7 @@ impl Bed {
         let nodes =
             env::var("BED_NODES").expect("BED_NODES is set: run this by scripts/swarm-bed.sh");
         let directory = tempfile::tempdir().unwrap();
-        for file in ["compose.yaml", "compose.swarm.yaml"] {
+        for file in FILES {
             fs::copy(repository().join(file), directory.path().join(file)).unwrap();
         }
         let scripts = Path::new("containers/mongo");
@@ -72,40 +72,26 @@ impl Bed {
     }
 
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
-        let outcome = self.deploy(MERGED, arguments);
+        let outcome = self.deploy(&FILES, arguments);
         outcome.assert_code(0);
         outcome.text
     }
 
     pub(crate) fn fails(&self, arguments: &[&str]) -> String {
-        self.fails_with(MERGED, arguments)
+        self.fails_with(&FILES, arguments)
     }
 
-    pub(crate) fn fails_with(&self, file: &str, arguments: &[&str]) -> String {
-        let outcome = self.deploy(file, arguments);
+    pub(crate) fn fails_with(&self, files: &[&str], arguments: &[&str]) -> String {
+        let outcome = self.deploy(files, arguments);
         outcome.assert_code(1);
         outcome.text
     }
 
-    fn deploy(&self, file: &str, arguments: &[&str]) -> Outcome {
-        let compose =
-            env::var("COMPOSE2").expect("COMPOSE2 is set: scripts/compose2.sh prints one");
-        let files = [
-            "-f",
-            "compose.yaml",
-            "-f",
-            "compose.swarm.yaml",
-            "config",
-            "--output",
-            MERGED,
-        ];
-        run(Command::new(compose)
-            .args(files)
-            .current_dir(self.directory.path()));
+    fn deploy(&self, files: &[&str], arguments: &[&str]) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
         command
             .current_dir(self.directory.path())
-            .args(["-f", file])
+            .args(files.iter().flat_map(|file| ["-f", file]))
             .args(arguments);
         outcome_of(&mut command)
     }
@@ -120,7 +106,7 @@ impl Bed {
 
     /// Service and node of every task that does its work.
     pub(crate) fn tasks(&self) -> Vec<(String, String)> {
-        let outcome = self.deploy(MERGED, &["--json", "ps"]);
+        let outcome = self.deploy(&FILES, &["--json", "ps"]);
         outcome.assert_code(0);
         let rows: Vec<Value> = serde_json::from_str(&outcome.stdout).unwrap();
         let ready = rows.into_iter().filter(|it| it["ready"] == true);

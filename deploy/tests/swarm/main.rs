@@ -109,7 +109,7 @@ fn keeps_the_database_where_its_data_is(bed: &Bed) {
 }
 
 fn refuses_the_stack_for_one_machine(bed: &Bed) {
-    let refused = bed.fails_with("compose.yaml", &["up"]);
+    let refused = bed.fails_with(&["compose.yaml"], &["up"]);
     assert!(
         refused.contains("a Swarm's stack of the name causeway runs here"),
         "{refused}"

@@ -28,15 +28,9 @@ pub(super) fn volumes(cursor: &Cursor<'_>) -> Vec<Mount> {
 /// volume.
 fn short(item: &Cursor<'_>) -> Option<Mount> {
     let text = item.filled()?;
-    let parts: Vec<&str> = text.split(':').collect();
-    let (source, target, options) = match parts[..] {
-        [target] => (None, target, ""),
-        [source, target] => (Some(source), target, ""),
-        [source, target, options] => (Some(source), target, options),
-        _ => {
-            item.expected("[SOURCE:]TARGET[:ro]");
-            return None;
-        }
+    let Some((source, target, options)) = parts(text) else {
+        item.expected("[SOURCE:]TARGET[:ro]");
+        return None;
     };
     if !target.starts_with('/') {
         item.expected("[SOURCE:]TARGET[:ro] with an absolute path in the container as target");
@@ -85,6 +79,17 @@ fn short(item: &Cursor<'_>) -> Option<Mount> {
                 volume: VolumeOptions { nocopy },
             })
         }
+    }
+}
+
+/// Source, target and options.
+pub(super) fn parts(text: &str) -> Option<(Option<&str>, &str, &str)> {
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts[..] {
+        [target] => Some((None, target, "")),
+        [source, target] => Some((Some(source), target, "")),
+        [source, target, options] => Some((Some(source), target, options)),
+        _ => None,
     }
 }
 
@@ -252,10 +257,9 @@ pub(super) fn secrets(cursor: &Cursor<'_>) -> Vec<SecretMount> {
 }
 
 fn secret(item: &Cursor<'_>) -> Option<SecretMount> {
-    let in_secrets = |name: &str| format!("/run/secrets/{name}");
     if item.is_scalar() {
         let source = item.filled()?.to_owned();
-        let target = in_secrets(&source);
+        let target = secret_path(&source);
         return Some(SecretMount {
             source: SecretName(source),
             target,
@@ -272,17 +276,20 @@ fn secret(item: &Cursor<'_>) -> Option<SecretMount> {
     let mode = fields.get("mode").and_then(|c| file_mode(&c));
     fields.finish(&[]);
     let source = source?;
-    let target = target.unwrap_or(source);
-    let target = if target.starts_with('/') {
-        target.to_owned()
-    } else {
-        in_secrets(target)
-    };
     Some(SecretMount {
         source: SecretName(source.to_owned()),
-        target,
+        target: secret_path(target.unwrap_or(source)),
         uid,
         gid,
         mode,
     })
+}
+
+/// Where a secret is in the container.
+pub(super) fn secret_path(target: &str) -> String {
+    if target.starts_with('/') {
+        target.to_owned()
+    } else {
+        format!("/run/secrets/{target}")
+    }
 }

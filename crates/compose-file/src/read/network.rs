@@ -147,7 +147,7 @@ pub(super) fn extra_hosts(cursor: &Cursor<'_>) -> Vec<ExtraHost> {
     if cursor.is_list() {
         for item in cursor.items().unwrap_or_default() {
             let split = |text: &str| {
-                let (host, address) = text.split_once('=').or_else(|| text.split_once(':'))?;
+                let (host, address) = split_host(text)?;
                 extra_host(host, address)
             };
             hosts.extend(item.parse("host:address", split));
@@ -161,6 +161,11 @@ pub(super) fn extra_hosts(cursor: &Cursor<'_>) -> Vec<ExtraHost> {
         }
     }
     hosts
+}
+
+/// `host=address`, or `host:address`.
+pub(super) fn split_host(text: &str) -> Option<(&str, &str)> {
+    text.split_once('=').or_else(|| text.split_once(':'))
 }
 
 fn extra_host(host: &str, address: &str) -> Option<ExtraHost> {

@@ -8,6 +8,7 @@ use super::swarm;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{ExposedPort, Port, Protocol, PublishMode};
+use crate::yaml::Node;
 
 const EXPECTED: &str =
     "[HOST_IP:][HOST_PORT:]PORT[/tcp|udp|sctp], as in 8080:80 or 127.0.0.1:8080:80/tcp";
@@ -52,12 +53,12 @@ pub(super) fn expose(cursor: &Cursor<'_>) -> Vec<ExposedPort> {
 }
 
 /// An entry before its ranges are expanded.
-struct Spec {
-    host_ip: Option<IpAddr>,
-    published: Option<RangeInclusive<u16>>,
-    target: RangeInclusive<u16>,
-    protocol: Protocol,
-    mode: Option<PublishMode>,
+pub(super) struct Spec {
+    pub(super) host_ip: Option<IpAddr>,
+    pub(super) published: Option<RangeInclusive<u16>>,
+    pub(super) target: RangeInclusive<u16>,
+    pub(super) protocol: Protocol,
+    pub(super) mode: Option<PublishMode>,
 }
 
 impl Spec {
@@ -82,7 +83,6 @@ impl Spec {
         if !within_limit(item, length) {
             return;
         }
-        // On the host, port 0 leaves the choice to the engine.
         let mut published = published.filter(|range| *range.start() != 0);
         ports.extend(target.map(|target| Port {
             target,
@@ -133,8 +133,7 @@ fn parse_short(text: &str) -> Option<Spec> {
     let published = match published {
         // `127.0.0.1::80`: that address, any port.
         Some("") if host_ip.is_some() => None,
-        Some("0") => Some(0..=0),
-        Some(published) => Some(range(published)?),
+        Some(published) => Some(host_range(published)?),
         None => None,
     };
     Some(Spec {
@@ -151,15 +150,9 @@ fn long(item: &Cursor<'_>) -> Option<Spec> {
     let target = fields
         .required("target")
         .and_then(|c| c.parse("a port", port));
-    let published = fields.get("published").and_then(|c| {
-        c.parse("a port, or a range such as 8000-8009", |text| {
-            if text == "0" {
-                Some(0..=0)
-            } else {
-                range(text)
-            }
-        })
-    });
+    let expected = "a port, or a range such as 8000-8009";
+    let published = fields.get("published");
+    let published = published.and_then(|c| c.parse(expected, host_range));
     let host_ip = fields.get("host_ip").and_then(|c| address(&c, "IP"));
     let protocol = fields.get("protocol").and_then(|c| c.choice(PROTOCOLS));
     let mode = if item.context.swarm {
@@ -183,12 +176,40 @@ fn long(item: &Cursor<'_>) -> Option<Spec> {
     })
 }
 
+/// An entry in either form, as far as it can be read.
+pub(super) fn spec(item: &Node) -> Option<Spec> {
+    if let Some(text) = item.text() {
+        return parse_short(text);
+    }
+    let key = |key| item.get(key).and_then(Node::text);
+    let protocol = key("protocol").unwrap_or("tcp");
+    Some(Spec {
+        host_ip: key("host_ip").and_then(|text| text.parse().ok()),
+        published: key("published").and_then(host_range),
+        target: range(key("target")?)?,
+        protocol: choose(protocol)?,
+        mode: None,
+    })
+}
+
 fn split_protocol(text: &str) -> Option<(&str, Protocol)> {
     let Some((ports, protocol)) = text.split_once('/') else {
         return Some((text, Protocol::Tcp));
     };
-    let (_, protocol) = PROTOCOLS.iter().find(|(word, _)| *word == protocol)?;
-    Some((ports, *protocol))
+    Some((ports, choose(protocol)?))
+}
+
+fn choose(protocol: &str) -> Option<Protocol> {
+    let found = PROTOCOLS.iter().find(|(word, _)| *word == protocol);
+    found.map(|(_, protocol)| *protocol)
+}
+
+/// On the host, where 0 leaves the choice to the engine.
+fn host_range(text: &str) -> Option<RangeInclusive<u16>> {
+    if text == "0" {
+        return Some(0..=0);
+    }
+    range(text)
 }
 
 /// `8000-8009`, or one port.

@@ -7,25 +7,17 @@ use crate::model::{
     Config, ConfigMount, ConfigName, Constraint, EndpointMode, Mode, OVERLAY, Placement,
     Preference, PublishMode, Ratio, RestartCondition, TaskRestart,
 };
-use crate::yaml::{Node, Value};
+use crate::yaml::{Entry, Node, Value};
 
 /// Whether the file has a network that reaches over the nodes of a Swarm. What is wrong with the
 /// networks is told where they are read.
 pub(crate) fn is_for_swarm(root: &Cursor<'_>) -> bool {
-    let Some(Value::Map(networks)) = value(root.node, "networks") else {
+    let Some(Value::Map(networks)) = root.node.get("networks").map(|it| &it.value) else {
         return false;
     };
-    networks.iter().any(|network| {
-        matches!(value(&network.value, "driver"), Some(Value::Scalar(driver)) if driver.text == OVERLAY)
-    })
-}
-
-fn value<'a>(node: &'a Node, key: &str) -> Option<&'a Value> {
-    let Value::Map(entries) = &node.value else {
-        return None;
-    };
-    let entry = entries.iter().find(|entry| entry.key == key)?;
-    Some(&entry.value.value)
+    let driver =
+        |network: &Entry| network.value.get("driver").and_then(Node::text) == Some(OVERLAY);
+    networks.iter().any(driver)
 }
 
 /// `deploy.mode`.

@@ -1,6 +1,7 @@
 //! What Docker Compose 2 makes of `.env`, `env_file` and command lines, and that it is the same
 //! here. What is expected is written down, and Compose is asked, too.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -83,17 +84,11 @@ const COMMANDS: &[(&str, &[&str])] = &[
 ];
 
 /// What Compose makes of the fixture.
-fn by_compose(fixture: &Fixture) -> Value {
+pub(crate) fn by_compose(fixture: &Fixture) -> Value {
+    let files = fixture.options.files.iter();
     let output = Command::new(compose2::binary())
-        .args([
-            "-p",
-            "p",
-            "-f",
-            "compose.yaml",
-            "config",
-            "--format",
-            "json",
-        ])
+        .args(files.flat_map(|file| [Path::new("-f"), file]))
+        .args(["config", "--format", "json"])
         .current_dir(fixture.directory.path())
         .env_clear()
         .envs(&fixture.options.env)

@@ -40,7 +40,7 @@ fn docker_compose_takes_our_file_and_sees_the_same_services() {
     let theirs: Value = serde_json::from_slice(&output.stdout).unwrap();
 
     let options = LoadOptions {
-        file,
+        files: vec![file],
         project_name: None,
         env: BTreeMap::new(),
     };

@@ -5,8 +5,10 @@
 mod beside_compose;
 mod compose2;
 mod errors;
+mod merging;
 mod resolution;
 mod robustness;
 mod settings;
 mod support;
 mod surroundings;
+mod swarm;

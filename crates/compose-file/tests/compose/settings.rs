@@ -32,7 +32,7 @@ fn documented(prefix: &str) -> BTreeMap<String, bool> {
 fn environment(service: &str, variables: &[(&str, &str)]) -> BTreeMap<String, String> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let options = LoadOptions {
-        file: root().join("compose.yaml"),
+        files: vec![root().join("compose.yaml")],
         project_name: None,
         env: variables.iter().map(own).collect(),
     };

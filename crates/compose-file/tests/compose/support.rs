@@ -20,7 +20,7 @@ impl Fixture {
         let file = directory.path().join("compose.yaml");
         std::fs::write(&file, compose).unwrap();
         let options = LoadOptions {
-            file,
+            files: vec![file],
             project_name: None,
             env: BTreeMap::new(),
         };
@@ -30,6 +30,12 @@ impl Fixture {
     pub(crate) fn file(self, name: &str, text: &str) -> Self {
         std::fs::write(self.path(name), text).unwrap();
         self
+    }
+
+    /// A Compose file that is merged over those before it.
+    pub(crate) fn over(mut self, name: &str, text: &str) -> Self {
+        self.options.files.push(self.path(name));
+        self.file(name, text)
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {

@@ -131,8 +131,8 @@ fn the_projects_name_is_found_as_compose_finds_it() {
     let name = |fixture: Fixture| fixture.load().unwrap().name.to_string();
     let in_directory = |directory: &str| {
         let mut fixture = service("");
-        fixture.options.file = fixture.path(directory).join("compose.yaml");
-        let (from, to) = (fixture.path("compose.yaml"), &fixture.options.file);
+        fixture.options.files = vec![fixture.path(directory).join("compose.yaml")];
+        let (from, to) = (fixture.path("compose.yaml"), &fixture.options.files[0]);
         std::fs::create_dir(to.parent().unwrap()).unwrap();
         std::fs::copy(from, to).unwrap();
         fixture
@@ -182,7 +182,7 @@ fn the_home_directory_is_known() {
 #[test]
 fn a_missing_file_is_told() {
     let mut fixture = service("");
-    fixture.options.file = fixture.path("nowhere.yaml");
+    fixture.options.files = vec![fixture.path("nowhere.yaml")];
     let text = fixture.load().unwrap_err().to_string();
     assert!(text.contains("nowhere.yaml: No such file"), "{text}");
 }

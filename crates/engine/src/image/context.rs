@@ -369,7 +369,7 @@ secrets:
         std::os::unix::fs::symlink("secrets", root.join("link")).expect("link");
         fs::hard_link(root.join(".env"), root.join("second-name")).expect("link");
         let project = compose_file::load(&compose_file::LoadOptions {
-            file: root.join("compose.yaml"),
+            files: vec![root.join("compose.yaml")],
             project_name: None,
             env: std::collections::BTreeMap::new(),
         });

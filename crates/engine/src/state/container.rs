@@ -1,12 +1,12 @@
 //! A container as the engine reports it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as EngineStatus, HealthStatusEnum,
 };
+use compose_file::Files;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,8 +40,8 @@ pub struct Container {
     pub started_at: Option<String>,
     /// When it was created.
     pub created: Option<SystemTime>,
-    /// The Compose file that it was made from, absolute.
-    pub file: Option<PathBuf>,
+    /// The Compose files that it was made from.
+    pub files: Option<Files>,
     /// The settings it was created from; `None` when the label can't be read.
     pub config: Option<Value>,
     /// Fingerprints of the values of the generated secrets that it was made with.
@@ -175,7 +175,7 @@ impl Container {
             created: inspected
                 .created
                 .and_then(|at| humantime::parse_rfc3339(&at).ok()),
-            file: recorded::file(&labels),
+            files: recorded::files(&labels),
             started_at: state.started_at.filter(|at| !at.starts_with("0001")),
             config: recorded::settings(&labels),
             secrets: labels

@@ -88,8 +88,6 @@ fn said(value: Value) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use bollard::models::{ServiceSpecMode, TaskSpecContainerSpec};
 
     use super::*;
@@ -101,7 +99,7 @@ mod tests {
                 ..TaskSpec::default()
             }),
             mode: Some(ServiceSpecMode {
-                global: Some(HashMap::new()),
+                global: Some([].into()),
                 ..ServiceSpecMode::default()
             }),
             ..ServiceSpec::default()

@@ -20,7 +20,7 @@ use bollard::models::{
 use compose_file::Project;
 use compose_file::model::{
     ConfigName, Cpus, EndpointMode, FailureAction, FileMode, Mode, Mount, Placement, Port,
-    Protocol, PublishMode, RestartCondition, SecretName, Service, ServiceName, TaskRestart,
+    Protocol, PublishMode, Ratio, RestartCondition, SecretName, Service, ServiceName, TaskRestart,
     UpdateConfig, UpdateOrder, Volume,
 };
 use serde_json::json;
@@ -71,7 +71,7 @@ pub fn service(
     for (label, value) in [
         (labels::PROJECT, project.name.to_string()),
         (labels::RESOURCE, service_name.to_owned()),
-        (labels::FILE, project.file.display().to_string()),
+        (labels::FILE, project.files.first().display().to_string()),
         (labels::STACK, project.name.to_string()),
     ] {
         labels.insert(label.to_owned(), value);
@@ -82,7 +82,7 @@ pub fn service(
     }
     let mode = match deploy.mode {
         Mode::Global => ServiceSpecMode {
-            global: Some(HashMap::new()),
+            global: Some([].into()),
             ..ServiceSpecMode::default()
         },
         Mode::Replicated => ServiceSpecMode {
@@ -423,7 +423,7 @@ fn update_config(config: &UpdateConfig) -> ServiceSpecUpdateConfig {
             FailureAction::Pause => Failure::PAUSE,
         }),
         monitor: Some(nanos(config.monitor)),
-        max_failure_ratio: config.max_failure_ratio.map(|it| it.fraction()),
+        max_failure_ratio: config.max_failure_ratio.map(Ratio::fraction),
         order: Some(match config.order {
             UpdateOrder::StopFirst => Order::STOP_FIRST,
             UpdateOrder::StartFirst => Order::START_FIRST,
@@ -443,7 +443,7 @@ fn rollback_config(config: &UpdateConfig) -> ServiceSpecRollbackConfig {
             FailureAction::Rollback | FailureAction::Pause => Failure::PAUSE,
         }),
         monitor: Some(nanos(config.monitor)),
-        max_failure_ratio: config.max_failure_ratio.map(|it| it.fraction()),
+        max_failure_ratio: config.max_failure_ratio.map(Ratio::fraction),
         order: Some(match config.order {
             UpdateOrder::StopFirst => Order::STOP_FIRST,
             UpdateOrder::StartFirst => Order::START_FIRST,

@@ -103,8 +103,8 @@ impl From<models::Task> for Task {
                 task.desired_state,
                 Some(TaskState::RUNNING | TaskState::READY | TaskState::COMPLETE)
             ),
-            since: status.timestamp.map(|it| it.to_string()),
-            created: task.created_at.map(|it| it.to_string()),
+            since: status.timestamp,
+            created: task.created_at,
             error: status.err,
             exit_code: container.exit_code,
             container: container.container_id.filter(|it| !it.is_empty()),

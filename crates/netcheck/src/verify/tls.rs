@@ -282,7 +282,7 @@ x-verify: {entry_points: {web: {tls: {port: 443, service: web, command: [c], aut
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("compose.yaml");
         fs::write(&path, file).unwrap();
-        let mut options = compose_file::LoadOptions::from_process(path);
+        let mut options = compose_file::LoadOptions::from_process([path]);
         options.project_name = Some("test".to_owned());
         let project = compose_file::load(&options).unwrap();
         project.entry_point("web").unwrap().tls.clone().unwrap()

@@ -9,7 +9,7 @@ fn repository() -> &'static Path {
 }
 
 fn project() -> Project {
-    let mut options = LoadOptions::from_process(repository().join("compose.yaml"));
+    let mut options = LoadOptions::from_process([repository().join("compose.yaml")]);
     // The documents show the defaults.
     options.env.retain(|name, _| !name.starts_with("CAUSEWAY_"));
     compose_file::load(&options).unwrap()

@@ -23,7 +23,7 @@ fn project(file: &str) -> Project {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("compose.yaml");
     std::fs::write(&path, file).unwrap();
-    compose_file::load(&LoadOptions::from_process(path)).unwrap()
+    compose_file::load(&LoadOptions::from_process([path])).unwrap()
 }
 
 fn network(name: &str, options: &[(&str, &str)]) -> model::Network {
