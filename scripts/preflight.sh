@@ -196,7 +196,7 @@ network_label() { engine network inspect "$1" --format "{{index .Labels \"$2\"}}
 networks() {
   local name owner whose removal
   [ -z "$no_engine" ] || return 0
-  for name in public-net-1 private-net-1; do
+  for name in console-net-1 public-net-1 private-net-1; do
     owner=$(network_label "$name" dev.causeway.project) || continue
     [ "$owner" != "$project" ] || continue
     if [ -n "$owner" ]; then

@@ -25,6 +25,8 @@ fail() { printf 'bed: error: %s\n' "$*" >&2; exit 1; }
 # Ports and images are made without asking: this isn't for an engine with somebody's stack on it.
 [ -n "${ISOLATED:-}" ] || fail "run it on a machine of its own: scripts/own-engine.sh scripts/swarm-bed.sh COMMAND…"
 
+# Called by the traps.
+# shellcheck disable=SC2317
 remove() {
   trap - EXIT INT TERM HUP
   unset DOCKER_HOST
@@ -78,7 +80,7 @@ load() {
 }
 
 BED=$(mktemp -d /run/bed.XXXXXX)
-trap 'remove' EXIT
+trap remove EXIT
 trap 'remove; exit 130' INT
 trap 'remove; exit 143' TERM HUP
 node_image

@@ -139,16 +139,16 @@ needing_root() {
 
 inside() {
   local mongo
-  step "unit and integration tests"
-  # One mongod for the tests that only need some mongod; those that stop one start their own.
+  step "the console in Chromium"
+  # One mongod for what only needs some mongod; tests that stop one start their own.
   mongo=$(docker run --detach --label dev.causeway.test=1 --publish 127.0.0.1::27017 \
     "$CAUSEWAY_MONGO_IMAGE" mongod --quiet --wiredTigerCacheSizeGB 0.5)
   timeout 120 bash -c "until docker exec $mongo mongosh --quiet --eval 'db.runCommand({ping: 1})' >/dev/null 2>&1; do :; done"
   TEST_MONGO_URI="mongodb://$(docker port "$mongo" 27017/tcp | head -n 1)"
   export TEST_MONGO_URI
-  cargo nextest run --locked --workspace
-  step "the console in Chromium"
   scripts/try-console.py
+  step "unit and integration tests"
+  cargo nextest run --locked --workspace
   step "what clients may send and get, over TLS"
   PROXY_TESTS_OVER=tls cargo nextest run --locked -p proxy -E "$OVER_TLS"
   step "and over HTTP/2"

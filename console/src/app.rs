@@ -58,7 +58,7 @@ pub struct Console {
 /// The console, listening but not yet serving.
 #[derive(Debug)]
 pub struct Application {
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     admin_listener: TcpListener,
     console: web::Data<Console>,
 }
@@ -66,13 +66,14 @@ pub struct Application {
 impl Application {
     /// Opens the ports. MongoDB and the other parts may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
-        let listener = listen_for("CONSOLE_LISTEN", settings.listen, false)?;
         let clients = match settings.clients {
-            Clients::Gateway => {
-                gateway::shut_out_others(&listener).map_err(StartupError::Gateway)?
-            }
+            Clients::Gateway => gateway::Clients::of_gateways().map_err(StartupError::Gateway)?,
             Clients::Any => gateway::Clients::All,
         };
+        let listeners = clients.addresses(settings.listen).into_iter();
+        let listeners: Vec<_> = listeners
+            .map(|address| listen_for("CONSOLE_LISTEN", address, false))
+            .collect::<Result<_, _>>()?;
         let admin_listener = listen_for("CONSOLE_ADMIN_LISTEN", settings.admin_listen, false)?;
         let metrics = Metrics::default();
         let store = Store::new(&settings.mongo, settings.query_timeout).await?;
@@ -87,15 +88,15 @@ impl Application {
             exports: Exports::default(),
         };
         Ok(Self {
-            listener,
+            listeners,
             admin_listener,
             console: web::Data::from(Arc::new(console)),
         })
     }
 
     /// Where the pages are.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
     }
 
     /// Where health and metrics are.
@@ -105,7 +106,7 @@ impl Application {
 
     /// Serves until `stop` is done.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        tracing::info!(listen = %self.address()?, admin = %self.admin_address()?, "ready");
+        tracing::info!(listen = ?self.addresses()?, admin = %self.admin_address()?, "ready");
         let console = self.console.clone();
         let admin = Arc::new(Admin::of(&console));
         let server = HttpServer::new(move || {
@@ -124,9 +125,9 @@ impl Application {
         .shutdown_timeout(SHUTDOWN_SECONDS)
         // What a client waits for is given up when it goes, and not when it could be sent to it.
         .h1_allow_half_closed(false)
-        .disable_signals()
-        .listen(self.listener)?
-        .run();
+        .disable_signals();
+        let mut listeners = self.listeners.into_iter();
+        let server = listeners.try_fold(server, HttpServer::listen)?.run();
         let handle = server.handle();
         let mut serving = tokio::spawn(server);
         let admin = service::admin::serve(self.admin_listener, admin);

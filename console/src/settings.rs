@@ -25,7 +25,8 @@ pub static TABLE: Table = Table {
             "clients",
             "gateway",
             "who may connect to the pages and the API: gateway is this machine and its default gateway, as \
-             which, in a container, those come who use a port published on the host; any is everybody",
+             which, in a container, those come who use a port published on the host, and for all addresses \
+             it listens on those alone that these use; any is everybody",
         ),
         key(
             "hosts",

@@ -1,5 +1,6 @@
-//! Nobody but this machine and its gateways can connect: what comes from elsewhere is dropped by the
-//! kernel as if nothing listened, by a filter (classic BPF) on the listening socket.
+//! Who can connect: this machine and its gateways. Ports are opened on loopback and on the addresses that
+//! default routes go out from, so that on networks without one, which are shared with other containers,
+//! nothing is there; and where others are on the network of the default route, they are refused.
 //!
 //! What comes in at a port that is published on the host's loopback comes from the gateway of the
 //! container's network, by the engine's forwarder as well as by its NAT. Other containers come from
@@ -8,119 +9,74 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
-
-use socket2::{SockFilter, SockRef};
-
-/// In every network namespace.
-const LOOPBACK_INTERFACE: u32 = 1;
-const ETHERTYPE_IPV6: u32 = 0x86dd;
-/// Of the source's address in the packet's IP header.
-const SOURCE: u32 = 12;
-const SOURCE6: u32 = 8;
-
-// <linux/filter.h>
-const LOAD_WORD: u16 = 0x20;
-const JUMP: u16 = 0x05;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
-/// Offsets from the IP header, and of what the kernel knows about the packet.
-const NETWORK: u32 = (-0x10_0000_i32).cast_unsigned();
-const PROTOCOL: u32 = (-0x1000_i32).cast_unsigned();
-const INTERFACE: u32 = PROTOCOL + 8;
-/// So many bytes of the packet pass.
-const ALL: u32 = u32::MAX;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Who is answered.
 #[derive(Debug)]
 pub enum Clients {
     /// Whoever can connect.
     All,
-    /// This machine and these gateways, where the kernel lets others connect.
-    Only(BTreeSet<IpAddr>),
+    /// This machine and its gateways.
+    Only {
+        /// What this machine sends from to its gateways.
+        own: BTreeSet<IpAddr>,
+        gateways: BTreeSet<IpAddr>,
+    },
 }
 
 impl Clients {
+    /// This machine and the gateways of its default routes, as they are now.
+    pub(crate) fn of_gateways() -> io::Result<Self> {
+        let gateways = gateways()?;
+        if gateways.is_empty() {
+            tracing::warn!("there is no default gateway: for this machine alone");
+        } else {
+            tracing::info!(?gateways, "for this machine and its gateways");
+        }
+        let own = gateways.iter().filter_map(|it| source_towards(*it));
+        let own = own.collect();
+        Ok(Self::Only { own, gateways })
+    }
+
     /// Whether who is at this address is answered.
     pub(crate) fn include(&self, address: IpAddr) -> bool {
         match self {
             Self::All => true,
-            Self::Only(gateways) => {
+            Self::Only { own, gateways } => {
                 let address = address.to_canonical();
-                address.is_loopback() || gateways.contains(&address)
+                address.is_loopback() || own.contains(&address) || gateways.contains(&address)
             }
         }
     }
+
+    /// What to listen on so that these can connect, and as few others as possible: `listen` itself unless
+    /// it stands for every address of the machine, of IPv4 or of both families (`[::]`).
+    pub(crate) fn addresses(&self, listen: SocketAddr) -> Vec<SocketAddr> {
+        let own = match self {
+            Self::Only { own, .. } if listen.ip().is_unspecified() => own,
+            _ => return vec![listen],
+        };
+        let mut addresses = vec![IpAddr::from(Ipv4Addr::LOCALHOST)];
+        // None where the kernel has no IPv6.
+        addresses.extend(source_towards(Ipv6Addr::LOCALHOST.into()));
+        addresses.extend(own);
+        addresses.retain(|address| address.is_ipv4() || listen.is_ipv6());
+        let port = listen.port();
+        let with_port = addresses.into_iter().map(|it| SocketAddr::new(it, port));
+        with_port.collect()
+    }
 }
 
-/// Lets nobody connect but this machine and the gateways of its default routes, as they are now. There
-/// are kernels on which that takes a capability; there, others can connect and aren't answered.
-pub(crate) fn shut_out_others(listener: &TcpListener) -> io::Result<Clients> {
-    let gateways = gateways()?;
-    if gateways.is_empty() {
-        tracing::warn!("there is no default gateway: for this machine alone");
-    } else {
-        tracing::info!(?gateways, "for this machine and its gateways");
-    }
-    match SockRef::from(listener).attach_filter(&program(&gateways)) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            tracing::warn!(
-                "this kernel lets no filter be attached: others can connect, and are refused"
-            );
-            return Ok(Clients::Only(gateways));
-        }
-        attached => attached?,
-    }
-    // Who was there before the filter.
-    while listener.accept().is_ok() {}
-    Ok(Clients::All)
-}
-
-fn program(gateways: &BTreeSet<IpAddr>) -> Vec<SockFilter> {
-    let mut of_ipv4 = Vec::new();
-    let mut of_ipv6 = Vec::new();
-    for gateway in gateways {
-        match gateway {
-            IpAddr::V4(address) => pass_if(&mut of_ipv4, SOURCE, &address.octets()),
-            IpAddr::V6(address) => pass_if(&mut of_ipv6, SOURCE6, &address.octets()),
-        }
-    }
-    for block in [&mut of_ipv4, &mut of_ipv6] {
-        block.push(SockFilter::new(RETURN, 0, 0, 0));
-    }
-    let mut program = vec![
-        SockFilter::new(LOAD_WORD, 0, 0, INTERFACE),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 1, LOOPBACK_INTERFACE),
-        SockFilter::new(RETURN, 0, 0, ALL),
-        SockFilter::new(LOAD_WORD, 0, 0, PROTOCOL),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 1, ETHERTYPE_IPV6),
-        SockFilter::new(JUMP, 0, 0, u32::try_from(of_ipv4.len()).unwrap_or(u32::MAX)),
-    ];
-    program.append(&mut of_ipv4);
-    program.append(&mut of_ipv6);
-    program
-}
-
-/// Goes on behind it where the address at `offset` in the IP header is another one.
-fn pass_if(program: &mut Vec<SockFilter>, offset: u32, address: &[u8]) {
-    let (words, _) = address.as_chunks::<4>();
-    for (index, word) in words.iter().enumerate() {
-        let index = u8::try_from(index).unwrap_or(u8::MAX);
-        let rest = u8::try_from(words.len()).unwrap_or(u8::MAX) - index - 1;
-        program.push(SockFilter::new(
-            LOAD_WORD,
-            0,
-            0,
-            NETWORK + offset + 4 * u32::from(index),
-        ));
-        program.push(SockFilter::new(
-            JUMP_IF_EQUAL,
-            0,
-            2 * rest + 1,
-            u32::from_be_bytes(*word),
-        ));
-    }
-    program.push(SockFilter::new(RETURN, 0, 0, ALL));
+/// The address of this machine that it would send from, where there is a way; nothing is sent. None to a
+/// link-local address, which may be on every link.
+fn source_towards(address: IpAddr) -> Option<IpAddr> {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((address, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Of the default routes in this process's network namespace.

@@ -1,4 +1,5 @@
-//! Searches, newest first, each bounded in time and memory.
+//! Searches, newest first, each bounded in time and memory: an answer of MongoDB, 16 MiB at most, is the
+//! most that one has at a time.
 
 mod walk;
 
@@ -17,7 +18,7 @@ use crate::store::Store;
 
 /// Counting ends here: more is told as "at least".
 const HIGHEST_COUNT: u64 = 10_000;
-/// What [`all`] has in memory at a time, but for a document that is larger by itself.
+/// What [`all`] keeps of an answer of MongoDB, but for a document that is larger by itself.
 const BATCH_BYTES: usize = 2 << 20;
 const BATCH: usize = 200;
 

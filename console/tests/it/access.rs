@@ -40,7 +40,7 @@ impl Console {
         thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let application = Application::build(settings).await.unwrap();
-                tell.send(application.address().unwrap()).unwrap();
+                tell.send(application.addresses().unwrap()[0]).unwrap();
                 application.run_until_stopped(std::future::pending()).await
             })
         });

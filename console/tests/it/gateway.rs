@@ -5,15 +5,20 @@ use std::process::{Command, Stdio};
 use testkit::process::{Process, outcome_of, run};
 use testkit::wait::wait_until;
 
-/// curl's exit codes.
-const ANSWERED: i32 = 0;
-const TIMED_OUT: i32 = 28;
+/// What curl writes where nobody answered.
+const NOTHING: &str = "000";
+const REFUSED: &str = "403";
+/// It wants a token.
+const ANSWERED: &str = "401";
 
 const GATEWAY: [&str; 2] = ["10.9.0.1", "fd00:9::1"];
 const CONSOLE: [&str; 2] = ["10.9.0.2", "fd00:9::2"];
 const NEIGHBOUR: [&str; 2] = ["10.9.0.3", "fd00:9::3"];
+/// The console on a network without a gateway, and who shares it.
+const SHARED: [&str; 2] = ["10.8.0.2", "fd00:8::2"];
+const SHARING: [&str; 2] = ["10.8.0.3", "fd00:8::3"];
 
-/// A namespace with the console in it, and one with the other end of its cable.
+/// A namespace with the console in it, and one with the other ends of its two cables.
 struct Network {
     outside: Process,
     inside: Process,
@@ -47,31 +52,38 @@ fn ip(namespace: &Process, lines: &[&str]) {
     }
 }
 
-impl Network {
-    fn with_console(settings: &[(&str, &str)]) -> Self {
-        let (outside, inside) = (namespace(), namespace());
-        let cable = format!(
-            "link add cable type veth peer name eth0 netns {}",
-            inside.id()
-        );
-        ip(&outside, &[&cable, "link set lo up", "link set cable up"]);
-        ip(&inside, &["link set lo up", "link set eth0 up"]);
-        for addresses in [GATEWAY, NEIGHBOUR] {
-            let [four, six] = addresses;
+/// Lays a cable between interfaces of the same name.
+fn connect(outside: &Process, inside: &Process, name: &str, theirs: &[[&str; 2]], ours: [&str; 2]) {
+    let cable = format!(
+        "link add {name} type veth peer name {name} netns {}",
+        inside.id()
+    );
+    ip(outside, &[&cable]);
+    for (namespace, addresses) in [(outside, theirs), (inside, &[ours])] {
+        ip(namespace, &[&format!("link set {name} up")]);
+        for [four, six] in addresses {
             ip(
-                &outside,
+                namespace,
                 &[
-                    &format!("address add {four}/24 dev cable"),
-                    &format!("address add {six}/64 dev cable nodad"),
+                    &format!("address add {four}/24 dev {name}"),
+                    &format!("address add {six}/64 dev {name} nodad"),
                 ],
             );
         }
-        let ([four, six], [via4, via6]) = (CONSOLE, GATEWAY);
+    }
+}
+
+impl Network {
+    fn with_console(settings: &[(&str, &str)]) -> Self {
+        let (outside, inside) = (namespace(), namespace());
+        ip(&outside, &["link set lo up"]);
+        ip(&inside, &["link set lo up"]);
+        connect(&outside, &inside, "eth0", &[GATEWAY, NEIGHBOUR], CONSOLE);
+        connect(&outside, &inside, "eth1", &[SHARING], SHARED);
+        let [via4, via6] = GATEWAY;
         ip(
             &inside,
             &[
-                &format!("address add {four}/24 dev eth0"),
-                &format!("address add {six}/64 dev eth0 nodad"),
                 &format!("route add default via {via4}"),
                 &format!("-6 route add default via {via6}"),
             ],
@@ -98,53 +110,67 @@ impl Network {
         network
     }
 
-    fn reached_inside(&self, address: &str) -> i32 {
+    fn reached_inside(&self, address: &str) -> String {
         fetch(&mut within(&self.inside, "curl"), address)
     }
 
-    fn reached_outside(&self, source: &str, address: &str) -> i32 {
+    fn reached_outside(&self, source: &str, address: &str) -> String {
         let mut curl = within(&self.outside, "curl");
         fetch(curl.args(["--interface", source]), address)
     }
 }
 
-fn fetch(curl: &mut Command, address: &str) -> i32 {
+/// The status that is answered.
+fn fetch(curl: &mut Command, address: &str) -> String {
     let host = if address.contains(':') {
         format!("[{address}]")
     } else {
         address.to_owned()
     };
-    let options = ["--silent", "--max-time", "2", "--noproxy", "*"];
-    outcome_of(curl.args(options).arg(format!("http://{host}:8081/"))).code
+    curl.args(["--silent", "--max-time", "10", "--noproxy", "*"]);
+    curl.args(["--header", "Host: localhost", "--output", "/dev/null"]);
+    curl.args(["--write-out", "%{http_code}"]);
+    outcome_of(curl.arg(format!("http://{host}:8081/"))).stdout
 }
 
 #[test]
-fn nobody_but_the_machine_itself_and_its_gateway_can_connect() {
+fn nobody_but_the_machine_itself_and_its_gateway_is_answered() {
     let network = Network::with_console(&[]);
     for (family, address) in CONSOLE.into_iter().enumerate() {
         assert_eq!(network.reached_inside(address), ANSWERED, "{address}");
         let gateway = network.reached_outside(GATEWAY[family], address);
         assert_eq!(gateway, ANSWERED, "{address}");
-        // Not refused: for them, nothing is there.
         let neighbour = network.reached_outside(NEIGHBOUR[family], address);
-        assert_eq!(neighbour, TIMED_OUT, "{address}");
+        assert_eq!(neighbour, REFUSED, "{address}");
     }
     assert_eq!(network.reached_inside("::1"), ANSWERED);
 }
 
 #[test]
+fn on_networks_without_a_gateway_nobody_can_connect() {
+    let network = Network::with_console(&[]);
+    for (family, address) in SHARED.into_iter().enumerate() {
+        let sharing = network.reached_outside(SHARING[family], address);
+        assert_eq!(sharing, NOTHING, "{address}");
+    }
+}
+
+#[test]
 fn the_same_where_only_ipv4_is_listened_on() {
     let network = Network::with_console(&[("CONSOLE_LISTEN", "0.0.0.0:8081")]);
-    let ([console, _], [gateway, _], [neighbour, _]) = (CONSOLE, GATEWAY, NEIGHBOUR);
-    assert_eq!(network.reached_outside(gateway, console), ANSWERED);
-    assert_eq!(network.reached_outside(neighbour, console), TIMED_OUT);
+    let answer = |from: [&str; 2], to: [&str; 2]| network.reached_outside(from[0], to[0]);
+    assert_eq!(answer(GATEWAY, CONSOLE), ANSWERED);
+    assert_eq!(answer(NEIGHBOUR, CONSOLE), REFUSED);
+    assert_eq!(answer(SHARING, SHARED), NOTHING);
 }
 
 #[test]
 fn anybody_can_connect_where_that_is_asked_for() {
     let network = Network::with_console(&[("CONSOLE_CLIENTS", "any")]);
-    for (family, address) in CONSOLE.into_iter().enumerate() {
-        let neighbour = network.reached_outside(NEIGHBOUR[family], address);
-        assert_eq!(neighbour, ANSWERED, "{address}");
+    for family in 0..2 {
+        for (from, to) in [(NEIGHBOUR, CONSOLE), (SHARING, SHARED)] {
+            let answer = network.reached_outside(from[family], to[family]);
+            assert_eq!(answer, ANSWERED, "{}", to[family]);
+        }
     }
 }

@@ -389,7 +389,7 @@ async fn streams_end_when_the_console_does() {
     environment.insert("CONSOLE_TOKEN_FILE".to_owned(), path);
     let settings = Settings::load(None, environment).unwrap();
     let application = Application::build(settings).await.unwrap();
-    let address = application.address().unwrap();
+    let address = application.addresses().unwrap()[0];
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(application.run_until_stopped(async {
         let _ = stopped.await;

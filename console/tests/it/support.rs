@@ -47,7 +47,7 @@ pub(crate) async fn spawn_app_with(settings: &[(&str, &str)]) -> TestApp {
         actix_web::rt::System::new().block_on(async move {
             let application = Application::build(settings).await.unwrap();
             let addresses = (
-                application.address().unwrap(),
+                application.addresses().unwrap()[0],
                 application.admin_address().unwrap(),
             );
             tell.send(addresses).unwrap();

@@ -36,7 +36,7 @@ impl Stack {
     pub(crate) fn fresh_checkout() -> Self {
         let repository = repository();
         let held = run(Command::new("docker").args(["network", "ls", "--format", "{{.Name}}"]));
-        for network in ["public-net-1", "private-net-1"] {
+        for network in ["console-net-1", "public-net-1", "private-net-1"] {
             assert!(
                 !held.lines().any(|name| name == network),
                 "network {network} exists: a stack is up on this engine; `make test` brings one of \

@@ -18,14 +18,14 @@ pub struct Verify {
     /// leaves it open.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub no_way_out: BTreeSet<ServiceName>,
-    /// Services whose TCP ports are only for those who use a published one: no other container should
-    /// connect, although it shares a network. Where one can, that is told.
+    /// Services whose TCP ports are only for those who use a published one: on networks that they share
+    /// with others, nobody can connect.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub only_published: BTreeSet<ServiceName>,
 }
 
 impl Verify {
-    /// Whether other containers are to be kept out of the service's ports.
+    /// Whether the service's ports are to be closed on the networks that it shares.
     pub fn is_only_published(&self, service: &str) -> bool {
         self.only_published.contains(service)
     }

@@ -287,7 +287,7 @@ impl Evidence<'_> {
             && verify.is_some_and(|it| it.is_only_published(target.service.as_str()))
         {
             return format!(
-                "{} lets everybody connect, and has to refuse them itself",
+                "{} listens there as well, and not only where its port is published to",
                 target.container
             );
         }

@@ -82,13 +82,12 @@ impl Stack<'_> {
                     && !closes_gateway(&network.options, address.is_ipv4())
             });
             if reaches {
-                add(
-                    links,
-                    (End::Host, End::Sandbox(to)),
-                    address,
-                    &ports(service, target),
-                    Open::of(true),
-                );
+                let ends = (End::Host, End::Sandbox(to));
+                let open = Open {
+                    ports: !(self.is_only_published(target) && self.is_shared(target, network)),
+                    ping: true,
+                };
+                add(links, ends, address, &ports(service, target), open);
             }
         }
     }
@@ -147,7 +146,7 @@ impl Stack<'_> {
                     port: *port,
                 };
                 links.push(Expectation {
-                    basis: if shut { Basis::Engine } else { *basis },
+                    basis: *basis,
                     ..Expectation::new(ends, by, !shut)
                 });
             }
@@ -160,7 +159,7 @@ impl Stack<'_> {
                 Some(_) if shut => {
                     let mut all = target.open_ports();
                     all.extend(ports.iter().map(|(port, _)| *port));
-                    let all: Vec<_> = all.into_iter().map(|port| (port, Basis::Engine)).collect();
+                    let all: Vec<_> = all.into_iter().map(|port| (port, Basis::File)).collect();
                     let open = Open {
                         ports: false,
                         ping: on.is_some_and(|(network, _)| icc(network)),
@@ -169,7 +168,7 @@ impl Stack<'_> {
                 }
                 Some((network, _)) => add(links, ends, address, &ports, Open::of(icc(network))),
                 // Shared by another network, this address is behind it: the engine's business.
-                None if !shared.is_empty() && self.is_given(target, on_network) => {}
+                None if !shut && !shared.is_empty() && self.is_given(target, on_network) => {}
                 None if self.isolates(source) && self.isolates(target) => {
                     let listening = target.open_ports().into_iter();
                     let listening = listening.map(|port| (port, Basis::Undeclared));
@@ -189,10 +188,22 @@ impl Stack<'_> {
         }
     }
 
-    /// Whether other containers are kept out of the container's ports, by itself.
+    /// Whether the container's ports are closed on every network that it isn't alone on.
     fn is_only_published(&self, sandbox: &Sandbox) -> bool {
         let verify = self.project.verify.as_ref();
         verify.is_some_and(|it| it.is_only_published(sandbox.service.as_str()))
+    }
+
+    /// Whether the file attaches other services, too, to one of the container's networks.
+    fn is_shared(&self, sandbox: &Sandbox, network: &str) -> bool {
+        let mut others = self.project.services.keys();
+        others.any(|other| {
+            other.as_str() != sandbox.service
+                && self
+                    .project
+                    .attachments(other)
+                    .is_some_and(|given| given.iter().any(|(given, _)| given.name == network))
+        })
     }
 
     /// Whether the file attaches the container's service to the network of this name.

@@ -33,7 +33,7 @@ After each fault, these promises are checked against the database itself:
   kill is over when the signal is sent; what follows is recovery.
 - **Memory** of every container is back near its level before within 10 s, under the steady load, and
   every container is healthy.
-- **No request fails** at all where another API replica can serve: marked † below.
+- **No request fails** at all where another API replica can serve, or none is needed: marked † below.
 ";
 
 /// The whole page.

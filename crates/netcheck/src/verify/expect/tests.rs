@@ -126,10 +126,22 @@ fn a_shared_network_opens_names_ports_and_ping() {
 }
 
 #[test]
-fn what_is_only_published_is_closed_to_its_neighbours_and_open_to_the_host() {
-    let file = format!("{FILE}x-verify: {{only_published: [proxy]}}\n");
+fn what_is_only_published_is_open_where_nobody_else_is() {
+    let file = FILE
+        .replace("networks: [front]}", "networks: [door, front]}")
+        .replace(
+            "networks:\n  front",
+            "networks:\n  door: {name: door}\n  front",
+        );
+    let file = format!("{file}x-verify: {{only_published: [proxy]}}\n");
     let mut topology = topology();
-    topology.sandboxes[0].listening = vec![Listener {
+    topology.networks.push(network("door", &[]));
+    let proxy = &mut topology.sandboxes[0];
+    *proxy = sandbox(
+        "proxy",
+        &[("door", "10.3.0.2/16"), ("front", "10.1.0.2/16")],
+    );
+    proxy.listening = vec![Listener {
         address: "0.0.0.0".parse().unwrap(),
         port: 9181,
     }];
@@ -139,12 +151,17 @@ fn what_is_only_published_is_closed_to_its_neighbours_and_open_to_the_host() {
         [
             (name("proxy"), true),
             (tcp("proxy", 80), false),
+            (tcp("10.3.0.2", 80), false),
+            (tcp("10.3.0.2", 9181), false),
+            (ping("10.3.0.2"), false),
             (tcp("10.1.0.2", 80), false),
             (tcp("10.1.0.2", 9181), false),
             (ping("10.1.0.2"), true),
         ]
     );
-    assert!(between(&links, End::Host, End::Sandbox(0)).contains(&(tcp("10.1.0.2", 80), true)));
+    let from_host = between(&links, End::Host, End::Sandbox(0));
+    assert!(from_host.contains(&(tcp("10.3.0.2", 80), true)));
+    assert!(from_host.contains(&(tcp("10.1.0.2", 80), false)));
 }
 
 #[test]
