@@ -1,5 +1,6 @@
 //! Waits until the engine has brought a service to where it was told, or says why it didn't.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bollard::models::{ServiceSpec, ServiceUpdateStatusStateEnum as Update, TaskState};
@@ -11,8 +12,9 @@ use engine::swarm::settings;
 use engine::swarm::stack::{self, Stack};
 use engine::swarm::task::{self, Task as SwarmTask};
 use futures_util::StreamExt;
+use serde_json::Value;
 
-use crate::output::{Output, Task, text};
+use crate::output::{Output, text};
 
 /// How often the engine is asked.
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -41,6 +43,87 @@ pub(super) struct Wait<'a> {
     pub(super) timeout: Option<Duration>,
 }
 
+/// What there is to see of a service at one moment.
+struct Look {
+    /// What the engine says of the last update.
+    update: Option<Update>,
+    /// Whether it is still to be what it was told.
+    is_told: bool,
+    tasks: Vec<SwarmTask>,
+    /// So many tasks are the new ones and do their work.
+    ready: usize,
+    /// So many are to.
+    to_be: usize,
+    /// Nothing is to run: no replicas, or no node that takes tasks of a global service.
+    may_be_none: bool,
+}
+
+/// What a look says.
+enum Verdict {
+    /// On its way.
+    Moving,
+    /// The engine takes the update back.
+    GoingBack,
+    /// Every task is the new one and does its work.
+    There {
+        /// The engine has watched them for long enough.
+        watched: bool,
+    },
+    /// It was told something else meanwhile.
+    Changed,
+    /// It won't get there.
+    Failed(&'static str),
+}
+
+impl Look {
+    fn wanted(&self) -> impl Iterator<Item = &SwarmTask> {
+        self.tasks.iter().filter(|it| it.wanted)
+    }
+
+    /// Those that failed, but for `earlier` ones.
+    fn failed(&self, earlier: &[String]) -> Vec<&SwarmTask> {
+        let failed = self.tasks.iter().filter(|it| it.failed());
+        failed.filter(|it| !earlier.contains(&it.id)).collect()
+    }
+
+    fn verdict(&self, failed: usize) -> Verdict {
+        match self.update {
+            Some(Update::ROLLBACK_STARTED) => Verdict::GoingBack,
+            Some(Update::ROLLBACK_COMPLETED) => Verdict::Failed(
+                "the new version failed, and the engine went back to the one before, which runs",
+            ),
+            Some(Update::ROLLBACK_PAUSED) => Verdict::Failed(
+                "the new version failed, and so did going back to the one before; the engine paused",
+            ),
+            Some(Update::PAUSED) => Verdict::Failed(
+                "the new version failed, and the engine paused the update (failure_action: pause)",
+            ),
+            _ if !self.is_told => Verdict::Changed,
+            Some(Update::UPDATING) => Verdict::Moving,
+            // Where nothing was updated, nobody else watches.
+            _ if failed >= FAILURES && self.ready == 0 => Verdict::Failed("its tasks fail"),
+            update => {
+                let all = self.ready == self.to_be && self.wanted().count() == self.to_be;
+                // Tasks of a global service are made a moment after it.
+                if all && (self.to_be > 0 || self.may_be_none) {
+                    let watched = update == Some(Update::COMPLETED);
+                    Verdict::There { watched }
+                } else {
+                    Verdict::Moving
+                }
+            }
+        }
+    }
+
+    fn detail(&self) -> String {
+        let waiting = self.wanted().find(|it| it.state == TaskState::PENDING);
+        let why = waiting.and_then(SwarmTask::complaint);
+        let why = why.map(|why| format!(": {}", text::escape(&why)));
+        let Self { ready, to_be, .. } = self;
+        format!("{ready} of {to_be} tasks run{}", why.unwrap_or_default())
+    }
+}
+
 impl Wait<'_> {
     /// Until every task is the new one and does its work. `told` is what the service was told to be.
     ///
@@ -48,55 +131,31 @@ impl Wait<'_> {
     /// With what the tasks complained of.
     pub(super) async fn until_converged(&self, told: &ServiceSpec, what: &str) -> Result<()> {
         let task = self.output.task(&format!("service {}", self.name), what);
-        // Tasks that failed before aren't to blame for anything.
-        let earlier: Vec<String> = self.tasks().await?.into_iter().map(|it| it.id).collect();
         let told = settings::of_service(told);
+        // Tasks that failed before aren't to blame for anything.
+        let earlier = self.look(&told).await?.tasks.into_iter();
+        let earlier: Vec<String> = earlier.filter(SwarmTask::failed).map(|it| it.id).collect();
         let mut steady: Option<Instant> = None;
         let mut moved = (Vec::new(), Instant::now());
         loop {
-            let service = stack::Service::inspect(self.engine, self.name).await?;
-            let tasks = self.tasks().await?;
-            let template = service.spec.task_template.clone().unwrap_or_default();
-            let is_told = settings::of_service(&service.spec) == told;
-            let wanted: Vec<&SwarmTask> = tasks.iter().filter(|it| it.wanted).collect();
-            let ready = wanted
-                .iter()
-                .filter(|it| it.runs() && it.is_of(&template))
-                .count();
-            let to_be = match self.service.deploy.mode {
-                Mode::Replicated => {
-                    usize::try_from(self.service.deploy.replicas).unwrap_or(usize::MAX)
+            let look = self.look(&told).await?;
+            let failed = look.failed(&earlier);
+            match look.verdict(failed.len()) {
+                Verdict::There { watched } => {
+                    let since = *steady.get_or_insert_with(Instant::now);
+                    if watched || since.elapsed() >= SETTLE {
+                        task.done(&match look.ready {
+                            1 => "1 task runs".to_owned(),
+                            count => format!("{count} tasks run"),
+                        });
+                        return Ok(());
+                    }
                 }
-                Mode::Global => wanted.len(),
-            };
-            let failed: Vec<&SwarmTask> = tasks
-                .iter()
-                .filter(|it| it.failed() && !earlier.contains(&it.id))
-                .collect();
-            let state = service.update.as_ref().and_then(|it| it.state);
-            match state {
-                Some(Update::ROLLBACK_STARTED) => {
+                Verdict::Moving => steady = None,
+                Verdict::GoingBack => {
                     task.detail("the new version failed: the engine goes back to the one before");
                 }
-                Some(Update::ROLLBACK_COMPLETED) => {
-                    return Err(self.failure(
-                        "the new version failed, and the engine went back to the one before, which runs",
-                        &failed,
-                    ).await);
-                }
-                Some(Update::ROLLBACK_PAUSED) => {
-                    return Err(self.failure(
-                        "the new version failed, and so did going back to the one before; the engine paused",
-                        &failed,
-                    ).await);
-                }
-                Some(Update::PAUSED) => {
-                    return Err(self.failure(
-                        "the new version failed, and the engine paused the update (failure_action: pause)",
-                        &failed,
-                    ).await);
-                }
-                _ if !is_told => {
+                Verdict::Changed => {
                     return Err(Error::failed(
                         format!(
                             "service {} was changed by somebody else meanwhile",
@@ -105,52 +164,46 @@ impl Wait<'_> {
                         "run `deploy up` again",
                     ));
                 }
-                Some(Update::UPDATING) => detail(&task, ready, to_be, &wanted),
-                // Without a new task there is nothing that the engine would watch.
-                _ if failed.len() >= FAILURES && ready == 0 => {
-                    return Err(self.failure("its tasks fail", &failed).await);
-                }
-                _ => {
-                    let there = ready == to_be && wanted.len() == to_be;
-                    let nowhere = to_be == 0 && self.service.deploy.mode == Mode::Global;
-                    if there
-                        && !(nowhere && self.stack.nodes.iter().any(|it| it.ready && it.active))
-                    {
-                        let since = *steady.get_or_insert_with(Instant::now);
-                        if state == Some(Update::COMPLETED) || since.elapsed() >= SETTLE {
-                            break;
-                        }
-                    } else {
-                        steady = None;
-                    }
-                    detail(&task, ready, to_be, &wanted);
-                }
+                Verdict::Failed(why) => return Err(self.failure(why, &failed).await),
             }
-            let signature: Vec<(String, TaskState)> =
-                tasks.iter().map(|it| (it.id.clone(), it.state)).collect();
-            if signature != moved.0 {
-                moved = (signature, Instant::now());
+            if look.update != Some(Update::ROLLBACK_STARTED) {
+                task.detail(&look.detail());
+            }
+            let states = look.tasks.iter().map(|it| (it.id.clone(), it.state));
+            let states: Vec<(String, TaskState)> = states.collect();
+            if states != moved.0 {
+                moved = (states, Instant::now());
             }
             if moved.1.elapsed() > self.timeout.unwrap_or_else(|| allowance(self.service)) {
-                let still: Vec<&SwarmTask> = wanted.into_iter().filter(|it| !it.runs()).collect();
+                let why = format!("{}, and nothing has happened for a while", look.detail());
+                let still: Vec<&SwarmTask> = look.wanted().filter(|it| !it.runs()).collect();
                 let shown = if still.is_empty() { &failed } else { &still };
-                return Err(self
-                    .failure(
-                        &format!(
-                            "{ready} of {to_be} tasks run, and nothing has happened for a while"
-                        ),
-                        shown,
-                    )
-                    .await);
+                return Err(self.failure(&why, shown).await);
             }
             tokio::time::sleep(INTERVAL).await;
         }
-        let count = self.tasks().await?.iter().filter(|it| it.runs()).count();
-        task.done(&match count {
-            1 => "1 task runs".to_owned(),
-            count => format!("{count} tasks run"),
-        });
-        Ok(())
+    }
+
+    async fn look(&self, told: &Value) -> Result<Look> {
+        let service = stack::Service::inspect(self.engine, self.name).await?;
+        let tasks = self.tasks().await?;
+        let template = service.spec.task_template.clone().unwrap_or_default();
+        let new = |it: &&SwarmTask| it.runs() && it.is_of(&template);
+        let global = self.service.deploy.mode == Mode::Global;
+        let to_be = if global {
+            let wanted = tasks.iter().filter(|it| it.wanted);
+            wanted.map(|it| &it.node).collect::<BTreeSet<_>>().len()
+        } else {
+            usize::try_from(self.service.deploy.replicas).unwrap_or(usize::MAX)
+        };
+        Ok(Look {
+            update: service.update.as_ref().and_then(|it| it.state),
+            is_told: settings::of_service(&service.spec) == *told,
+            ready: tasks.iter().filter(new).count(),
+            to_be,
+            may_be_none: !global || self.stack.nodes.iter().all(|it| !it.ready || !it.active),
+            tasks,
+        })
     }
 
     async fn tasks(&self) -> Result<Vec<SwarmTask>> {
@@ -202,16 +255,6 @@ impl Wait<'_> {
         let lines = lines.into_iter().map(|line| format!("  {line}"));
         std::iter::once(heading).chain(lines).collect()
     }
-}
-
-fn detail(task: &Task<'_>, ready: usize, to_be: usize, wanted: &[&SwarmTask]) {
-    let waiting = wanted.iter().find(|it| it.state == TaskState::PENDING);
-    let why = waiting.and_then(|it| it.complaint());
-    let why = why.map(|why| format!(": {}", text::escape(&why)));
-    task.detail(&format!(
-        "{ready} of {to_be} tasks run{}",
-        why.unwrap_or_default()
-    ));
 }
 
 /// How long nothing may happen: a task that is being checked is in one state all the while.

@@ -223,3 +223,110 @@ fn commands(pins: &[&Constraint], node: &str) -> String {
         .collect();
     format!("`docker node update {} {node}`", labels.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bollard::models::{self, NodeDescription, NodeSpec};
+    use compose_file::LoadOptions;
+    use engine::swarm::object::Kind;
+
+    use super::*;
+
+    fn project() -> Project {
+        let options = LoadOptions {
+            files: vec!["compose.yaml".into()],
+            project_name: Some("shop".to_owned()),
+            env: BTreeMap::new(),
+        };
+        let text = "services:\n  db:\n    image: db\n    networks: [n]\n    volumes: ['data:/data']\n    \
+                    deploy: {placement: {constraints: [node.labels.db == 1]}}\n\
+                    networks: {n: {driver: overlay}}\nvolumes: {data: }\n";
+        compose_file::load_text(&options, text).expect("a valid file")
+    }
+
+    /// Nodes 1 to 3, of which some have the label, and what is recorded.
+    fn stack(labelled: &[&str], recorded: Option<&str>) -> Stack {
+        let node = |id: &str| {
+            let label = labelled
+                .contains(&id)
+                .then(|| ("db".to_owned(), "1".to_owned()));
+            Node::from(models::Node {
+                id: Some(id.to_owned()),
+                description: Some(NodeDescription {
+                    hostname: Some(format!("n{id}")),
+                    ..NodeDescription::default()
+                }),
+                spec: Some(NodeSpec {
+                    labels: Some(label.into_iter().collect()),
+                    ..NodeSpec::default()
+                }),
+                ..models::Node::default()
+            })
+        };
+        let record = recorded.map(|id| Object {
+            kind: Kind::Config,
+            id: "record".to_owned(),
+            name: "shop_data.data".to_owned(),
+            labels: HashMap::from([
+                (labels::RESOURCE.to_owned(), "data.data".to_owned()),
+                (labels::NODE.to_owned(), id.to_owned()),
+            ]),
+        });
+        Stack {
+            nodes: ["1", "2", "3"].map(node).into(),
+            objects: record.into_iter().collect(),
+            ..Stack::default()
+        }
+    }
+
+    #[test]
+    fn the_first_time_this_node_gets_the_label() {
+        let (project, stack) = (project(), stack(&[], None));
+        let (homes, obstacles) = homes(&project, &stack, "2");
+        assert_eq!(obstacles, [""; 0]);
+        assert_eq!(homes[0].node.id, "2");
+        assert_eq!(homes[0].labels, [("db", "1")]);
+        assert!(!homes[0].is_settled());
+    }
+
+    #[test]
+    fn a_label_that_is_there_is_followed_and_recorded() {
+        let (project, first, later) = (project(), stack(&["3"], None), stack(&["3"], Some("3")));
+        let (found, _) = homes(&project, &first, "1");
+        assert_eq!(
+            (found[0].node.id.as_str(), found[0].is_settled()),
+            ("3", false)
+        );
+        let (found, _) = homes(&project, &later, "1");
+        assert_eq!(
+            (found[0].node.id.as_str(), found[0].is_settled()),
+            ("3", true)
+        );
+    }
+
+    #[test]
+    fn where_label_and_data_part_nothing_is_started() {
+        for (labelled, recorded, said) in [
+            (
+                &["2"][..],
+                Some("1"),
+                "leads to node n2, and its data (volume data) is on node n1",
+            ),
+            (&[], Some("1"), "docker node update --label-add db=1 n1"),
+            (&[], Some("gone"), "has left the Swarm (id gone)"),
+            (
+                &["1", "2"],
+                Some("1"),
+                "n1 and n2 satisfy node.labels.db == 1",
+            ),
+            (&["1", "2"], None, "n1 and n2 satisfy node.labels.db == 1"),
+        ] {
+            let (project, stack) = (project(), stack(labelled, recorded));
+            let (homes, obstacles) = homes(&project, &stack, "1");
+            assert!(homes.is_empty(), "{said}");
+            assert!(obstacles[0].contains(said), "{obstacles:?}");
+        }
+    }
+}

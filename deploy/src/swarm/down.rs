@@ -15,7 +15,7 @@ use engine::swarm::stack::{self, Stack};
 use engine::swarm::task;
 use serde_json::json;
 
-use super::{data, waves};
+use super::{data, plan, waves};
 use crate::cli::Down;
 use crate::commands::Context;
 use crate::lock::Lock;
@@ -90,13 +90,8 @@ fn services<'a>(
     stack: &'a Stack,
     reach: Reach,
 ) -> Vec<Vec<&'a stack::Service>> {
-    let orphans = stack.services.iter().filter(|(key, service)| {
-        let labels = service.spec.labels.as_ref();
-        let file = labels.and_then(|it| it.get(engine::labels::FILE));
-        let ours = file.is_some_and(|it| *it == project.files.first().display().to_string());
-        !project.services.contains_key(key.as_str()) && (ours || reach.remove_orphans)
-    });
-    let mut going = vec![orphans.map(|(_, service)| service).collect::<Vec<_>>()];
+    let (orphans, _) = plan::orphans(project, stack, reach);
+    let mut going = vec![orphans];
     let known = |name: &ServiceName| stack.services.get(name.as_str());
     let mut waves: Vec<Vec<_>> = waves(project)
         .into_iter()

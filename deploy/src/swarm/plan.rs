@@ -8,19 +8,20 @@ use compose_file::model::{SecretName, Service, ServiceName};
 use engine::Engine;
 use engine::error::Result;
 use engine::image::{self, ImageState, Images, Need};
-use engine::swarm::object::Kind;
+use engine::labels;
 use engine::swarm::spec::{self, Image, References};
 use engine::swarm::stack::{self, Stack};
 use engine::swarm::{self, settings};
 
 use super::data::{self, Home};
-use super::objects::{self, Contents};
+use super::objects::Contents;
 use super::preflight;
 use crate::apply::Options;
 use crate::certificates;
 use crate::cli;
 use crate::commands::{Context, refresh};
 use crate::diff::{self, Change};
+use crate::origin::Reach;
 use crate::output::plan::{Line, PlanView};
 use crate::secrets::{self, Secrets};
 
@@ -125,14 +126,7 @@ impl Observed {
         for (image, reason) in &pulls {
             lines.add("image", image, "pull", reason, &[]);
         }
-        let used = |key: &str| {
-            let mut services = project.services.values();
-            services.any(|it| it.networks.contains_key(key))
-        };
-        let missing = project.networks.iter().filter(|(key, network)| {
-            !network.external && used(key) && !stack.networks.contains_key(&network.name)
-        });
-        let networks: Vec<&str> = missing.map(|(key, _)| key.as_str()).collect();
+        let networks = missing_networks(project, stack);
         for key in &networks {
             let name = project
                 .networks
@@ -141,11 +135,7 @@ impl Observed {
             lines.add("network", name, "create", "", &[]);
         }
         for object in &new {
-            let kind = match object.kind() {
-                Kind::Secret => "secret",
-                Kind::Config => "config",
-            };
-            lines.add(kind, object.name(), "create", "", &[]);
+            lines.add(object.kind().word(), object.name(), "create", "", &[]);
         }
         let (homes, homeless) = data::homes(project, stack, &self.here);
         references.homes = data::ids(&homes);
@@ -170,17 +160,7 @@ impl Observed {
                 }
             }
         }
-        let unknown = stack.services.iter();
-        let unknown = unknown.filter(|(key, _)| !project.services.contains_key(key.as_str()));
-        let from_here = |service: &stack::Service| {
-            let labels = service.spec.labels.as_ref();
-            let file = labels.and_then(|it| it.get(engine::labels::FILE));
-            options.reach.remove_orphans
-                || file.is_some_and(|it| *it == project.files.first().display().to_string())
-        };
-        let (gone, kept): (Vec<_>, Vec<_>) = unknown
-            .map(|(_, service)| service)
-            .partition(|it| from_here(it));
+        let (gone, kept) = orphans(project, stack, options.reach);
         for service in &gone {
             lines.add(
                 "service",
@@ -229,6 +209,35 @@ impl Observed {
         );
         (!changes.is_empty() || options.force_recreate).then_some(Step::Update(changes))
     }
+}
+
+/// The keys of networks that services are on and that aren't there.
+fn missing_networks<'a>(project: &'a Project, stack: &Stack) -> Vec<&'a str> {
+    let used = |key: &str| {
+        let mut services = project.services.values();
+        services.any(|it| it.networks.contains_key(key))
+    };
+    let missing = project.networks.iter().filter(|(key, network)| {
+        !network.external && used(key) && !stack.networks.contains_key(&network.name)
+    });
+    missing.map(|(key, _)| key.as_str()).collect()
+}
+
+/// Services that the file doesn't have: those to be removed, and those that another file brought.
+pub(super) fn orphans<'a>(
+    project: &Project,
+    stack: &'a Stack,
+    reach: Reach,
+) -> (Vec<&'a stack::Service>, Vec<&'a stack::Service>) {
+    let first = project.files.first().display().to_string();
+    let goes = |service: &&stack::Service| {
+        let labels = service.spec.labels.as_ref();
+        let file = labels.and_then(|it| it.get(labels::FILE));
+        reach.remove_orphans || file == Some(&first)
+    };
+    let services = stack.services.iter();
+    let unknown = services.filter(|(key, _)| !project.services.contains_key(key.as_str()));
+    unknown.map(|(_, service)| service).partition(goes)
 }
 
 /// The networks that are there.
@@ -306,14 +315,6 @@ fn pulls<'a>(project: &'a Project, images: &Images) -> Vec<(&'a str, &'static st
         }
     }
     pulls
-}
-
-/// Objects that nothing leads to any more.
-pub(super) fn unused<'a>(
-    stack: &'a Stack,
-    references: &'a References,
-) -> Vec<&'a engine::swarm::object::Object> {
-    objects::unused(stack, references)
 }
 
 #[derive(Default)]

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::converge::Wait;
-use super::objects::Contents;
+use super::objects::{self, Contents};
 use super::plan::{self, Observed, Plan, Step};
 use super::{data, preflight, waves};
 use crate::apply::Options;
@@ -288,7 +288,7 @@ async fn tidy(
     if !plan.kept.is_empty() {
         return Ok(());
     }
-    for object in plan::unused(stack, references) {
+    for object in objects::unused(stack, references) {
         let task = output.task(&format!("{} {}", object.kind, object.name), "removing");
         object.remove(engine).await?;
         task.done("removed");

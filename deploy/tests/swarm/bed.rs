@@ -64,10 +64,11 @@ impl Bed {
     pub(crate) fn set(&self, name: &'static str, value: &str) {
         let mut settings = self.settings.lock().unwrap();
         settings.insert(name, value.to_owned());
-        let lines: String = settings
+        let lines: Vec<String> = settings
             .iter()
-            .map(|(name, value)| format!("{name}={value}\n"))
+            .map(|(name, value)| format!("{name}={value}"))
             .collect();
+        let lines = lines.join("\n");
         fs::write(self.directory.path().join(".env"), lines).unwrap();
     }
 

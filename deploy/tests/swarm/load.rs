@@ -45,7 +45,7 @@ impl Load {
             for number in 0..CLIENTS {
                 let (shared, node) = (Arc::clone(&shared), node.clone());
                 clients.push(thread::spawn(move || {
-                    shared.send_until_done(&node, number > 0)
+                    shared.send_until_done(&node, number > 0);
                 }));
             }
         }
