@@ -4,6 +4,9 @@
 use bollard::models::{ServiceSpec, TaskSpec};
 use serde_json::{Map, Value, json};
 
+use super::spec::READABLE;
+use crate::labels;
+
 /// A service's settings: those of its containers first, as in the Compose file, then those of tasks and
 /// the service's own. Environment variables have a path each.
 pub fn of_service(spec: &ServiceSpec) -> Value {
@@ -19,8 +22,12 @@ pub fn of_service(spec: &ServiceSpec) -> Value {
     if let Some(replicas) = mode.replicated.and_then(|it| it.replicas) {
         settings.insert("Replicas".to_owned(), json!(replicas));
     }
+    let mut labels = spec.labels.clone().unwrap_or_default();
+    // Where the file lies is no setting, and the check stands among them itself.
+    labels.remove(labels::FILE);
+    labels.remove(labels::HEALTH);
     for (key, value) in [
-        ("Labels", json!(spec.labels)),
+        ("Labels", json!(labels)),
         ("UpdateConfig", json!(spec.update_config)),
         ("RollbackConfig", json!(spec.rollback_config)),
         ("EndpointSpec", json!(spec.endpoint_spec)),
@@ -43,6 +50,28 @@ pub fn of_task(template: &TaskSpec) -> Value {
     }
     let mut container = template.container_spec.take().unwrap_or_default();
     container.isolation = None;
+    let secrets = container.secrets.take().unwrap_or_default();
+    let secrets = secrets.into_iter().filter_map(|it| {
+        let file = it.file?;
+        Some(seen(
+            file.name?,
+            it.secret_name?,
+            [file.uid, file.gid],
+            file.mode,
+        ))
+    });
+    let secrets: Map<String, Value> = secrets.collect();
+    let configs = container.configs.take().unwrap_or_default();
+    let configs = configs.into_iter().filter_map(|it| {
+        let file = it.file?;
+        Some(seen(
+            file.name?,
+            it.config_name?,
+            [file.uid, file.gid],
+            file.mode,
+        ))
+    });
+    let configs: Map<String, Value> = configs.collect();
     let environment = container.env.take().unwrap_or_default();
     let environment: Map<String, Value> = environment
         .iter()
@@ -59,10 +88,35 @@ pub fn of_task(template: &TaskSpec) -> Value {
     if let Some(Value::Object(rest)) = said(json!(template)) {
         settings.extend(rest);
     }
-    if !environment.is_empty() {
-        settings.insert("environment".to_owned(), environment.into());
+    for (key, values) in [
+        ("environment", environment),
+        ("secrets", secrets),
+        ("configs", configs),
+    ] {
+        if !values.is_empty() {
+            settings.insert(key.to_owned(), values.into());
+        }
     }
     settings.into()
+}
+
+/// A secret or config by its path in the container: its name, which has its content's hash, and whose it
+/// is where that isn't root's and for all to read.
+fn seen(
+    path: String,
+    name: String,
+    owners: [Option<String>; 2],
+    mode: Option<u32>,
+) -> (String, Value) {
+    let [user, group] = owners.map(|it| it.unwrap_or_else(|| "0".to_owned()));
+    let mode = mode.unwrap_or(READABLE);
+    let usual = user == "0" && group == "0" && mode == READABLE;
+    let shown = if usual {
+        name
+    } else {
+        format!("{name} ({user}:{group} {mode:04o})")
+    };
+    (path, shown.into())
 }
 
 /// Without what says nothing: null, false, 0, and what is empty.

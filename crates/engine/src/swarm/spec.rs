@@ -271,9 +271,11 @@ fn configs(service: &Service, references: &References) -> Vec<TaskSpecContainerS
     mounts.collect()
 }
 
-/// As `docker stack deploy` has it where the file says nothing.
+/// The mode of secrets and configs where the file says nothing, as `docker stack deploy` has it.
+pub(super) const READABLE: u32 = 0o444;
+
 fn readable(mode: Option<FileMode>) -> u32 {
-    mode.map_or(0o444, FileMode::bits)
+    mode.map_or(READABLE, FileMode::bits)
 }
 
 fn mounts(project: &Project, service: &Service) -> Vec<EngineMount> {
