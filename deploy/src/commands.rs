@@ -52,7 +52,7 @@ impl Context {
     pub(crate) fn project(&self) -> Result<Project> {
         let project = compose_file::load(&self.options).map_err(|err| file_error(&err))?;
         for warning in &project.warnings {
-            self.output.note(&warning.in_file().to_string());
+            self.output.note(&warning.in_file());
         }
         Ok(project)
     }
@@ -225,7 +225,7 @@ pub(crate) fn file_error(err: &compose_file::Error) -> Error {
                 format!("{files} {has} {} problem(s)", problems.len()),
                 "correct them and run again",
             )
-            .with_details(problems.iter().map(|it| it.in_file().to_string()))
+            .with_details(problems.iter().map(compose_file::Problem::in_file))
         }
     }
 }

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use compose_file::{Files, Project};
 pub(crate) use engine::origin::{Origin, Reach};
 use engine::origin::{are_among, of_newest};
-
-use compose_file::{Files, Project};
 use engine::owner::{Kind, Owner};
 use engine::state::{Container, Elsewhere, State};
 

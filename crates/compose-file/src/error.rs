@@ -77,7 +77,7 @@ impl fmt::Display for Problem {
 
 impl Problem {
     /// `FILE:LINE:COLUMN: PATH: MESSAGE`, the form that editors can jump from.
-    pub fn in_file(&self) -> impl fmt::Display {
+    pub fn in_file(&self) -> String {
         let separator = if self.position.is_some() { ":" } else { ": " };
         format!("{}{separator}{self}", self.file.display())
     }
@@ -102,7 +102,7 @@ impl fmt::Display for Report<'_> {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}", problem.in_file())?;
+            f.write_str(&problem.in_file())?;
         }
         Ok(())
     }
