@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::web;
-use service::sockets::{ListenError, listen_for};
+use service::sockets::{ListenError, listen_for, notice_vanished};
 
 use crate::budget::{ADMIN_CONNECTIONS, Budget, BudgetError};
 use crate::http::connections::{self, Connections};
@@ -21,6 +21,10 @@ use crate::settings::Settings;
 use crate::write::coalescer::{Coalescer, Limits};
 use crate::write::store::{MongoStore, SetupError};
 
+/// A client that acknowledges nothing for so long has vanished, and with it the proxy's machine: its
+/// connections take places that others want. What is answered is short, and read at once.
+const VANISHED: Duration = Duration::from_secs(15);
+
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
     #[error(transparent)]
@@ -29,6 +33,8 @@ pub enum StartupError {
     Store(#[from] SetupError),
     #[error(transparent)]
     Listen(#[from] ListenError),
+    #[error("API_LISTEN: the socket can't be set up: {0}")]
+    Socket(io::Error),
 }
 
 impl StartupError {
@@ -58,6 +64,7 @@ impl Application {
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
         let budget = Budget::of_this_process(settings.workers, settings.max_body)?;
         let listener = listen_for("API_LISTEN", settings.listen, false)?;
+        notice_vanished(&listener, VANISHED).map_err(StartupError::Socket)?;
         let admin_listener = listen_for("API_ADMIN_LISTEN", settings.admin_listen, false)?;
         let metrics = Metrics::default();
         let store =

@@ -9,8 +9,8 @@ mod stream;
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard, web};
 
+pub(crate) use self::fields::Fields;
 pub(crate) use self::problem::Problem;
-pub use self::requests::Exports;
 
 /// What describes it to programs.
 const DESCRIPTION: &str = include_str!("../assets/openapi.json");

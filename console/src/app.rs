@@ -12,9 +12,9 @@ use mongodb::error::Error;
 use service::sockets::{ListenError, listen_for};
 
 use crate::access::{Access, gateway};
-use crate::api::Exports;
 use crate::live::Live;
 use crate::observe::{self, Admin, Metrics};
+use crate::replies::Replies;
 use crate::settings::{Clients, Settings};
 use crate::stack::Stack;
 use crate::store::Store;
@@ -52,7 +52,7 @@ pub struct Console {
     pub live: Live,
     pub stack: Stack,
     pub metrics: Metrics,
-    pub exports: Exports,
+    pub replies: Replies,
 }
 
 /// The console, listening but not yet serving.
@@ -85,7 +85,7 @@ impl Application {
             live,
             stack,
             metrics,
-            exports: Exports::default(),
+            replies: Replies::default(),
         };
         Ok(Self {
             listeners,

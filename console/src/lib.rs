@@ -11,7 +11,7 @@
 //! | [`pages`] | all of it as HTML, for people |
 //!
 //! [`app`] puts them together from [`settings`]; [`store`] is the way into MongoDB;
-//! [`observe`] tells how the console itself is.
+//! [`replies`] bounds how much of it is in memory; [`observe`] tells how the console itself is.
 //!
 //! The library is public for the binary's and the tests' sake, not as an interface for others.
 #![allow(missing_docs)]
@@ -24,6 +24,7 @@ pub mod export;
 pub mod live;
 pub mod observe;
 pub mod pages;
+pub mod replies;
 pub mod requests;
 pub mod settings;
 pub mod stack;

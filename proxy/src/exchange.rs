@@ -191,11 +191,19 @@ impl<'c, T: Transport> Exchange<'c, T> {
                 .attempts
                 .begin(self.worker, deadline, pinned, streamed)
                 .await?;
+            let to_send = (!streamed).then(|| self.upload.to_send());
+            let limit = self.worker.settings.tcp_user_timeout;
+            attempt.connection.expect_acknowledgement(to_send, limit);
             self.download.restart();
             match self.response(&mut attempt).await {
                 Ok(head) => return Ok(self.respond(attempt, head).await),
-                Err(Failure::Broken) if self.may_repeat() && self.attempts.broke(&attempt) => {}
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    attempt.note(failure);
+                    let broke = matches!(failure, Failure::Broken | Failure::Vanished);
+                    if !(broke && self.may_repeat() && self.attempts.broke(&attempt, failure)) {
+                        return Err(failure);
+                    }
+                }
             }
         }
     }
@@ -273,7 +281,9 @@ impl<'c, T: Transport> Exchange<'c, T> {
             return self.tunnel(attempt.connection).await;
         }
         let mut result = self.relay(&mut attempt).await;
-        if result.is_ok() {
+        if let Err(failure) = result {
+            attempt.note(failure);
+        } else {
             let reusable =
                 facts.upstream_keeps && self.upload.is_complete() && self.download.ends_cleanly();
             self.release(attempt.connection, reusable, facts.binds_connection);
@@ -297,7 +307,7 @@ impl<'c, T: Transport> Exchange<'c, T> {
     }
 
     /// Gives the connection to a backend back, if it can be used again.
-    fn release(&mut self, connection: UpstreamConnection, reusable: bool, binds: bool) {
+    fn release(&mut self, mut connection: UpstreamConnection, reusable: bool, binds: bool) {
         let Client {
             deadline, pinned, ..
         } = &mut self.client;
@@ -312,6 +322,7 @@ impl<'c, T: Transport> Exchange<'c, T> {
         if keeps {
             **pinned = Pinned::To(Some(connection));
         } else {
+            connection.expect_acknowledgement(Some(0), self.worker.settings.tcp_user_timeout);
             let UpstreamConnection { stream, lease, .. } = connection;
             lease.backend().keep_idle(self.worker.index, stream);
         }
@@ -326,11 +337,13 @@ impl<'c, T: Transport> Exchange<'c, T> {
         } = &mut self.client;
         // Tunnels don't stand in anybody's way: how many there are, the client connections limit.
         connection.slot = None;
+        connection.expect_acknowledgement(None, self.worker.settings.tcp_user_timeout);
         deadline.account.has_upstream(false);
         deadline.account.served();
         let (up, down) = (self.upload.tunnel(), self.download.tunnel());
         let before = up.sent();
         let limit = self.worker.settings.read_timeout;
+        transport.limit_unacknowledged(limit);
         tunnel::run(
             *transport,
             &mut connection.stream,

@@ -134,6 +134,12 @@ pub static TABLE: Table = Table {
             "longest wait for a connection to a backend",
         ),
         key(
+            "tcp_user_timeout",
+            "3s",
+            "how long a backend may acknowledge nothing, neither what is sent to it nor a keep-alive probe, \
+             before it has vanished; one that is alive always does, however long its answer takes",
+        ),
+        key(
             "read_timeout",
             "60s",
             "longest silence in the middle of a request, response or tunnel",
@@ -256,6 +262,8 @@ pub struct Settings {
     pub resolve_interval: Duration,
     /// Limit on one attempt to connect to a backend.
     pub connect_timeout: Duration,
+    /// Limit on a backend's kernel acknowledging nothing.
+    pub tcp_user_timeout: Duration,
     /// Limit on silence in the middle of something.
     pub read_timeout: Duration,
     /// Limit on the arrival of a request head.
@@ -321,6 +329,12 @@ impl Settings {
             workers: values.one_per_cpu("workers", 1024)?,
             resolve_interval: duration(&values, "resolve_interval")?,
             connect_timeout: duration(&values, "connect_timeout")?,
+            tcp_user_timeout: values.duration(
+                "tcp_user_timeout",
+                // What the kernel counts probes in.
+                Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60),
+                "a duration from 1s to 1day such as 3s",
+            )?,
             read_timeout: duration(&values, "read_timeout")?,
             header_timeout: duration(&values, "header_timeout")?,
             idle_timeout: duration(&values, "idle_timeout")?,

@@ -40,7 +40,7 @@ pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     /// The same as text, for logs and metrics.
     pub(crate) label: String,
-    /// Connecting failed; requests go elsewhere if there is an elsewhere.
+    /// Connecting failed, or it vanished; requests go elsewhere if there is an elsewhere.
     ejected: AtomicBool,
     /// Its name has it no more: no new requests, no idle connections.
     retired: AtomicBool,
@@ -77,7 +77,7 @@ impl Backend {
         }
     }
 
-    /// Whether it is out because connecting failed.
+    /// Whether it is out because connecting failed, or it vanished.
     pub(crate) fn is_ejected(&self) -> bool {
         self.ejected.load(Relaxed)
     }
@@ -128,6 +128,16 @@ impl Backend {
     /// Notes that a connection could not be made, and takes the backend out.
     pub(crate) fn connect_failed(&self, error: &dyn std::fmt::Display) {
         self.counters.connect_failures.fetch_add(1, Relaxed);
+        self.eject(error);
+    }
+
+    /// Notes that a connection had no end that would acknowledge anything: the others don't either.
+    pub(crate) fn vanished(&self) {
+        self.eject(&"vanished");
+        self.close_idle();
+    }
+
+    fn eject(&self, error: &dyn std::fmt::Display) {
         if !self.ejected.swap(true, Relaxed) {
             self.counters.ejections.fetch_add(1, Relaxed);
             warn!(backend = self.label, %error, "backend ejected");
@@ -136,6 +146,10 @@ impl Backend {
 
     fn retire(&self) {
         self.retired.store(true, Relaxed);
+        self.close_idle();
+    }
+
+    fn close_idle(&self) {
         self.idle.iter().for_each(IdleConnections::clear);
     }
 }

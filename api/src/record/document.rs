@@ -28,6 +28,7 @@ use actix_web::http::{Method, Uri};
 use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::{CStr, RawDocumentBuf, cstr};
+use service::field_name::title_case;
 
 use crate::record::proxy_token;
 use crate::record::request_url::request_url;
@@ -147,7 +148,8 @@ impl Received<'_> {
             if value.is_empty() && name == header::CONTENT_TYPE {
                 continue;
             }
-            title_case(name.as_str(), &mut title);
+            title.clear();
+            title.extend(title_case(name.as_str()));
             // A field name has no NUL (RFC 9110 §5.6.2), so this never fails.
             if let Ok(key) = <&CStr>::try_from(title.as_str()) {
                 document.append(key, &*value);
@@ -189,21 +191,6 @@ fn upper(method: &str) -> Cow<'_, str> {
         method.to_ascii_uppercase().into()
     } else {
         method.into()
-    }
-}
-
-/// `x-request-id` as `X-Request-Id`: like Python's `str.title`, a letter is a capital unless it
-/// follows a letter.
-fn title_case(name: &str, title: &mut String) {
-    title.clear();
-    let mut after_letter = false;
-    for character in name.chars() {
-        title.push(if after_letter {
-            character.to_ascii_lowercase()
-        } else {
-            character.to_ascii_uppercase()
-        });
-        after_letter = character.is_ascii_alphabetic();
     }
 }
 

@@ -1,8 +1,13 @@
 //! MongoDB away: a timely 503, and recovery without a restart.
 
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Mongo, Response, eventually, get, post, spawn_app_with};
+use testkit::net::{cut_off, mend};
+
+use crate::support::{Mongo, Response, eventually, get, post, shared_mongo_uri, spawn_app_with};
 
 /// The write timeout of these tests, and how much more than it an answer may take on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -96,6 +101,77 @@ async fn it_recovers_when_mongodb_comes_back() {
     mongo.unpause();
     eventually("writes work again", Duration::from_secs(60), || async {
         (post(app.address, b"thawed").await.status == 200).then_some(())
+    })
+    .await;
+}
+
+/// A way to MongoDB that can be cut off.
+struct Way {
+    listener: TcpListener,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Way {
+    fn to(uri: &str) -> Self {
+        let server = uri.strip_prefix("mongodb://").unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let accepting = listener.try_clone().unwrap();
+        let connections = Arc::<Mutex<Vec<_>>>::default();
+        let kept = Arc::clone(&connections);
+        thread::spawn(move || {
+            for client in accepting.incoming().map_while(Result::ok) {
+                let server = TcpStream::connect(&server).unwrap();
+                kept.lock().unwrap().push(client.try_clone().unwrap());
+                for (mut from, mut to) in [(&client, &server), (&server, &client)]
+                    .map(|(from, to)| (from.try_clone().unwrap(), to.try_clone().unwrap()))
+                {
+                    thread::spawn(move || std::io::copy(&mut from, &mut to));
+                }
+            }
+        });
+        Self {
+            listener,
+            connections,
+        }
+    }
+
+    fn uri(&self) -> String {
+        let address = self.listener.local_addr().unwrap();
+        format!("mongodb://{address}/?directConnection=true")
+    }
+
+    /// Nothing gets to the other side, and no packet says so.
+    fn cut_off(&self) {
+        cut_off(&self.listener);
+        for connection in self.connections.lock().unwrap().iter() {
+            cut_off(connection);
+        }
+    }
+
+    /// New connections get there again; the old ones never.
+    fn mend(&self) {
+        mend(&self.listener);
+    }
+}
+
+/// Its connections would be waited for by the kernel for a quarter of an hour, and there are two for writes.
+#[tokio::test]
+async fn a_mongodb_that_vanishes_is_noticed_and_connected_to_anew() {
+    let way = Way::to(&shared_mongo_uri().await);
+    let app = spawn_app_with(&way.uri(), SETTINGS).await;
+    eventually("a first write", Duration::from_secs(60), || async {
+        (post(app.address, b"before").await.status == 200).then_some(())
+    })
+    .await;
+    way.cut_off();
+    for _ in 0..5 {
+        let (response, took) = timed(post(app.address, b"lost")).await;
+        assert_unavailable(&response, "Mongo is not available");
+        assert!(took < TIMEOUT + SLACK, "{took:?}");
+    }
+    way.mend();
+    eventually("writes work again", Duration::from_secs(20), || async {
+        (post(app.address, b"after").await.status == 200).then_some(())
     })
     .await;
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use testkit::net::cut_off;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Connection, get, post, spawn_app};
+use crate::support::{Connection, Response, eventually, get, post, spawn_app, spawn_app_with};
 
 /// Between two drops.
 const DRIP: Duration = Duration::from_millis(250);
@@ -70,6 +71,30 @@ async fn a_body_that_drips_is_ended_and_holds_up_nobody() {
     let answer = answer.expect("the server should end it");
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
     assert_eq!(app.count().await, 1);
+}
+
+/// A proxy whose machine is cut off holds no places until it would have been idle for too long.
+#[tokio::test]
+async fn a_client_that_has_vanished_loses_its_place() {
+    let app = spawn_app_with("mongodb://127.0.0.1:1", &[]).await;
+    let connections = || async {
+        let metrics = get(app.admin, "/metrics").await.body;
+        let series = "api_connections{port=\"public\"} ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series));
+        line.unwrap().parse::<u32>().unwrap()
+    };
+    let mut client = Connection::open(app.address).await;
+    client
+        .send(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    let response = Response::read(&mut client, false).await.unwrap();
+    assert_eq!(response.status, 404);
+    assert_eq!(connections().await, 1);
+    cut_off(&*client);
+    eventually("its place is free", PATIENCE, || async {
+        (connections().await == 0).then_some(())
+    })
+    .await;
 }
 
 /// It sends requests without reading an answer: the server stops reading, rather than keep the

@@ -1,13 +1,15 @@
 //! The fields of a query string that are no filter's.
 
+use mongodb::bson::oid::ObjectId;
+
 use super::Problem;
 use crate::requests::filter::BadFilter;
 
 /// To be taken one by one.
-pub(super) struct Fields(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    pub(super) fn of(query: &str) -> Self {
+    pub(crate) fn of(query: &str) -> Self {
         Self(
             form_urlencoded::parse(query.as_bytes())
                 .into_owned()
@@ -16,12 +18,12 @@ impl Fields {
     }
 
     /// The value of a field; an empty one is as good as none.
-    pub(super) fn take<T>(
+    pub(crate) fn take<T>(
         &mut self,
         name: &str,
         expected: &'static str,
         read: impl Fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, Problem> {
+    ) -> Result<Option<T>, BadFilter> {
         let mut found = None;
         while let Some(at) = self.0.iter().position(|(it, _)| it == name) {
             let (field, value) = self.0.remove(at);
@@ -43,7 +45,7 @@ impl Fields {
     }
 
     /// `on` or `off`.
-    pub(super) fn switch(&mut self, name: &str) -> Result<bool, Problem> {
+    pub(crate) fn switch(&mut self, name: &str) -> Result<bool, BadFilter> {
         let read = |value: &str| match value {
             "on" => Some(true),
             "off" => Some(false),
@@ -52,8 +54,14 @@ impl Fields {
         Ok(self.take(name, "on or off", read)?.unwrap_or_default())
     }
 
+    /// The id before which a page of a list begins.
+    pub(crate) fn before(&mut self) -> Result<Option<ObjectId>, BadFilter> {
+        let read = |value: &str| ObjectId::parse_str(value).ok();
+        self.take("before", "24 hexadecimal digits", read)
+    }
+
     /// Refuses what nobody took; `known` is what there is.
-    pub(super) fn none_left(self, known: &'static str) -> Result<(), Problem> {
+    pub(crate) fn none_left(self, known: &'static str) -> Result<(), Problem> {
         match self.0.into_iter().next() {
             None => Ok(()),
             Some((name, _)) => Err(Problem::UnknownField {

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::JSON;
 use crate::export;
 use crate::live::Refused;
+use crate::replies::Busy;
 use crate::requests::filter::BadFilter;
 use crate::store::Store;
 
@@ -37,8 +38,8 @@ pub(crate) enum Problem {
     Away(String),
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("{0} exports are under way: try again when one has ended")]
-    Busy(usize),
+    #[error(transparent)]
+    Busy(#[from] Busy),
 }
 
 impl Problem {

@@ -1,15 +1,16 @@
 //! `/api/requests`, `/api/requests/{id}`: what was recorded, a page at a time, one of them, or all that
 //! match.
 
-use std::sync::Arc;
+use std::convert::Infallible;
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::try_join;
+use futures_util::stream::empty;
 use mongodb::bson::oid::ObjectId;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::fields::Fields;
@@ -23,8 +24,6 @@ use crate::store::GRACE;
 /// The largest page, and what one has that wasn't asked for.
 const LARGEST_PAGE: usize = 100;
 const PAGE: usize = 50;
-/// Exports at a time: each has a batch of requests in memory.
-const EXPORTS: usize = 4;
 
 /// What a whole list can be had as.
 const OF_LISTS: [Format; 4] = [Format::Json, Format::Ndjson, Format::Har, Format::Curl];
@@ -35,23 +34,6 @@ const FIELDS_OF_ONE: &str = "format or download";
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(reads("/api/requests", list))
         .service(reads("/api/requests/{id}", one));
-}
-
-/// Those under way.
-#[derive(Debug)]
-pub struct Exports(Arc<Semaphore>);
-
-impl Default for Exports {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(EXPORTS)))
-    }
-}
-
-impl Exports {
-    fn begin(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let free = Arc::clone(&self.0).try_acquire_owned();
-        free.map_err(|_| Problem::Busy(EXPORTS))
-    }
 }
 
 #[derive(Serialize)]
@@ -76,9 +58,7 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
     };
     let within = |limit: &usize| (1..=largest).contains(limit);
     let limit = fields.take("limit", expected, |it| it.parse().ok().filter(within))?;
-    let before = fields.take("before", "24 hexadecimal digits", |it| {
-        ObjectId::parse_str(it).ok()
-    })?;
+    let before = fields.before()?;
     let counts = fields.switch("count")?;
     let download = fields.switch("download")?;
     fields.none_left(FIELDS_OF_LIST)?;
@@ -97,9 +77,9 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
         return Ok(answer.body(export::json::line(&Answer { page, count }) + "\n"));
     }
     if request.method() == Method::HEAD {
-        return Ok(answer.finish());
+        return Ok(answer.streaming(empty::<Result<Bytes, Infallible>>()));
     }
-    let under_way = console.exports.begin()?;
+    let under_way = console.replies.export()?;
     let found = search::all(&console.store, filter, before).take(limit.unwrap_or(usize::MAX));
     let mut found = Box::pin(found.peekable());
     // An error that comes by then can still be told by the status: the store being away is.
@@ -135,11 +115,15 @@ async fn one(
     let Ok(object_id) = ObjectId::parse_str(&*id) else {
         return Err(Problem::NoRequest(id.into_inner()));
     };
+    let place = console
+        .replies
+        .document(console.store.query_timeout())
+        .await?;
     let found = search::one(&console.store, object_id).await;
     let found = found.map_err(|error| Problem::of_store(&console.store, &error))?;
     let recorded = found.ok_or_else(|| Problem::NoRequest(id.into_inner()))?;
     let name = format!("request-{}", object_id.to_hex());
-    Ok(answer(format, &name, download).body(export::one(&recorded, format)))
+    Ok(answer(format, &name, download).body(place.hold(export::one(&recorded, format))))
 }
 
 /// An answer in this format, which a browser is to save as a file where `download` says so.

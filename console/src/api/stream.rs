@@ -7,7 +7,6 @@
 //! | `away` | `{"error": "…"}`: MongoDB can't be read now, and why |
 //! | `back` | `{}`: it can be read again |
 
-use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
@@ -26,11 +25,6 @@ async fn stream(
     request: HttpRequest,
     console: web::Data<Console>,
 ) -> Result<HttpResponse, Problem> {
-    if request.method() == Method::HEAD {
-        return Ok(HttpResponse::Ok()
-            .content_type("text/event-stream")
-            .finish());
-    }
     sse::serve(&request, &console.live, None, tell).await
 }
 

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::json;
@@ -44,7 +44,7 @@ pub fn entry(recorded: &Recorded) -> String {
             http_version: "HTTP/1.1",
             cookies: [],
             headers: recorded.headers.iter().map(named).collect(),
-            query_string: pairs(query.as_bytes()),
+            query_string: Pairs(query.as_bytes()),
             post_data: post_data(recorded),
             headers_size: -1,
             body_size: recorded.body.len(),
@@ -88,7 +88,7 @@ struct Request<'a> {
     http_version: &'static str,
     cookies: [(); 0],
     headers: Vec<Named<'a>>,
-    query_string: Vec<Named<'a>>,
+    query_string: Pairs<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     post_data: Option<PostData<'a>>,
     headers_size: i32,
@@ -105,7 +105,7 @@ struct Named<'a> {
 #[serde(rename_all = "camelCase")]
 struct PostData<'a> {
     mime_type: &'a str,
-    params: Vec<Named<'a>>,
+    params: Pairs<'a>,
     text: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encoding: Option<&'static str>,
@@ -118,9 +118,14 @@ fn named((name, value): &(String, String)) -> Named<'_> {
     }
 }
 
-fn pairs(query: &[u8]) -> Vec<Named<'_>> {
-    let pairs = form_urlencoded::parse(query);
-    pairs.map(|(name, value)| Named { name, value }).collect()
+/// The fields of a query or a form, one in memory at a time.
+struct Pairs<'a>(&'a [u8]);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let pairs = form_urlencoded::parse(self.0);
+        serializer.collect_seq(pairs.map(|(name, value)| Named { name, value }))
+    }
 }
 
 fn post_data(recorded: &Recorded) -> Option<PostData<'_>> {
@@ -136,11 +141,11 @@ fn post_data(recorded: &Recorded) -> Option<PostData<'_>> {
     };
     Some(PostData {
         mime_type,
-        params: if recorded.is_form() {
-            pairs(&recorded.body)
+        params: Pairs(if recorded.is_form() {
+            &recorded.body
         } else {
-            Vec::new()
-        },
+            &[]
+        }),
         text,
         encoding,
     })

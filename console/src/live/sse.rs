@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream::{once, unfold};
+use futures_util::stream::{empty, once, unfold};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::timeout;
 
@@ -73,11 +74,18 @@ pub(crate) async fn serve(
         });
     }
     let after = after(request, others)?;
+    let mut answer = HttpResponse::Ok();
+    answer
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"));
+    if request.method() == Method::HEAD {
+        return Ok(answer.streaming(empty::<Result<Bytes, Infallible>>()));
+    }
     let events = live.follow(filter.clone(), after).await?;
     let tell = move |event, text: &mut Text| tell(&filter, event, text);
     Ok(match most {
-        Some(most) => response(newest(events, most), tell),
-        None => response(events, tell),
+        Some(most) => answer.streaming(text(newest(events, most), tell)),
+        None => answer.streaming(text(events, tell)),
     })
 }
 
@@ -99,10 +107,11 @@ fn after(request: &HttpRequest, others: Vec<(String, String)>) -> Result<Option<
     }
 }
 
-fn response(
+/// What is sent.
+fn text(
     events: impl Stream<Item = Event> + 'static,
     tell: impl Fn(Event, &mut Text) + 'static,
-) -> HttpResponse {
+) -> impl Stream<Item = Result<Bytes, Infallible>> + 'static {
     let beginning = once(async { Bytes::from_static(RETRY.as_bytes()) });
     let events = Box::pin(events);
     let text = unfold((events, tell), |(mut events, tell)| async move {
@@ -116,10 +125,7 @@ fn response(
         };
         Some((text, (events, tell)))
     });
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .streaming(beginning.chain(text).map(Ok::<_, Infallible>))
+    beginning.chain(text).map(Ok)
 }
 
 #[cfg(test)]

@@ -69,9 +69,18 @@ pub(crate) struct Body<'a> {
 enum Content<'a> {
     Empty,
     Json(Node<'a>),
-    Form(Vec<(String, String)>),
-    Text { text: String, is_cut: bool },
-    Hex { text: String, is_cut: bool },
+    Form {
+        fields: Vec<(String, String)>,
+        is_cut: bool,
+    },
+    Text {
+        text: String,
+        is_cut: bool,
+    },
+    Hex {
+        text: String,
+        is_cut: bool,
+    },
 }
 
 impl<'a> Body<'a> {
@@ -97,7 +106,10 @@ impl<'a> Body<'a> {
         let content = match (view, json) {
             _ if body.is_empty() => Content::Empty,
             (View::Json, Some(document)) => Content::Json(Node::of(document)),
-            (View::Form, _) => Content::Form(fields(&body[..body.len().min(FORM)])),
+            (View::Form, _) => {
+                let (fields, is_cut) = fields(body);
+                Content::Form { fields, is_cut }
+            }
             (View::Hex, _) => Content::Hex {
                 text: hex::dump(body),
                 is_cut: body.len() > hex::LIMIT,
@@ -122,12 +134,15 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The fields of a query or a form, up to a bound.
-pub(crate) fn fields(encoded: &[u8]) -> Vec<(String, String)> {
-    form_urlencoded::parse(encoded)
-        .into_owned()
-        .take(FIELDS)
-        .collect()
+/// The fields of a query or a form, up to a bound, and whether there are more.
+pub(crate) fn fields(encoded: &[u8]) -> (Vec<(String, String)>, bool) {
+    let shown = &encoded[..encoded.len().min(FORM)];
+    let mut fields = form_urlencoded::parse(shown).into_owned();
+    let first = fields.by_ref().take(FIELDS).collect();
+    (
+        first,
+        shown.len() < encoded.len() || fields.next().is_some(),
+    )
 }
 
 /// What is shown as text: no half of a character at its end.

@@ -5,6 +5,8 @@ use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 
 use super::visible as filters;
+use crate::replies::Busy;
+use crate::requests::filter::BadFilter;
 use crate::store::Store;
 
 /// Why there is no such page now.
@@ -14,6 +16,8 @@ pub(crate) enum PageError {
     NotFound(String),
     #[error("{0}")]
     BadRequest(String),
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// MongoDB can't be read.
     #[error("{0}")]
     Away(String),
@@ -22,6 +26,12 @@ pub(crate) enum PageError {
 impl PageError {
     pub(crate) fn of_store(store: &Store, error: &mongodb::error::Error) -> Self {
         Self::Away(store.describe(error))
+    }
+}
+
+impl From<BadFilter> for PageError {
+    fn from(error: BadFilter) -> Self {
+        Self::BadRequest(error.to_string())
     }
 }
 
@@ -39,7 +49,7 @@ impl ResponseError for PageError {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Away(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -47,12 +57,13 @@ impl ResponseError for PageError {
         let heading = match self {
             Self::NotFound(_) => "Not found",
             Self::BadRequest(_) => "This can't be answered",
+            Self::Busy(_) => "Too much at once",
             Self::Away(_) => "The database can't be read now",
         };
         let page = Page {
             heading,
             reason: self,
-            passes: matches!(self, Self::Away(_)),
+            passes: self.status_code() == StatusCode::SERVICE_UNAVAILABLE,
         };
         super::render(self.status_code(), &page)
     }

@@ -1,5 +1,6 @@
 //! The form of a filter, as it was filled in.
 
+use crate::api::Fields;
 use crate::requests::filter::{BadFilter, Filter};
 
 /// Fields of which some are behind "More": shown where one of them is set.
@@ -16,10 +17,11 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// From a query string. What is no filter is in the form, with the reason, and there is no filter.
-    pub(crate) fn read(action: &'static str, query: &str) -> (Self, Option<Filter>) {
-        let (filter, error) = match Filter::from_query(query) {
-            Ok((filter, _)) => (Some(filter), None),
+    /// From a query string, with the filter and the other fields. What is no filter
+    /// is in the form, with the reason, and there is no filter.
+    pub(crate) fn read(action: &'static str, query: &str) -> (Self, Option<(Filter, Fields)>) {
+        let (read, error) = match Filter::from_query(query) {
+            Ok((filter, others)) => (Some((filter, others.into())), None),
             Err(error) => (None, Some(error)),
         };
         let fields = form_urlencoded::parse(query.as_bytes()).into_owned();
@@ -28,7 +30,7 @@ impl Form {
             fields: fields.filter(|(_, value)| !value.is_empty()).collect(),
             error,
         };
-        (form, filter)
+        (form, read)
     }
 
     pub(crate) fn action(&self) -> &'static str {

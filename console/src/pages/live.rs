@@ -39,12 +39,12 @@ struct Live {
 }
 
 async fn page(request: HttpRequest) -> HttpResponse {
-    let (form, filter) = Form::read("/live", request.query_string());
-    let status = match filter {
+    let (form, read) = Form::read("/live", request.query_string());
+    let status = match read {
         Some(_) => StatusCode::OK,
         None => StatusCode::BAD_REQUEST,
     };
-    let stream = filter.map(|filter| format!("/live/rows{}", super::rows::question(&filter)));
+    let stream = read.map(|(filter, _)| format!("/live/rows{}", super::rows::question(&filter)));
     super::render(status, &Live { form, stream })
 }
 

@@ -14,6 +14,7 @@ use super::figures::{self, Moment};
 use super::form::Form;
 use super::rows::{self, Rows};
 use super::visible as filters;
+use crate::api::Fields;
 use crate::app::Console;
 use crate::requests::filter::Filter;
 use crate::requests::recorded::Recorded;
@@ -53,8 +54,8 @@ async fn list(
     console: web::Data<Console>,
     request: HttpRequest,
 ) -> Result<HttpResponse, PageError> {
-    let (form, filter) = Form::read("/", request.query_string());
-    let Some(filter) = filter else {
+    let (form, read) = Form::read("/", request.query_string());
+    let Some((filter, mut others)) = read else {
         let page = List {
             form,
             rows: None,
@@ -65,7 +66,7 @@ async fn list(
         return Ok(super::render(StatusCode::BAD_REQUEST, &page));
     };
     let store = &console.store;
-    let before = before(request.query_string())?;
+    let before = others.before()?;
     let mut counting = std::pin::pin!(search::count(store, &filter));
     let mut listing = std::pin::pin!(search::page(store, &filter, before, PAGE));
     let mut count = None;
@@ -94,8 +95,8 @@ async fn more(
     console: web::Data<Console>,
     request: HttpRequest,
 ) -> Result<HttpResponse, PageError> {
-    let filter = filter(request.query_string())?;
-    let before = before(request.query_string())?;
+    let (filter, others) = Filter::from_query(request.query_string())?;
+    let before = Fields::from(others).before()?;
     let page = search::page(&console.store, &filter, before, PAGE).await;
     let page = page.map_err(|error| PageError::of_store(&console.store, &error))?;
     Ok(super::render(
@@ -118,7 +119,7 @@ async fn count(
     console: web::Data<Console>,
     request: HttpRequest,
 ) -> Result<HttpResponse, PageError> {
-    let filter = filter(request.query_string())?;
+    let (filter, _) = Filter::from_query(request.query_string())?;
     let count = search::count(&console.store, &filter).await;
     let count = count.map_err(|error| PageError::of_store(&console.store, &error))?;
     let page = CountPage {
@@ -132,8 +133,8 @@ async fn older(
     console: web::Data<Console>,
     request: HttpRequest,
 ) -> Result<HttpResponse, PageError> {
-    let filter = filter(request.query_string())?;
-    let before = before(request.query_string())?;
+    let (filter, others) = Filter::from_query(request.query_string())?;
+    let before = Fields::from(others).before()?;
     let page = search::page(&console.store, &filter, before, 1).await;
     let page = page.map_err(|error| PageError::of_store(&console.store, &error))?;
     let found = page.requests.first().ok_or_else(|| {
@@ -154,6 +155,7 @@ struct Detail<'a> {
     recorded: &'a Recorded,
     target: &'a str,
     query: Vec<(String, String)>,
+    is_query_cut: bool,
     size: String,
     body: Body<'a>,
     /// What leads back to the list, with a `?` before it.
@@ -166,27 +168,35 @@ async fn one(
     id: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, PageError> {
+    let place = console
+        .replies
+        .document(console.store.query_timeout())
+        .await?;
     let recorded = recorded(&console, &id).await?;
     // Whoever shortened an address by hand isn't told off for what is left of its filter.
-    let filter = filter(request.query_string()).unwrap_or_default();
+    let (filter, _) = Filter::from_query(request.query_string()).unwrap_or_default();
     let view = form_urlencoded::parse(request.query_string().as_bytes())
         .find_map(|(name, value)| (name == "view").then(|| View::named(&value))?);
     let summary = &recorded.summary;
     let target = rows::target(&summary.url);
     let query = target.split_once('?').map_or("", |(_, query)| query);
+    let (query, is_query_cut) = body::fields(query.as_bytes());
     let page = Detail {
         id: summary.id,
         at: summary.received_at.into(),
         class: rows::method_class(&summary.method),
         target,
-        query: body::fields(query.as_bytes()),
+        query,
+        is_query_cut,
         size: figures::size(summary.body_bytes),
         body: Body::of(&recorded, &filter, view),
         older: rows::with(&filter.to_query(), "before", &summary.id.to_hex()),
         filter: rows::question(&filter),
         recorded: &recorded,
     };
-    Ok(super::render(StatusCode::OK, &page))
+    Ok(super::render_with(StatusCode::OK, &page, |html| {
+        place.hold(html)
+    }))
 }
 
 /// The body, byte for byte, for nothing but saving it.
@@ -194,13 +204,17 @@ async fn download(
     console: web::Data<Console>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
+    let place = console
+        .replies
+        .document(console.store.query_timeout())
+        .await?;
     let recorded = recorded(&console, &id).await?;
     let name = format!("attachment; filename=\"{}.bin\"", recorded.summary.id);
     Ok(HttpResponse::Ok()
         .insert_header(ContentType::octet_stream())
         .insert_header((CONTENT_DISPOSITION, name))
         .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
-        .body(recorded.body))
+        .body(place.hold(recorded.body)))
 }
 
 async fn recorded(console: &Console, id: &str) -> Result<Recorded, PageError> {
@@ -209,27 +223,6 @@ async fn recorded(console: &Console, id: &str) -> Result<Recorded, PageError> {
     let found = search::one(&console.store, parsed).await;
     let found = found.map_err(|error| PageError::of_store(&console.store, &error))?;
     found.ok_or_else(missing)
-}
-
-fn filter(query: &str) -> Result<Filter, PageError> {
-    match Filter::from_query(query) {
-        Ok((filter, _)) => Ok(filter),
-        Err(error) => Err(PageError::BadRequest(error.to_string())),
-    }
-}
-
-/// Where a page of the list begins.
-fn before(query: &str) -> Result<Option<ObjectId>, PageError> {
-    let mut fields = form_urlencoded::parse(query.as_bytes());
-    let Some((_, value)) = fields.find(|(name, value)| name == "before" && !value.is_empty())
-    else {
-        return Ok(None);
-    };
-    ObjectId::parse_str(&*value).map(Some).map_err(|_| {
-        PageError::BadRequest(format!(
-            "before = {value:?}: expected 24 hexadecimal digits"
-        ))
-    })
 }
 
 fn in_words(Count { count, at_least }: Count) -> String {

@@ -14,7 +14,7 @@ use mongodb::bson::DateTime;
 use crate::app::Console;
 use crate::pages::figures::Moment;
 use crate::pages::render;
-use crate::pages::stack::charts::{Chart, Table};
+use crate::pages::stack::charts::{Charts, Table};
 use crate::pages::stack::picture::Picture;
 use crate::pages::stack::words::Told;
 use crate::stack::figures::{Figures, Part, ReplicaFigures};
@@ -30,69 +30,37 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 
 #[derive(Template)]
 #[template(path = "stack.html")]
-struct Page {
-    now: Now,
-    parts: Vec<Row>,
-    charts: Vec<Chart>,
-    table: Table,
-}
-
-#[derive(Template)]
-#[template(path = "stack/picture.html")]
-struct PictureFragment {
-    now: Now,
-}
-
-#[derive(Template)]
-#[template(path = "stack/parts.html")]
-struct PartsFragment {
-    parts: Vec<Row>,
-}
-
-#[derive(Template)]
-#[template(path = "stack/charts.html")]
-struct ChartsFragment {
-    charts: Vec<Chart>,
-}
-
-#[derive(Template)]
-#[template(path = "stack/table.html")]
-struct TableFragment {
+struct Page<'a> {
+    picture: Now<'a>,
+    parts: Parts,
+    charts: Charts,
     table: Table,
 }
 
 async fn page(console: web::Data<Console>) -> HttpResponse {
     let figures = console.stack.figures();
     ok(&Page {
-        now: Now::of(&figures),
-        parts: rows(&figures),
-        charts: charts::charts(&figures),
-        table: charts::table(&figures),
+        picture: Now::of(&figures),
+        parts: Parts::of(&figures),
+        charts: Charts::of(&figures),
+        table: Table::of(&figures),
     })
 }
 
 async fn picture(console: web::Data<Console>) -> HttpResponse {
-    ok(&PictureFragment {
-        now: Now::of(&console.stack.figures()),
-    })
+    ok(&Now::of(&console.stack.figures()))
 }
 
 async fn parts(console: web::Data<Console>) -> HttpResponse {
-    ok(&PartsFragment {
-        parts: rows(&console.stack.figures()),
-    })
+    ok(&Parts::of(&console.stack.figures()))
 }
 
 async fn charts(console: web::Data<Console>) -> HttpResponse {
-    ok(&ChartsFragment {
-        charts: charts::charts(&console.stack.figures()),
-    })
+    ok(&Charts::of(&console.stack.figures()))
 }
 
 async fn table(console: web::Data<Console>) -> HttpResponse {
-    ok(&TableFragment {
-        table: charts::table(&console.stack.figures()),
-    })
+    ok(&Table::of(&console.stack.figures()))
 }
 
 fn ok(template: &impl Template) -> HttpResponse {
@@ -100,15 +68,12 @@ fn ok(template: &impl Template) -> HttpResponse {
 }
 
 /// How things are at this moment.
-struct Now {
-    /// Nothing has been found yet: there is nothing to draw.
-    is_empty: bool,
+#[derive(Template)]
+#[template(path = "stack/picture.html")]
+struct Now<'a> {
+    figures: &'a Figures,
     /// When the parts were asked.
     at: Option<Moment>,
-    proxy: Part,
-    api: Part,
-    /// Why the database can't be read.
-    mongo: Option<String>,
     pictures: [Picture; 2],
     summary: String,
     problems: Vec<Problem>,
@@ -127,7 +92,13 @@ struct Since {
     ago: String,
 }
 
-/// A process, as a row of the table.
+/// All processes, each a row of a table.
+#[derive(Template)]
+#[template(path = "stack/parts.html")]
+struct Parts {
+    rows: Vec<Row>,
+}
+
 struct Row {
     part: &'static str,
     address: String,
@@ -136,43 +107,47 @@ struct Row {
     figures: Vec<String>,
 }
 
-impl Now {
-    fn of(figures: &Figures) -> Self {
+impl<'a> Now<'a> {
+    fn of(figures: &'a Figures) -> Self {
         Self {
-            is_empty: figures.proxy.replicas.is_empty() && figures.api.replicas.is_empty(),
+            figures,
             at: figures.at.map(moment),
-            proxy: figures.proxy.clone(),
-            api: figures.api.clone(),
-            mongo: figures
-                .mongo
-                .reason
-                .clone()
-                .filter(|_| figures.mongo.state != State::Ready),
             pictures: [picture::across(figures), picture::down(figures)],
             summary: summary(figures),
             problems: problems(figures),
         }
     }
+
+    /// Whether nothing has been found yet: there is nothing to draw.
+    fn is_empty(&self) -> bool {
+        self.figures.proxy.replicas.is_empty() && self.figures.api.replicas.is_empty()
+    }
+
+    /// Why the database can't be read.
+    fn mongo_problem(&self) -> Option<&str> {
+        let mongo = &self.figures.mongo;
+        let reason = mongo.reason.as_deref();
+        reason.filter(|_| mongo.state != State::Ready)
+    }
 }
 
-fn rows(figures: &Figures) -> Vec<Row> {
-    let parts = [
-        ("listener", &figures.listener),
-        ("proxy", &figures.proxy),
-        ("api", &figures.api),
-    ];
-    let rows = parts.into_iter().flat_map(|(part, all)| {
-        all.replicas.iter().map(move |replica| Row {
-            part,
-            address: replica.address.to_string(),
-            state: words::told(part, replica.state),
-            figures: match part {
-                "listener" => Vec::new(),
-                _ => cells(replica),
-            },
-        })
-    });
-    rows.collect()
+impl Parts {
+    fn of(figures: &Figures) -> Self {
+        let rows = figures.parts().into_iter().flat_map(|(part, all)| {
+            all.replicas.iter().map(move |replica| Row {
+                part,
+                address: replica.address.to_string(),
+                state: words::told(part, replica.state),
+                figures: match part {
+                    "listener" => Vec::new(),
+                    _ => cells(replica),
+                },
+            })
+        });
+        Self {
+            rows: rows.collect(),
+        }
+    }
 }
 
 fn cells(replica: &ReplicaFigures) -> Vec<String> {
@@ -190,11 +165,7 @@ fn cells(replica: &ReplicaFigures) -> Vec<String> {
 
 fn problems(figures: &Figures) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (name, part) in [
-        ("listener", &figures.listener),
-        ("proxy", &figures.proxy),
-        ("api", &figures.api),
-    ] {
+    for (name, part) in figures.parts() {
         // The listener is only there where the stack is as compose.yaml has it.
         if part.replicas.is_empty() && name != "listener" {
             problems.push(Problem {

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document};
+use service::field_name::title_case;
 
 pub use self::matcher::Matcher;
 use crate::requests::recorded::Recorded;
@@ -197,7 +198,7 @@ fn header(value: &str) -> Result<(String, Option<String>), &'static str> {
         return Err("the name of a header field, or Name: text");
     }
     let sought = (!sought.is_empty()).then(|| text(sought)).transpose()?;
-    Ok((title_case(&text(name)?), sought))
+    Ok((title_case(&text(name)?).collect(), sought))
 }
 
 /// A moment: of RFC 3339, in UTC unless it says otherwise, with or without its time of day; or how
@@ -226,23 +227,6 @@ pub(crate) fn is_token(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || is_special(byte))
-}
-
-/// `x-request-id` as `X-Request-Id`, as names of header fields are recorded: a letter is a capital
-/// unless it follows a letter.
-fn title_case(name: &str) -> String {
-    let mut after_letter = false;
-    name.chars()
-        .map(|character| {
-            let cased = if after_letter {
-                character.to_ascii_lowercase()
-            } else {
-                character.to_ascii_uppercase()
-            };
-            after_letter = character.is_ascii_alphabetic();
-            cased
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -63,6 +63,17 @@ pub struct Figures {
     pub history: Vec<Moment>,
 }
 
+impl Figures {
+    /// The parts that there can be several of, by name, from the clients on.
+    pub(crate) fn parts(&self) -> [(&'static str, &Part); 3] {
+        [
+            ("listener", &self.listener),
+            ("proxy", &self.proxy),
+            ("api", &self.api),
+        ]
+    }
+}
+
 /// All the processes of a name.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Part {

@@ -504,6 +504,20 @@ fn wrong_tokens_are_few_and_never_keep_the_owner_out() {
 }
 
 #[test]
+fn a_wrong_token_counts_wherever_it_is_tried() {
+    let console = Console::start();
+    // The log-in page is there for everybody; a guess is a guess there, too.
+    for n in 0..10 {
+        assert_eq!(console.get("/login", &bearer(OTHER)).status, 401, "{n}");
+    }
+    for path in ["/login", "/assets/console.css", "/api/requests"] {
+        assert_eq!(console.get(path, &bearer(OTHER)).status, 429, "{path}");
+    }
+    assert_eq!(console.get("/login", "").status, 200);
+    assert!(console.lets_in(&bearer(TOKEN)));
+}
+
+#[test]
 fn logging_out_takes_the_cookie_back() {
     let console = Console::start();
     let cookie = console.log_in();

@@ -13,51 +13,28 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Binary, DateTime, Document, doc, spec::BinarySubtype};
 use serde_json::{Value, json};
-use testkit::http::{RawClient, Response, WireError};
+use testkit::http::{RawClient, WireError};
 use testkit::wait::wait_within;
 
-use crate::support::{TOKEN, TestApp, spawn_app, spawn_app_with};
+use crate::support::{TestApp, spawn_app, spawn_app_with};
 
-/// A console, and what it reads.
-struct Console(TestApp);
+/// One that finds these documents.
+async fn console_of(documents: Vec<Document>) -> TestApp {
+    let console = spawn_app().await;
+    console.database.record(documents).await;
+    console
+}
 
-impl Console {
-    /// One that finds these documents.
-    async fn of(documents: Vec<Document>) -> Self {
-        let console = Self(spawn_app().await);
-        console.0.database.record(documents).await;
-        console
-    }
+/// One whose database is away.
+async fn console_alone() -> TestApp {
+    let settings = [
+        ("CONSOLE_MONGO_URI", "mongodb://127.0.0.1:1"),
+        ("CONSOLE_QUERY_TIMEOUT", "500ms"),
+    ];
+    spawn_app_with(&settings).await
+}
 
-    /// One whose database is away.
-    async fn alone() -> Self {
-        let settings = [
-            ("CONSOLE_MONGO_URI", "mongodb://127.0.0.1:1"),
-            ("CONSOLE_QUERY_TIMEOUT", "500ms"),
-        ];
-        Self(spawn_app_with(&settings).await)
-    }
-
-    /// Sends a request, whose answer isn't read yet.
-    fn begin(&self, method: &str, target: &str) -> RawClient {
-        let mut client = RawClient::connect(self.0.address);
-        let port = self.0.address.port();
-        client.send(format!(
-            "{method} {target} HTTP/1.1\r\nHost: localhost:{port}\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
-        ));
-        client
-    }
-
-    fn ask(&self, method: &str, target: &str) -> Response {
-        self.begin(method, target).response(method).unwrap()
-    }
-
-    fn get(&self, target: &str) -> Response {
-        let answer = self.ask("GET", target);
-        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
-        answer
-    }
-
+impl TestApp {
     fn json(&self, target: &str) -> Value {
         serde_json::from_str(&self.get(target).text()).unwrap()
     }
@@ -103,7 +80,7 @@ fn urls(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_for_wrongly_is_named() {
-    let console = Console::alone().await;
+    let console = console_alone().await;
     let known = "expected id, since, until, method, path, header, address, body, before, limit, count, \
                  format or download";
     for (target, status, said) in [
@@ -188,32 +165,38 @@ async fn what_is_asked_for_wrongly_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_read_is_not_written() {
-    let console = Console::of(vec![document(1, "GET", "")]).await;
-    let one = format!("/api/requests/{}", first_id(1).to_hex());
-    for target in ["/api/requests", &one, "/api/openapi.json", "/api/stats"] {
+async fn what_is_read_answers_head_and_options_and_is_not_written() {
+    let console = console_of(vec![document(1, "GET", "")]).await;
+    let description = console.json("/api/openapi.json");
+    let paths = description["paths"].as_object().unwrap().iter();
+    let read = paths.filter(|(_, operations)| operations.get("get").is_some());
+    for (path, _) in read {
+        let target = path.replace("{id}", &first_id(1).to_hex());
         for method in ["POST", "PUT", "DELETE", "PATCH"] {
-            let refused = console.ask(method, target);
+            let refused = console.ask(method, &target);
             assert_eq!(refused.status, 405, "{method} {target}");
             assert_eq!(refused.head.get("allow"), Some("GET, HEAD, OPTIONS"));
         }
-        let options = console.ask("OPTIONS", target);
+        let options = console.ask("OPTIONS", &target);
         assert_eq!(
             (options.status, options.head.get("allow")),
             (204, Some("GET, HEAD, OPTIONS"))
         );
-        let (get, head) = (console.get(target), console.ask("HEAD", target));
-        assert_eq!(
-            (head.status, head.head.get("content-type")),
-            (200, get.head.get("content-type"))
-        );
-        assert_eq!(
-            head.head.get("content-length"),
-            get.head.get("content-length")
-        );
+        // A stream has no end.
+        let get = console.begin("GET", &target).head().unwrap();
+        let head = console.ask("HEAD", &target);
+        assert!(get.start_line.starts_with("HTTP/1.1 200 "), "{target}");
+        assert_eq!(head.status, 200, "{target}");
+        for field in ["content-type", "content-length", "cache-control"] {
+            assert_eq!(head.head.get(field), get.get(field), "{field} of {target}");
+        }
     }
     let head = console.ask("HEAD", "/api/requests?format=har");
     assert_eq!(head.head.get("content-type"), Some("application/json"));
+    assert_eq!(head.head.get("content-length"), None, "it isn't known");
+    for wrong in ["/api/requests?since=x", "/api/requests/stream?since=x"] {
+        assert_eq!(console.ask("HEAD", wrong).status, 400, "{wrong}");
+    }
 }
 
 fn first_id(number: u32) -> ObjectId {
@@ -222,7 +205,7 @@ fn first_id(number: u32) -> ObjectId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_read_a_page_at_a_time() {
-    let console = Console::of((0..250).map(|n| document(n, "GET", "")).collect()).await;
+    let console = console_of((0..250).map(|n| document(n, "GET", "")).collect()).await;
     assert_eq!(ids(&console.json("/api/requests")), urls((200..250).rev()));
     let (mut found, mut next) = (Vec::new(), String::new());
     loop {
@@ -241,7 +224,7 @@ async fn a_list_is_read_a_page_at_a_time() {
 async fn all_that_match_come_whole_in_each_format() {
     let method = |n: u32| if n.is_multiple_of(3) { "POST" } else { "GET" };
     let documents = (0..300).map(|n| document(n, method(n), &format!("body {n}")));
-    let console = Console::of(documents.collect()).await;
+    let console = console_of(documents.collect()).await;
     let posts = urls((0..300).rev().filter(|n| n % 3 == 0));
 
     let ndjson = console.get("/api/requests?method=POST&format=ndjson");
@@ -316,7 +299,7 @@ async fn one_request_comes_in_each_format() {
     };
     exact.insert("body", body);
     let inexact = document(2, "POST", "\u{fffd}");
-    let console = Console::of(vec![exact, inexact]).await;
+    let console = console_of(vec![exact, inexact]).await;
     let id = first_id(1).to_hex();
     for (format, media_type, begin) in [
         ("", "application/json", format!("{{\"id\":\"{id}\",")),
@@ -379,7 +362,7 @@ async fn one_request_comes_in_each_format() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_the_answer_says_so() {
-    let console = Console::alone().await;
+    let console = console_alone().await;
     for target in [
         "/api/requests",
         "/api/requests?format=ndjson",
@@ -404,7 +387,7 @@ async fn without_a_database_the_answer_says_so() {
 async fn few_exports_are_under_way_at_a_time_and_those_whose_client_left_are_not() {
     // More than the sockets between take.
     let body = "x".repeat(1 << 20);
-    let console = Console::of((0..40).map(|n| document(n, "POST", &body)).collect()).await;
+    let console = console_of((0..40).map(|n| document(n, "POST", &body)).collect()).await;
     let export = || {
         let mut client = console.begin("GET", "/api/requests?format=ndjson");
         let head = client.head().unwrap();
@@ -433,6 +416,43 @@ async fn few_exports_are_under_way_at_a_time_and_those_whose_client_left_are_not
     wait_within(Duration::from_secs(20), "room for another export", || {
         export().1.start_line.contains("200")
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_replies_have_a_whole_request_in_memory_at_a_time() {
+    // More than the sockets between take.
+    let large = document(1, "POST", &"x".repeat(15 << 20));
+    let console = console_of(vec![large, document(2, "GET", "")]).await;
+    let (large, small) = (first_id(1).to_hex(), first_id(2).to_hex());
+    let begin = |target: &str| {
+        let mut client = console.begin("GET", target);
+        let head = client.head().unwrap();
+        assert!(head.start_line.contains("200"), "{}", head.start_line);
+        client
+    };
+    let by_api = begin(&format!("/api/requests/{large}?format=har"));
+    let download = begin(&format!("/requests/{large}/body"));
+    let said = console.error(&format!("/api/requests/{small}"), 503);
+    let expected = "2 replies of a whole request are under way: try again when one has ended";
+    assert_eq!(said, expected);
+    let page = console.ask("GET", &format!("/requests/{small}"));
+    assert_eq!(page.status, 503);
+    assert!(page.text().contains(expected), "{}", page.text());
+    console.get("/api/requests?limit=1");
+
+    drop(by_api);
+    wait_within(Duration::from_secs(20), "room for another", || {
+        console.ask("GET", &format!("/requests/{small}")).status == 200
+    });
+    // What has been sent takes no place, though its connection is still there.
+    let idle: Vec<_> = (0..3)
+        .map(|_| {
+            let mut client = console.begin("GET", &format!("/api/requests/{small}"));
+            assert_eq!(client.response("GET").unwrap().status, 200);
+            client
+        })
+        .collect();
+    drop((idle, download));
 }
 
 /// A document that isn't whole must not look so: neither as JSON nor as an answer.
@@ -469,7 +489,7 @@ async fn an_export_that_fails_midway_breaks_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_as_openapi_describes_them() {
     let documents = vec![document(1, "POST", "text"), document(2, "GET", "")];
-    let console = Console::of(documents).await;
+    let console = console_of(documents).await;
     let description = console.json("/api/openapi.json");
     let id = first_id(1).to_hex();
     // A path of the description, what is asked for, and the status.
@@ -582,7 +602,7 @@ async fn answers_are_as_openapi_describes_them() {
 /// Every field that a list takes is described, and none that it doesn't.
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_of_a_query_are_as_openapi_describes_them() {
-    let console = Console::alone().await;
+    let console = console_alone().await;
     let description = console.json("/api/openapi.json");
     for (path, target) in [
         ("/api/requests", "/api/requests"),
@@ -590,6 +610,7 @@ async fn fields_of_a_query_are_as_openapi_describes_them() {
             "/api/requests/{id}",
             "/api/requests/65a1b2c3d4e5f60718293a4b",
         ),
+        ("/api/requests/stream", "/api/requests/stream"),
     ] {
         let said = console.error(&format!("{target}?nonsense=1"), 400);
         let said = said

@@ -4,11 +4,9 @@ mod follower;
 mod forwarder;
 
 use std::collections::HashSet;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use console::app::Application;
-use console::settings::Settings;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use testkit::wait::{PATIENCE, eventually};
@@ -16,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::live::follower::{Follower, Told};
 use crate::live::forwarder::Forwarder;
-use crate::support::{TOKEN, TestApp, request, spawn_app, spawn_app_with};
+use crate::support::{TestApp, TestDatabase, request, spawn_app, spawn_app_with};
 
 const STREAM: &str = "/api/requests/stream";
 
@@ -381,14 +379,8 @@ async fn too_many_followers_are_refused_until_one_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_end_when_the_console_does() {
-    let app = spawn_app().await;
-    let mut environment = app.database.environment();
-    let mut tokens = tempfile::NamedTempFile::new().unwrap();
-    writeln!(tokens, "{TOKEN}").unwrap();
-    let path = tokens.path().display().to_string();
-    environment.insert("CONSOLE_TOKEN_FILE".to_owned(), path);
-    let settings = Settings::load(None, environment).unwrap();
-    let application = Application::build(settings).await.unwrap();
+    let database = TestDatabase::new().await;
+    let application = Application::build(database.settings(&[])).await.unwrap();
     let address = application.addresses().unwrap()[0];
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(application.run_until_stopped(async {

@@ -12,6 +12,7 @@ mod database_user;
 mod export;
 mod gateway;
 mod live;
+mod pages;
 mod search;
 mod stack;
 mod support;

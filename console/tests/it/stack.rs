@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::http::{RawClient, Response};
+use testkit::http::RawClient;
 use testkit::metrics_page;
 use testkit::wait::wait_within;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::support::{TOKEN, TestApp, request, spawn_app, spawn_app_with};
+use crate::support::{TestApp, request, spawn_app, spawn_app_with};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -84,16 +84,8 @@ api_write_queue_documents 5
 api_mongo_up 1
 "#;
 
-fn get(app: &TestApp, target: &str) -> Response {
-    let mut client = RawClient::connect(app.address);
-    client.send(format!(
-        "GET {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
-    ));
-    client.response("GET").unwrap()
-}
-
 fn stats(app: &TestApp) -> Value {
-    serde_json::from_str(&get(app, "/api/stats").text()).unwrap()
+    serde_json::from_str(&app.get("/api/stats").text()).unwrap()
 }
 
 /// With these parts.
@@ -133,7 +125,7 @@ async fn the_parts_figures_are_told() {
     wait_within(SOON, "the history", || {
         self::stats(&app)["history"].as_array().unwrap().len() >= 2
     });
-    let page = get(&app, "/stack").text();
+    let page = app.get("/stack").text();
     for told in [
         "All parts are ready",
         "12 open",
@@ -143,8 +135,7 @@ async fn the_parts_figures_are_told() {
         assert!(page.contains(told), "no {told:?} in {page}");
     }
     for fragment in ["picture", "parts", "charts", "table"] {
-        let fragment = get(&app, &format!("/stack/{fragment}"));
-        assert_eq!(fragment.status, 200);
+        let fragment = app.get(&format!("/stack/{fragment}"));
         assert!(page.contains(fragment.text().get(..20).unwrap()));
     }
 }
@@ -163,7 +154,7 @@ async fn a_part_that_is_unwell_gone_or_restarted_is_shown_as_such() {
         replica("proxy")["state"] == "not_ready"
     });
     assert_eq!(replica("proxy")["reason"], "no <b>backend</b>");
-    let picture = get(&app, "/stack/picture").text();
+    let picture = app.get("/stack/picture").text();
     assert!(
         picture.contains("! not ready") && !picture.contains("<b>"),
         "{picture}"
@@ -178,7 +169,7 @@ async fn a_part_that_is_unwell_gone_or_restarted_is_shown_as_such() {
         api["state"] == "away" && api["reason"] == "Connection refused"
     });
     assert_eq!(stats(&app)["upstream"]["requests_per_second"], Value::Null);
-    let picture = get(&app, "/stack/picture").text();
+    let picture = app.get("/stack/picture").text();
     assert!(picture.contains("✕ no answer"), "{picture}");
 }
 
@@ -188,7 +179,7 @@ async fn where_nobody_is_found_the_page_says_which_settings_to_look_at() {
     wait_within(SOON, "a first look", || {
         stats(&app)["proxy"]["problem"].is_string() && stats(&app)["api"]["problem"].is_string()
     });
-    let page = get(&app, "/stack").text();
+    let page = app.get("/stack").text();
     for told in [
         "Nothing to draw",
         "CONSOLE_PROXY_ADMIN=proxy.invalid:9180",
@@ -201,7 +192,7 @@ async fn where_nobody_is_found_the_page_says_which_settings_to_look_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_lists_every_metric_and_no_other() {
     let app = spawn_app().await;
-    assert_eq!(get(&app, "/").status, 200);
+    app.get("/");
     wait_within(SOON, "looks at the parts", || {
         let metrics = RawClient::connect(app.admin).get("/metrics").text();
         metrics.contains("console_scrape_failures_total{")

@@ -13,6 +13,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Client, Collection};
 use tempfile::NamedTempFile;
+use testkit::http::{RawClient, Response};
 use testkit::mongo::{shared_mongo_uri, unique_name};
 use tokio::sync::oneshot;
 
@@ -41,7 +42,7 @@ pub(crate) async fn spawn_app() -> TestApp {
 /// Starts the application with further settings.
 pub(crate) async fn spawn_app_with(settings: &[(&str, &str)]) -> TestApp {
     let database = TestDatabase::new().await;
-    let settings = load(&database.uri, &database.name, settings);
+    let settings = database.settings(settings);
     let (tell, told) = oneshot::channel();
     thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
@@ -62,6 +63,28 @@ pub(crate) async fn spawn_app_with(settings: &[(&str, &str)]) -> TestApp {
     }
 }
 
+impl TestApp {
+    /// Sends a request, with the token, whose answer isn't read yet.
+    pub(crate) fn begin(&self, method: &str, target: &str) -> RawClient {
+        let mut client = RawClient::connect(self.address);
+        client.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+        ));
+        client
+    }
+
+    pub(crate) fn ask(&self, method: &str, target: &str) -> Response {
+        self.begin(method, target).response(method).unwrap()
+    }
+
+    /// What is there to read.
+    pub(crate) fn get(&self, target: &str) -> Response {
+        let answer = self.ask("GET", target);
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        answer
+    }
+}
+
 /// A store that reads a database, with this as the longest time of a search.
 pub(crate) async fn store_at(uri: &str, database: &str, query_timeout: Duration) -> Store {
     let settings = load(uri, database, &[]);
@@ -71,21 +94,16 @@ pub(crate) async fn store_at(uri: &str, database: &str, query_timeout: Duration)
 fn load(uri: &str, database: &str, further: &[(&str, &str)]) -> Settings {
     let mut tokens = NamedTempFile::new().unwrap();
     writeln!(tokens, "{TOKEN}").unwrap();
-    let mut environment = environment(uri, database);
-    let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     let tokens_path = tokens.path().display().to_string();
-    environment.insert("CONSOLE_TOKEN_FILE".to_owned(), tokens_path);
-    environment.extend(further.iter().map(own));
+    let mut environment = HashMap::from([
+        ("CONSOLE_LISTEN", "127.0.0.1:0"),
+        ("CONSOLE_ADMIN_LISTEN", "127.0.0.1:0"),
+        ("CONSOLE_MONGO_URI", uri),
+        ("CONSOLE_DATABASE", database),
+        ("CONSOLE_TOKEN_FILE", &tokens_path),
+    ]);
+    environment.extend(further.iter().copied());
     Settings::load(None, environment).unwrap()
-}
-
-fn environment(uri: &str, database: &str) -> HashMap<String, String> {
-    HashMap::from([
-        ("CONSOLE_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-        ("CONSOLE_ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-        ("CONSOLE_MONGO_URI".to_owned(), uri.to_owned()),
-        ("CONSOLE_DATABASE".to_owned(), database.to_owned()),
-    ])
 }
 
 impl TestDatabase {
@@ -102,9 +120,9 @@ impl TestDatabase {
         }
     }
 
-    /// The settings that lead to it.
-    pub(crate) fn environment(&self) -> HashMap<String, String> {
-        environment(&self.uri, &self.name)
+    /// Settings that lead to it, and these.
+    pub(crate) fn settings(&self, further: &[(&str, &str)]) -> Settings {
+        load(&self.uri, &self.name, further)
     }
 
     /// A store that reads it, with this as the longest time of a search.

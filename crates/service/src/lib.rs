@@ -9,6 +9,7 @@
 //! | `metrics` | what `/metrics` tells of a process |
 //! | `admin` | `/healthz`, `/readyz` and `/metrics` |
 //! | `healthcheck` | asking a service's admin address how it is |
+//! | `field_name` | how names of header fields are recorded |
 //! | [`sockets`], [`grants`] | where it listens, and how much it may take |
 //!
 //! Those without a link are there with the feature `full`.
@@ -18,6 +19,8 @@ pub mod admin;
 #[cfg(feature = "full")]
 pub mod cli;
 mod environment;
+#[cfg(feature = "full")]
+pub mod field_name;
 pub mod grants;
 #[cfg(feature = "full")]
 pub mod healthcheck;

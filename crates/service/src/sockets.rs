@@ -1,4 +1,4 @@
-//! Listening sockets.
+//! Listening sockets, and how soon the kernel notices that a peer has vanished.
 
 use std::{
     error::Error,
@@ -104,6 +104,33 @@ fn start_on(socket: impl AsFd) -> Result<(), Errno> {
     start(&socket, BACKLOG)
 }
 
+/// Has the kernel end a connection whose peer has vanished (its machine is off, or cut off): one that
+/// acknowledges nothing for `limit`, at least a second. It is asked for a sign of life (keep-alive) as
+/// long as there is silence, and what is sent has to be acknowledged ([`limit_unacknowledged`]). A peer
+/// that is only slow stays: its kernel acknowledges for it. What is accepted on a listening socket
+/// inherits this.
+pub fn notice_vanished(socket: impl AsFd, limit: Duration) -> io::Result<()> {
+    let probes = limit.as_secs().clamp(2, 5);
+    // Whole seconds are what the kernel counts in.
+    let interval = Duration::from_secs((limit.as_secs() / probes).max(1));
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, interval)?;
+    sockopt::set_tcp_keepintvl(&socket, interval)?;
+    // One interval passes before the first.
+    sockopt::set_tcp_keepcnt(&socket, u32::try_from(probes).unwrap_or(u32::MAX) - 1)?;
+    limit_unacknowledged(socket, Some(limit))
+}
+
+/// How long what was sent may stay unacknowledged (`TCP_USER_TIMEOUT`, RFC 5482); where nothing is said,
+/// for about a quarter of an hour. It holds for what can't be sent, too, since a peer that is there takes
+/// nothing (its window is closed): a limit is for those that read all that they get at once.
+pub fn limit_unacknowledged(socket: impl AsFd, limit: Option<Duration>) -> io::Result<()> {
+    // 0 is none.
+    let millis = limit.map_or(0, |limit| limit.as_millis());
+    let millis = u32::try_from(millis).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(socket, millis)?)
+}
+
 /// Where the machine itself reaches what listens on `address`: for every address, that is
 /// 127.0.0.1, also where `[::]` is listened on, since there may be no `::1`.
 pub fn reachable(address: SocketAddr) -> SocketAddr {
@@ -139,6 +166,26 @@ mod tests {
                 .local_addr()
                 .unwrap();
             assert_eq!(listen(address, shared).is_ok(), shared);
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_notices_that_its_peer_has_vanished() {
+        for (limit, interval, probes) in [(1, 1, 1), (3, 1, 2), (5, 1, 4), (60, 12, 4)] {
+            let listener =
+                TcpListener::from(listen("127.0.0.1:0".parse().unwrap(), false).unwrap());
+            notice_vanished(&listener, Duration::from_secs(limit)).unwrap();
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            assert!(sockopt::socket_keepalive(&accepted).unwrap());
+            let interval = Duration::from_secs(interval);
+            assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), interval);
+            assert_eq!(sockopt::tcp_keepintvl(&accepted).unwrap(), interval);
+            assert_eq!(sockopt::tcp_keepcnt(&accepted).unwrap(), probes);
+            let millis = || u64::from(sockopt::tcp_user_timeout(&accepted).unwrap());
+            assert_eq!(millis(), limit * 1000);
+            limit_unacknowledged(&accepted, None).unwrap();
+            assert_eq!(millis(), 0);
         }
     }
 

@@ -7,10 +7,12 @@
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use socket2::{SockFilter, SockRef};
 
 /// The `n`th (0 to 7) loopback address of this test process.
 pub fn loopback(n: u8) -> IpAddr {
@@ -62,4 +64,17 @@ pub fn handed_over(connection: &UnixStream) -> Vec<TcpListener> {
         }
     }
     sockets
+}
+
+/// Cuts a socket off, as if its machine were: whatever is sent to it, and to what is accepted on it from
+/// then on, is dropped before its kernel sees it, and nothing is acknowledged.
+pub fn cut_off(socket: &impl AsFd) {
+    // "Return 0": no byte of the packet is kept.
+    let drop_all = [SockFilter::new(6, 0, 0, 0)];
+    SockRef::from(socket).attach_filter(&drop_all).unwrap();
+}
+
+/// Undoes [`cut_off`].
+pub fn mend(socket: &impl AsFd) {
+    SockRef::from(socket).detach_filter().unwrap();
 }

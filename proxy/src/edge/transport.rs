@@ -4,6 +4,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -46,6 +47,10 @@ impl Transport for TlsTransport {
     fn reset_on_close(&mut self) {
         self.reset = true;
         self.stream.get_mut().0.reset_on_close();
+    }
+
+    fn limit_unacknowledged(&mut self, limit: Duration) {
+        self.stream.get_mut().0.limit_unacknowledged(limit);
     }
 
     fn held(&self) -> usize {

@@ -3,9 +3,9 @@
 //! - Failing to connect is always safe to repeat: nothing was sent. Each backend is tried once, however
 //!   many there are. Where all have failed, the name is looked up again, once: the container that
 //!   takes over may just have got it. An address has no look-up that could help.
-//! - A connection that breaks before the response's head is complete leaves it open whether the
-//!   request was carried out. It is sent again only if carrying it out twice is the same as once:
-//!   nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
+//! - A connection that breaks before the response's head is complete, or whose backend vanishes, leaves
+//!   it open whether the request was carried out. It is sent again only if carrying it out twice is the
+//!   same as once: nothing was sent the first time, or the method is idempotent (RFC 9110 §9.2.2), or the
 //!   upstream knows a request by its id, which stays the same (see [`crate::rewrite::upstream_token`]). And
 //!   only if all that was sent is still at hand.
 //! - It is sent again once, to another backend if there is one: a request that breaks its backends
@@ -14,6 +14,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use service::sockets;
 use tokio::{net::TcpStream, time::Instant};
 
 use super::{
@@ -62,6 +63,15 @@ pub(crate) struct Attempt {
     pub(crate) started: Instant,
 }
 
+impl Attempt {
+    /// Notes how it failed: a backend that has vanished gets no further requests, until it answers again.
+    pub(crate) fn note(&self, failure: Failure) {
+        if failure == Failure::Vanished {
+            self.connection.lease.backend().vanished();
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     /// The backend that was asked last.
@@ -107,11 +117,12 @@ impl Attempts {
         })
     }
 
-    /// Notes that the connection of `attempt` broke. False if there have been enough.
-    pub(crate) fn broke(&mut self, attempt: &Attempt) -> bool {
+    /// Notes that the connection of `attempt` broke, with this `failure`. False if there have been
+    /// enough.
+    pub(crate) fn broke(&mut self, attempt: &Attempt, failure: Failure) -> bool {
         let connection = &attempt.connection;
         self.suspect.push(Arc::clone(connection.lease.backend()));
-        self.last = Some(Failure::Broken);
+        self.last = Some(failure);
         if connection.reused {
             // The backend may only have closed what was idle.
             self.stale = true;
@@ -171,6 +182,7 @@ impl Attempts {
                 lease,
                 slot,
                 reused,
+                limited: true,
             });
         }
     }
@@ -215,8 +227,9 @@ async fn open(
         Ok(Ok(stream)) => {
             backend.connected();
             worker.metrics.upstream_connect.observe(started.elapsed());
-            // Only costs latency if it fails.
+            // If these fail, it only takes longer: to send, and to notice that the backend has vanished.
             let _ = stream.set_nodelay(true);
+            let _ = sockets::notice_vanished(&stream, worker.settings.tcp_user_timeout);
             Ok(stream)
         }
         Ok(Err(error)) => {

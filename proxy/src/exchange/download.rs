@@ -89,7 +89,8 @@ impl<'b> Download<'b> {
             }
             match ready!(self.incoming.poll_read(cx, upstream)) {
                 Ok(1..) => {}
-                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::Broken)),
+                Ok(0) => return Poll::Ready(Err(Failure::Broken)),
+                Err(error) => return Poll::Ready(Err(Failure::of_backend(&error))),
             }
         }
     }
@@ -142,7 +143,8 @@ impl<'b> Download<'b> {
             match ready!(self.incoming.poll_read(cx, upstream)) {
                 Ok(1..) => {}
                 Ok(0) if self.incoming.end(self.outgoing.buffer) => {}
-                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::Broken)),
+                Ok(0) => return Poll::Ready(Err(Failure::Broken)),
+                Err(error) => return Poll::Ready(Err(Failure::of_backend(&error))),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The answers that are our own: why a request failed, as a status and a short page.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use crate::{
     http1::SyntaxError,
@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     ConnectTimeout,
     /// The backend closed the connection before its response was complete.
     Broken,
+    /// The backend's kernel acknowledges nothing any more.
+    Vanished,
     /// The backend's response breaks the rules.
     Response(SyntaxError),
     /// The backend fell silent.
@@ -44,7 +46,18 @@ impl Failure {
             Self::ClientGone | Self::ClientStalled => 499,
             Self::NoBackend | Self::Busy | Self::Evicted => 503,
             Self::Unreachable | Self::Broken | Self::Response(_) => 502,
-            Self::ConnectTimeout | Self::ResponseTimeout => 504,
+            Self::ConnectTimeout | Self::Vanished | Self::ResponseTimeout => 504,
+        }
+    }
+
+    /// Why a connection to a backend broke.
+    pub(crate) fn of_backend(error: &io::Error) -> Self {
+        // What the kernel ends a connection with, also where a router in between says why.
+        match error.kind() {
+            io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable => Self::Vanished,
+            _ => Self::Broken,
         }
     }
 
@@ -61,6 +74,7 @@ impl Failure {
             Self::Unreachable => "upstream server can't be reached".to_owned(),
             Self::ConnectTimeout => "connection to the upstream server timed out".to_owned(),
             Self::Broken => "upstream server closed the connection".to_owned(),
+            Self::Vanished => "upstream server can't be reached any more".to_owned(),
             Self::Response(error) => format!("invalid response from the upstream server: {error}"),
             Self::ResponseTimeout => "upstream server did not answer in time".to_owned(),
         }

@@ -115,6 +115,7 @@ impl<'c, T: Transport> Exchange<'c, T> {
         }
         let upstream = &mut attempt.connection.stream;
         let mut moving = self.moving();
+        moving.client.limit_unacknowledged(moving.read_timeout);
         poll_fn(|cx| {
             let (client, upload) = (&mut *moving.client, &mut *moving.upload);
             if let Poll::Ready(received) = moving.download.poll(cx, upstream, client) {

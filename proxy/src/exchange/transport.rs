@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use service::sockets;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -29,6 +30,10 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// connection's end would be, and frees what the kernel holds for one that doesn't read.
     fn reset_on_close(&mut self);
 
+    /// Has it end where the client doesn't acknowledge what it is sent within `limit`. Without, a client
+    /// that has vanished is sent what the kernel has room for, for a quarter of an hour.
+    fn limit_unacknowledged(&mut self, _limit: Duration) {}
+
     /// Bytes that were written to it and that it holds, at most.
     fn held(&self) -> usize {
         0
@@ -47,6 +52,10 @@ impl Transport for TcpStream {
 
     fn reset_on_close(&mut self) {
         let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+    }
+
+    fn limit_unacknowledged(&mut self, limit: Duration) {
+        let _ = sockets::limit_unacknowledged(&*self, Some(limit));
     }
 }
 

@@ -138,6 +138,11 @@ impl<'b> Upload<'b> {
         }
     }
 
+    /// Bytes that are there to be sent.
+    pub(crate) const fn to_send(&self) -> usize {
+        self.outgoing.buffer.len()
+    }
+
     /// Whether nothing has been sent over the current connection.
     pub(crate) const fn nothing_sent(&self) -> bool {
         self.outgoing.is_unsent()

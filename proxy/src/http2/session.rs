@@ -105,12 +105,13 @@ pub(super) struct Session<T> {
 
 impl<T: Transport> Session<T> {
     pub(super) async fn run(
-        transport: T,
+        mut transport: T,
         received: Vec<u8>,
         arrival: Arrival,
         worker: Arc<Worker>,
         mut deadline: Deadline,
     ) {
+        transport.limit_unacknowledged(worker.settings.read_timeout);
         let watch = Watch::new();
         let handshake = builder().handshake(watch.over(transport, received));
         let Ok(Ok(connection)) = deadline.guard(handshake).await else {

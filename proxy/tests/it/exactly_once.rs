@@ -15,7 +15,7 @@ fn token_file() -> NamedTempFile {
 }
 
 /// Starts the proxy with the token; the file is read by then.
-fn with_token(builder: ProxyBuilder) -> TestProxy {
+pub(crate) fn with_token(builder: ProxyBuilder) -> TestProxy {
     let file = token_file();
     builder
         .set("UPSTREAM_TOKEN_FILE", file.path().display())

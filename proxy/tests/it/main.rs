@@ -33,4 +33,5 @@ mod tls;
 mod tls_certificates;
 mod tls_handshakes;
 mod upstream_failures;
+mod vanished;
 mod websocket;

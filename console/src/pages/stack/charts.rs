@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use askama::Template;
+
 use crate::pages::stack::words;
 use crate::stack::figures::Figures;
 use crate::stack::history::{KEPT, Moment, STEP};
@@ -16,31 +18,37 @@ const GAP: Duration = Duration::from_secs(3 * STEP.as_secs());
 /// A row of the table for each of so many moments: one a minute.
 const ROW: usize = 12;
 
-/// One chart.
-pub(crate) struct Chart {
-    pub(crate) id: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) lines: Vec<Line>,
-    pub(crate) ticks: Vec<Tick>,
-    /// What it shows, in words.
-    pub(crate) summary: String,
+/// All of them.
+#[derive(Template)]
+#[template(path = "stack/charts.html")]
+pub(crate) struct Charts {
+    charts: Vec<Chart>,
 }
 
-pub(crate) struct Line {
+struct Chart {
+    id: &'static str,
+    title: &'static str,
+    lines: Vec<Line>,
+    ticks: Vec<Tick>,
+    /// What it shows, in words.
+    summary: String,
+}
+
+struct Line {
     /// What it is, where the chart has several.
-    pub(crate) name: &'static str,
+    name: &'static str,
     /// How it is drawn.
-    pub(crate) class: &'static str,
-    pub(crate) now: String,
-    pub(crate) path: String,
+    class: &'static str,
+    now: String,
+    path: String,
     /// The area below it; empty where there are several.
-    pub(crate) area: String,
+    area: String,
 }
 
 /// A line across, and its value.
-pub(crate) struct Tick {
-    pub(crate) y: String,
-    pub(crate) text: String,
+struct Tick {
+    y: String,
+    text: String,
 }
 
 type Figure = fn(&Moment) -> Option<f64>;
@@ -117,11 +125,14 @@ const PLANS: [Plan; 6] = [
     },
 ];
 
-/// All of them.
-pub(crate) fn charts(figures: &Figures) -> Vec<Chart> {
-    let end = figures.at.unwrap_or(SystemTime::UNIX_EPOCH);
-    let chart = |plan| chart(plan, &figures.history, end);
-    PLANS.iter().map(chart).collect()
+impl Charts {
+    pub(crate) fn of(figures: &Figures) -> Self {
+        let end = figures.at.unwrap_or(SystemTime::UNIX_EPOCH);
+        let chart = |plan| chart(plan, &figures.history, end);
+        Self {
+            charts: PLANS.iter().map(chart).collect(),
+        }
+    }
 }
 
 fn chart(plan: &Plan, history: &[Moment], end: SystemTime) -> Chart {
@@ -244,27 +255,31 @@ fn points(run: &[(f64, f64)]) -> String {
 }
 
 /// The same as a table: a row a minute, newest first.
+#[derive(Template)]
+#[template(path = "stack/table.html")]
 pub(crate) struct Table {
-    pub(crate) heads: Vec<String>,
-    pub(crate) rows: Vec<(String, Vec<String>)>,
+    heads: Vec<String>,
+    rows: Vec<(String, Vec<String>)>,
 }
 
-pub(crate) fn table(figures: &Figures) -> Table {
-    let columns = || {
-        PLANS.iter().flat_map(|plan| {
-            let lines = plan.lines.iter();
-            lines.map(move |&(name, _, figure)| (plan, name, figure))
-        })
-    };
-    let heads = columns().map(|(plan, name, _)| format!("{} {name}", plan.title));
-    let minutes = figures.history.iter().rev().step_by(ROW);
-    let rows = minutes.map(|moment| {
-        let cells = columns().map(|(plan, _, figure)| (plan.words)(figure(moment)));
-        (words::clock(moment.at), cells.collect())
-    });
-    Table {
-        heads: heads.map(|head| head.trim().to_owned()).collect(),
-        rows: rows.collect(),
+impl Table {
+    pub(crate) fn of(figures: &Figures) -> Self {
+        let columns = || {
+            PLANS.iter().flat_map(|plan| {
+                let lines = plan.lines.iter();
+                lines.map(move |&(name, _, figure)| (plan, name, figure))
+            })
+        };
+        let heads = columns().map(|(plan, name, _)| format!("{} {name}", plan.title));
+        let minutes = figures.history.iter().rev().step_by(ROW);
+        let rows = minutes.map(|moment| {
+            let cells = columns().map(|(plan, _, figure)| (plan.words)(figure(moment)));
+            (words::clock(moment.at), cells.collect())
+        });
+        Self {
+            heads: heads.map(|head| head.trim().to_owned()).collect(),
+            rows: rows.collect(),
+        }
     }
 }
 
@@ -321,7 +336,7 @@ mod tests {
             history: history(&[Some(2.0); 180]),
             ..Figures::default()
         };
-        let table = table(&figures);
+        let table = Table::of(&figures);
         assert_eq!(table.rows.len(), 15);
         assert_eq!(table.heads.len(), table.rows[0].1.len());
         assert_eq!(table.rows[0].0, "00:14:55");

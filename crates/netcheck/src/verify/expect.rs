@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use compose_file::Project;
-use compose_file::model::{Attachment, Network, NetworkMode, Protocol, RestartPolicy, Service};
+use compose_file::model::{Network, NetworkMode, Protocol, RestartPolicy, Service};
 
 use super::beyond::{Beyond, GATEWAY_MODE, GATEWAY_MODE6, closes_gateway};
 use super::link::{Basis, By, End, Expectation};
@@ -111,9 +111,11 @@ impl Stack<'_> {
         };
         let ports = ports(service, target);
 
-        let shared: Vec<&(&Network, &Attachment)> = theirs
+        let is_ours = |network: &Network| ours.iter().any(|(own, _)| own.name == network.name);
+        let shared: Vec<_> = theirs
             .iter()
-            .filter(|(network, _)| ours.iter().any(|(own, _)| own.name == network.name))
+            .copied()
+            .filter(|(network, _)| is_ours(network))
             .collect();
         let mut names: BTreeSet<&str> = BTreeSet::from([target.service.as_str()]);
         names.extend(
@@ -123,10 +125,9 @@ impl Stack<'_> {
                 .map(String::as_str),
         );
         for name in names {
-            let known = |(_, attachment): &&&(&Network, &Attachment)| {
+            let open = shared.iter().any(|(_, attachment)| {
                 name == target.service || attachment.aliases.iter().any(|alias| alias == name)
-            };
-            let open = shared.iter().any(|shared| known(&shared));
+            });
             let by = By::Name {
                 name: name.to_owned(),
             };
@@ -152,21 +153,22 @@ impl Stack<'_> {
             }
         }
         for (on_network, address) in addresses(target) {
-            let on = shared
+            let shared_network = shared
                 .iter()
-                .find(|(network, _)| network.name == on_network);
-            match on {
-                Some(_) if shut => {
+                .map(|(network, _)| *network)
+                .find(|network| network.name == on_network);
+            match shared_network {
+                Some(network) if shut => {
                     let mut all = target.open_ports();
                     all.extend(ports.iter().map(|(port, _)| *port));
                     let all: Vec<_> = all.into_iter().map(|port| (port, Basis::File)).collect();
                     let open = Open {
                         ports: false,
-                        ping: on.is_some_and(|(network, _)| icc(network)),
+                        ping: icc(network),
                     };
                     add(links, ends, address, &all, open);
                 }
-                Some((network, _)) => add(links, ends, address, &ports, Open::of(icc(network))),
+                Some(network) => add(links, ends, address, &ports, Open::of(icc(network))),
                 // Shared by another network, this address is behind it: the engine's business.
                 None if !shut && !shared.is_empty() && self.is_given(target, on_network) => {}
                 None if self.isolates(source) && self.isolates(target) => {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use testkit::http::{Request, Wire, WireError, ok};
-use testkit::net::free_address;
+use testkit::net::{cut_off, free_address};
 use testkit::wait::{until, wait_until};
 
 /// A server on loopback with one thread per connection; it ends with the value.
@@ -173,6 +173,14 @@ impl Backend {
     pub(crate) fn wait_for_connections(&self, count: usize) {
         let what = format!("{count} connections at the backend");
         wait_until(&what, || self.connections() >= count);
+    }
+
+    /// Cuts it off, as if its machine were: nothing gets to it any more, and no packet says so.
+    pub(crate) fn vanish(&self) {
+        cut_off(&self.listener);
+        for stream in self.record.streams.lock().unwrap().values() {
+            cut_off(stream);
+        }
     }
 
     /// Stops listening and closes every connection, as a stopped process does.
