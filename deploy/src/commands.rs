@@ -5,7 +5,7 @@ mod config;
 mod console;
 mod down;
 mod inspect;
-mod logs;
+pub(crate) mod logs;
 mod plan;
 mod ps;
 mod releases;
@@ -34,16 +34,22 @@ use crate::cli::{Cli, Command, Images, Logs, Requests, Verify};
 use crate::console::service_of;
 use crate::output::{Form, Output};
 use crate::secrets::Secrets;
+use crate::swarm;
 
 /// What every verb is given.
-struct Context {
-    output: Output,
-    options: LoadOptions,
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) options: LoadOptions,
 }
 
 impl Context {
+    /// Whether the files describe a stack for a Swarm. What is wrong with them, whoever reads them says.
+    fn is_for_swarm(&self) -> bool {
+        compose_file::load(&self.options).is_ok_and(|it| it.is_for_swarm())
+    }
+
     /// Reads the Compose files.
-    fn project(&self) -> Result<Project> {
+    pub(crate) fn project(&self) -> Result<Project> {
         let project = compose_file::load(&self.options).map_err(|err| file_error(&err))?;
         for warning in &project.warnings {
             self.output.note(&warning.in_file());
@@ -148,6 +154,14 @@ fn form(cli: &Cli) -> Form {
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<()> {
+    let command = if context.is_for_swarm() {
+        match swarm::run(context, command).await? {
+            Some(command) => command,
+            None => return Ok(()),
+        }
+    } else {
+        command
+    };
     match command {
         Command::Up(args) => up::run(context, args).await,
         Command::Rollback(args) => rollback::run(context, args).await,
@@ -181,14 +195,14 @@ fn is_endless(command: &Command) -> bool {
     )
 }
 
-fn refresh(images: Images) -> Refresh {
+pub(crate) fn refresh(images: Images) -> Refresh {
     Refresh {
         build: images.build,
         pull: images.pull,
     }
 }
 
-fn file_error(err: &compose_file::Error) -> Error {
+pub(crate) fn file_error(err: &compose_file::Error) -> Error {
     match err {
         compose_file::Error::Read { file, .. } => Error::usage(
             chain(err),
@@ -239,7 +253,7 @@ async fn verified(
 }
 
 /// The published ports as URLs: those for clients, and the console's.
-fn addresses(engine: &Engine, project: &Project) -> (Vec<String>, Option<String>) {
+pub(crate) fn addresses(engine: &Engine, project: &Project) -> (Vec<String>, Option<String>) {
     let ours = service_of(project).unwrap_or_default();
     let all = netcheck::verify::urls(engine, project, ours);
     let (console, clients): (Vec<_>, Vec<_>) = all.partition(|(name, _)| ***name == *ours);
@@ -261,7 +275,7 @@ fn secret_values(project: &Project) -> impl Fn(&SecretName) -> Vec<String> {
 }
 
 /// Refuses services that the file doesn't have.
-fn known_services(project: &Project, names: &[String]) -> Result<()> {
+pub(crate) fn known_services(project: &Project, names: &[String]) -> Result<()> {
     let unknown: Vec<&str> = names
         .iter()
         .map(String::as_str)

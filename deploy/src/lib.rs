@@ -22,5 +22,6 @@ mod replica_set;
 mod rotation;
 mod secrets;
 mod spec;
+mod swarm;
 
 pub use commands::{refuse, run};

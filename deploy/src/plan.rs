@@ -23,6 +23,7 @@ pub(crate) use self::graph::Builder;
 pub(crate) use self::graph::{Graph, Need, TransactionId};
 pub(crate) use self::inputs::Inputs;
 pub(crate) use self::operation::{Act, Creation, NodeId, Operation, Target, Value};
+pub(crate) use self::order::order;
 pub(crate) use self::service::{ContainerAction, Step};
 use compose_file::Project;
 use compose_file::model::ServiceName;

@@ -78,6 +78,11 @@ impl Secrets {
         self.0.contains_key(name)
     }
 
+    /// What is in the secret's file.
+    pub(crate) fn content(&self, name: &SecretName) -> Option<&[u8]> {
+        self.0.get(name).map(Vec::as_slice)
+    }
+
     /// The values that may be in force, the newest first: of a generated secret one for each line
     /// of its file, else the content as a whole. Empty where it isn't text.
     pub(crate) fn values(&self, name: &SecretName, secret: &Secret) -> Vec<&str> {

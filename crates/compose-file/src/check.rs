@@ -1,6 +1,8 @@
 //! Checks across a whole project: references, dependency cycles, conflicts over ports, names and
 //! mount points, settings that exclude each other.
 
+mod swarm;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -38,6 +40,9 @@ pub(super) fn check(
         check.replicas(name, service);
         check.network_mode(name, service);
         check.mount_points(name, service);
+        if context.swarm {
+            check.on_swarm(name, service);
+        }
     }
     for (name, secret) in &sections.secrets {
         check.told(name, secret);
@@ -105,6 +110,11 @@ impl Check<'_> {
                 "secret",
                 &known,
             );
+        }
+        let known = self.defined("configs");
+        for config in &service.configs {
+            let keys = ["services", name, "configs", &config.source];
+            self.reference(&keys, "config", &known);
         }
         let known = self.defined("services");
         for (other, dependency) in &service.depends_on {
@@ -361,7 +371,9 @@ impl Check<'_> {
             let message = format!("{what} is for one container, and there are {replicas} replicas");
             self.report(keys, message);
         };
-        if let Some(port) = service.ports.iter().find_map(|port| port.published) {
+        // On a Swarm, each is on a node of its own, or the port is every node's.
+        let mut ports = service.ports.iter().filter(|_| !self.context.swarm);
+        if let Some(port) = ports.find_map(|port| port.published) {
             alone(
                 &["services", name, "ports"],
                 &format!("the host port {port}"),
@@ -410,8 +422,12 @@ impl Check<'_> {
             .secrets
             .iter()
             .map(|secret| ("secrets", secret.target.as_str()));
+        let configs = service
+            .configs
+            .iter()
+            .map(|config| ("configs", config.target.as_str()));
         let mut taken = HashSet::new();
-        for (key, path) in volumes.chain(tmpfs).chain(secrets) {
+        for (key, path) in volumes.chain(tmpfs).chain(secrets).chain(configs) {
             if !taken.insert(path.trim_end_matches('/')) {
                 let message = format!("there is something else at {path} in the container already");
                 self.report(&["services", name, key], message);

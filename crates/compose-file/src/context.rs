@@ -23,6 +23,8 @@ pub(super) struct Context {
     pub(super) directory: PathBuf,
     /// Part of default names; empty until [`Context::set_project`].
     pub(super) project: ProjectName,
+    /// Whether the file is for a Swarm, which carries more of it out.
+    pub(super) swarm: bool,
     variables: BTreeMap<String, String>,
     /// What may still be made of variables.
     pub(super) budget: Budget,
@@ -85,6 +87,7 @@ impl Context {
             files,
             directory,
             project: ProjectName(String::new()),
+            swarm: false,
             variables,
             budget,
             problems: RefCell::default(),

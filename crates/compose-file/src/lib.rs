@@ -35,7 +35,7 @@ pub use files::Files;
 use files::{Chosen, unreadable};
 use interpolate::Budget;
 pub use model::Project;
-use model::{NetworkKey, ProjectName};
+use model::{Network, NetworkKey, ProjectName};
 pub use options::LoadOptions;
 use read::Sections;
 pub use render::RenderError;
@@ -108,6 +108,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         context.interpolate(root, "");
     }
     let root = merge::merge(roots, &context);
+    context.swarm = read::is_for_swarm(&cursor(&root, &context));
     let mut sections = read::project(&cursor(&root, &context));
     add_default_network(&mut sections, &context);
     let shared_places = check::check(&sections, &root, &context);
@@ -127,6 +128,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         volumes,
         secrets,
         replica_set,
+        configs,
         verify,
     } = sections;
     Ok(Project {
@@ -136,6 +138,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         volumes,
         secrets,
         replica_set,
+        configs,
         verify,
         files,
         working_dir,
@@ -204,9 +207,10 @@ fn add_default_network(sections: &mut Sections, context: &Context) {
         .any(|service| service.networks.contains_key("default"));
     if used && let Entry::Vacant(entry) = sections.networks.entry(NetworkKey("default".to_owned()))
     {
-        entry.insert(read::default_network(format!(
-            "{}_default",
-            context.project
-        )));
+        let name = format!("{}_default", context.project);
+        entry.insert(Network {
+            driver: context.swarm.then(|| model::OVERLAY.to_owned()),
+            ..read::default_network(name)
+        });
     }
 }

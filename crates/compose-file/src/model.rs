@@ -12,6 +12,7 @@ mod network;
 mod replica_set;
 mod rollout;
 mod service;
+mod swarm;
 mod values;
 mod verify;
 
@@ -29,6 +30,7 @@ pub use network::*;
 pub use replica_set::*;
 pub use rollout::*;
 pub use service::*;
+pub use swarm::*;
 pub use values::*;
 pub use verify::*;
 
@@ -53,6 +55,9 @@ pub struct Project {
     /// Which services are one replica set.
     #[serde(rename = "x-replica-set", skip_serializing_if = "Option::is_none")]
     pub replica_set: Option<ReplicaSet>,
+    /// Files for the services of a Swarm.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub configs: IndexMap<ConfigName, Config>,
     /// What there is to prove that the rest of the file doesn't say.
     #[serde(rename = "x-verify", skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
@@ -73,7 +78,16 @@ pub struct Project {
     pub warnings: Vec<Problem>,
 }
 
+/// The driver of networks that reach over the nodes of a Swarm.
+pub(crate) const OVERLAY: &str = "overlay";
+
 impl Project {
+    /// Whether the file describes a stack for a Swarm: one with a network that reaches over its nodes.
+    pub fn is_for_swarm(&self) -> bool {
+        let mut networks = self.networks.values();
+        networks.any(|it| it.driver.as_deref() == Some(OVERLAY))
+    }
+
     /// `FILE:LINE:COLUMN`.
     pub fn place(&self, at: Position) -> String {
         let file = self.files.iter().nth(at.file);

@@ -14,8 +14,11 @@ mod process;
 mod project;
 mod replica_set;
 mod service;
+mod swarm;
 mod verify;
 mod words;
 
+pub(super) use forms::parse_size;
 pub(super) use network::named as default_network;
 pub(super) use project::{Sections, project, project_name};
+pub(super) use swarm::is_for_swarm;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, Mount as EngineMount, MountTmpfsOptions, MountType, MountVolumeOptions,
-    NetworkConnectRequest, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    HostConfigLogConfig, Ipam, IpamConfig, Mount as EngineMount, MountTmpfsOptions, MountType,
+    MountVolumeOptions, NetworkConnectRequest, NetworkingConfig, PortBinding, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use compose_file::Project;
 use compose_file::model::{
-    Attachment, Cpus, HealthTest, Healthcheck, Mount, NetworkMode, Port, RestartPolicy as Restart,
-    Service,
+    self, Attachment, Cpus, HealthTest, Healthcheck, Mount, NetworkMode, Port,
+    RestartPolicy as Restart, Service,
 };
 use serde_json::{Value, json};
 
@@ -299,6 +299,25 @@ fn mounts(project: &Project, service: &Service) -> (Vec<String>, Vec<EngineMount
     (binds, mounts)
 }
 
+/// Address pools, as the engine takes them.
+pub fn ipam(ipam: &model::Ipam) -> Ipam {
+    Ipam {
+        driver: ipam.driver.clone(),
+        config: Some(
+            ipam.config
+                .iter()
+                .map(|pool| IpamConfig {
+                    subnet: Some(pool.subnet.to_string()),
+                    ip_range: pool.ip_range.map(|range| range.to_string()),
+                    gateway: pool.gateway.map(|gateway| gateway.to_string()),
+                    ..IpamConfig::default()
+                })
+                .collect(),
+        ),
+        ..Ipam::default()
+    }
+}
+
 /// How a service's containers are attached to one network, and what they are called there.
 pub fn endpoint(service_name: &str, attachment: &Attachment) -> EndpointSettings {
     let mut aliases = vec![service_name.to_owned()];
@@ -321,7 +340,7 @@ pub fn endpoint(service_name: &str, attachment: &Attachment) -> EndpointSettings
     }
 }
 
-fn healthcheck(check: &Healthcheck) -> HealthConfig {
+pub(crate) fn healthcheck(check: &Healthcheck) -> HealthConfig {
     let nanos = |duration: Option<Duration>| {
         duration.map(|duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
     };
@@ -352,6 +371,6 @@ fn target(port: &Port) -> String {
     format!("{}/{}", port.target, port.protocol)
 }
 
-fn signed(bytes: u64) -> i64 {
+pub(crate) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -28,6 +28,19 @@ pub const OVERRIDES: &str = "dev.causeway.overrides";
 /// SHA-256 of everything that went into an image's build.
 pub const BUILD_HASH: &str = "dev.causeway.build.hash";
 
+/// Of a Swarm's secret or config: SHA-256 of [`SALT`] and its content.
+pub const CONTENT: &str = "dev.causeway.content";
+/// Of a Swarm's secret or config: what its hash begins with.
+pub const SALT: &str = "dev.causeway.salt";
+/// Of a Swarm's task: what is in its image, where the name alone doesn't say.
+pub const IMAGE_CONTENT: &str = "dev.causeway.image";
+/// Of a Swarm's service: its health check as JSON, which the client that we use doesn't read back.
+pub const HEALTH: &str = "dev.causeway.healthcheck";
+/// The id of the node that has a service's data.
+pub const NODE: &str = "dev.causeway.node";
+/// Docker Swarm: the stack that an object belongs to.
+pub const STACK: &str = "com.docker.stack.namespace";
+
 /// What the names of all of Docker Compose's labels begin with.
 pub const COMPOSE_PREFIX: &str = "com.docker.compose.";
 /// Docker Compose: the project's name.

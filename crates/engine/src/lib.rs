@@ -14,5 +14,6 @@ pub mod origin;
 pub mod owner;
 pub mod said;
 pub mod state;
+pub mod swarm;
 
 pub use connection::{Engine, reached_at};

@@ -14,8 +14,6 @@ use crate::labels;
 /// Labels of an object, as the engine reports them.
 pub type Labels = HashMap<String, String>;
 
-/// Swarm: the stack that a service's container belongs to.
-const STACK: &str = "com.docker.stack.namespace";
 /// What Docker Compose writes on containers and on nothing else.
 const COMPOSE_MARKS: [&str; 3] = [
     labels::COMPOSE_HASH,
@@ -78,8 +76,8 @@ impl Owner {
                     .is_some_and(|it| it.eq_ignore_ascii_case("true")),
             };
         }
-        match labels.get(STACK) {
-            Some(stack) if own(STACK) => Self::Swarm {
+        match labels.get(labels::STACK) {
+            Some(stack) if own(labels::STACK) => Self::Swarm {
                 stack: stack.clone(),
             },
             _ => Self::Unknown,
@@ -97,7 +95,7 @@ impl Owner {
                 directory: None,
                 one_off: false,
             }
-        } else if let Some(stack) = labels.get(STACK) {
+        } else if let Some(stack) = labels.get(labels::STACK) {
             let stack = stack.clone();
             Self::Swarm { stack }
         } else {

@@ -2,6 +2,8 @@
 //! containers print are made visible, in a pipe too: it often ends at a terminal (`| grep`, a file
 //! shown later). `--json` has every line as it was, with the escapes that JSON has for them.
 
+use std::io;
+
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use engine::Engine;
@@ -12,7 +14,7 @@ use serde::Serialize;
 
 use super::{Context, known_services};
 use crate::cli::Logs;
-use crate::output::text;
+use crate::output::{Output, text};
 
 /// A line of `logs --json`.
 #[derive(Serialize)]
@@ -58,37 +60,71 @@ pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
     }
     while let Some((container, chunk)) = streams.next().await {
         let chunk = chunk.doing(|| format!("read the log of {}", container.name))?;
-        let source = if matches!(chunk, LogOutput::StdErr { .. }) {
-            "stderr"
-        } else {
-            "stdout"
+        let source = Source {
+            service: container.service.clone(),
+            name: container.name.clone(),
+            width,
         };
-        let bytes = chunk.into_bytes();
-        let written = if output.is_json() {
-            let raw = String::from_utf8_lossy(&bytes);
-            let raw = raw.trim_end_matches(['\r', '\n']);
-            let (time, line) = match raw.split_once(' ').filter(|_| args.timestamps) {
-                Some((time, line)) => (Some(time), line),
-                None => (None, raw),
-            };
-            output.stream_event(&Logged {
-                event: "log",
-                service: &container.service,
-                container: &container.name,
-                stream: source,
-                time,
-                line,
-            })
-        } else {
-            let line = text::printable(&bytes);
-            let prefix = format!("{:width$} |", container.name);
-            let prefix = output.style().by_key(&container.name, &prefix);
-            output.stream(&format!("{prefix} {line}"))
-        };
+        let written = print(output, &source, chunk, args.timestamps);
         if written.is_err() {
             // The reader left (`deploy logs | head`).
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// What prints.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// The key in the file.
+    pub(crate) service: String,
+    /// Of the container, or of a Swarm's task.
+    pub(crate) name: String,
+    /// So wide is the longest name beside it.
+    pub(crate) width: usize,
+}
+
+/// Prints a line of a log, which with `timestamps` begins with its time.
+///
+/// # Errors
+/// When nobody reads any more.
+pub(crate) fn print(
+    output: &Output,
+    source: &Source,
+    chunk: LogOutput,
+    timestamps: bool,
+) -> io::Result<()> {
+    let Source {
+        service,
+        name,
+        width,
+    } = source;
+    let stream = if matches!(chunk, LogOutput::StdErr { .. }) {
+        "stderr"
+    } else {
+        "stdout"
+    };
+    let bytes = chunk.into_bytes();
+    if output.is_json() {
+        let raw = String::from_utf8_lossy(&bytes);
+        let raw = raw.trim_end_matches(['\r', '\n']);
+        let (time, line) = match raw.split_once(' ').filter(|_| timestamps) {
+            Some((time, line)) => (Some(time), line),
+            None => (None, raw),
+        };
+        output.stream_event(&Logged {
+            event: "log",
+            service,
+            container: name,
+            stream,
+            time,
+            line,
+        })
+    } else {
+        let line = text::printable(&bytes);
+        let prefix = format!("{name:width$} |");
+        let prefix = output.style().by_key(name, &prefix);
+        output.stream(&format!("{prefix} {line}"))
+    }
 }

@@ -9,12 +9,14 @@ use crate::apply::{Options, apply};
 use crate::cli::Rollback;
 use crate::lock::Lock;
 use crate::releases::{Release, Releases};
+use crate::swarm;
 
 pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let output = &context.output;
     // The file as it is now says whose releases, and where they are recorded.
     let project = context.project()?;
     let engine = Engine::connect().await?;
+    swarm::refuse_stack(&engine, &project).await?;
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
     let mut record = Releases::read(&project)?;

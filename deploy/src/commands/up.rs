@@ -10,6 +10,7 @@ use crate::cli::Up;
 use crate::lock::Lock;
 use crate::releases::Releases;
 use crate::rotation;
+use crate::swarm;
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let output = &context.output;
@@ -19,6 +20,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         None => Vec::new(),
     };
     let engine = Engine::connect().await?;
+    swarm::refuse_stack(&engine, &project).await?;
     let _lock = Lock::acquire(&engine, output, &project.name, "up", args.wait.patience()).await?;
     let options = Options {
         refresh: refresh(args.images),

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use bollard::errors::Error as EngineError;
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{ListNetworksOptionsBuilder, RemoveVolumeOptions};
 use compose_file::Project;
-use compose_file::model;
 use engine::Engine;
+use engine::container;
 use engine::error::{EngineContext, Error, Result};
 use engine::labels;
 
@@ -27,7 +27,7 @@ pub(super) async fn create_network(engine: &Engine, project: &Project, key: &str
         internal: Some(network.internal),
         attachable: Some(network.attachable),
         enable_ipv6: Some(network.enable_ipv6),
-        ipam: network.ipam.as_ref().map(ipam),
+        ipam: network.ipam.as_ref().map(container::ipam),
         options: Some(network.driver_opts.clone().into_iter().collect()),
         labels: Some(labels::all(
             project,
@@ -62,24 +62,6 @@ async fn remove_twins(engine: &Engine, project: &Project, name: &str, kept: &str
         remove_network(engine, &id).await?;
     }
     Ok(())
-}
-
-fn ipam(ipam: &model::Ipam) -> Ipam {
-    Ipam {
-        driver: ipam.driver.clone(),
-        config: Some(
-            ipam.config
-                .iter()
-                .map(|pool| IpamConfig {
-                    subnet: Some(pool.subnet.to_string()),
-                    ip_range: pool.ip_range.map(|range| range.to_string()),
-                    gateway: pool.gateway.map(|gateway| gateway.to_string()),
-                    ..IpamConfig::default()
-                })
-                .collect(),
-        ),
-        ..Ipam::default()
-    }
 }
 
 /// Removes a network; one that something is connected to stays.

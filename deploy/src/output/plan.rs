@@ -17,8 +17,11 @@ pub(crate) struct PlanView {
     pub(crate) project: String,
     /// Everything that will be done.
     pub(crate) actions: Vec<Line>,
-    /// How many containers stay as they are.
+    /// How many of `units` stay as they are.
     pub(crate) unchanged: usize,
+    /// Containers, or a Swarm's services.
+    #[serde(skip)]
+    pub(crate) units: &'static str,
     /// Beside the plan.
     pub(crate) notes: Vec<String>,
     /// Other Compose files, which the stack was brought up from.
@@ -28,11 +31,12 @@ pub(crate) struct PlanView {
 /// One action.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
-    /// `secret`, `image`, `network`, `volume` or `container`.
+    /// `secret`, `image`, `network`, `volume` or `container`; of a Swarm `config`, `node` or `service`, too.
     pub(crate) kind: &'static str,
     /// Its name on the engine.
     pub(crate) name: String,
-    /// `create`, `build`, `pull`, `renew`, `tell`, `start`, `recreate`, `restart` or `remove`.
+    /// `create`, `build`, `pull`, `renew`, `tell`, `start`, `recreate`, `restart` or `remove`; on a Swarm
+    /// `update` or `label`, too.
     pub(crate) action: &'static str,
     /// Why, or how; may be empty.
     pub(crate) reason: String,
@@ -142,6 +146,7 @@ impl PlanView {
             project,
             actions,
             unchanged,
+            units: "containers",
             notes: plan.notes.clone(),
             takes_over_from: plan.takes_over.as_ref().map(|it| it.files.to_string()),
         }
@@ -157,7 +162,9 @@ impl PlanView {
         for line in &self.actions {
             let (sign, tone) = match line.action {
                 "remove" => ("-", Tone::Bad),
-                "renew" | "tell" | "recreate" | "restart" | "start" => ("~", Tone::Notice),
+                "renew" | "tell" | "recreate" | "restart" | "start" | "update" | "label" => {
+                    ("~", Tone::Notice)
+                }
                 _ => ("+", Tone::Good),
             };
             let mut text = format!(
@@ -185,8 +192,8 @@ impl PlanView {
     pub(crate) fn summary(&self) -> String {
         if self.actions.is_empty() {
             return format!(
-                "no changes: {} containers are as the file says",
-                self.unchanged
+                "no changes: {} {} are as the file says",
+                self.unchanged, self.units
             );
         }
         let count = |actions: &[&str]| {
@@ -196,11 +203,14 @@ impl PlanView {
                 .count()
         };
         format!(
-            "{} to create, {} to change, {} to remove; {} containers unchanged",
+            "{} to create, {} to change, {} to remove; {} {} unchanged",
             count(&["create", "build", "pull"]),
-            count(&["renew", "tell", "recreate", "restart", "start"]),
+            count(&[
+                "renew", "tell", "recreate", "restart", "start", "update", "label"
+            ]),
             count(&["remove"]),
-            self.unchanged
+            self.unchanged,
+            self.units
         )
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
-use super::ServiceName;
+use super::{PublishMode, ServiceName};
 
 /// How a service is attached to a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -64,6 +64,9 @@ pub struct Port {
     pub host_ip: Option<IpAddr>,
     /// Transport protocol.
     pub protocol: Protocol,
+    /// Of a Swarm; `None` is the engine's choice (`ingress`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<PublishMode>,
 }
 
 /// Whether two addresses of a host to listen on (`None`: all of them) exclude each other on one port.

@@ -11,8 +11,8 @@ use serde::{Serialize, Serializer};
 use super::mount::tmpfs_list;
 use super::values::optional_duration;
 use super::{
-    Attachment, Dependency, Deploy, ExposedPort, ExtraHost, Healthcheck, Mount, NetworkKey,
-    NetworkMode, Port, Protocol, SecretMount, ServiceName, is_false,
+    Attachment, ConfigMount, Dependency, Deploy, ExposedPort, ExtraHost, Healthcheck, Mount,
+    NetworkKey, NetworkMode, Port, Protocol, SecretMount, ServiceName, is_false,
 };
 
 /// An entry of `services`. `None` and empty mean "as the image or the engine has it".
@@ -62,6 +62,9 @@ pub struct Service {
     /// Secrets granted to the service.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretMount>,
+    /// Configs that the service sees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<ConfigMount>,
     /// Overrides the image's `HEALTHCHECK`, wholly or in part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,

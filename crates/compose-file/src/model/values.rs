@@ -72,6 +72,15 @@ name! {
     /// The key under the top-level `secrets`.
     SecretName
 }
+name! {
+    /// The key under the top-level `configs`.
+    ConfigName
+}
+
+/// A size as Compose writes it (`64m`), in bytes; for options that are kept as written.
+pub fn bytes(size: &str) -> Option<u64> {
+    crate::read::parse_size(size)
+}
 
 /// A share of CPU time, in billionths of one CPU; written as `0.5` or `2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

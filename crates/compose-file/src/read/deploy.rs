@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::forms::{cpus, duration, size};
+use super::swarm;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
@@ -11,6 +12,7 @@ use crate::model::{
 
 const MAX_REPLICAS: i64 = 1000;
 
+/// What only a Swarm carries out. In a file for one, these keys are read.
 const HINTS: &[(&str, &str)] = &[
     ("restart_policy", "use `restart` of the service"),
     (
@@ -28,6 +30,9 @@ pub(super) fn deploy(service: &Fields<'_>) -> Deploy {
     let section = service.get("deploy").and_then(|cursor| Fields::of(&cursor));
     let section = section.as_ref();
     let field = |key| section.and_then(|fields| fields.get(key));
+    let for_swarm = service.here.context.swarm;
+    // Not asked for in a file for one machine, and so reported.
+    let of_swarm = |key| for_swarm.then(|| field(key)).flatten();
 
     let resources = field("resources").and_then(|cursor| Fields::of(&cursor));
     let part = |key| {
@@ -40,6 +45,18 @@ pub(super) fn deploy(service: &Fields<'_>) -> Deploy {
     let reservation = |key| reservations.as_ref().and_then(|fields| fields.get(key));
 
     let deploy = Deploy {
+        mode: of_swarm("mode")
+            .and_then(|c| swarm::mode(&c))
+            .unwrap_or_default(),
+        endpoint_mode: of_swarm("endpoint_mode").and_then(|c| swarm::endpoint_mode(&c)),
+        placement: of_swarm("placement")
+            .and_then(|c| swarm::placement(&c))
+            .unwrap_or_default(),
+        rollback_config: of_swarm("rollback_config").and_then(|c| update_config(&c)),
+        restart_policy: of_swarm("restart_policy").and_then(|c| swarm::task_restart(&c)),
+        labels: of_swarm("labels")
+            .and_then(|c| c.labels())
+            .unwrap_or_default(),
         replicas: same(
             field("replicas").as_ref(),
             service.get("scale").as_ref(),
@@ -64,6 +81,9 @@ pub(super) fn deploy(service: &Fields<'_>) -> Deploy {
                 ),
             },
             reservations: Reservations {
+                cpus: for_swarm
+                    .then(|| reservation("cpus").and_then(|c| cpus(&c)))
+                    .flatten(),
                 memory: same(
                     reservation("memory").as_ref(),
                     service.get("mem_reservation").as_ref(),
@@ -73,7 +93,9 @@ pub(super) fn deploy(service: &Fields<'_>) -> Deploy {
         },
     };
     if let Some(fields) = section {
-        fields.only("mode", &[("replicated", ())]);
+        if !for_swarm {
+            fields.only("mode", &[("replicated", ())]);
+        }
         fields.finish(HINTS);
     }
     for fields in [&resources, &limits].into_iter().flatten() {
@@ -151,6 +173,13 @@ fn update_config(cursor: &Cursor<'_>) -> Option<UpdateConfig> {
             .and_then(|c| c.choice(&actions))
             .unwrap_or(default.failure_action),
         monitor: time("monitor").unwrap_or(default.monitor),
+        max_failure_ratio: if cursor.context.swarm {
+            fields
+                .get("max_failure_ratio")
+                .and_then(|c| swarm::ratio(&c))
+        } else {
+            None
+        },
     };
     fields.finish(&[("max_failure_ratio", "use `failure_action`")]);
     Some(config)

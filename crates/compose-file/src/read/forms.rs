@@ -49,7 +49,7 @@ pub(super) fn size(cursor: &Cursor<'_>) -> Option<u64> {
     })
 }
 
-pub(super) fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let end = text
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(text.len());

@@ -19,6 +19,7 @@ pub(crate) fn port(item: &Node) -> Option<String> {
         published,
         target,
         protocol,
+        ..
     } = ports::spec(item)?;
     let host_ip = host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let published = published.filter(|range| *range.start() != 0);

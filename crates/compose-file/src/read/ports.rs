@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::forms::address;
+use super::swarm;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
-use crate::model::{ExposedPort, Port, Protocol};
+use crate::model::{ExposedPort, Port, Protocol, PublishMode};
 use crate::yaml::Node;
 
 const EXPECTED: &str =
@@ -57,6 +58,7 @@ pub(super) struct Spec {
     pub(super) published: Option<RangeInclusive<u16>>,
     pub(super) target: RangeInclusive<u16>,
     pub(super) protocol: Protocol,
+    pub(super) mode: Option<PublishMode>,
 }
 
 impl Spec {
@@ -66,6 +68,7 @@ impl Spec {
             published,
             target,
             protocol,
+            mode,
         } = self;
         let length = target.len();
         if let Some(published) = &published
@@ -86,6 +89,7 @@ impl Spec {
             published: published.as_mut().and_then(Iterator::next),
             host_ip,
             protocol,
+            mode,
         }));
     }
 }
@@ -137,6 +141,7 @@ fn parse_short(text: &str) -> Option<Spec> {
         published,
         target: range(target)?,
         protocol,
+        mode: None,
     })
 }
 
@@ -150,8 +155,13 @@ fn long(item: &Cursor<'_>) -> Option<Spec> {
     let published = published.and_then(|c| c.parse(expected, host_range));
     let host_ip = fields.get("host_ip").and_then(|c| address(&c, "IP"));
     let protocol = fields.get("protocol").and_then(|c| c.choice(PROTOCOLS));
-    // Both mean the same without Swarm.
-    fields.only("mode", &[("ingress", ()), ("host", ())]);
+    let mode = if item.context.swarm {
+        fields.get("mode").and_then(|c| swarm::publish_mode(&c))
+    } else {
+        // Both mean the same without Swarm.
+        fields.only("mode", &[("ingress", ()), ("host", ())]);
+        None
+    };
     fields.finish(&[
         ("name", "it has no effect; remove it"),
         ("app_protocol", "it has no effect; remove it"),
@@ -162,6 +172,7 @@ fn long(item: &Cursor<'_>) -> Option<Spec> {
         published,
         target: target..=target,
         protocol: protocol.unwrap_or_default(),
+        mode,
     })
 }
 
@@ -177,6 +188,7 @@ pub(super) fn spec(item: &Node) -> Option<Spec> {
         published: key("published").and_then(host_range),
         target: range(key("target")?)?,
         protocol: choose(protocol)?,
+        mode: None,
     })
 }
 
@@ -222,6 +234,7 @@ mod tests {
             published,
             target,
             protocol,
+            ..
         } = parse_short(text)?;
         let ip = host_ip.map_or("*".to_owned(), |ip| ip.to_string());
         let published = published.map_or("*".to_owned(), |range| format!("{range:?}"));

@@ -8,13 +8,13 @@ use indexmap::IndexMap;
 use super::external::{check_external, external_and_name};
 use super::forms::{certificate_names, host_path, is_name};
 use super::words::command;
-use super::{network, replica_set, service, verify};
+use super::{network, replica_set, service, swarm, verify};
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate, Secret, SecretName, Service,
-    ServiceName, Verify, Volume, VolumeKey,
+    Config, ConfigName, Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate, Secret,
+    SecretName, Service, ServiceName, Verify, Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
@@ -32,6 +32,7 @@ pub(crate) struct Sections {
     pub(crate) volumes: IndexMap<VolumeKey, Volume>,
     pub(crate) secrets: IndexMap<SecretName, Secret>,
     pub(crate) replica_set: Option<ReplicaSet>,
+    pub(crate) configs: IndexMap<ConfigName, Config>,
     pub(crate) verify: Option<Verify>,
 }
 
@@ -110,6 +111,12 @@ pub(crate) fn project(root: &Cursor<'_>) -> Sections {
         replica_set: fields
             .get("x-replica-set")
             .and_then(|c| replica_set::replica_set(&c)),
+        // Not asked for in a file for one machine, and so reported.
+        configs: if root.context.swarm {
+            section(fields.get("configs"), ConfigName, swarm::config)
+        } else {
+            IndexMap::new()
+        },
         verify: fields.get("x-verify").and_then(|c| verify::verify(&c)),
     };
     fields.finish(HINTS);
@@ -169,8 +176,9 @@ fn volume(key: &str, cursor: &Cursor<'_>) -> Option<Volume> {
     Some(volume)
 }
 
-fn secret(_key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
+fn secret(key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
     let fields = Fields::of(cursor)?;
+    swarm::default_name(key, &fields);
     let file = fields.required("file");
     let generate = fields.get("x-generate").and_then(|c| {
         c.choice(&[

@@ -9,7 +9,7 @@ use super::process::{
     capability, image, logging, memswap_limit, restart, security_option, ulimits,
 };
 use super::words::words;
-use super::{build, deploy, health, mounts, ports};
+use super::{build, deploy, health, mounts, ports, swarm};
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{Attachment, NetworkKey, PullPolicy, Service};
@@ -98,6 +98,15 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
             .get("secrets")
             .map(|c| mounts::secrets(&c))
             .unwrap_or_default(),
+        // Not asked for in a file for one machine, and so reported.
+        configs: if cursor.context.swarm {
+            fields
+                .get("configs")
+                .map(|c| swarm::configs(&c))
+                .unwrap_or_default()
+        } else {
+            Vec::new()
+        },
         healthcheck: fields
             .get("healthcheck")
             .and_then(|c| health::healthcheck(&c)),

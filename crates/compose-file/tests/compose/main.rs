@@ -11,3 +11,4 @@ mod robustness;
 mod settings;
 mod support;
 mod surroundings;
+mod swarm;

@@ -95,14 +95,14 @@ fn with_tag(image: &str) -> (String, Option<String>) {
 
 /// The first part of the name if it looks like a host (has a dot or a port, or is
 /// `localhost`), otherwise Docker Hub: the rule of Docker's own reference grammar.
-fn registry(image: &str) -> &str {
+pub(crate) fn registry(image: &str) -> &str {
     match image.split_once('/') {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => "docker.io",
     }
 }
 
-fn credentials(output: &Output, registry: &str) -> Option<DockerCredentials> {
+pub(crate) fn credentials(output: &Output, registry: &str) -> Option<DockerCredentials> {
     // Docker Hub's credentials are stored under its historical address.
     let server = if registry == "docker.io" {
         "https://index.docker.io/v1/"

@@ -1,0 +1,258 @@
+//! What is read only in a file for a Swarm: placement, restarts of tasks, configs.
+
+use super::forms::{duration, file_mode, host_path};
+use crate::cursor::Cursor;
+use crate::fields::Fields;
+use crate::model::{
+    Config, ConfigMount, ConfigName, Constraint, EndpointMode, Mode, OVERLAY, Placement,
+    Preference, PublishMode, Ratio, RestartCondition, TaskRestart,
+};
+use crate::yaml::{Entry, Node, Value};
+
+/// Whether the file has a network that reaches over the nodes of a Swarm. What is wrong with the
+/// networks is told where they are read.
+pub(crate) fn is_for_swarm(root: &Cursor<'_>) -> bool {
+    let Some(Value::Map(networks)) = root.node.get("networks").map(|it| &it.value) else {
+        return false;
+    };
+    let driver =
+        |network: &Entry| network.value.get("driver").and_then(Node::text) == Some(OVERLAY);
+    networks.iter().any(driver)
+}
+
+/// `deploy.mode`.
+pub(super) fn mode(cursor: &Cursor<'_>) -> Option<Mode> {
+    cursor.choice(&[("replicated", Mode::Replicated), ("global", Mode::Global)])
+}
+
+/// `deploy.endpoint_mode`.
+pub(super) fn endpoint_mode(cursor: &Cursor<'_>) -> Option<EndpointMode> {
+    cursor.choice(&[("vip", EndpointMode::Vip), ("dnsrr", EndpointMode::Dnsrr)])
+}
+
+/// `mode` of a published port.
+pub(super) fn publish_mode(cursor: &Cursor<'_>) -> Option<PublishMode> {
+    cursor.choice(&[
+        ("ingress", PublishMode::Ingress),
+        ("host", PublishMode::Host),
+    ])
+}
+
+/// `deploy.placement`.
+pub(super) fn placement(cursor: &Cursor<'_>) -> Option<Placement> {
+    let fields = Fields::of(cursor)?;
+    let items = |key| fields.get(key).and_then(|c| c.items()).unwrap_or_default();
+    let constraints = items("constraints");
+    let preferences = items("preferences");
+    let placement = Placement {
+        constraints: constraints.iter().filter_map(constraint).collect(),
+        preferences: preferences.iter().filter_map(preference).collect(),
+        max_replicas_per_node: fields
+            .get("max_replicas_per_node")
+            .and_then(|c| c.unsigned(0)),
+    };
+    fields.finish(&[]);
+    Some(placement)
+}
+
+fn constraint(cursor: &Cursor<'_>) -> Option<Constraint> {
+    let expected = "node.labels.NAME, node.hostname, node.id, node.role, node.platform.os, \
+                    node.platform.arch or engine.labels.NAME, == or !=, and a value";
+    cursor.parse(expected, parse_constraint)
+}
+
+fn parse_constraint(text: &str) -> Option<Constraint> {
+    let (at, equal) = match (text.find("=="), text.find("!=")) {
+        (Some(at), None) => (at, true),
+        (None, Some(at)) => (at, false),
+        _ => return None,
+    };
+    let (key, value) = (text[..at].trim(), text[at + 2..].trim());
+    let label = ["node.labels.", "engine.labels."]
+        .iter()
+        .any(|prefix| key.strip_prefix(prefix).is_some_and(|it| !it.is_empty()));
+    let known = matches!(
+        key,
+        "node.id"
+            | "node.hostname"
+            | "node.ip"
+            | "node.role"
+            | "node.platform.os"
+            | "node.platform.arch"
+    );
+    let valid = (label || known) && !value.is_empty() && !key.contains(char::is_whitespace);
+    valid.then(|| Constraint {
+        key: key.to_owned(),
+        equal,
+        value: value.to_owned(),
+    })
+}
+
+fn preference(cursor: &Cursor<'_>) -> Option<Preference> {
+    let fields = Fields::of(cursor)?;
+    let spread = fields.required("spread").and_then(|c| c.filled());
+    fields.finish(&[]);
+    let spread = spread?.to_owned();
+    Some(Preference { spread })
+}
+
+/// `deploy.restart_policy`.
+pub(super) fn task_restart(cursor: &Cursor<'_>) -> Option<TaskRestart> {
+    let fields = Fields::of(cursor)?;
+    let conditions = [
+        ("none", RestartCondition::None),
+        ("on-failure", RestartCondition::OnFailure),
+        ("any", RestartCondition::Any),
+    ];
+    let policy = TaskRestart {
+        condition: fields
+            .get("condition")
+            .and_then(|c| c.choice(&conditions))
+            .unwrap_or_default(),
+        delay: fields.get("delay").and_then(|c| duration(&c)),
+        max_attempts: fields.get("max_attempts").and_then(|c| c.unsigned(0)),
+        window: fields.get("window").and_then(|c| duration(&c)),
+    };
+    fields.finish(&[]);
+    Some(policy)
+}
+
+/// `max_failure_ratio`.
+pub(super) fn ratio(cursor: &Cursor<'_>) -> Option<Ratio> {
+    cursor.parse("a part from 0 to 1, such as 0.25", parse_ratio)
+}
+
+fn parse_ratio(text: &str) -> Option<Ratio> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let fraction: u32 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+    let whole: u32 = whole.parse().ok()?;
+    let millionths = whole.checked_mul(1_000_000)?.checked_add(fraction)?;
+    (millionths <= 1_000_000).then_some(Ratio(millionths))
+}
+
+/// The `name` of a secret or config, which Docker Compose writes out. On the engine that and the content's
+/// hash are its name, so that another one would be of no use.
+pub(super) fn default_name(key: &str, fields: &Fields<'_>) {
+    let context = fields.here.context;
+    // In a file for one machine the key isn't asked for, and so reported.
+    if !context.swarm {
+        return;
+    }
+    if let Some(name) = fields.get("name") {
+        let default = format!("{}_{key}", context.project);
+        if name.string().is_some_and(|it| it != default) {
+            name.expected(format!("{default}, or no name: its content's hash follows"));
+        }
+    }
+}
+
+/// An entry of the top-level `configs`.
+pub(super) fn config(key: &str, cursor: &Cursor<'_>) -> Option<Config> {
+    let fields = Fields::of(cursor)?;
+    default_name(key, &fields);
+    let file = fields.get("file").and_then(|c| host_path(&c));
+    let content = fields.get("content").and_then(|c| c.string());
+    fields.finish(&[
+        ("external", "name a `file`, or write its `content`"),
+        ("environment", "name a `file`, or write its `content`"),
+        ("template_driver", "write the content out"),
+    ]);
+    match (file, content) {
+        (Some(file), None) => Some(Config::File(file)),
+        (None, Some(content)) => Some(Config::Content(content.to_owned())),
+        (Some(_), Some(_)) => {
+            cursor.problem("both file and content; one of them says what is in it");
+            None
+        }
+        (None, None) => {
+            if !cursor.has("file") && !cursor.has("content") {
+                cursor.problem("neither file nor content; one of them says what is in it");
+            }
+            None
+        }
+    }
+}
+
+/// `configs` of a service: names, or mappings with where and how the config is seen.
+pub(super) fn configs(cursor: &Cursor<'_>) -> Vec<ConfigMount> {
+    let items = cursor.items().unwrap_or_default();
+    items.iter().filter_map(config_mount).collect()
+}
+
+fn config_mount(item: &Cursor<'_>) -> Option<ConfigMount> {
+    let at_root = |name: &str| format!("/{}", name.trim_start_matches('/'));
+    if item.is_scalar() {
+        let source = item.filled()?.to_owned();
+        return Some(ConfigMount {
+            target: at_root(&source),
+            source: ConfigName(source),
+            uid: None,
+            gid: None,
+            mode: None,
+        });
+    }
+    let fields = Fields::of(item)?;
+    let source = fields.required("source").and_then(|c| c.filled());
+    let target = fields.get("target").and_then(|c| c.filled());
+    let uid = fields.get("uid").and_then(|c| c.unsigned(0));
+    let gid = fields.get("gid").and_then(|c| c.unsigned(0));
+    let mode = fields.get("mode").and_then(|c| file_mode(&c));
+    fields.finish(&[]);
+    let source = source?;
+    Some(ConfigMount {
+        source: ConfigName(source.to_owned()),
+        target: at_root(target.unwrap_or(source)),
+        uid,
+        gid,
+        mode,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constraints() {
+        let shown = |text| parse_constraint(text).map(|it| it.to_string());
+        for (text, expected) in [
+            (
+                "node.labels.causeway.mongo==1",
+                "node.labels.causeway.mongo == 1",
+            ),
+            ("node.role != manager", "node.role != manager"),
+            (" node.hostname ==n1 ", "node.hostname == n1"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Some(expected));
+        }
+        for text in [
+            "",
+            "node.role",
+            "node.role == ",
+            "role == a",
+            "node.labels. == 1",
+            "a b == c",
+        ] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ratios() {
+        for (text, expected) in [
+            ("0", 0),
+            ("0.25", 250_000),
+            ("1", 1_000_000),
+            ("1.0", 1_000_000),
+        ] {
+            assert_eq!(parse_ratio(text), Some(Ratio(expected)), "{text}");
+        }
+        for text in ["", "1.1", "-0.1", "0.", ".5", "2", "x"] {
+            assert_eq!(parse_ratio(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The verbs on a Swarm, for a file that describes a stack for one.
+//!
+//! The way of an `up` is that on one machine: the file and what is there are compared, the plan is shown,
+//! what stands in its way is looked for, it is carried out, and what was brought up is recorded as a
+//! release. What differs is who acts on containers: `deploy` makes and changes services, and waits; the
+//! engine starts, replaces, watches and takes back tasks, on whichever nodes.
+
+mod converge;
+mod data;
+mod down;
+mod logs;
+mod objects;
+mod plan;
+mod preflight;
+mod ps;
+mod rollback;
+mod scale;
+mod up;
+
+use compose_file::Project;
+use compose_file::model::ServiceName;
+use engine::Engine;
+use engine::error::{Error, Result};
+use engine::swarm;
+use engine::swarm::stack::Stack;
+
+use crate::cli::{Command, Verify};
+use crate::commands::Context;
+use crate::plan as machine;
+
+/// Runs a verb. None: it is the same on a Swarm.
+///
+/// # Errors
+/// Those of the verb; and where a Swarm doesn't have it yet.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Command>> {
+    match command {
+        Command::Up(args) => up::run(context, args).await?,
+        Command::Plan(args) => plan::run(context, args).await?,
+        Command::Down(args) => down::run(context, args).await?,
+        Command::Ps => ps::run(context).await?,
+        Command::Logs(args) => logs::run(context, args).await?,
+        Command::Scale(args) => scale::scale(context, args).await?,
+        Command::Restart(args) => scale::restart(context, args).await?,
+        Command::Rollback(args) => rollback::run(context, args).await?,
+        command @ (Command::Config | Command::Lab(_) | Command::Probe(_)) => {
+            return Ok(Some(command));
+        }
+        Command::Releases => {
+            return Err(not_yet(
+                "releases",
+                "`deploy rollback --to N` takes the number that `deploy up` printed",
+            ));
+        }
+        Command::Build(_) => {
+            return Err(not_yet(
+                "build",
+                "build with the file for one machine (`deploy -f compose.yaml build`), and bring the images to each node (docs/swarm.md)",
+            ));
+        }
+        Command::Verify(Verify { .. }) => {
+            return Err(not_yet(
+                "verify",
+                "`deploy ps` says what runs where; ask each node's port",
+            ));
+        }
+        Command::Inspect(_) => {
+            return Err(not_yet(
+                "inspect",
+                "`docker network inspect --verbose NETWORK` on a manager says which task has which address",
+            ));
+        }
+        Command::Secrets(_) => {
+            return Err(not_yet(
+                "secrets recover",
+                "take the values from a running task: `docker exec` on its node",
+            ));
+        }
+        Command::Console(_) => return Err(not_yet("console", "see docs/swarm.md")),
+        Command::Requests(_) => return Err(not_yet("requests", "see docs/swarm.md")),
+    }
+    Ok(None)
+}
+
+fn not_yet(verb: &str, next: &str) -> Error {
+    Error::usage(
+        format!("`deploy {verb}` can't do its work on a Swarm yet; nothing was changed"),
+        next,
+    )
+}
+
+/// Refuses to bring up beside a Swarm's stack of this name what would run twice.
+///
+/// # Errors
+/// When there is one.
+pub(crate) async fn refuse_stack(engine: &Engine, project: &Project) -> Result<()> {
+    if !swarm::is_manager(engine).await? {
+        return Ok(());
+    }
+    let stack = Stack::observe(engine, &project.name).await?;
+    let service = stack.services.values().next().map(|it| &it.name);
+    let Some(service) = service.or(stack.foreign.first()) else {
+        return Ok(());
+    };
+    Err(Error::failed(
+        format!(
+            "a Swarm's stack of the name {} runs here (service {service}), and the file describes one for \
+             this machine alone; nothing was changed",
+            project.name
+        ),
+        format!(
+            "name the Swarm's file too (`-f`), or take that stack down first (`docker stack rm {}`), or give \
+             this one another name (`-p`)",
+            project.name
+        ),
+    ))
+}
+
+/// Services that can be seen to at the same time, in the order in which they come up: each after those
+/// that it depends on.
+fn waves(project: &Project) -> Vec<Vec<&ServiceName>> {
+    let mut depths: Vec<(&ServiceName, usize)> = Vec::new();
+    for name in machine::order(project) {
+        let Some((name, service)) = project.services.get_key_value(name.as_str()) else {
+            continue;
+        };
+        let below = depths
+            .iter()
+            .filter(|(it, _)| service.depends_on.contains_key(it.as_str()));
+        let depth = below.map(|(_, depth)| depth + 1).max().unwrap_or(0);
+        depths.push((name, depth));
+    }
+    let deepest = depths.iter().map(|(_, depth)| *depth).max();
+    let wave = |wanted| {
+        let of_it = depths.iter().filter(move |(_, depth)| *depth == wanted);
+        of_it.map(|(name, _)| *name).collect()
+    };
+    deepest.map_or_else(Vec::new, |deepest| (0..=deepest).map(wave).collect())
+}

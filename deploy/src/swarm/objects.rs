@@ -1,0 +1,96 @@
+//! What is in the project's secrets and configs, and which objects of the Swarm have it.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use compose_file::Project;
+use compose_file::model::{Config, ConfigName, SecretName};
+use engine::error::{Error, Result};
+use engine::swarm::object::{Kind, New, Object};
+use engine::swarm::spec::References;
+use engine::swarm::stack::Stack;
+
+use crate::secrets::Secrets;
+
+/// The contents of all secrets and configs that services see. Of a secret that is yet to be generated
+/// there is none.
+pub(super) struct Contents {
+    secrets: BTreeMap<SecretName, Vec<u8>>,
+    configs: BTreeMap<ConfigName, Vec<u8>>,
+}
+
+impl Contents {
+    /// Reads the configs' files.
+    ///
+    /// # Errors
+    /// When one can't be read.
+    pub(super) fn read(project: &Project, secrets: &Secrets) -> Result<Self> {
+        let contents = |name: &SecretName| Some((name.clone(), secrets.content(name)?.to_vec()));
+        let mut configs = BTreeMap::new();
+        let seen = project.services.values().flat_map(|it| &it.configs);
+        for name in seen.map(|mount| &mount.source) {
+            let content = match project.configs.get(name) {
+                None => continue,
+                Some(Config::Content(content)) => content.clone().into_bytes(),
+                Some(Config::File(file)) => fs::read(file).map_err(|err| {
+                    Error::usage(
+                        format!("config {name}: {}: {err}", file.display()),
+                        "see to the file, then run again",
+                    )
+                })?,
+            };
+            configs.insert(name.clone(), content);
+        }
+        Ok(Self {
+            secrets: project.secrets.keys().filter_map(contents).collect(),
+            configs,
+        })
+    }
+
+    /// Finds the objects that have these contents. Returns those that have yet to be made.
+    pub(super) fn find<'a>(
+        &'a self,
+        project: &Project,
+        stack: &Stack,
+        references: &mut References,
+    ) -> Vec<New<'a>> {
+        let find = |kind: Kind, key: &str, content: &[u8]| -> Option<(String, String)> {
+            let mut objects = stack.objects.iter();
+            let object =
+                objects.find(|it| it.kind == kind && it.key() == key && it.holds(content))?;
+            Some((object.id.clone(), object.name.clone()))
+        };
+        let mut new = Vec::new();
+        for (name, content) in &self.secrets {
+            let found = find(Kind::Secret, name, content).unwrap_or_else(|| {
+                let made = New::of(Kind::Secret, &project.name, name, content);
+                let name = made.name().to_owned();
+                new.push(made);
+                (String::new(), name)
+            });
+            references.secrets.insert(name.clone(), found);
+        }
+        for (name, content) in &self.configs {
+            let found = find(Kind::Config, name, content).unwrap_or_else(|| {
+                let made = New::of(Kind::Config, &project.name, name, content);
+                let name = made.name().to_owned();
+                new.push(made);
+                (String::new(), name)
+            });
+            references.configs.insert(name.clone(), found);
+        }
+        new
+    }
+}
+
+/// The objects that no service uses any more, and the file's keys don't lead to.
+pub(super) fn unused<'a>(stack: &'a Stack, references: &'a References) -> Vec<&'a Object> {
+    let used = |object: &Object| {
+        let secrets = references.secrets.values();
+        let configs = references.configs.values();
+        let mut ids = secrets.chain(configs).map(|(id, _)| id);
+        ids.any(|id| *id == object.id)
+    };
+    let objects = stack.objects.iter();
+    objects.filter(|it| it.is_content() && !used(it)).collect()
+}

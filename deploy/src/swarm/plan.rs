@@ -1,0 +1,401 @@
+//! What differs between the file and the Swarm, and `deploy plan`.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use compose_file::Project;
+use compose_file::model::{SecretName, Service, ServiceName};
+use engine::Engine;
+use engine::error::Result;
+use engine::image::{self, ImageState, Images, Need};
+use engine::labels;
+use engine::swarm::spec::{self, Image, References};
+use engine::swarm::stack::{self, Stack};
+use engine::swarm::{self, settings};
+
+use super::data::{self, Home};
+use super::objects::Contents;
+use super::preflight;
+use crate::apply::Options;
+use crate::certificates;
+use crate::cli;
+use crate::commands::{Context, refresh};
+use crate::diff::{self, Change};
+use crate::origin::Reach;
+use crate::output::plan::{Line, PlanView};
+use crate::secrets::{self, Secrets};
+
+/// What a plan is computed from.
+pub(super) struct Observed {
+    /// The id of the node that the engine is.
+    pub(super) here: String,
+    pub(super) stack: Stack,
+    pub(super) images: Images,
+    pub(super) secrets: Secrets,
+    /// Certificates to be made anew, and why.
+    pub(super) due: BTreeMap<SecretName, String>,
+    /// Certificates that nobody could serve with.
+    pub(super) faults: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// What has to be done.
+pub(super) struct Plan<'a> {
+    /// Files of secrets to be generated.
+    pub(super) secrets: Vec<&'a SecretName>,
+    /// Images to be pulled.
+    pub(super) pulls: Vec<(&'a str, &'static str)>,
+    /// Networks to be made, by key.
+    pub(super) networks: Vec<&'a str>,
+    /// Where data is to be.
+    pub(super) homes: Vec<Home<'a>>,
+    /// What stands in the way of that.
+    pub(super) homeless: Vec<String>,
+    /// Services to be made or changed.
+    pub(super) services: BTreeMap<&'a ServiceName, Step>,
+    /// Services that the file doesn't have any more.
+    pub(super) gone: Vec<&'a stack::Service>,
+    /// Those that it doesn't have either, and that another file brought.
+    pub(super) kept: Vec<&'a stack::Service>,
+    /// All of it, for people and machines.
+    pub(super) view: PlanView,
+}
+
+/// What is done about a service.
+#[derive(Debug)]
+pub(super) enum Step {
+    Create,
+    /// Because of these settings; of none where it is only started anew.
+    Update(Vec<Change>),
+}
+
+impl Observed {
+    pub(super) async fn look(
+        engine: &Engine,
+        project: &Project,
+        options: &Options,
+    ) -> Result<Self> {
+        let here = swarm::manager(engine).await?;
+        let certificates = certificates::outlook(project, SystemTime::now());
+        let secrets = Secrets::read(project)?.without(certificates.due.keys());
+        let images = async {
+            match &options.release {
+                Some(release) => Images::of_release(engine, &release.images).await,
+                None => Images::observe(engine, project, options.refresh).await,
+            }
+        };
+        let (stack, images) = tokio::try_join!(Stack::observe(engine, &project.name), images)?;
+        let mut notes = secrets::exposed(project);
+        notes.extend(certificates.notes);
+        Ok(Self {
+            here,
+            stack,
+            images,
+            secrets,
+            due: certificates.due,
+            faults: certificates.faults,
+            notes,
+        })
+    }
+
+    pub(super) async fn plan<'a>(
+        &'a self,
+        engine: &Engine,
+        project: &'a Project,
+        options: &Options,
+    ) -> Result<Plan<'a>> {
+        let stack = &self.stack;
+        let mut references = networks(stack);
+        references.images = references_of(engine, project, &self.images).await?;
+        let contents = Contents::read(project, &self.secrets)?;
+        let new = contents.find(project, stack, &mut references);
+        let mut lines = Lines::default();
+
+        let absent = |name: &&SecretName| !self.secrets.exists(name);
+        let generated: Vec<&SecretName> = secrets::used(project)
+            .map(|(name, _)| name)
+            .filter(absent)
+            .collect();
+        for name in &generated {
+            match self.due.get(*name) {
+                Some(why) => lines.add("secret", name, "renew", why, &[]),
+                None => lines.add("secret", name, "create", "generated", &[]),
+            }
+        }
+        let pulls = pulls(project, &self.images);
+        for (image, reason) in &pulls {
+            lines.add("image", image, "pull", reason, &[]);
+        }
+        let networks = missing_networks(project, stack);
+        for key in &networks {
+            let name = project
+                .networks
+                .get(*key)
+                .map_or(*key, |it| it.name.as_str());
+            lines.add("network", name, "create", "", &[]);
+        }
+        for object in &new {
+            lines.add(object.kind().word(), object.name(), "create", "", &[]);
+        }
+        let (homes, homeless) = data::homes(project, stack, &self.here);
+        references.homes = data::ids(&homes);
+        for home in &homes {
+            for (key, value) in &home.labels {
+                let reason = format!("{key}={value}: {}'s data is to be there", home.service);
+                lines.add("node", &home.node.name, "label", &reason, &[]);
+            }
+        }
+
+        let mut services = BTreeMap::new();
+        for (name, service) in &project.services {
+            match self.step(project, (name, service), &references, options) {
+                None => lines.unchanged += 1,
+                Some(step) => {
+                    let (action, changes) = match &step {
+                        Step::Create => ("create", &[][..]),
+                        Step::Update(changes) => ("update", &changes[..]),
+                    };
+                    lines.add("service", &spec::name(project, name), action, "", changes);
+                    services.insert(name, step);
+                }
+            }
+        }
+        let (gone, kept) = orphans(project, stack, options.reach);
+        for service in &gone {
+            lines.add(
+                "service",
+                &service.name,
+                "remove",
+                "not in the file any more",
+                &[],
+            );
+        }
+        let mut notes = self.notes.clone();
+        notes.extend(kept.iter().map(|it| {
+            format!(
+                "service {} isn't in the file: it was brought up from another one, and stays (`--remove-orphans` \
+                 removes it)",
+                it.name
+            )
+        }));
+        Ok(Plan {
+            secrets: generated,
+            pulls,
+            networks,
+            homes,
+            homeless,
+            services,
+            gone,
+            kept,
+            view: lines.into_view(project, notes),
+        })
+    }
+
+    /// What has to be done about a service, compared with what the engine has.
+    fn step(
+        &self,
+        project: &Project,
+        (name, service): (&ServiceName, &Service),
+        references: &References,
+        options: &Options,
+    ) -> Option<Step> {
+        let Some(there) = self.stack.services.get(name.as_str()) else {
+            return Some(Step::Create);
+        };
+        let wanted = spec::service(project, name, service, references, None);
+        let changes = diff::changes(
+            &settings::of_service(&there.spec),
+            &settings::of_service(&wanted),
+        );
+        (!changes.is_empty() || options.force_recreate).then_some(Step::Update(changes))
+    }
+}
+
+/// The keys of networks that services are on and that aren't there.
+fn missing_networks<'a>(project: &'a Project, stack: &Stack) -> Vec<&'a str> {
+    let used = |key: &str| {
+        let mut services = project.services.values();
+        services.any(|it| it.networks.contains_key(key))
+    };
+    let missing = project.networks.iter().filter(|(key, network)| {
+        !network.external && used(key) && !stack.networks.contains_key(&network.name)
+    });
+    missing.map(|(key, _)| key.as_str()).collect()
+}
+
+/// Services that the file doesn't have: those to be removed, and those that another file brought.
+pub(super) fn orphans<'a>(
+    project: &Project,
+    stack: &'a Stack,
+    reach: Reach,
+) -> (Vec<&'a stack::Service>, Vec<&'a stack::Service>) {
+    let first = project.files.first().display().to_string();
+    let goes = |service: &&stack::Service| {
+        let labels = service.spec.labels.as_ref();
+        let file = labels.and_then(|it| it.get(labels::FILE));
+        reach.remove_orphans || file == Some(&first)
+    };
+    let services = stack.services.iter();
+    let unknown = services.filter(|(key, _)| !project.services.contains_key(key.as_str()));
+    unknown.map(|(_, service)| service).partition(goes)
+}
+
+/// The networks that are there.
+pub(super) fn networks(stack: &Stack) -> References {
+    let networks = stack.networks.iter();
+    References {
+        networks: networks
+            .map(|(name, it)| (name.clone(), it.id.clone()))
+            .collect(),
+        ..References::default()
+    }
+}
+
+/// What nodes are told to run: by the digest that the registry has it under, where it came from one. What
+/// was only loaded is known by its name, and has its content written beside it, so that another one under
+/// the same name is noticed.
+pub(super) async fn references_of(
+    engine: &Engine,
+    project: &Project,
+    images: &Images,
+) -> Result<BTreeMap<String, Image>> {
+    let mut references = BTreeMap::new();
+    for service in project.services.values() {
+        let name = &service.image;
+        if references.contains_key(name) {
+            continue;
+        }
+        let ImageState {
+            content, pinned, ..
+        } = images.get(name);
+        let found = image::inspect(engine, pinned.as_deref().unwrap_or(name)).await?;
+        let digests = found.and_then(|it| it.repo_digests).unwrap_or_default();
+        let reference = match digest(name, &digests) {
+            Some(digest) => Image {
+                reference: format!("{name}@{digest}"),
+                content: None,
+            },
+            None => Image {
+                reference: name.clone(),
+                content,
+            },
+        };
+        references.insert(name.clone(), reference);
+    }
+    Ok(references)
+}
+
+/// Of what the engine knows an image by in registries, the digest in that of its name.
+fn digest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    if name.contains('@') {
+        return None;
+    }
+    let (path, last) = name
+        .rsplit_once('/')
+        .map_or(("", name), |(path, last)| (path, last));
+    let last = last.split(':').next().unwrap_or(last);
+    let repository = if path.is_empty() {
+        last.to_owned()
+    } else {
+        format!("{path}/{last}")
+    };
+    let mut known = known.iter().filter_map(|it| it.split_once('@'));
+    let (_, digest) = known.find(|(it, _)| *it == repository)?;
+    Some(digest)
+}
+
+fn pulls<'a>(project: &'a Project, images: &Images) -> Vec<(&'a str, &'static str)> {
+    let mut pulls = Vec::new();
+    for service in project.services.values() {
+        let name = service.image.as_str();
+        if let Some(Need::Pull { reason }) = images.get(name).need
+            && pulls.iter().all(|(it, _)| *it != name)
+        {
+            pulls.push((name, reason));
+        }
+    }
+    pulls
+}
+
+#[derive(Default)]
+struct Lines {
+    actions: Vec<Line>,
+    unchanged: usize,
+}
+
+impl Lines {
+    fn add(
+        &mut self,
+        kind: &'static str,
+        name: &str,
+        action: &'static str,
+        reason: &str,
+        changes: &[Change],
+    ) {
+        self.actions.push(Line {
+            kind,
+            name: name.to_owned(),
+            action,
+            reason: reason.to_owned(),
+            changes: changes.to_vec(),
+        });
+    }
+
+    fn into_view(self, project: &Project, notes: Vec<String>) -> PlanView {
+        PlanView {
+            project: project.name.to_string(),
+            actions: self.actions,
+            unchanged: self.unchanged,
+            units: "services",
+            notes,
+            takes_over_from: None,
+        }
+    }
+}
+
+/// `deploy plan`.
+pub(super) async fn run(context: &Context, args: cli::Plan) -> Result<()> {
+    let output = &context.output;
+    let project = context.project()?;
+    let engine = Engine::connect().await?;
+    let options = Options {
+        refresh: refresh(args.images),
+        reach: args.reach.into(),
+        force: args.force,
+        ..Options::default()
+    };
+    let now = Observed::look(&engine, &project, &options).await?;
+    let plan = now.plan(&engine, &project, &options).await?;
+    let fit = preflight::check(&engine, &project, &now, &plan).await;
+    if output.is_json() {
+        fit?;
+        output.document(&plan.view);
+        return Ok(());
+    }
+    for line in plan.view.lines(output.style()) {
+        output.line(&line);
+    }
+    for note in &plan.view.notes {
+        output.note(note);
+    }
+    fit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_pinned_by_the_digest_of_its_own_repository() {
+        let known = [
+            "reg:5000/a/api@sha256:1".to_owned(),
+            "mongo@sha256:2".to_owned(),
+        ];
+        assert_eq!(digest("reg:5000/a/api:1.2", &known), Some("sha256:1"));
+        assert_eq!(digest("reg:5000/a/api", &known), Some("sha256:1"));
+        assert_eq!(digest("mongo:7.0", &known), Some("sha256:2"));
+        for name in ["a/api:1", "api", "mongo@sha256:2"] {
+            assert_eq!(digest(name, &known), None, "{name}");
+        }
+    }
+}

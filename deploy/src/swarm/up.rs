@@ -1,0 +1,297 @@
+//! `deploy up` on a Swarm.
+
+use std::time::Duration;
+
+use compose_file::Project;
+use compose_file::model::ServiceName;
+use engine::Engine;
+use engine::error::{Error, Result};
+use engine::image::{self, Images};
+use engine::swarm::object::Object;
+use engine::swarm::spec::{self, References};
+use engine::swarm::stack::{self, Stack};
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::converge::Wait;
+use super::objects::{self, Contents};
+use super::plan::{self, Observed, Plan, Step};
+use super::{data, preflight, waves};
+use crate::apply::Options;
+use crate::cli::Up;
+use crate::commands::{Context, addresses, refresh};
+use crate::lock::Lock;
+use crate::output::Output;
+use crate::releases::{self, Begun, Releases};
+use crate::secrets::{self, Secrets};
+
+/// What was done.
+pub(super) struct Applied {
+    /// Whether anything had to be.
+    pub(super) changed: bool,
+    /// What the services are made from.
+    pub(super) images: Images,
+}
+
+pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
+    let output = &context.output;
+    if args.rotate_secrets.is_some() {
+        return Err(Error::usage(
+            "`deploy up --rotate-secrets` can't do its work on a Swarm yet; nothing was changed",
+            "for a secret that no database keeps (no x-rotate), write the new value into its file and run \
+             `deploy up`: who reads it is updated",
+        ));
+    }
+    let project = context.project()?;
+    let engine = Engine::connect().await?;
+    let _lock = Lock::acquire(&engine, output, &project.name, "up", args.wait.patience()).await?;
+    let options = Options {
+        refresh: refresh(args.images),
+        timeout: args.timeout,
+        reach: args.reach.into(),
+        force_recreate: args.force_recreate,
+        force: args.force,
+        ..Options::default()
+    };
+    let applied = apply(&engine, output, &project, &options).await;
+    let applied = applied.map_err(|err| releases::with_way_back(&project, err))?;
+    let release = Releases::read(&project)?
+        .record(&engine, output, &project, &applied.images)
+        .await?;
+    let (urls, _) = addresses(&engine, &project);
+    output.event(&json!({
+        "event": "up",
+        "changed": applied.changed,
+        "release": release,
+        "urls": urls,
+    }));
+    if !urls.is_empty() {
+        output.line(&format!(
+            "{} is up: {} here, and the same ports on the other nodes that run it (release {release})",
+            project.name,
+            urls.join(" ")
+        ));
+    }
+    Ok(())
+}
+
+/// Brings the stack to where the file says.
+///
+/// # Errors
+/// When something stands in its way, or a service didn't come up.
+pub(super) async fn apply(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    options: &Options,
+) -> Result<Applied> {
+    let now = Observed::look(engine, project, options).await?;
+    let plan = now.plan(engine, project, options).await?;
+    output.event(&json!({"event": "plan", "plan": plan.view}));
+    for line in plan.view.lines(output.style()) {
+        output.line(&line);
+    }
+    for note in &plan.view.notes {
+        output.note(note);
+    }
+    preflight::check(engine, project, &now, &plan).await?;
+    let changed = !plan.view.actions.is_empty();
+    if changed {
+        let begun = match &options.release {
+            Some(release) => Begun::Rollback(release.number),
+            None => Begun::Up,
+        };
+        Releases::read(project)?.begin(project, begun)?;
+    }
+    let pulled = prepare(engine, output, project, &now, &plan).await?;
+    let images = pulled.as_ref().unwrap_or(&now.images);
+    let references = place(engine, output, project, &now.stack, &plan, images).await?;
+    let work = Work {
+        engine,
+        output,
+        project,
+        stack: &now.stack,
+        references: &references,
+        timeout: options.timeout,
+    };
+    work.services(&plan).await?;
+    for service in &plan.gone {
+        let task = output.task(&format!("service {}", service.name), "removing");
+        service.remove(engine).await?;
+        task.done("removed");
+    }
+    tidy(engine, output, &now.stack, &references, &plan).await?;
+    drop(plan);
+    let images = pulled.unwrap_or(now.images);
+    Ok(Applied { changed, images })
+}
+
+/// Makes what is on this machine: files of secrets, and images of which the digest has to be known. Returns
+/// the images where some were pulled.
+async fn prepare(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    now: &Observed,
+    plan: &Plan<'_>,
+) -> Result<Option<Images>> {
+    for name in &plan.secrets {
+        // A certificate's key comes with it.
+        let Some(secret) = project.secrets.get(*name) else {
+            continue;
+        };
+        if secret.file.exists() && !now.due.contains_key(*name) {
+            continue;
+        }
+        let made = secrets::generate(project, name, secret)?;
+        output
+            .task(&format!("secret {name}"), "generating")
+            .done(made.how);
+        if let Some(note) = made.note {
+            output.note(&note);
+        }
+    }
+    if plan.pulls.is_empty() {
+        return Ok(None);
+    }
+    for (image, _) in &plan.pulls {
+        image::pull::run(engine, output, image).await?;
+    }
+    Images::present(engine, project).await.map(Some)
+}
+
+/// Makes what services refer to.
+async fn place(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    stack: &Stack,
+    plan: &Plan<'_>,
+    images: &Images,
+) -> Result<References> {
+    let mut references = plan::networks(stack);
+    references.images = plan::references_of(engine, project, images).await?;
+    references.homes = data::ids(&plan.homes);
+    for key in &plan.networks {
+        let Some(network) = project.networks.get(*key) else {
+            continue;
+        };
+        let task = output.task(&format!("network {}", network.name), "creating");
+        let id = stack::create_network(engine, project, key, network).await?;
+        references.networks.insert(network.name.clone(), id);
+        task.done("created");
+    }
+    let contents = Contents::read(project, &Secrets::read(project)?)?;
+    let new = contents.find(project, stack, &mut references);
+    for object in new {
+        let task = output.task(&format!("{} {}", object.kind(), object.name()), "creating");
+        let Object { id, name, .. } = object.create(engine).await?;
+        let secrets = references.secrets.values_mut();
+        let configs = references.configs.values_mut();
+        for (known, _) in secrets.chain(configs).filter(|(_, it)| *it == name) {
+            known.clone_from(&id);
+        }
+        task.done("created");
+    }
+    let mut settled = Vec::new();
+    for home in &plan.homes {
+        if home.is_settled() || settled.contains(&home.volume) {
+            continue;
+        }
+        let subject = format!("volume {}", home.volume);
+        let task = output.task(&subject, &format!("giving it to node {}", home.node.name));
+        home.settle(engine, project).await?;
+        settled.push(home.volume);
+        task.done(&format!("is node {}'s", home.node.name));
+    }
+    Ok(references)
+}
+
+/// The services of one run.
+pub(super) struct Work<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) output: &'a Output,
+    pub(super) project: &'a Project,
+    pub(super) stack: &'a Stack,
+    pub(super) references: &'a References,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Work<'_> {
+    /// Makes and changes services, each once those that it depends on are up.
+    async fn services(&self, plan: &Plan<'_>) -> Result<()> {
+        for wave in waves(self.project) {
+            let steps = wave
+                .into_iter()
+                .filter_map(|name| Some(self.service(name, plan.services.get(name)?)));
+            let mut results = join_all(steps).await.into_iter();
+            let Some(mut error) = results.by_ref().find_map(Result::err) else {
+                continue;
+            };
+            for further in results.filter_map(Result::err) {
+                error = error
+                    .with_details([further.message])
+                    .with_details(further.details);
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    async fn service(&self, name: &ServiceName, step: &Step) -> Result<()> {
+        let Some(service) = self.project.services.get(name) else {
+            return Ok(());
+        };
+        let there = self.stack.services.get(name.as_str());
+        let force = there.and_then(|it| it.spec.task_template.as_ref()?.force_update);
+        let force = match step {
+            Step::Update(changes) if changes.is_empty() => Some(force.unwrap_or(0) + 1),
+            Step::Update(_) | Step::Create => force,
+        };
+        let spec = spec::service(self.project, name, service, self.references, force);
+        let credentials = stack::credentials(self.output, &spec);
+        let (remarks, what) = match there {
+            Some(there) => (
+                there.update(self.engine, spec.clone(), credentials).await?,
+                "updating",
+            ),
+            None => (
+                stack::Service::create(self.engine, spec.clone(), credentials).await?,
+                "starting",
+            ),
+        };
+        for remark in remarks {
+            self.output
+                .note(&format!("service {name}: {}", remark.trim()));
+        }
+        let wait = Wait {
+            engine: self.engine,
+            output: self.output,
+            stack: self.stack,
+            name: &spec::name(self.project, name),
+            service,
+            timeout: self.timeout,
+        };
+        wait.until_converged(&spec, what).await
+    }
+}
+
+/// Removes secrets and configs that nothing refers to any more. One that a service of another file still
+/// uses stays.
+async fn tidy(
+    engine: &Engine,
+    output: &Output,
+    stack: &Stack,
+    references: &References,
+    plan: &Plan<'_>,
+) -> Result<()> {
+    if !plan.kept.is_empty() {
+        return Ok(());
+    }
+    for object in objects::unused(stack, references) {
+        let task = output.task(&format!("{} {}", object.kind, object.name), "removing");
+        object.remove(engine).await?;
+        task.done("removed");
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! The three machines, and a checkout's files to deploy from.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::http::Wire;
+use testkit::process::{Outcome, outcome_of, run};
+use testkit::repository;
+
+/// What a Swarm's stack is described by.
+const FILES: [&str; 2] = ["compose.yaml", "compose.swarm.yaml"];
+
+pub(crate) struct Bed {
+    directory: TempDir,
+    nodes: Vec<String>,
+    /// Of `.env`.
+    settings: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl Bed {
+    pub(crate) fn new() -> Self {
+        let nodes =
+            env::var("BED_NODES").expect("BED_NODES is set: run this by scripts/swarm-bed.sh");
+        let directory = tempfile::tempdir().unwrap();
+        for file in FILES {
+            fs::copy(repository().join(file), directory.path().join(file)).unwrap();
+        }
+        let scripts = Path::new("containers/mongo");
+        for folder in ["initdb.d", "rotate", "verify"] {
+            let to = directory.path().join(scripts).join(folder);
+            fs::create_dir_all(&to).unwrap();
+            for entry in fs::read_dir(repository().join(scripts).join(folder)).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+        let bed = Self {
+            directory,
+            nodes: nodes.split_whitespace().map(str::to_owned).collect(),
+            settings: Mutex::default(),
+        };
+        let mongo = env::var("CAUSEWAY_MONGO_IMAGE");
+        bed.set(
+            "CAUSEWAY_MONGO_IMAGE",
+            &mongo.unwrap_or_else(|_| "causeway/base-mongo:local".to_owned()),
+        );
+        bed
+    }
+
+    /// Their addresses.
+    pub(crate) fn nodes(&self) -> &[String] {
+        &self.nodes
+    }
+
+    /// Puts a setting into `.env`.
+    pub(crate) fn set(&self, name: &'static str, value: &str) {
+        let mut settings = self.settings.lock().unwrap();
+        settings.insert(name, value.to_owned());
+        let lines: Vec<String> = settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let lines = lines.join("\n");
+        fs::write(self.directory.path().join(".env"), lines).unwrap();
+    }
+
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let outcome = self.deploy(&FILES, arguments);
+        outcome.assert_code(0);
+        outcome.text
+    }
+
+    pub(crate) fn fails(&self, arguments: &[&str]) -> String {
+        self.fails_with(&FILES, arguments)
+    }
+
+    pub(crate) fn fails_with(&self, files: &[&str], arguments: &[&str]) -> String {
+        let outcome = self.deploy(files, arguments);
+        outcome.assert_code(1);
+        outcome.text
+    }
+
+    fn deploy(&self, files: &[&str], arguments: &[&str]) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
+        command
+            .current_dir(self.directory.path())
+            .args(files.iter().flat_map(|file| ["-f", file]))
+            .args(arguments);
+        outcome_of(&mut command)
+    }
+
+    /// What `docker` prints, on the manager.
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        assert!(!self.nodes.is_empty());
+        run(Command::new("docker").args(arguments))
+            .trim()
+            .to_owned()
+    }
+
+    /// Service and node of every task that does its work.
+    pub(crate) fn tasks(&self) -> Vec<(String, String)> {
+        let outcome = self.deploy(&FILES, &["--json", "ps"]);
+        outcome.assert_code(0);
+        let rows: Vec<Value> = serde_json::from_str(&outcome.stdout).unwrap();
+        let ready = rows.into_iter().filter(|it| it["ready"] == true);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        ready
+            .map(|it| (text(&it["service"]), text(&it["node"])))
+            .collect()
+    }
+
+    /// The versions of all services: other ones, when anything was done to them.
+    pub(crate) fn versions(&self) -> String {
+        let services = self.docker(&["service", "ls", "--quiet"]);
+        let mut arguments = vec![
+            "service",
+            "inspect",
+            "--format",
+            "{{.Spec.Name}} {{.Version.Index}}",
+        ];
+        arguments.extend(services.lines());
+        self.docker(&arguments)
+    }
+
+    /// Whether a request through this node is answered 200.
+    pub(crate) fn answers(&self, node: &str) -> bool {
+        assert!(self.nodes.iter().any(|it| it == node));
+        let Ok(stream) = TcpStream::connect((node, 8080)) else {
+            return false;
+        };
+        let mut connection = Wire::new(stream);
+        let patience = Some(Duration::from_secs(10));
+        connection.stream().set_read_timeout(patience).unwrap();
+        let request = format!("GET / HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n");
+        connection.try_send(&request).is_ok()
+            && connection.response("GET").is_ok_and(|it| it.status == 200)
+    }
+
+    /// So many requests of this name are stored.
+    pub(crate) fn documents(&self, name: &str) -> usize {
+        let filter = "label=com.docker.swarm.service.name=causeway_mongo";
+        let container = self.docker(&["ps", "--quiet", "--filter", filter]);
+        let script = format!(
+            "db.getSiblingDB('admin').auth('root', cat('/run/secrets/mongo_root_password').trim()); \
+             print(db.getSiblingDB('myDatabase').requests.countDocuments({{url: /load={name}$/}}))"
+        );
+        let counted = self.docker(&[
+            "exec", &container, "mongosh", "--quiet", "--norc", "--eval", &script,
+        ]);
+        let count = counted.lines().last().and_then(|it| it.trim().parse().ok());
+        count.unwrap_or_else(|| panic!("no number: {counted}"))
+    }
+
+    /// Takes a machine's power away.
+    pub(crate) fn kill(&self, node: &str) {
+        let around = env::var("BED_AROUND").unwrap();
+        self.docker(&["--host", &around, "kill", &format!("bed-{node}")]);
+    }
+}
