@@ -53,7 +53,7 @@ fn members_join_one_after_the_other_before_those_who_wait_for_them() {
     stack.ok(&["up"]).assert_says(&["no changes"]);
 
     // Whoever waits for the set doesn't begin without it.
-    docker(&["exec", &stack.name("db-1"), "touch", "/data/deaf"]);
+    docker(&["exec", &stack.name("db-1"), "sh", "-c", ": > /data/deaf"]);
     let failed = stack.fails(1, &["up"]);
     failed.assert_says(&["replica set rs0: the command that makes it ended with status 1"]);
 }
