@@ -217,8 +217,8 @@ fn files_over_the_first_make_it_no_other_stack() {
 
     // Named otherwise, and from elsewhere.
     let mut ps = stack.command(&["ps"]);
-    let list = format!("{}:{}", first.display(), over.display());
-    let ps = outcome_of(ps.current_dir("/").env("COMPOSE_FILE", list));
+    let joined = format!("{}:{}", first.display(), over.display());
+    let ps = outcome_of(ps.current_dir("/").env("COMPOSE_FILE", joined));
     ps.assert_says(&[&stack.name("web-1"), &stack.name("worker-1")]);
     stack.write(".env", "COMPOSE_FILE=compose.yaml:over.yaml\n");
     stack.ok(&["up"]).assert_says(&["no changes"]);
