@@ -28,6 +28,9 @@ fn read(program: &str, arguments: &[&str], directory: &Path, variables: &str) ->
         .collect()
 }
 
+/// Where, `.env` at the top, the environment, arguments, and what is read.
+type Row<'a> = (&'a str, &'a str, &'a str, &'a [&'a str], &'a [&'a str]);
+
 /// Docker Compose reads the same ones.
 #[test]
 fn the_files_are_found_as_compose_finds_them() {
@@ -47,8 +50,7 @@ fn the_files_are_found_as_compose_finds_them() {
         stack.write(file, &text);
     }
     stack.write("sub/deep/file", "");
-    let rows: &[(&str, &str, &str, &[&str], &[&str])] = &[
-        // Where, `.env` there, the environment, arguments, what is read.
+    let rows: &[Row<'_>] = &[
         (".", "", "", &[], &["A=", "B=", "X="]),
         ("sub/deep", "", "", &[], &["A=", "B=", "X="]),
         ("old", "", "", &[], &["E=", "F=", "X="]),
@@ -185,8 +187,8 @@ fn layered(test: &str) -> Stack {
     let stack = Stack::with(test, "services:\n  web: {<<: *app}\n");
     let worker = fs::read_to_string(stack.path().join(COMPOSE)).unwrap();
     let worker = worker.replace("web: {<<: *app}", "worker: {<<: *app, networks: [back]}");
-    let over = format!("{worker}  web: {{hostname: over}}\nnetworks: {{back: }}\n");
-    stack.write(OVER, &over);
+    let merged = format!("{worker}  web: {{hostname: over}}\nnetworks: {{back: }}\n");
+    stack.write(OVER, &merged);
     stack
 }
 
@@ -215,8 +217,8 @@ fn files_over_the_first_make_it_no_other_stack() {
 
     // Named otherwise, and from elsewhere.
     let mut ps = stack.command(&["ps"]);
-    let list = format!("{}:{}", first.display(), over.display());
-    let ps = outcome_of(ps.current_dir("/").env("COMPOSE_FILE", list));
+    let joined = format!("{}:{}", first.display(), over.display());
+    let ps = outcome_of(ps.current_dir("/").env("COMPOSE_FILE", joined));
     ps.assert_says(&[&stack.name("web-1"), &stack.name("worker-1")]);
     stack.write(".env", "COMPOSE_FILE=compose.yaml:over.yaml\n");
     stack.ok(&["up"]).assert_says(&["no changes"]);
