@@ -624,8 +624,10 @@ fn the_log_says_what_was_refused_and_no_secret() {
         }
     };
     let ready: serde_json::Value = serde_json::from_str(&wait_for("\"ready\"")).unwrap();
+    // A list, of one here.
+    let listen = ready["listen"].as_str().unwrap();
     let console = Console {
-        address: ready["listen"].as_str().unwrap().parse().unwrap(),
+        address: listen.trim_matches(['[', ']']).parse().unwrap(),
         _tokens: token_file(""),
     };
 
