@@ -181,6 +181,7 @@ function live(place) {
   const state = document.getElementById('live-state');
   const note = document.getElementById('live-note');
   const pause = place.querySelector('[data-pause]');
+  const filter = new URL(place.dataset.live, location).search;
   let waiting = [];
   let paused = false;
   let left = 0;
@@ -203,6 +204,8 @@ function live(place) {
     for (let item = list.firstElementChild; item && !item.seen; item = item.nextElementSibling) {
       item.seen = true;
       item.className = 'new';
+      // Leads back here, and on to those that are like it: each row of a list has that from the server.
+      item.querySelector('a').search = filter;
     }
     while (list.childElementCount > LIVE_ROWS) list.lastElementChild.remove();
     localTimes(list);

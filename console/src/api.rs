@@ -10,7 +10,7 @@ use actix_web::http::{Method, header};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard, web};
 
 pub(crate) use self::fields::Fields;
-pub(crate) use self::problem::Problem;
+pub(crate) use self::problem::{Problem, RETRY_AFTER};
 
 /// What describes it to programs.
 const DESCRIPTION: &str = include_str!("../assets/openapi.json");

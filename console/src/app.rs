@@ -18,7 +18,7 @@ use crate::replies::Replies;
 use crate::settings::{Clients, Settings};
 use crate::stack::Stack;
 use crate::store::Store;
-use crate::{access, api, pages};
+use crate::{access, api, pages, replies};
 
 /// Threads that serve HTTP: one may be busy with a large page while the other answers.
 const WORKERS: usize = 2;
@@ -112,6 +112,7 @@ impl Application {
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(console.clone())
+                .wrap(from_fn(replies::bound))
                 .wrap(from_fn(access::guard))
                 .wrap(from_fn(observe::count))
                 .configure(access::configure)

@@ -65,10 +65,7 @@ pub enum Event {
 pub enum Refused {
     #[error("{MOST_FOLLOWERS} follow already, which is the most")]
     TooMany,
-    #[error(
-        "{} filters by header or body are followed already, which is the most",
-        content::MOST
-    )]
+    #[error("as many filters by header or body are followed already as there is room for")]
     TooManyContentFilters,
     #[error("shutting down")]
     Closed,

@@ -13,7 +13,6 @@ mod rows;
 mod stack;
 pub(crate) mod visible;
 
-use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
@@ -35,19 +34,10 @@ async fn no_such_page(request: HttpRequest) -> HttpResponse {
 
 /// A page, or a part of one.
 pub(crate) fn render(status: StatusCode, template: &impl Template) -> HttpResponse {
-    render_with(status, template, |html| html)
-}
-
-/// [`render`], into a body of one's own.
-fn render_with<B: MessageBody + 'static>(
-    status: StatusCode,
-    template: &impl Template,
-    body: impl FnOnce(String) -> B,
-) -> HttpResponse {
     match template.render() {
         Ok(html) => HttpResponse::build(status)
             .insert_header(ContentType::html())
-            .body(body(html)),
+            .body(html),
         Err(error) => {
             tracing::error!(%error, "a page can't be rendered");
             HttpResponse::InternalServerError().finish()

@@ -24,6 +24,7 @@ use walk::{Outcome, Walk};
 
 use crate::output::{Output, Task};
 use crate::plan::{Act, Graph, Need, NodeId, Operation, Plan, Target, TransactionId};
+use crate::replica_set;
 use crate::rotation;
 use crate::secrets;
 
@@ -294,6 +295,9 @@ impl<'a> Executor<'a> {
             }
             Operation::TellSecret { name, .. } => {
                 Box::pin(rotation::tell(engine, output, project, name)).await?;
+            }
+            Operation::JoinReplicaSet { members } => {
+                Box::pin(replica_set::join(engine, output, project, members)).await?;
             }
             Operation::Pull { image } => {
                 Box::pin(image::pull::run(engine, output, image)).await?;

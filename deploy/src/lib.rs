@@ -18,6 +18,7 @@ mod output;
 mod plan;
 mod preflight;
 mod releases;
+mod replica_set;
 mod rotation;
 mod secrets;
 mod spec;

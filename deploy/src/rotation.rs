@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use compose_file::Project;
-use compose_file::model::{Secret, SecretName};
+use compose_file::model::{Generate, Secret, SecretName};
 use engine::Engine;
 use engine::error::{Error, Result};
 use engine::image::Refresh;
@@ -30,7 +30,7 @@ use crate::apply::{self, Applied, Options};
 use crate::certificates;
 use crate::output::Output;
 use crate::secrets::{self, Secrets};
-pub(crate) use tell::Telling;
+pub(crate) use tell::{Telling, said_by};
 
 /// The secrets that the names on the command line choose; without names all that are generated.
 ///
@@ -38,7 +38,7 @@ pub(crate) use tell::Telling;
 /// When one isn't in the file, or isn't generated.
 pub(crate) fn chosen(project: &Project, names: &[String]) -> Result<Vec<SecretName>> {
     let all: Vec<SecretName> = secrets::used(project)
-        .filter(|(_, secret)| secret.generate.is_some())
+        .filter(|(_, secret)| secret.is_generated_value() || secret.is_of_certificate())
         .map(|(name, _)| name.clone())
         .collect();
     if all.is_empty() {
@@ -49,6 +49,17 @@ pub(crate) fn chosen(project: &Project, names: &[String]) -> Result<Vec<SecretNa
     }
     if names.is_empty() {
         return Ok(all);
+    }
+    let key = secrets::used(project)
+        .filter(|(_, secret)| secret.generate == Some(Generate::Key))
+        .find(|(name, _)| names.iter().any(|it| it == name.as_str()));
+    if let Some((name, _)) = key {
+        return Err(Error::usage(
+            format!(
+                "the secret {name} is a key, which isn't rotated: those who have another one are parted"
+            ),
+            "leave it out; docs/replica-set.md says how a key is replaced",
+        ));
     }
     let unknown = names
         .iter()

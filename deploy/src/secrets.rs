@@ -99,6 +99,23 @@ impl Secrets {
             .collect()
     }
 
+    /// Those values by the names of the secrets that a service reads.
+    pub(crate) fn read_by<'a>(
+        &'a self,
+        project: &'a Project,
+        service: &str,
+    ) -> BTreeMap<&'a str, Vec<&'a str>> {
+        let service = project.services.get(service);
+        let mounts = service.into_iter().flat_map(|service| &service.secrets);
+        mounts
+            .filter_map(|mount| {
+                let (name, secret) = project.secrets.get_key_value(&mount.source)?;
+                let values = self.values(name, secret);
+                (!values.is_empty()).then_some((name.as_str(), values))
+            })
+            .collect()
+    }
+
     /// The secrets in the middle of a rotation, in the file's order: old and new value are both
     /// in their files. That is also the record that the rotation has to be brought to its end.
     pub(crate) fn rotating<'a>(
@@ -264,7 +281,7 @@ pub(crate) struct Made {
 /// The file appears whole or not at all, also when the machine loses power.
 pub(crate) fn generate(project: &Project, name: &SecretName, secret: &Secret) -> Result<Made> {
     match secret.generate {
-        Some(Generate::Password | Generate::Token) => Ok(Made {
+        Some(Generate::Password | Generate::Token | Generate::Key) => Ok(Made {
             how: "generated",
             note: store(project, name, secret, password().as_bytes())?,
         }),

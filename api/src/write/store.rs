@@ -8,7 +8,7 @@
 //! all who ask it. So nobody waits for a connection behind others, whatever burst there has been.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -16,7 +16,9 @@ use futures_util::future::{BoxFuture, Shared};
 use mongo_login::MongoSettings;
 use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Document, doc};
-use mongodb::error::{Error, ErrorKind, InsertManyError};
+use mongodb::error::{Error, ErrorKind, InsertManyError, RETRYABLE_WRITE_ERROR};
+use mongodb::options::{ReadPreference, SelectionCriteria};
+use mongodb::results::InsertManyResult;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -30,6 +32,14 @@ use crate::write::outage::Outage;
 /// MongoDB's code for a value that a unique index has already. The index is only told in the
 /// message, whose rest may hold a client's text: so it is compared from its beginning.
 const DUPLICATE_KEY: i32 = 11000;
+
+/// MongoDB's codes for what ends because the server does (`ShutdownInProgress`, `InterruptedAtShutdown`).
+/// Of a replica set they are labelled as retryable; a server by itself knows no retryable writes.
+const SHUTTING_DOWN: [i32; 2] = [91, 11600];
+
+/// How long a batch waits before it is sent again, so that a server that fails at once isn't asked without end.
+/// Where none is known, the driver waits for one.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the store can't be set up. MongoDB being away is no reason.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +108,9 @@ impl MongoStore {
     /// Asks for something that only an authenticated user gets where the server wants
     /// authentication (a ping is answered without); waits at most `limit`.
     pub async fn check_ready(&self, limit: Duration) -> Result<(), StoreError> {
+        if self.is_known_down() {
+            return Err(StoreError("MongoDB takes no writes".to_owned()));
+        }
         let command =
             doc! { "listCollections": 1, "nameOnly": true, "authorizedCollections": true };
         self.ask(&self.readiness, command, limit.min(self.write_timeout))
@@ -111,9 +124,15 @@ impl MongoStore {
         limit: Duration,
     ) -> Result<(), StoreError> {
         let logins = Arc::clone(&self.logins);
+        // While a primary is being elected, writes wait; there is no need to say that nothing works.
+        let any_member: SelectionCriteria =
+            ReadPreference::PrimaryPreferred { options: None }.into();
         let answer = question.ask(|| {
             self.runtime.spawn(async move {
-                let answer = logins.run(|login| login.database.run_command(command.clone()));
+                let answer = logins.run(|login| {
+                    let question = login.database.run_command(command.clone());
+                    question.selection_criteria(any_member.clone())
+                });
                 let answer = answer.await.map(drop);
                 answer.map_err(|error| StoreError(logins.describe(&error)))
             })
@@ -121,6 +140,33 @@ impl MongoStore {
         tokio::time::timeout(limit, answer)
             .await
             .unwrap_or_else(|_| Err(StoreError(format!("no answer from MongoDB in {limit:?}"))))
+    }
+
+    /// The documents of a batch that were rejected.
+    fn rejections(
+        &self,
+        inserted: Result<InsertManyResult, Error>,
+    ) -> Result<Vec<Rejection>, StoreError> {
+        let Err(error) = inserted else {
+            return Ok(Vec::new());
+        };
+        match *error.kind {
+            // Without durable acknowledgement for the rest, nothing is acknowledged.
+            ErrorKind::InsertMany(InsertManyError {
+                write_errors: Some(rejected),
+                write_concern_error: None,
+                ..
+            }) => Ok(rejected
+                .into_iter()
+                .map(|error| Rejection {
+                    index: error.index,
+                    duplicate_id: error.code == DUPLICATE_KEY
+                        && error.message.starts_with(&self.id_is_taken),
+                    reason: error.message,
+                })
+                .collect()),
+            _ => Err(self.failed(&error)),
+        }
     }
 
     fn failed(&self, error: &Error) -> StoreError {
@@ -159,37 +205,51 @@ impl Store for MongoStore {
     ///
     /// Who stops waiting for it doesn't end it, but its place is taken until it has ended. One that
     /// waits for a place has sent nothing.
+    ///
+    /// What fails because a primary is lost is sent again, to the next one, for as long as somebody may
+    /// be waiting: the driver does so once. Its documents have their ids, so none is stored twice; and
+    /// a document whose id is taken by then is one that an earlier attempt has stored.
     async fn insert(&self, batch: Vec<RawDocumentBuf>) -> Result<Vec<Rejection>, StoreError> {
         let gone = |error: &dyn std::error::Error| StoreError(error.to_string());
+        let until = Instant::now() + self.write_timeout;
         let place = Arc::clone(&self.writes).acquire_owned().await;
         let place = place.map_err(|error| gone(&error))?;
         let logins = Arc::clone(&self.logins);
         let inserted = self.runtime.spawn(async move {
-            let inserted = logins
-                .run(|login| login.collection.insert_many(&batch).ordered(false))
-                .await;
+            let mut attempts = 0;
+            let inserted = loop {
+                attempts += 1;
+                let inserted = logins
+                    .run(|login| login.collection.insert_many(&batch).ordered(false))
+                    .await;
+                match &inserted {
+                    Err(error) if is_passing(error) && Instant::now() + PAUSE < until => {
+                        tracing::warn!(documents = batch.len(), %error, "sending a batch again");
+                    }
+                    _ => break inserted,
+                }
+                tokio::time::sleep(PAUSE).await;
+            };
             drop(place);
-            inserted
+            (inserted, attempts)
         });
-        let Err(error) = inserted.await.map_err(|error| gone(&error))? else {
-            return Ok(Vec::new());
-        };
-        match *error.kind {
-            // Without durable acknowledgement for the rest, nothing is acknowledged.
-            ErrorKind::InsertMany(InsertManyError {
-                write_errors: Some(rejected),
-                write_concern_error: None,
-                ..
-            }) => Ok(rejected
-                .into_iter()
-                .map(|error| Rejection {
-                    index: error.index,
-                    duplicate_id: error.code == DUPLICATE_KEY
-                        && error.message.starts_with(&self.id_is_taken),
-                    reason: error.message,
-                })
-                .collect()),
-            _ => Err(self.failed(&error)),
+        let (inserted, attempts) = inserted.await.map_err(|error| gone(&error))?;
+        let mut rejections = self.rejections(inserted)?;
+        if attempts > 1 {
+            rejections.retain(|rejection| !rejection.duplicate_id);
         }
+        Ok(rejections)
     }
+}
+
+/// Whether a batch failed for a reason that passes: its server is gone, is no primary any more, or
+/// couldn't reach the majority.
+fn is_passing(error: &Error) -> bool {
+    error.contains_label(RETRYABLE_WRITE_ERROR)
+        || match &*error.kind {
+            ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => true,
+            ErrorKind::Command(refusal) => SHUTTING_DOWN.contains(&refusal.code),
+            ErrorKind::InsertMany(failed) => failed.write_concern_error.is_some(),
+            _ => false,
+        }
 }

@@ -15,6 +15,7 @@ mod coalescing;
 mod credentials;
 mod database_user;
 mod exactly_once;
+mod failover;
 mod floods;
 mod hostile;
 mod limits;

@@ -13,7 +13,7 @@ use crate::requests::filter::BadFilter;
 use crate::store::Store;
 
 /// Seconds after which one may try again.
-const RETRY_AFTER: u64 = 5;
+pub(crate) const RETRY_AFTER: u64 = 5;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {

@@ -19,7 +19,7 @@ use crate::app::Console;
 use crate::export::{self, Format};
 use crate::requests::filter::Filter;
 use crate::requests::search::{self, Count, Page};
-use crate::store::GRACE;
+use crate::store::{GRACE, LARGEST};
 
 /// The largest page, and what one has that wasn't asked for.
 const LARGEST_PAGE: usize = 100;
@@ -115,15 +115,12 @@ async fn one(
     let Ok(object_id) = ObjectId::parse_str(&*id) else {
         return Err(Problem::NoRequest(id.into_inner()));
     };
-    let place = console
-        .replies
-        .document(console.store.query_timeout())
-        .await?;
-    let found = search::one(&console.store, object_id).await;
-    let found = found.map_err(|error| Problem::of_store(&console.store, &error))?;
+    let store = console.store.with_room(LARGEST).await?;
+    let found = search::one(&store, object_id).await;
+    let found = found.map_err(|error| Problem::of_store(&store, &error))?;
     let recorded = found.ok_or_else(|| Problem::NoRequest(id.into_inner()))?;
     let name = format!("request-{}", object_id.to_hex());
-    Ok(answer(format, &name, download).body(place.hold(export::one(&recorded, format))))
+    Ok(answer(format, &name, download).body(export::one(&recorded, format)))
 }
 
 /// An answer in this format, which a browser is to save as a file where `download` says so.

@@ -15,7 +15,6 @@ use crate::app::Console;
 use crate::export;
 use crate::live::Event;
 use crate::live::sse::{self, Text};
-use crate::requests::filter::Filter;
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(reads("/api/requests/stream", stream));
@@ -28,7 +27,7 @@ async fn stream(
     sse::serve(&request, &console.live, None, tell).await
 }
 
-fn tell(_filter: &Filter, event: Event, text: &mut Text) {
+fn tell(event: Event, text: &mut Text) {
     match event {
         Event::Recorded(items) => {
             for item in items {

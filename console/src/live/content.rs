@@ -10,7 +10,9 @@ use crate::requests::filter::{Filter, Matcher};
 use crate::requests::recorded::Recorded;
 
 /// Distinct ones at a time: a bit each in [`Answers`].
-pub(crate) const MOST: usize = 64;
+const MOST: usize = 64;
+/// Bytes of them, as query strings: ready to be searched for, a text takes some hundred times as much.
+const MOST_BYTES: usize = 16 << 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct ContentFilters {
@@ -23,6 +25,7 @@ pub(crate) struct ContentFilters {
 struct Used {
     number: u64,
     filter: Filter,
+    bytes: usize,
     matcher: Arc<Matcher>,
     followers: usize,
     left: Instant,
@@ -51,7 +54,7 @@ impl Looked {
 }
 
 impl ContentFilters {
-    /// The number of a filter; nothing where there are too many already.
+    /// The number of a filter; nothing where there are too many already, or too long ones.
     pub(crate) fn join(&mut self, filter: &Filter) -> Option<u64> {
         self.forget();
         let same = self.used.iter_mut().find(|used| used.filter == *filter);
@@ -59,7 +62,8 @@ impl ContentFilters {
             used.followers += 1;
             return Some(used.number);
         }
-        if self.used.len() >= MOST {
+        let bytes = filter.to_query().len();
+        while self.used.len() >= MOST || self.bytes() + bytes > MOST_BYTES {
             // Rather than one that somebody wants, one that somebody might.
             let unused = self.used.iter().position(|used| used.followers == 0)?;
             self.used.remove(unused);
@@ -69,6 +73,7 @@ impl ContentFilters {
         self.used.push(Used {
             number,
             filter: filter.clone(),
+            bytes,
             matcher: Arc::new(filter.matcher()),
             followers: 1,
             left: Instant::now(),
@@ -104,6 +109,10 @@ impl ContentFilters {
         used.any(|used| used.number == number && used.is_looked_at)
     }
 
+    fn bytes(&self) -> usize {
+        self.used.iter().map(|used| used.bytes).sum()
+    }
+
     fn forget(&mut self) {
         self.used
             .retain(|used| used.followers > 0 || used.left.elapsed() < LINGER);
@@ -125,5 +134,33 @@ impl Answers {
     pub(crate) fn answer(&self, number: u64) -> Option<bool> {
         let place = self.looked.iter().position(|other| *other == number)?;
         Some(self.yes >> place & 1 == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(number: usize, length: usize) -> Filter {
+        let query = format!("body={number:0length$}");
+        Filter::from_query(&query).unwrap().0
+    }
+
+    #[test]
+    fn there_are_many_short_filters_or_few_long_ones() {
+        let mut short = ContentFilters::default();
+        for number in 0..MOST {
+            assert!(short.join(&filter(number, 100)).is_some());
+        }
+        assert_eq!(short.join(&filter(MOST, 100)), None);
+        let mut long = ContentFilters::default();
+        let numbers: Vec<_> = (0..MOST)
+            .map_while(|number| long.join(&filter(number, 1000)))
+            .collect();
+        assert_eq!(numbers.len(), 16);
+        // The same again is no further one, and one that nobody follows makes room.
+        assert_eq!(long.join(&filter(0, 1000)), Some(numbers[0]));
+        long.leave(numbers[1]);
+        assert!(long.join(&filter(MOST, 1000)).is_some());
     }
 }

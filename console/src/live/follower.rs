@@ -1,7 +1,8 @@
 //! Somebody who follows: a place in the ring, and a filter.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use mongodb::bson::oid::ObjectId;
@@ -9,9 +10,9 @@ use mongodb::bson::raw::RawBsonRef;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, Result};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use crate::live::ring::{Item, Resumed, Slot};
+use crate::live::ring::{Item, Places, Resumed, Slot};
 use crate::live::{After, Event, Seat, State};
 use crate::requests::filter::{Filter, Matcher};
 use crate::store::Store;
@@ -20,6 +21,8 @@ use crate::store::Store;
 /// many is the last.
 pub(crate) const CHUNK: usize = 128;
 const CHUNK_BYTES: usize = 64 << 10;
+/// Ids that MongoDB is asked about at a time.
+const ASKED: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Follower {
@@ -29,11 +32,11 @@ pub(crate) struct Follower {
     changed: watch::Receiver<()>,
     /// Whether it has missed something before all that follows.
     missed: bool,
-    /// What comes before what is at `next`.
-    earlier: VecDeque<Arc<Item>>,
     next: u64,
-    /// Those of the ring that were recorded before its filter was looked at, and that it lets through.
-    found: HashSet<ObjectId>,
+    /// What it was told before it came back.
+    told: Places,
+    /// What was recorded before its filter was looked at, and is let through by it.
+    found: Places,
     /// What it was told last of MongoDB's being away.
     away: Option<Arc<str>>,
 }
@@ -41,7 +44,8 @@ pub(crate) struct Follower {
 /// What to do next.
 enum Step {
     Tell(Event),
-    Look(Vec<Arc<Item>>),
+    /// From this place on.
+    Look(u64, Vec<Arc<Item>>),
     Wait,
     End,
 }
@@ -55,36 +59,34 @@ impl Follower {
         after: Option<After>,
     ) -> Self {
         let mut changed = seat.shared.changed.subscribe();
-        let (resumed, unanswered) = loop {
-            if let Some(place) = place(&seat, after.as_ref()) {
-                break place;
+        let resumed = loop {
+            if let Some(resumed) = place(&seat, after.as_ref()) {
+                break resumed;
             }
             if changed.changed().await.is_err() {
-                break (None, Vec::new());
+                break None;
             }
         };
-        let mut follower = Self {
-            missed: resumed.is_none(),
+        let mut missed = resumed.is_none();
+        let resumed = resumed.unwrap_or_else(|| Resumed::at(seat.shared.state().ring.end()));
+        let mut found = Places::from(resumed.next);
+        if let Some(number) = seat.content
+            && find(&seat, store, &filter, number, &resumed, &mut found)
+                .await
+                .is_err()
+        {
+            missed = true;
+        }
+        Self {
+            missed,
             matcher: seat.content.is_none().then(|| filter.matcher()),
             seat,
             changed,
-            earlier: VecDeque::new(),
-            next: 0,
-            found: HashSet::new(),
+            next: resumed.next,
+            told: resumed.told,
+            found,
             away: None,
-        };
-        if let Some(resumed) = resumed {
-            (follower.earlier, follower.next) = (resumed.earlier, resumed.next);
-        } else {
-            follower.next = follower.seat.shared.state().ring.end();
         }
-        if !unanswered.is_empty() {
-            match matching(store, &filter, unanswered).await {
-                Ok(found) => follower.found = found,
-                Err(_) => follower.missed = true,
-            }
-        }
-        follower
     }
 
     /// What happens next; nothing once it is over.
@@ -97,8 +99,10 @@ impl Follower {
                     }
                     return Some(event);
                 }
-                Step::Look(mut items) => {
-                    items.retain(|item| self.lets_through(item));
+                Step::Look(from, items) => {
+                    let items = (from..).zip(items);
+                    let items = items.filter(|(place, item)| self.lets_through(*place, item));
+                    let items: Vec<_> = items.map(|(_, item)| item).collect();
                     if !items.is_empty() {
                         return Some(Event::Recorded(items));
                     }
@@ -121,18 +125,15 @@ impl Follower {
         if std::mem::take(&mut self.missed) {
             return Step::Tell(Event::Missed);
         }
-        if !self.earlier.is_empty() {
-            let some = chunk(self.earlier.iter()).count();
-            return Step::Look(self.earlier.drain(..some).collect());
-        }
         let Some(slots) = state.ring.read(self.next, CHUNK) else {
             self.next = state.ring.oldest();
             return Step::Tell(Event::Missed);
         };
         let items: Vec<_> = chunk(slots.map_while(Slot::item)).cloned().collect();
         if !items.is_empty() {
+            let from = self.next;
             self.next += items.len() as u64;
-            return Step::Look(items);
+            return Step::Look(from, items);
         }
         if self.next < state.ring.end() {
             self.next += 1;
@@ -145,13 +146,16 @@ impl Follower {
         Step::Tell(self.away.clone().map_or(Event::Back, Event::Away))
     }
 
-    fn lets_through(&self, item: &Item) -> bool {
+    fn lets_through(&self, place: u64, item: &Item) -> bool {
+        if self.told.contains(place) {
+            return false;
+        }
         if let Some(matcher) = &self.matcher {
             return matcher.matches(item.recorded());
         }
         let number = self.seat.content;
         let answer = number.and_then(|number| item.answers().answer(number));
-        answer.unwrap_or_else(|| self.found.contains(&item.summary().id))
+        answer.unwrap_or_else(|| self.found.contains(place))
     }
 }
 
@@ -164,9 +168,8 @@ fn chunk<'a>(items: impl Iterator<Item = &'a Arc<Item>>) -> impl Iterator<Item =
     })
 }
 
-/// Where it goes on, once that can be said, and what its filter hasn't been asked about from there on.
-/// There is no such place where `after` has been forgotten.
-fn place(seat: &Seat, after: Option<&After>) -> Option<(Option<Resumed>, Vec<ObjectId>)> {
+/// Where it goes on, once that can be said. There is no such place where `after` has been forgotten.
+fn place(seat: &Seat, after: Option<&After>) -> Option<Option<Resumed>> {
     let state = seat.shared.state();
     let looks = seat
         .content
@@ -175,50 +178,83 @@ fn place(seat: &Seat, after: Option<&After>) -> Option<(Option<Resumed>, Vec<Obj
     if !is_known && !state.closed {
         return None;
     }
-    let resumed = match after {
+    Some(match after {
         Some(after) => state.ring.resume(after),
-        None => Some(Resumed {
-            earlier: VecDeque::new(),
-            next: state.ring.end(),
-        }),
-    };
-    let unanswered = match (seat.content, &resumed) {
-        (Some(number), Some(resumed)) => unanswered(&state, number, resumed),
-        _ => Vec::new(),
-    };
-    Some((resumed, unanswered))
+        None => Some(Resumed::at(state.ring.end())),
+    })
 }
 
-fn unanswered(state: &State, number: u64, resumed: &Resumed) -> Vec<ObjectId> {
-    let later = state.ring.read(resumed.next, usize::MAX);
-    let later = later.into_iter().flatten().filter_map(Slot::item);
-    let items = resumed.earlier.iter().chain(later);
-    items
-        .filter(|item| item.answers().answer(number).is_none())
-        .map(|item| item.summary().id)
-        .collect()
+/// What a filter hasn't been asked about from there on.
+fn unanswered(
+    state: &State,
+    number: u64,
+    resumed: &Resumed,
+) -> impl Iterator<Item = (ObjectId, u64)> {
+    let slots = state.ring.read(resumed.next, usize::MAX);
+    let slots = (resumed.next..).zip(slots.into_iter().flatten());
+    slots.filter_map(move |(place, slot)| {
+        let item = slot.item()?;
+        let is_asked = !resumed.told.contains(place) && item.answers().answer(number).is_none();
+        is_asked.then(|| (item.summary().id, place))
+    })
 }
 
-/// Which of these a filter lets through, as MongoDB says.
-async fn matching(store: &Store, filter: &Filter, ids: Vec<ObjectId>) -> Result<HashSet<ObjectId>> {
+/// Which of these it lets through, as MongoDB says. Only those who have a place to ask from keep a
+/// list of them, and there are few of these places.
+async fn find(
+    seat: &Seat,
+    store: &Store,
+    filter: &Filter,
+    number: u64,
+    resumed: &Resumed,
+    found: &mut Places,
+) -> Result<()> {
+    let is_answered = unanswered(&seat.shared.state(), number, resumed)
+        .next()
+        .is_none();
+    if is_answered {
+        return Ok(());
+    }
+    let deadline = Instant::now() + store.query_timeout();
+    let place = timeout_at(deadline, store.scan()).await;
+    let _place = place.map_err(|_| Error::custom("the database is busy"))??;
+    let places: HashMap<_, _> = unanswered(&seat.shared.state(), number, resumed).collect();
+    let ids: Vec<_> = places.keys().copied().collect();
+    for ids in ids.chunks(ASKED) {
+        let time = deadline.saturating_duration_since(Instant::now());
+        for id in matching(store, filter, ids, time).await? {
+            if let Some(place) = places.get(&id) {
+                found.insert(*place);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn matching(
+    store: &Store,
+    filter: &Filter,
+    ids: &[ObjectId],
+    time: Duration,
+) -> Result<Vec<ObjectId>> {
+    if time.is_zero() {
+        return Err(Error::custom("the time is up"));
+    }
     let query = doc! { "$and": [{ "_id": { "$in": ids } }, filter.to_document()] };
-    let time = store.query_timeout();
     let find = move |requests: mongodb::Collection<_>| {
         let query: Document = query.clone();
         async move {
             let found = requests.find(query).projection(doc! { "_id": 1 });
             let mut found = found.max_time(time).await?;
-            let mut ids = HashSet::new();
+            let mut ids = Vec::new();
             while found.advance().await? {
                 if let Ok(Some(RawBsonRef::ObjectId(id))) = found.current().get("_id") {
-                    ids.insert(id);
+                    ids.push(id);
                 }
             }
             Ok(ids)
         }
     };
-    let place = timeout(time, store.scan()).await;
-    let _place = place.map_err(|_| Error::custom("the database is busy"))??;
     store.read(find).await
 }
 

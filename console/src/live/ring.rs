@@ -47,9 +47,47 @@ pub(crate) struct Ring {
 /// Where one who comes back goes on.
 #[derive(Debug)]
 pub(crate) struct Resumed {
-    /// What was recorded before the tail began.
-    pub(crate) earlier: VecDeque<Arc<Item>>,
     pub(crate) next: u64,
+    /// What it was told already of what comes from there on.
+    pub(crate) told: Places,
+}
+
+/// Places of a ring, a bit each: what a follower keeps has to be small, for there are many.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    from: u64,
+    bits: Vec<u64>,
+}
+
+impl Places {
+    /// None yet, of those from here on.
+    pub(crate) fn from(from: u64) -> Self {
+        Self {
+            from,
+            bits: Vec::new(),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, place: u64) {
+        let Some((word, bit)) = self.at(place) else {
+            return;
+        };
+        if word >= self.bits.len() {
+            self.bits.resize(word + 1, 0);
+        }
+        self.bits[word] |= bit;
+    }
+
+    pub(crate) fn contains(&self, place: u64) -> bool {
+        let at = self.at(place);
+        at.is_some_and(|(word, bit)| self.bits.get(word).is_some_and(|bits| bits & bit != 0))
+    }
+
+    fn at(&self, place: u64) -> Option<(usize, u64)> {
+        let index = place.checked_sub(self.from)?;
+        let word = usize::try_from(index / 64).ok()?;
+        Some((word, 1 << (index % 64)))
+    }
 }
 
 impl Slot {
@@ -165,30 +203,32 @@ impl Ring {
     /// Where one goes on who was told `after` last; nothing where that isn't there.
     pub(crate) fn resume(&self, after: &After) -> Option<Resumed> {
         let place = *self.places.get(&after.id)?;
-        let mut earlier = VecDeque::new();
         if place >= self.began {
-            return Some(Resumed {
-                earlier,
-                next: place + 1,
-            });
+            return Some(Resumed::at(place + 1));
         }
         // In natural order, which isn't quite the order in which it was told.
-        let before = usize::try_from(self.began.saturating_sub(self.first)).ok()?;
-        let at = usize::try_from(place - self.first).ok()?;
-        for (index, slot) in self.slots.iter().enumerate().take(before) {
-            let Slot::Recorded(item) = slot else { continue };
-            let was_told = match &after.extent {
-                Some(extent) => extent.contains(item.record),
-                None => index <= at,
+        let mut resumed = Resumed::at(self.first);
+        for (at, slot) in (self.first..self.began).zip(&self.slots) {
+            let was_told = match (slot, &after.extent) {
+                (Slot::Missed, _) => true,
+                (Slot::Recorded(item), Some(extent)) => extent.contains(item.record),
+                (Slot::Recorded(_), None) => at <= place,
             };
-            if !was_told {
-                earlier.push_back(Arc::clone(item));
+            if was_told {
+                resumed.told.insert(at);
             }
         }
-        Some(Resumed {
-            earlier,
-            next: self.began,
-        })
+        Some(resumed)
+    }
+}
+
+impl Resumed {
+    /// It was told nothing of what comes from there on.
+    pub(crate) fn at(next: u64) -> Self {
+        Self {
+            next,
+            told: Places::from(next),
+        }
     }
 }
 
@@ -224,6 +264,14 @@ mod tests {
     fn records<'a>(slots: impl IntoIterator<Item = &'a Slot>) -> Vec<i64> {
         let items = slots.into_iter().filter_map(Slot::item);
         items.map(|item| item.record).collect()
+    }
+
+    /// What one who goes on there is told.
+    fn untold(ring: &Ring, after: &After) -> Vec<i64> {
+        let Resumed { next, told } = ring.resume(after).unwrap();
+        let slots = (next..).zip(ring.read(next, usize::MAX).unwrap());
+        let untold = slots.filter(|(place, _)| !told.contains(*place));
+        records(untold.map(|(_, slot)| slot))
     }
 
     fn after(slot: &Slot) -> After {
@@ -262,14 +310,24 @@ mod tests {
         for slot in &slots {
             ring.push(slot.clone());
         }
-        let resumed = ring.resume(&after(&slots[1])).unwrap();
-        assert!(resumed.earlier.is_empty());
-        assert_eq!(
-            records(ring.read(resumed.next, usize::MAX).unwrap()),
-            [3, 4]
-        );
+        assert_eq!(untold(&ring, &after(&slots[1])), [3, 4]);
         ring.clear();
         assert!(ring.resume(&after(&slots[1])).is_none());
+    }
+
+    #[test]
+    fn places_are_few_bytes_for_all_of_a_ring() {
+        let begin = u64::MAX - 2 * u64::try_from(MOST).unwrap();
+        let mut places = Places::from(begin);
+        let all = begin..begin + u64::try_from(MOST).unwrap();
+        for place in all.clone().step_by(3) {
+            places.insert(place);
+        }
+        for place in begin - 1..all.end + 1 {
+            let expected = all.contains(&place) && (place - begin).is_multiple_of(3);
+            assert_eq!(places.contains(place), expected, "{}", place - begin);
+        }
+        assert!(size_of_val(&*places.bits) <= 2 << 10);
     }
 
     #[test]
@@ -281,16 +339,10 @@ mod tests {
         }
         ring.begin();
         ring.push(item(7, ""));
-        let earlier = |after: &After| {
-            let resumed = ring.resume(after).unwrap();
-            assert_eq!(records(ring.read(resumed.next, 9).unwrap()), [7]);
-            let earlier = resumed.earlier.iter();
-            earlier.map(|item| item.record).collect::<Vec<_>>()
-        };
         let id = slots[3].item().unwrap().summary().id;
-        assert_eq!(earlier(&After { id, extent: None }), [5, 6]);
+        assert_eq!(untold(&ring, &After { id, extent: None }), [5, 6, 7]);
         let holes: After = format!("{id}.5.2-3").parse().unwrap();
-        assert_eq!(earlier(&holes), [2, 3, 6]);
+        assert_eq!(untold(&ring, &holes), [2, 3, 6, 7]);
     }
 
     #[test]

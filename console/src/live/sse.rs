@@ -64,7 +64,7 @@ pub(crate) async fn serve(
     request: &HttpRequest,
     live: &Live,
     most: Option<usize>,
-    tell: impl Fn(&Filter, Event, &mut Text) + 'static,
+    tell: impl Fn(Event, &mut Text) + 'static,
 ) -> Result<HttpResponse, Problem> {
     let (filter, others) = Filter::from_query(request.query_string())?;
     if let Some((name, _)) = others.iter().find(|(name, _)| name != AFTER) {
@@ -81,8 +81,7 @@ pub(crate) async fn serve(
     if request.method() == Method::HEAD {
         return Ok(answer.streaming(empty::<Result<Bytes, Infallible>>()));
     }
-    let events = live.follow(filter.clone(), after).await?;
-    let tell = move |event, text: &mut Text| tell(&filter, event, text);
+    let events = live.follow(filter, after).await?;
     Ok(match most {
         Some(most) => answer.streaming(text(newest(events, most), tell)),
         None => answer.streaming(text(events, tell)),

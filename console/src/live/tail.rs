@@ -24,7 +24,7 @@ use crate::live::met::{Acquaintance, End, Met, News, Walk};
 use crate::live::ring::{self, Item, Slot};
 use crate::live::{LINGER, LiveMetrics, Shared};
 use crate::requests::recorded::{Recorded, Summary};
-use crate::store::Store;
+use crate::store::{LARGEST, LONGEST_URL, Store};
 
 /// A little less than the half second within which a request is to be told, for the query takes time.
 const EVERY: Duration = Duration::from_millis(450);
@@ -150,6 +150,8 @@ impl Tail<'_> {
             time: self.store.query_timeout(),
             looked,
         });
+        let store = self.store.with_room(reading.room()).await;
+        let store = store.map_err(|busy| Error::custom(busy.to_string()))?;
         let places = Arc::clone(&self.places);
         let read = move |requests| {
             let (reading, places) = (Arc::clone(&reading), Arc::clone(&places));
@@ -160,7 +162,7 @@ impl Tail<'_> {
                 reading.walk(&requests).await
             }
         };
-        let walk = self.store.read(read).await?;
+        let walk = store.read(read).await?;
         self.last = walk.records.len();
         self.metrics.read.inc_by(walk.records.len() as u64);
         let news = met(&self.met).take(walk);
@@ -262,18 +264,30 @@ impl Reading {
         })
     }
 
-    fn options(&self) -> FindOptions {
+    /// What its answers take at a time.
+    fn room(&self) -> usize {
+        if self.looked.is_empty() {
+            LARGEST.min(2 * self.batch() * LONGEST_URL)
+        } else {
+            LARGEST
+        }
+    }
+
+    fn batch(&self) -> usize {
         let most = if self.looked.is_empty() {
             BATCH
         } else {
             BATCH_WITH_CONTENT
         };
-        let batch = self.first.clamp(1, most);
+        self.first.clamp(1, most)
+    }
+
+    fn options(&self) -> FindOptions {
         FindOptions::builder()
             .sort(doc! { "$natural": -1 })
             .projection(self.projection())
             .show_record_id(true)
-            .batch_size(u32::try_from(batch).ok())
+            .batch_size(u32::try_from(self.batch()).ok())
             .max_time(self.time)
             .comment(Bson::from("the console's live view"))
             .build()

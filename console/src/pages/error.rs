@@ -1,10 +1,12 @@
 //! What a page says where there is nothing to show.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 
 use super::visible as filters;
+use crate::api::RETRY_AFTER;
 use crate::replies::Busy;
 use crate::requests::filter::BadFilter;
 use crate::store::Store;
@@ -65,6 +67,11 @@ impl ResponseError for PageError {
             reason: self,
             passes: self.status_code() == StatusCode::SERVICE_UNAVAILABLE,
         };
-        super::render(self.status_code(), &page)
+        let mut response = super::render(self.status_code(), &page);
+        if page.passes {
+            let seconds = HeaderValue::from(RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }

@@ -10,6 +10,8 @@
 //!
 //! A browser reconnects by itself where the connection ends, but not after a 503: the script does.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -24,6 +26,8 @@ use crate::requests::filter::Filter;
 
 /// Rows that a page is sent at once, every half second.
 const AT_ONCE: usize = 100;
+/// Bytes of them: more where there are marks in all of them, which have to wait for a slow client.
+const AT_ONCE_BYTES: usize = 96 << 10;
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.route("/live", web::get().to(page))
@@ -52,11 +56,16 @@ async fn rows(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
     sse::serve(&request, &console.live, Some(AT_ONCE), tell).await
 }
 
-fn tell(filter: &Filter, event: Event, text: &mut Text) {
+fn tell(event: Event, text: &mut Text) {
     match event {
         Event::Recorded(items) => {
-            for item in items {
-                text.event(None, Some(&item.after()), &row(&item, filter));
+            let rows = newest(&items);
+            if rows.len() < items.len() {
+                let skipped = items.len() - rows.len();
+                text.event(Some("skipped"), None, &skipped.to_string());
+            }
+            for (item, row) in rows.iter().rev() {
+                text.event(None, Some(&item.after()), row);
             }
         }
         Event::Skipped(requests) => text.event(Some("skipped"), None, &requests.to_string()),
@@ -66,8 +75,20 @@ fn tell(filter: &Filter, event: Event, text: &mut Text) {
     }
 }
 
-fn row(item: &Item, filter: &Filter) -> String {
-    let row = Rows::of([item.summary()], filter).render();
+/// As many of them as there is room for, the newest first.
+fn newest(items: &[Arc<Item>]) -> Vec<(&Item, String)> {
+    let mut room = AT_ONCE_BYTES;
+    let rows = items.iter().rev().map_while(|item| {
+        let row = row(item);
+        room = room.checked_sub(row.len())?;
+        Some((&**item, row))
+    });
+    rows.collect()
+}
+
+/// Its link is without the filter, which the page has: it would be sent with each row.
+fn row(item: &Item) -> String {
+    let row = Rows::of([item.summary()], &Filter::default()).render();
     // Writing to a string doesn't fail.
     row.unwrap_or_default().trim_start().to_owned()
 }

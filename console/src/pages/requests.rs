@@ -19,6 +19,7 @@ use crate::app::Console;
 use crate::requests::filter::Filter;
 use crate::requests::recorded::Recorded;
 use crate::requests::search::{self, Count};
+use crate::store::{LARGEST, Store};
 
 /// Requests of one page of the list.
 const PAGE: usize = 50;
@@ -168,11 +169,8 @@ async fn one(
     id: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, PageError> {
-    let place = console
-        .replies
-        .document(console.store.query_timeout())
-        .await?;
-    let recorded = recorded(&console, &id).await?;
+    let store = console.store.with_room(LARGEST).await?;
+    let recorded = recorded(&store, &id).await?;
     // Whoever shortened an address by hand isn't told off for what is left of its filter.
     let (filter, _) = Filter::from_query(request.query_string()).unwrap_or_default();
     let view = form_urlencoded::parse(request.query_string().as_bytes())
@@ -194,9 +192,7 @@ async fn one(
         filter: rows::question(&filter),
         recorded: &recorded,
     };
-    Ok(super::render_with(StatusCode::OK, &page, |html| {
-        place.hold(html)
-    }))
+    Ok(super::render(StatusCode::OK, &page))
 }
 
 /// The body, byte for byte, for nothing but saving it.
@@ -204,24 +200,21 @@ async fn download(
     console: web::Data<Console>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, PageError> {
-    let place = console
-        .replies
-        .document(console.store.query_timeout())
-        .await?;
-    let recorded = recorded(&console, &id).await?;
+    let store = console.store.with_room(LARGEST).await?;
+    let recorded = recorded(&store, &id).await?;
     let name = format!("attachment; filename=\"{}.bin\"", recorded.summary.id);
     Ok(HttpResponse::Ok()
         .insert_header(ContentType::octet_stream())
         .insert_header((CONTENT_DISPOSITION, name))
         .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
-        .body(place.hold(recorded.body)))
+        .body(recorded.body))
 }
 
-async fn recorded(console: &Console, id: &str) -> Result<Recorded, PageError> {
+async fn recorded(store: &Store, id: &str) -> Result<Recorded, PageError> {
     let missing = || PageError::NotFound(format!("No request with the id {id} is recorded."));
     let parsed = ObjectId::parse_str(id).map_err(|_| missing())?;
-    let found = search::one(&console.store, parsed).await;
-    let found = found.map_err(|error| PageError::of_store(&console.store, &error))?;
+    let found = search::one(store, parsed).await;
+    let found = found.map_err(|error| PageError::of_store(store, &error))?;
     found.ok_or_else(missing)
 }
 

@@ -9,8 +9,9 @@ use crate::requests::filter::Filter;
 use crate::requests::recorded::Summary;
 use crate::requests::search::Page;
 
-/// Characters of a path in a row. The request's own page has all of them.
+/// Characters of a path and of a method in a row. The request's own page has all of them.
 const TARGET: usize = 300;
+const METHOD: usize = 30;
 
 #[derive(Template)]
 #[template(path = "rows.html")]
@@ -68,21 +69,24 @@ impl Rows {
 
 impl From<&Summary> for Row {
     fn from(summary: &Summary) -> Self {
-        let target = target(&summary.url);
-        let mut short: String = target.chars().take(TARGET).collect();
-        if short.len() < target.len() {
-            short.push('…');
-        }
         Self {
             id: summary.id,
             at: summary.received_at.into(),
-            method: summary.method.clone(),
+            method: short(&summary.method, METHOD),
             class: method_class(&summary.method),
-            target: short,
+            target: short(target(&summary.url), TARGET),
             address: summary.remote_addr.clone(),
             size: figures::size(summary.body_bytes),
         }
     }
+}
+
+fn short(text: &str, most: usize) -> String {
+    let mut short: String = text.chars().take(most).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// Path and query of a URL.

@@ -166,18 +166,25 @@ fn cells(replica: &ReplicaFigures) -> Vec<String> {
 fn problems(figures: &Figures) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, part) in figures.parts() {
-        // The listener is only there where the stack is as compose.yaml has it.
-        if part.replicas.is_empty() && name != "listener" {
-            problems.push(Problem {
-                who: format!("{name} {}", part.name),
-                state: Told {
-                    word: "not found",
-                    ..words::told(name, State::Away)
-                },
-                since: None,
-                reason: part.problem.clone(),
-            });
-        }
+        let is_found = part.replicas.iter().any(|it| it.state != State::Gone);
+        let state = if is_found {
+            // It leads to more than can be looked at.
+            let not_understood = words::told(name, State::NotUnderstood);
+            part.problem.is_some().then_some(not_understood)
+        } else {
+            // The listener is only there where the stack is as compose.yaml has it.
+            let is_missing = part.replicas.is_empty() && name != "listener";
+            is_missing.then_some(Told {
+                word: "not found",
+                ..words::told(name, State::Away)
+            })
+        };
+        problems.extend(state.map(|state| Problem {
+            who: format!("{name} {}", part.name),
+            state,
+            since: None,
+            reason: part.problem.clone(),
+        }));
         let unwell = part.replicas.iter();
         let unwell = unwell.filter(|replica| replica.state != State::Ready);
         problems.extend(unwell.map(|replica| Problem {

@@ -22,6 +22,8 @@ use crate::requests::recorded::Recorded;
 const LONGEST_TEXT: usize = 1000;
 /// Header fields that are searched for at once: each has its own way to look at a value.
 const MOST_HEADERS: usize = 32;
+/// Longest filter, as a query string: each row of a list links to its request with it.
+const LONGEST: usize = 4 << 10;
 
 /// Each that is set has to hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,7 +75,22 @@ impl Filter {
                 }
             }
         }
+        filter.check_length()?;
         Ok((filter, others))
+    }
+
+    fn check_length(&self) -> Result<(), BadFilter> {
+        if self.to_query().len() <= LONGEST {
+            return Ok(());
+        }
+        let fields = self.fields().into_iter();
+        let longest = fields.max_by_key(|(_, value)| value.len());
+        let (field, value) = longest.unwrap_or_default();
+        Err(BadFilter {
+            field: field.to_owned(),
+            value,
+            expected: "less: a filter has 4096 bytes at most, as a query string",
+        })
     }
 
     /// Sets a field, if it is one of a filter's; else says what was expected.
@@ -319,6 +336,16 @@ mod tests {
             (
                 &format!("body={long}"),
                 &format!("body = \"{long}\": expected at most 1000 bytes"),
+            ),
+            (
+                &format!(
+                    "header=a:1{}&path=/a",
+                    format!("&header=a:{}", &long[..160]).repeat(9)
+                ),
+                &format!(
+                    "header = \"A: {}\": expected less: a filter has 4096 bytes at most, as a query string",
+                    &long[..160]
+                ),
             ),
         ] {
             let error = Filter::from_query(query).unwrap_err();

@@ -71,6 +71,11 @@ impl Summary {
         }
     }
 
+    /// What it takes in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.method.len() + self.url.len() + self.remote_addr.len()
+    }
+
     /// Reads a document, or its [`Self::projection`]; what it lacks, or has in another type, is as if
     /// it were empty.
     pub fn from_document(document: &RawDocument) -> Self {

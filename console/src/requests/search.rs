@@ -1,5 +1,5 @@
-//! Searches, newest first, each bounded in time and memory: an answer of MongoDB, 16 MiB at most, is the
-//! most that one has at a time.
+//! Searches, newest first, each bounded in time and memory: an answer of MongoDB, for which the store has
+//! room, is the most that one has at a time.
 
 mod walk;
 
@@ -16,6 +16,8 @@ use crate::requests::recorded::{Recorded, Summary};
 use crate::requests::search::walk::Walk;
 use crate::store::Store;
 
+/// A page has no more than this, but for its last request: few long URLs rather than many.
+const PAGE_BYTES: usize = 128 << 10;
 /// Counting ends here: more is told as "at least".
 const HIGHEST_COUNT: u64 = 10_000;
 /// What [`all`] keeps of an answer of MongoDB, but for a document that is larger by itself.
@@ -41,7 +43,8 @@ pub struct Count {
     pub at_least: bool,
 }
 
-/// At most `limit` requests that were recorded before `before`, newest first.
+/// At most `limit` requests that were recorded before `before`, newest first; fewer where their URLs are
+/// long.
 pub async fn page(
     store: &Store,
     filter: &Filter,
@@ -52,15 +55,18 @@ pub async fn page(
     let deadline = Instant::now() + store.query_timeout();
     let mut walk = Walk::new(store, filter, before);
     let mut page = Page::default();
-    while !walk.is_at_end() {
+    let mut room = PAGE_BYTES;
+    while !walk.is_at_end() && room > 0 {
         // One more than is shown tells whether there are more.
         let wanted = limit + 1 - page.requests.len();
-        let Some(found) = walk.summaries(wanted, deadline).await? else {
+        let Some(found) = walk.summaries(wanted, room, deadline).await? else {
             page.next = walk.position().map(ObjectId::to_hex);
             let searched_to = walk.position().map(|id| id.timestamp());
             page.searched_to = searched_to.and_then(|at| at.try_to_rfc3339_string().ok());
             return Ok(page);
         };
+        let bytes = found.iter().map(Summary::bytes);
+        room = room.saturating_sub(bytes.sum());
         page.requests.extend(found);
         if page.requests.len() > limit {
             page.requests.truncate(limit);
@@ -104,7 +110,7 @@ pub async fn count(store: &Store, filter: &Filter) -> Result<Count> {
     })
 }
 
-/// One, whole.
+/// One, whole. What it takes is the store's room ([`Store::with_room`]), until it has been put into words.
 pub async fn one(store: &Store, id: ObjectId) -> Result<Option<Recorded>> {
     let _timed = store.searches().time("one");
     let limit = store.query_timeout();

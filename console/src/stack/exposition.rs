@@ -3,7 +3,12 @@
 //! Read here rather than by a crate: `prometheus-parse` brings regex and chrono for what our own parts
 //! don't write.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+/// What one takes in memory at most, about: several of each part are kept. A proxy that has seen each
+/// method and twenty status codes, and has 32 backends, has less.
+pub(crate) const MOST_BYTES: usize = 24 << 10;
 
 /// The metrics of a part at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,27 +19,39 @@ pub(crate) struct Exposition {
 /// One line: what it is of, and how much.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
-    labels: Vec<(String, String)>,
+    /// As they were written: that takes a fraction of what they take apart.
+    labels: Box<str>,
     pub(crate) value: f64,
 }
 
 impl Sample {
-    pub(crate) fn label(&self, name: &str) -> Option<&str> {
-        let mut labels = self.labels.iter();
-        let found = labels.find(|(label, _)| label == name);
-        found.map(|(_, value)| value.as_str())
+    pub(crate) fn label(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut rest = &*self.labels;
+        while let Some((label, value, after)) = label(rest) {
+            if label == name {
+                return Some(value);
+            }
+            rest = after;
+        }
+        None
     }
 
     pub(crate) fn has(&self, labels: &[(&str, &str)]) -> bool {
         let mut labels = labels.iter();
-        labels.all(|(name, value)| self.label(name) == Some(value))
+        labels.all(|(name, value)| self.label(name).as_deref() == Some(*value))
+    }
+
+    fn bytes(&self) -> usize {
+        2 * size_of::<Self>() + self.labels.len()
     }
 }
 
 impl Exposition {
-    /// Reads the samples of `text` whose names are `wanted`. Fails with the first line that is none.
+    /// Reads the samples of `text` whose names are `wanted`. Fails with the first line that is none,
+    /// and where these are more than [`MOST_BYTES`].
     pub(crate) fn parse(text: &str, wanted: &[&str]) -> Result<Self, String> {
         let mut samples = BTreeMap::<String, Vec<Sample>>::new();
+        let mut room = MOST_BYTES;
         for line in text.lines() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -43,6 +60,12 @@ impl Exposition {
             let (name, sample) =
                 sample(line).ok_or_else(|| format!("not a metric: {line:.200}"))?;
             if wanted.contains(&name) {
+                room = room.checked_sub(sample.bytes()).ok_or_else(|| {
+                    format!(
+                        "more than {} KiB of the metrics that are looked at",
+                        MOST_BYTES >> 10
+                    )
+                })?;
                 samples.entry(name.to_owned()).or_default().push(sample);
             }
         }
@@ -79,42 +102,51 @@ fn sample(line: &str) -> Option<(&str, Sample)> {
     let (name, rest) = line.split_at(end);
     let (labels, rest) = match rest.strip_prefix('{') {
         Some(rest) => labels(rest)?,
-        None => (Vec::new(), rest),
+        None => ("", rest),
     };
     let value = rest.split_whitespace().next()?.parse().ok()?;
+    let labels = labels.into();
     (!name.is_empty()).then_some((name, Sample { labels, value }))
 }
 
 /// The labels, and what follows their `}`.
-fn labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
-    let mut labels = Vec::new();
+fn labels(text: &str) -> Option<(&str, &str)> {
+    let mut rest = text;
     loop {
-        rest = rest.trim_start_matches([',', ' ']);
-        if let Some(rest) = rest.strip_prefix('}') {
-            return Some((labels, rest));
+        rest = rest.trim_start_matches(SEPARATORS);
+        if let Some(after) = rest.strip_prefix('}') {
+            return Some((&text[..text.len() - rest.len()], after));
         }
-        let (name, quoted) = rest.split_once("=\"")?;
-        let (value, after) = quoted_value(quoted)?;
-        labels.push((name.trim().to_owned(), value));
-        rest = after;
+        (_, _, rest) = label(rest)?;
     }
 }
 
+const SEPARATORS: [char; 2] = [',', ' '];
+
+/// The name and the value of the first label, and what follows.
+fn label(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
+    let (name, quoted) = text.trim_start_matches(SEPARATORS).split_once("=\"")?;
+    let (value, after) = quoted_value(quoted)?;
+    Some((name.trim(), value, after))
+}
+
 /// A value, with its escapes undone, and what follows its quote.
-fn quoted_value(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut chars = text.char_indices();
-    while let Some((at, char)) = chars.next() {
-        match char {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => match chars.next()?.1 {
-                'n' => value.push('\n'),
-                other => value.push(other),
-            },
-            char => value.push(char),
+fn quoted_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let mut value = Cow::from("");
+    let mut rest = text;
+    loop {
+        let at = rest.find(['"', '\\'])?;
+        value += &rest[..at];
+        let mut special = rest[at..].chars();
+        if special.next() == Some('"') {
+            return Some((value, special.as_str()));
         }
+        value.to_mut().push(match special.next()? {
+            'n' => '\n',
+            other => other,
+        });
+        rest = special.as_str();
     }
-    None
 }
 
 #[cfg(test)]
@@ -141,7 +173,8 @@ took_bucket{le="+Inf"} 3
         assert_eq!(all.sum("open", &[]), Some(7.0));
         assert_eq!(all.sum("seen_total", &[("code", "404")]), None);
         let failed = all.samples("seen_total", &[("code", "503")]).next();
-        assert_eq!(failed.unwrap().label("path"), Some("a \"b\" {c} \\ \n"));
+        let path = failed.unwrap().label("path");
+        assert_eq!(path.as_deref(), Some("a \"b\" {c} \\ \n"));
         let infinite = all.samples("took_bucket", &[("le", "+Inf")]).next();
         assert_eq!(infinite.unwrap().value.to_string(), "3");
     }
@@ -151,6 +184,23 @@ took_bucket{le="+Inf"} 3
         let all = Exposition::parse(TEXT, &["open"]).unwrap();
         assert_eq!(all.samples.len(), 1);
         assert_eq!(all.sum("other", &[]), None);
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_refused() {
+        let lines = |count: usize| -> String {
+            let line = |n| format!("open{{peer=\"{n:040}\"}} 1\n");
+            (0..count).map(line).collect()
+        };
+        assert!(Exposition::parse(&lines(200), &["open"]).is_ok());
+        let long = format!("open{{peer=\"{}\"}} 1\n", "x".repeat(MOST_BYTES));
+        for text in [lines(1000), long] {
+            assert!(Exposition::parse(&text, &["other"]).is_ok());
+            assert_eq!(
+                Exposition::parse(&text, &["open"]).unwrap_err(),
+                "more than 24 KiB of the metrics that are looked at"
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the parts' metrics come to: docs/metrics.md has each of them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -79,7 +80,7 @@ impl Figures {
 pub struct Part {
     /// Where it is looked for, `host:port`.
     pub name: String,
-    /// Why the name leads nowhere.
+    /// Why the name leads nowhere, or not all that it leads to is asked.
     pub problem: Option<String>,
     pub replicas: Vec<ReplicaFigures>,
 }
@@ -292,7 +293,7 @@ impl ReplicaFigures {
             state,
             reason,
             since,
-            version: version.map(ToOwned::to_owned),
+            version: version.map(Cow::into_owned),
             started_at: value("process_start_time_seconds", &[]).and_then(since_epoch),
             restarts: replica.restarts,
             memory_bytes: value("process_resident_memory_bytes", &[]),
@@ -322,10 +323,10 @@ fn backends(proxy: &Replica) -> Vec<Backend> {
         let address = sample.label("backend")?;
         let outstanding = metrics.sum(
             "proxy_backend_outstanding_requests",
-            &[("backend", address)],
+            &[("backend", &address)],
         );
         Some(Backend {
-            address: address.to_owned(),
+            address: address.into_owned(),
             up: sample.value > 0.0,
             outstanding: outstanding.unwrap_or_default(),
         })
@@ -348,7 +349,9 @@ fn told(window: &Window<'_>, stored: bool) -> f64 {
 }
 
 fn by_label(window: &Window<'_>, name: &str, label: &str, is: impl Fn(&str) -> bool) -> f64 {
-    window.rate_of(name, |sample| sample.label(label).is_some_and(&is))
+    window.rate_of(name, |sample| {
+        sample.label(label).is_some_and(|value| is(&value))
+    })
 }
 
 /// A counter's growth in all of them, each second.

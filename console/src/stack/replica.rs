@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use crate::stack::exposition::Exposition;
-use crate::stack::scrape::Answer;
+use crate::stack::scrape::{Answer, Failure};
 use crate::stack::window::Window;
 
 /// Over how long rates and quantiles are taken.
@@ -21,6 +21,8 @@ pub enum State {
     Ready,
     /// It answers, and says why it isn't.
     NotReady,
+    /// It answers, but not with metrics that are a part's.
+    NotUnderstood,
     /// Its name leads to it, but it doesn't answer.
     Away,
     /// Its name doesn't lead to it any more.
@@ -72,7 +74,7 @@ impl Replica {
     }
 
     /// It was asked at that time, and said this.
-    pub(crate) fn found(&mut self, at: Instant, answer: Result<Answer, String>) {
+    pub(crate) fn found(&mut self, at: Instant, answer: Result<Answer, Failure>) {
         match answer {
             Ok(Answer { ready, metrics }) => {
                 self.take(at, metrics);
@@ -81,9 +83,13 @@ impl Replica {
                     Err(reason) => self.condition.becomes(State::NotReady, Some(reason)),
                 }
             }
-            Err(reason) => {
+            Err(failure) => {
                 self.forget_figures();
-                self.condition.becomes(State::Away, Some(reason));
+                let (state, reason) = match failure {
+                    Failure::Away(reason) => (State::Away, reason),
+                    Failure::NotUnderstood(reason) => (State::NotUnderstood, reason),
+                };
+                self.condition.becomes(state, Some(reason));
             }
         }
     }
@@ -145,14 +151,14 @@ mod tests {
         Replica::new("192.0.2.1:9180".parse().unwrap())
     }
 
-    fn says(metrics: &str) -> Result<Answer, String> {
+    fn says(metrics: &str) -> Result<Answer, Failure> {
         Ok(Answer {
             ready: Ok(()),
-            metrics: Exposition::parse(metrics, WANTED)?,
+            metrics: Exposition::parse(metrics, WANTED).map_err(Failure::NotUnderstood)?,
         })
     }
 
-    fn proxy(started: u32, requests: u32, errors: u32) -> Result<Answer, String> {
+    fn proxy(started: u32, requests: u32, errors: u32) -> Result<Answer, Failure> {
         says(&format!(
             "process_start_time_seconds {started}\n\
              proxy_requests_total{{code=\"200\",class=\"2xx\"}} {requests}\n\
@@ -195,7 +201,7 @@ mod tests {
         for (second, answer) in [
             (0, proxy(1, 100, 0)),
             (1, proxy(1, 200, 0)),
-            (2, Err("connection refused".to_owned())),
+            (2, Err(Failure::Away("connection refused".to_owned()))),
             (3, proxy(9, 250, 0)),
             (4, proxy(9, 260, 0)),
         ] {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, HOST};
 use hyper::{Request, StatusCode};
@@ -19,8 +19,11 @@ use crate::stack::exposition::Exposition;
 
 /// Longest time for a question.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
-/// The largest answer; the parts' own have about 15 KiB.
-const MAX_ANSWER: usize = 1 << 20;
+/// The largest answers: the parts' own metrics have about 15 KiB, and why one isn't ready is a line.
+const MOST_METRICS: usize = 64 << 10;
+const MOST_READINESS: usize = 4 << 10;
+/// The largest head of one.
+const MOST_HEAD: usize = 16 << 10;
 
 /// A name and where it leads.
 #[derive(Debug)]
@@ -72,33 +75,58 @@ pub(crate) struct Answer {
     pub(crate) metrics: Exposition,
 }
 
+/// Why there is no such answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// There is none at all.
+    Away(String),
+    /// There is another.
+    NotUnderstood(String),
+}
+
 /// Asks the part at `address`, whose name is `name`, for the metrics that are `wanted`.
 pub(crate) async fn scrape(
     address: SocketAddr,
     name: &str,
     wanted: &[&str],
-) -> Result<Answer, String> {
+) -> Result<Answer, Failure> {
     let (metrics, ready) = tokio::join!(
-        get(address, name, "/metrics"),
-        get(address, name, "/readyz")
+        get(address, name, "/metrics", MOST_METRICS),
+        get(address, name, "/readyz", MOST_READINESS)
     );
     let metrics = match metrics? {
-        (StatusCode::OK, text) => Exposition::parse(&text, wanted)?,
-        (status, _) => return Err(format!("/metrics answers {status}")),
+        (StatusCode::OK, text) => {
+            Exposition::parse(&text, wanted).map_err(Failure::NotUnderstood)?
+        }
+        (status, _) => {
+            let reason = format!("/metrics answers {status}");
+            return Err(Failure::NotUnderstood(reason));
+        }
     };
     let ready = match ready {
         Ok((StatusCode::OK, _)) => Ok(()),
         Ok((_, reason)) => Err(reason.lines().next().unwrap_or_default().to_owned()),
-        Err(error) => Err(error),
+        Err(Failure::Away(reason) | Failure::NotUnderstood(reason)) => Err(reason),
     };
     Ok(Answer { ready, metrics })
 }
 
-async fn get(address: SocketAddr, name: &str, path: &str) -> Result<(StatusCode, String), String> {
-    match timeout(TIME_LIMIT, exchange(address, name, path)).await {
-        Ok(answer) => answer.map_err(|error| words(&*error)),
-        Err(_) => Err(format!("{path}: no answer within {TIME_LIMIT:?}")),
-    }
+async fn get(
+    address: SocketAddr,
+    name: &str,
+    path: &str,
+    most: usize,
+) -> Result<(StatusCode, String), Failure> {
+    let exchange = timeout(TIME_LIMIT, exchange(address, name, path, most));
+    let answer = exchange.await.map_err(|_| {
+        let reason = format!("{path}: no answer within {TIME_LIMIT:?}");
+        Failure::Away(reason)
+    })?;
+    let (status, body) = answer.map_err(|error| Failure::Away(words(&*error)))?;
+    let not_understood = |what: &str| Failure::NotUnderstood(format!("{path}: {what}"));
+    let body = body.ok_or_else(|| not_understood(&format!("more than {} KiB", most >> 10)))?;
+    let text = String::from_utf8(body).map_err(|_| not_understood("not UTF-8"))?;
+    Ok((status, text))
 }
 
 /// Without the number that the system gives it.
@@ -110,22 +138,35 @@ fn words(error: &dyn Error) -> String {
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
+/// The answer's status and body; no body where that is larger than `most`.
 async fn exchange(
     address: SocketAddr,
     name: &str,
     path: &str,
-) -> Result<(StatusCode, String), AnyError> {
+    most: usize,
+) -> Result<(StatusCode, Option<Vec<u8>>), AnyError> {
     let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MOST_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await?;
     let request = Request::get(path)
         .header(HOST, name)
         .header(ACCEPT, "text/plain")
         .body(Empty::<Bytes>::new())?;
     let exchange = async {
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await?;
-        let text = String::from_utf8(body.to_bytes().to_vec())?;
-        Ok((head.status, text))
+        let (head, mut body) = sender.send_request(request).await?.into_parts();
+        let mut taken = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            if taken.len() + data.len() > most {
+                return Ok((head.status, None));
+            }
+            taken.extend_from_slice(&data);
+        }
+        Ok((head.status, Some(taken)))
     };
     tokio::pin!(exchange);
     tokio::select! {

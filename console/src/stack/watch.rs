@@ -22,7 +22,7 @@ use crate::store::Store;
 const OFTEN: Duration = Duration::from_secs(1);
 /// How long one that went is shown, unless nobody is there in its place.
 const GONE_FOR: Duration = Duration::from_secs(60);
-/// Most addresses of a name that are asked.
+/// Most addresses of a name that are asked, and that are known: those that went make room first.
 const MAX_REPLICAS: usize = 32;
 /// The name that the listener has in compose.yaml. It has no metrics: all that can be seen is where
 /// it is.
@@ -170,9 +170,19 @@ impl Group {
     /// Where the name leads, with a replica for each address; those that went long ago are forgotten.
     async fn addresses(&mut self) -> Vec<SocketAddr> {
         let found = self.endpoint.resolve().await;
+        self.leads_to(found)
+    }
+
+    fn leads_to(&mut self, found: Result<Vec<SocketAddr>, String>) -> Vec<SocketAddr> {
         self.problem = found.as_ref().err().cloned();
         let mut found = found.unwrap_or_default();
-        found.truncate(MAX_REPLICAS);
+        if found.len() > MAX_REPLICAS {
+            self.problem = Some(format!(
+                "it has {} addresses, of which the first {MAX_REPLICAS} are looked at",
+                found.len()
+            ));
+            found.truncate(MAX_REPLICAS);
+        }
         for &address in &found {
             if !self.replicas.iter().any(|known| known.address == address) {
                 self.replicas.push(Replica::new(address));
@@ -191,6 +201,13 @@ impl Group {
                 || lately
                 || found.contains(&replica.address)
                 || (is_away && Some(since) == newest)
+        });
+        let mut surplus = self.replicas.len().saturating_sub(MAX_REPLICAS);
+        self.replicas.sort_by_key(|replica| replica.condition.since);
+        self.replicas.retain(|replica| {
+            let makes_room = surplus > 0 && !found.contains(&replica.address);
+            surplus -= usize::from(makes_room);
+            !makes_room
         });
         self.replicas.sort_by_key(|replica| replica.address);
         found
@@ -256,5 +273,46 @@ impl Mongo {
             documents: self.documents,
             up_for_apis,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn addresses(numbers: std::ops::Range<u8>) -> Vec<SocketAddr> {
+        let address = |n| SocketAddr::from((Ipv4Addr::new(192, 0, 2, n), 9180));
+        numbers.map(address).collect()
+    }
+
+    #[test]
+    fn of_too_many_addresses_the_first_are_asked_and_that_is_said() {
+        let mut group = Group::new("proxy:9180");
+        assert_eq!(group.leads_to(Ok(addresses(0..32))).len(), 32);
+        assert_eq!(group.figures().problem, None);
+        assert_eq!(group.leads_to(Ok(addresses(0..40))), addresses(0..32));
+        let said = "it has 40 addresses, of which the first 32 are looked at";
+        assert_eq!(group.figures().problem.as_deref(), Some(said));
+        assert_eq!(group.replicas.len(), 32);
+    }
+
+    #[test]
+    fn addresses_that_come_and_go_dont_pile_up() {
+        let mut group = Group::new("proxy:9180");
+        for first in 0..200 {
+            let found = group.leads_to(Ok(addresses(first..first + 3)));
+            assert!(group.replicas.len() <= MAX_REPLICAS);
+            for replica in &mut group.replicas {
+                if found.contains(&replica.address) {
+                    replica.condition.becomes(State::Ready, None);
+                } else {
+                    replica.gone();
+                }
+            }
+        }
+        let known: Vec<_> = group.replicas.iter().map(|it| it.address).collect();
+        assert_eq!(known, addresses(170..202));
     }
 }

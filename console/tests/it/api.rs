@@ -419,7 +419,7 @@ async fn few_exports_are_under_way_at_a_time_and_those_whose_client_left_are_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn few_replies_have_a_whole_request_in_memory_at_a_time() {
+async fn what_slow_clients_leave_untaken_is_bounded_in_bytes() {
     // More than the sockets between take.
     let large = document(1, "POST", &"x".repeat(15 << 20));
     let console = console_of(vec![large, document(2, "GET", "")]).await;
@@ -432,27 +432,65 @@ async fn few_replies_have_a_whole_request_in_memory_at_a_time() {
     };
     let by_api = begin(&format!("/api/requests/{large}?format=har"));
     let download = begin(&format!("/requests/{large}/body"));
-    let said = console.error(&format!("/api/requests/{small}"), 503);
-    let expected = "2 replies of a whole request are under way: try again when one has ended";
+    let expected = "too much is on its way to clients that take it slowly: try again in a moment";
+    let said = console.error(&format!("/api/requests/{large}"), 503);
     assert_eq!(said, expected);
-    let page = console.ask("GET", &format!("/requests/{small}"));
-    assert_eq!(page.status, 503);
-    assert!(page.text().contains(expected), "{}", page.text());
-    console.get("/api/requests?limit=1");
+    let refused = console.ask("GET", &format!("/requests/{large}/body"));
+    assert_eq!(
+        (refused.status, refused.head.get("retry-after")),
+        (503, Some("5"))
+    );
+    assert!(refused.text().contains(expected), "{}", refused.text());
+    // What is small has its place all the same.
+    console.get(&format!("/api/requests/{small}"));
+    console.get(&format!("/requests/{small}"));
+    console.get("/api/requests");
 
     drop(by_api);
+    let mut third = None;
     wait_within(Duration::from_secs(20), "room for another", || {
-        console.ask("GET", &format!("/requests/{small}")).status == 200
+        let mut client = console.begin("GET", &format!("/requests/{large}/body"));
+        let is_sent = client
+            .head()
+            .is_ok_and(|head| head.start_line.contains("200"));
+        third = is_sent.then_some(client);
+        is_sent
     });
-    // What has been sent takes no place, though its connection is still there.
-    let idle: Vec<_> = (0..3)
+    drop((third, download));
+    // What has been sent takes no room, though its connection is still there.
+    let idle: Vec<_> = (0..4)
         .map(|_| {
-            let mut client = console.begin("GET", &format!("/api/requests/{small}"));
-            assert_eq!(client.response("GET").unwrap().status, 200);
+            let mut client = console.begin("GET", &format!("/requests/{large}/body"));
+            let response = client.response("GET").unwrap();
+            assert_eq!((response.status, response.body.len()), (200, 15 << 20));
             client
         })
         .collect();
-    drop((idle, download));
+    drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_urls_make_pages_shorter_and_none_is_left_out() {
+    let long = |n: u32| {
+        let mut document = document(n, "GET", "");
+        document.insert("url", format!("http://h/{n}?{}", "x".repeat(60 << 10)));
+        document
+    };
+    let console = console_of((0..20).map(long).collect()).await;
+    let (mut found, mut next) = (Vec::new(), String::new());
+    loop {
+        let answer = console.get(&format!("/api/requests?limit=100&before={next}"));
+        assert!(answer.body.len() < 256 << 10, "{}", answer.body.len());
+        let page: Value = serde_json::from_str(&answer.text()).unwrap();
+        let requests = page["requests"].as_array().unwrap();
+        found.extend(requests.iter().map(|it| it["id"].clone()));
+        let Some(on) = page["next"].as_str() else {
+            break;
+        };
+        next = on.to_owned();
+    }
+    let expected: Vec<_> = (0..20).rev().map(|n| json!(first_id(n).to_hex())).collect();
+    assert_eq!(found, expected);
 }
 
 /// A document that isn't whole must not look so: neither as JSON nor as an answer.

@@ -85,6 +85,57 @@ async fn rows_come_as_html_with_the_same_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_are_as_long_whatever_the_filter() {
+    let app = spawn_app().await;
+    let sought = (0..30).map(|header| format!("&header=X-{header}"));
+    let filter = format!("path=/now{}", sought.collect::<Vec<_>>().concat());
+    let mut rows = Follower::start(app.address, &format!("/live/rows?{filter}"), "").await;
+    let mut document = request("GET", "/now", "");
+    let id = document.get_object_id("_id").unwrap();
+    let headers = (0..30).map(|header| (format!("X-{header}"), "".into()));
+    document.insert("headers", headers.collect::<Document>());
+    app.database.record([document]).await;
+    let event = rows.next().await;
+    let Told::Event { data, .. } = &event else {
+        panic!("{event:?}");
+    };
+    // The script adds the filter to the link.
+    assert!(data.contains(&format!("href=\"/requests/{id}\"")), "{data}");
+    assert!(!data.contains("X-1"), "{data}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_full_of_marks_are_fewer_at_once_and_the_others_are_counted() {
+    // However slow the machine is, a poll gets through.
+    let app = spawn_app_with(&[("CONSOLE_QUERY_TIMEOUT", "60s")]).await;
+    let mut rows = Follower::start(app.address, "/live/rows", "").await;
+    let marked = "\u{202e}a".repeat(150);
+    let method = "M".repeat(10_000);
+    let documents = (0..40).map(|n| request(&method, &format!("/{n}?{marked}"), ""));
+    app.database.record(documents).await;
+    let (mut told, mut skipped) = (0, 0);
+    while told + skipped < 40 {
+        match rows.next().await {
+            Told::Event {
+                kind: None, data, ..
+            } => {
+                told += 1;
+                assert!((4000..10_000).contains(&data.len()), "{data}");
+            }
+            Told::Event {
+                kind: Some(kind),
+                data,
+                ..
+            } if kind == "skipped" => {
+                skipped += data.parse::<usize>().unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(skipped > 0 && told > 0, "{told} told, {skipped} skipped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_lets_through_what_it_lets_through_in_a_search() {
     let app = spawn_app().await;
     let mut posts = app.follow("method=POST").await;

@@ -174,6 +174,33 @@ async fn a_part_that_is_unwell_gone_or_restarted_is_shown_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_tells_too_much_or_something_else_isnt_understood() {
+    let line = |n: usize| format!("proxy_requests_total{{code=\"{n}\"}} 1\n");
+    // More of what is looked at than is kept, and more in all than is read.
+    let wanted: String = (0..1000).map(line).collect();
+    let other = format!(
+        "# {}\nproxy_client_connections_open 1\n",
+        "x".repeat(64 << 10)
+    );
+    for (metrics, reason) in [
+        (wanted, "more than 24 KiB of the metrics that are looked at"),
+        (other, "/metrics: more than 64 KiB"),
+        ("<html>\n".to_owned(), "not a metric: <html>"),
+    ] {
+        let (proxy, api) = (Stub::start(metrics.leak()).await, Stub::start(API).await);
+        let app = app(&proxy.address.to_string(), &api.address.to_string()).await;
+        wait_within(SOON, "a proxy that isn't understood", || {
+            let stats = stats(&app);
+            let proxy = &stats["proxy"]["replicas"][0];
+            proxy["state"] == "not_understood" && proxy["reason"] == reason
+        });
+        assert_eq!(stats(&app)["clients"]["connections"], Value::Null);
+        let page = app.get("/stack").text();
+        assert!(page.contains("? not understood"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_nobody_is_found_the_page_says_which_settings_to_look_at() {
     let app = app("proxy.invalid:9180", "api.invalid:9190").await;
     wait_within(SOON, "a first look", || {

@@ -34,6 +34,15 @@ function login(admin, password) {
   }
 }
 
+// Of a replica set, the member that takes writes.
+function primary() {
+  const it = db.getSiblingDB("admin").runCommand({ hello: 1 });
+  if (it.isWritablePrimary || !it.primary) {
+    return db.getSiblingDB("admin");
+  }
+  return new Mongo("mongodb://" + it.primary + "/?directConnection=true").getDB("admin");
+}
+
 load("/rotate/users.js");
 
 function change() {
@@ -43,7 +52,7 @@ function change() {
   if (!ours || !roots) {
     fail("standard input doesn't have " + secret + " and mongo_root_password");
   }
-  const admin = db.getSiblingDB("admin");
+  const admin = primary();
   let known = false;
   for (let i = 0; i < roots.length && !known; i++) {
     known = login(admin, roots[i]);

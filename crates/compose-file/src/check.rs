@@ -10,8 +10,8 @@ use super::Position;
 use super::context::Context;
 use super::fields::nearest;
 use super::model::{
-    Certificate, Condition, HealthTest, Mount, NetworkMode, Port, Secret, SecretName, Service,
-    ServiceName, Verify, exclude_each_other,
+    Certificate, Condition, HealthTest, Mount, NetworkMode, Port, ReplicaSet, Secret, SecretName,
+    Service, ServiceName, Verify, exclude_each_other,
 };
 use super::read::Sections;
 use super::yaml::{Node, Value};
@@ -47,6 +47,9 @@ pub(super) fn check(
     for (name, secret) in &sections.secrets {
         check.told(name, secret);
         check.certificate(name, secret);
+    }
+    if let Some(set) = &sections.replica_set {
+        check.replica_set(set);
     }
     if let Some(verify) = &sections.verify {
         check.verify(verify);
@@ -134,6 +137,25 @@ impl Check<'_> {
             let keys = ["services", name, "network_mode"];
             if !known.contains(&other.as_str()) {
                 self.undefined(&keys, "service", other, &known);
+            }
+        }
+    }
+
+    /// Each member is one container, which others know by the service's name.
+    fn replica_set(&self, set: &ReplicaSet) {
+        let known = self.defined("services");
+        for (index, member) in set.members.iter().enumerate() {
+            let keys = ["x-replica-set", "members"];
+            let twice = set.members[..index].contains(member);
+            match self.sections.services.get(member) {
+                _ if twice => self.report(&keys, format!("{member} is there twice")),
+                Some(service) if service.deploy.replicas > 1 => {
+                    let message =
+                        format!("{member} has replicas: each member is a service of its own");
+                    self.report(&keys, message);
+                }
+                Some(_) => {}
+                None => self.undefined(&keys, "service", member, &known),
             }
         }
     }

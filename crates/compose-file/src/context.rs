@@ -204,8 +204,8 @@ impl Context {
                 for entry in entries {
                     // Extensions mean nothing by themselves; where they are merged in, the copy is
                     // interpolated.
-                    if !(path.is_empty() && entry.key.starts_with("x-") && entry.key != "x-verify")
-                    {
+                    let means_something = ["x-verify", "x-replica-set"].contains(&&*entry.key);
+                    if !(path.is_empty() && entry.key.starts_with("x-") && !means_something) {
                         self.interpolate(&mut entry.value, &join(path, &entry.key));
                     }
                 }

@@ -127,6 +127,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         networks,
         volumes,
         secrets,
+        replica_set,
         configs,
         verify,
     } = sections;
@@ -136,6 +137,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         networks,
         volumes,
         secrets,
+        replica_set,
         configs,
         verify,
         files,

@@ -9,6 +9,7 @@ mod certificate;
 mod health;
 mod mount;
 mod network;
+mod replica_set;
 mod rollout;
 mod service;
 mod swarm;
@@ -26,6 +27,7 @@ pub use certificate::*;
 pub use health::*;
 pub use mount::*;
 pub use network::*;
+pub use replica_set::*;
 pub use rollout::*;
 pub use service::*;
 pub use swarm::*;
@@ -50,6 +52,9 @@ pub struct Project {
     /// Secrets, each a file on this host.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub secrets: IndexMap<SecretName, Secret>,
+    /// Which services are one replica set.
+    #[serde(rename = "x-replica-set", skip_serializing_if = "Option::is_none")]
+    pub replica_set: Option<ReplicaSet>,
     /// Files for the services of a Swarm.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub configs: IndexMap<ConfigName, Config>,
@@ -250,6 +255,9 @@ pub enum Generate {
     /// The same, which nothing knows but those who read it: if the file is lost, another one does as
     /// well.
     Token,
+    /// The same, which those who read it know each other by: another one would part them until all have
+    /// it, and so none is put in its place.
+    Key,
     /// A certificate (`NAME.crt`) from an authority of this machine's own, or its key (`NAME.key`).
     Certificate,
 }

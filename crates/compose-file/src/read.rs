@@ -12,6 +12,7 @@ mod network;
 mod ports;
 mod process;
 mod project;
+mod replica_set;
 mod service;
 mod swarm;
 mod verify;

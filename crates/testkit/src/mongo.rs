@@ -14,6 +14,10 @@ use mongodb::{Client, Database};
 
 use crate::wait::eventually;
 
+mod replica_set;
+
+pub use replica_set::{CutOff, PASSWORD, ReplicaSet, USER};
+
 /// Marks what tests have started.
 const LABEL: &str = "dev.causeway.test=1";
 
@@ -210,14 +214,19 @@ pub fn unique_name(what: &str) -> String {
 
 /// Starts a container and returns its id.
 fn run(name: &str, port: u16, options: &[&str]) -> String {
-    let image = std::env::var("CAUSEWAY_MONGO_IMAGE")
-        .unwrap_or_else(|_| "causeway/base-mongo:local".to_owned());
     let publish = format!("127.0.0.1:{port}:27017");
     let start = format!("exec timeout {LIFETIME} docker-entrypoint.sh mongod --quiet");
-    let mut arguments = vec!["run", "--detach", "--entrypoint", "bash"];
-    arguments.extend(["--label", LABEL, "--name", name, "--publish", &publish]);
+    let own = ["--name", name, "--publish", &publish];
+    run_in(&[&own[..], options].concat(), &start)
+}
+
+/// Starts a container with these options that runs a shell's script, and returns its id.
+fn run_in(options: &[&str], script: &str) -> String {
+    let image = std::env::var("CAUSEWAY_MONGO_IMAGE")
+        .unwrap_or_else(|_| "causeway/base-mongo:local".to_owned());
+    let mut arguments = vec!["run", "--detach", "--entrypoint", "bash", "--label", LABEL];
     arguments.extend(options);
-    arguments.extend([&image, "-c", &start]);
+    arguments.extend([&image, "-c", script]);
     docker(&arguments)
 }
 
@@ -231,7 +240,8 @@ fn published_port(name: &str) -> Option<u16> {
 }
 
 async fn wait_for(uri: &str) {
-    let client = Client::with_uri_str(format!("{uri}/?serverSelectionTimeoutMS=500"))
+    let options = "directConnection=true&serverSelectionTimeoutMS=500";
+    let client = Client::with_uri_str(format!("{uri}/?{options}"))
         .await
         .unwrap();
     let database = client.database("admin");

@@ -68,6 +68,8 @@ pub(crate) enum Operation {
         name: SecretName,
         service: ServiceName,
     },
+    /// Makes these services, which are there by now, members of the replica set.
+    JoinReplicaSet { members: Vec<ServiceName> },
     /// Pulls an image. Comes to its content.
     Pull { image: String },
     /// Builds the image of a service. Comes to its content.
@@ -210,6 +212,7 @@ impl Operation {
             ),
             Self::GenerateSecret { .. }
             | Self::TellSecret { .. }
+            | Self::JoinReplicaSet { .. }
             | Self::Build { .. }
             | Self::Begin { .. }
             | Self::Replaced(_)
@@ -240,6 +243,10 @@ impl fmt::Display for Operation {
         match self {
             Self::GenerateSecret { name } => write!(f, "generate secret {name}"),
             Self::TellSecret { name, service } => write!(f, "tell {service} of secret {name}"),
+            Self::JoinReplicaSet { members } => {
+                let members: Vec<&str> = members.iter().map(ServiceName::as_str).collect();
+                write!(f, "replica set of {}", members.join(", "))
+            }
             Self::Pull { image } => write!(f, "pull image {image}"),
             Self::Build { image, .. } => write!(f, "build image {image}"),
             Self::CreateNetwork { name, .. } => write!(f, "create network {name}"),

@@ -17,6 +17,11 @@ pub(crate) fn order(project: &Project) -> Vec<ServiceName> {
                 visit(project, &dependency, sorted, depth + 1);
             }
             sorted.push(name.clone());
+            // Who waits for one of a replica set waits for all.
+            let set = project.replica_set_of(name);
+            for member in set.into_iter().flat_map(|set| &set.members) {
+                visit(project, member, sorted, depth + 1);
+            }
         }
     }
     let mut sorted = Vec::with_capacity(project.services.len());

@@ -35,6 +35,9 @@ pub(super) fn roll_out(
 ) {
     let mut stages: BTreeMap<&ServiceName, Stages> = BTreeMap::new();
     let mut told: BTreeMap<&SecretName, NodeId> = BTreeMap::new();
+    // The replica set as far as it is made: one member after the other, so that most of them serve.
+    let mut members: Vec<ServiceName> = Vec::new();
+    let mut joined: Vec<NodeId> = Vec::new();
     for plan in &changes.services {
         let name = &plan.service;
         let Some(service) = inputs.project.services.get(name) else {
@@ -42,6 +45,7 @@ pub(super) fn roll_out(
         };
         graph.service = Some(name.clone());
         let mut needs = prepared.needs.clone();
+        let is_member = inputs.project.replica_set_of(name).is_some();
         for (dependency, condition) in dependencies(service) {
             let Some(stages) = stages.get(&dependency) else {
                 continue;
@@ -50,6 +54,12 @@ pub(super) fn roll_out(
                 Awaited::ServiceStarted => &stages.started,
                 Awaited::ServiceHealthy | Awaited::ServiceCompletedSuccessfully => &stages.ready,
             }));
+        }
+        let waits = dependencies(service)
+            .iter()
+            .any(|(it, _)| inputs.project.replica_set_of(it).is_some());
+        if is_member || waits {
+            needs.extend(done(&joined));
         }
         // What it reads, those it depends on may have to know first.
         let secrets = service.secrets.iter().map(|mount| &mount.source);
@@ -93,7 +103,15 @@ pub(super) fn roll_out(
             containers: BTreeMap::new(),
             started: vec![begin],
         };
-        let reached = rollout.run(begin);
+        let mut reached = rollout.run(begin);
+        if is_member {
+            members.push(name.clone());
+            let members = members.clone();
+            let join = Operation::JoinReplicaSet { members };
+            let join = graph.add(join, done(&reached.ready));
+            joined = vec![join];
+            reached.ready.push(join);
+        }
         stages.insert(name, reached);
     }
 }

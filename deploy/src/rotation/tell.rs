@@ -58,7 +58,7 @@ impl Telling<'_> {
                 "give the service a replica and run `deploy up` again",
             ));
         }
-        let values = self.values(rotate);
+        let values = self.secrets.read_by(self.project, &rotate.service);
         let input = serde_json::to_vec(&values).map_err(|_| {
             Error::failed(
                 format!("secret {name}: its values have no form in JSON"),
@@ -66,40 +66,48 @@ impl Telling<'_> {
             )
         })?;
         for container in running {
-            let ended = exec::run(self.engine, container, &rotate.command, &input).await?;
-            if ended.status != 0 {
-                let said = redacted(&ended.said, &values);
-                let lines: Vec<&str> = said.lines().filter(|it| !it.trim().is_empty()).collect();
-                let last = &lines[lines.len().saturating_sub(LINES)..];
-                let details = last
-                    .iter()
-                    .map(|line| format!("{}: {line}", container.name));
-                return Err(Error::failed(
-                    format!(
-                        "secret {name}: the command that tells {} of its new value ended with \
-                         status {}",
-                        rotate.service, ended.status
-                    ),
-                    "correct the cause and run `deploy up` again",
-                )
-                .with_details(details));
-            }
+            let what = format!(
+                "secret {name}: the command that tells {} of its new value",
+                rotate.service
+            );
+            said_by(
+                self.engine,
+                container,
+                &rotate.command,
+                &input,
+                &values,
+                &what,
+            )
+            .await?;
         }
         Ok(())
     }
+}
 
-    /// What the command reads.
-    fn values(&self, rotate: &Rotate) -> BTreeMap<&str, Vec<&str>> {
-        let service = self.project.services.get(&rotate.service);
-        let mounts = service.into_iter().flat_map(|service| &service.secrets);
-        mounts
-            .filter_map(|mount| {
-                let (name, secret) = self.project.secrets.get_key_value(&mount.source)?;
-                let values = self.secrets.values(name, secret);
-                (!values.is_empty()).then_some((name.as_str(), values))
-            })
-            .collect()
+/// What a command says that has read secrets; it has to succeed. `what` it is begins the error.
+pub(crate) async fn said_by(
+    engine: &Engine,
+    container: &Container,
+    command: &[String],
+    input: &[u8],
+    values: &BTreeMap<&str, Vec<&str>>,
+    what: &str,
+) -> Result<String> {
+    let ended = exec::run(engine, container, command, input).await?;
+    if ended.status == 0 {
+        return Ok(ended.said);
     }
+    let said = redacted(&ended.said, values);
+    let lines: Vec<&str> = said.lines().filter(|it| !it.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LINES)..];
+    let details = last
+        .iter()
+        .map(|line| format!("{}: {line}", container.name));
+    Err(Error::failed(
+        format!("{what} ended with status {}", ended.status),
+        "correct the cause and run `deploy up` again",
+    )
+    .with_details(details))
 }
 
 /// `text` without any of the values, as they are and as JSON has them.

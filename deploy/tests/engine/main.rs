@@ -25,6 +25,7 @@ mod ownership;
 mod podman;
 mod preflight;
 mod pull;
+mod replica_set;
 mod replicas;
 mod requests;
 mod restart;

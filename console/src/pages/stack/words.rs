@@ -86,6 +86,7 @@ pub(crate) fn told(part: &str, state: State) -> Told {
         State::Ready if part == "listener" => ("running", "✓", "ready"),
         State::Ready => ("ready", "✓", "ready"),
         State::NotReady => ("not ready", "!", "not-ready"),
+        State::NotUnderstood => ("not understood", "?", "not-ready"),
         State::Away => ("no answer", "✕", "away"),
         State::Gone => ("gone", "–", "gone"),
     };

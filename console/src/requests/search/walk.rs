@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::requests::filter::Filter;
 use crate::requests::recorded::Summary;
-use crate::store::{MAX_TIME_MS_EXPIRED, Store, has_code};
+use crate::store::{LARGEST, LONGEST_URL, MAX_TIME_MS_EXPIRED, Store, has_code};
 
 /// How long looking at a stretch should take: who goes away meanwhile isn't noticed before its end.
 const STRETCH: Duration = Duration::from_millis(200);
@@ -27,6 +27,10 @@ const FIRST: u64 = 1_000;
 /// an answer may be late for other reasons, too.
 const KEYS: RangeInclusive<u64> = 1_000..=1_000_000;
 const FEWEST: u64 = 10;
+/// Summaries in an answer of MongoDB: each may have a long URL.
+const SUMMARIES: usize = 16;
+/// The room for it.
+const SUMMARIES_ROOM: usize = 2 * SUMMARIES * LONGEST_URL;
 /// With less time left, nothing is begun.
 const SHORTEST: Duration = Duration::from_millis(20);
 
@@ -95,37 +99,41 @@ impl Walk {
         (!self.is_at_end).then(|| self.before.unwrap_or(newest))
     }
 
-    /// The next of them, `wanted` at most. None where the time is up.
+    /// The next of them: `wanted` at most, or as many as have so many bytes. None where the time is up.
     pub(super) async fn summaries(
         &mut self,
         wanted: usize,
+        bytes: usize,
         deadline: Instant,
     ) -> Result<Option<Vec<Summary>>> {
         let find = move |requests: Collection<RawDocumentBuf>, query: Query| async move {
-            let wanted = i64::try_from(wanted).unwrap_or(i64::MAX);
             let mut cursor = requests
                 .find(query.condition)
                 .sort(doc! { "_id": -1 })
                 .projection(Summary::projection())
                 .hint(Hint::Keys(query.index))
-                .limit(wanted)
-                .batch_size(u32::try_from(wanted).unwrap_or(u32::MAX))
+                .limit(i64::try_from(wanted).unwrap_or(i64::MAX))
+                .batch_size(u32::try_from(wanted.min(SUMMARIES)).unwrap_or(u32::MAX))
                 .max_time(query.limit)
                 .await?;
             let mut found = Vec::new();
-            while cursor.advance().await? {
-                found.push(Summary::from_document(cursor.current()));
+            let mut room = bytes;
+            while room > 0 && cursor.advance().await? {
+                let summary = Summary::from_document(cursor.current());
+                room = room.saturating_sub(summary.bytes());
+                found.push(summary);
             }
-            Ok(found)
+            Ok((found, room == 0))
         };
-        let found = self.stretch(find, deadline).await?;
-        if let Some(found) = &found
-            && found.len() == wanted
-            && let Some(last) = found.last()
+        let Some((found, is_cut)) = self.stretch(find, SUMMARIES_ROOM, deadline).await? else {
+            return Ok(None);
+        };
+        if let Some(last) = found.last()
+            && (is_cut || found.len() == wanted)
         {
             self.go_to(last.id);
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// The next of them, whole: `wanted` at most, or as many as have so many bytes.
@@ -152,7 +160,7 @@ impl Walk {
             Ok((found, room == 0))
         };
         let deadline = Instant::now() + self.store.query_timeout();
-        let Some((found, is_cut)) = self.stretch(find, deadline).await? else {
+        let Some((found, is_cut)) = self.stretch(find, LARGEST, deadline).await? else {
             return Err(Error::custom("the database is busy"));
         };
         if let Some(last) = found.last()
@@ -175,7 +183,7 @@ impl Walk {
                 .await
         };
         let before = self.before;
-        let count = self.stretch(count, deadline).await?;
+        let count = self.stretch(count, 0, deadline).await?;
         if count == Some(highest) {
             self.before = before;
             self.is_at_end = false;
@@ -188,8 +196,14 @@ impl Walk {
         self.is_at_end = false;
     }
 
-    /// Runs `ask` over the next stretch that it comes to the end of. None where the time is up.
-    async fn stretch<T, F, Fut>(&mut self, ask: F, deadline: Instant) -> Result<Option<T>>
+    /// Runs `ask`, whose answer takes so much `room`, over the next stretch that it comes to the end of.
+    /// None where the time is up.
+    async fn stretch<T, F, Fut>(
+        &mut self,
+        ask: F,
+        room: usize,
+        deadline: Instant,
+    ) -> Result<Option<T>>
     where
         F: Fn(Collection<RawDocumentBuf>, Query) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<T>> + Send,
@@ -209,7 +223,7 @@ impl Walk {
                 return Ok(None);
             }
             let begun = Instant::now();
-            let asked = self.ask(&ask, limit).await;
+            let asked = self.ask(&ask, room, limit).await;
             match asked {
                 Ok((answer, end)) => {
                     self.is_at_end = end.is_none();
@@ -244,7 +258,12 @@ impl Walk {
     }
 
     /// The answer for the next stretch, and where it ends unless it goes to the very end.
-    async fn ask<T, F, Fut>(&mut self, ask: &F, limit: Duration) -> Result<(T, Option<ObjectId>)>
+    async fn ask<T, F, Fut>(
+        &mut self,
+        ask: &F,
+        room: usize,
+        limit: Duration,
+    ) -> Result<(T, Option<ObjectId>)>
     where
         F: Fn(Collection<RawDocumentBuf>, Query) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<T>> + Send,
@@ -276,7 +295,9 @@ impl Walk {
         };
         let ask = ask.clone();
         let asking = move |requests| ask(requests, query.clone());
-        Ok((self.store.read(asking).await?, end))
+        let store = self.store.with_room(room).await;
+        let store = store.map_err(|busy| Error::custom(busy.to_string()))?;
+        Ok((store.read(asking).await?, end))
     }
 
     /// The id at the end of a stretch, by the keys of an index alone. None if it has no more.

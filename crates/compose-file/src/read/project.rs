@@ -8,13 +8,13 @@ use indexmap::IndexMap;
 use super::external::{check_external, external_and_name};
 use super::forms::{certificate_names, host_path, is_name};
 use super::words::command;
-use super::{network, service, swarm, verify};
+use super::{network, replica_set, service, swarm, verify};
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    Config, ConfigName, Generate, Network, NetworkKey, ProjectName, Rotate, Secret, SecretName,
-    Service, ServiceName, Verify, Volume, VolumeKey,
+    Config, ConfigName, Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate, Secret,
+    SecretName, Service, ServiceName, Verify, Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
@@ -31,6 +31,7 @@ pub(crate) struct Sections {
     pub(crate) networks: IndexMap<NetworkKey, Network>,
     pub(crate) volumes: IndexMap<VolumeKey, Volume>,
     pub(crate) secrets: IndexMap<SecretName, Secret>,
+    pub(crate) replica_set: Option<ReplicaSet>,
     pub(crate) configs: IndexMap<ConfigName, Config>,
     pub(crate) verify: Option<Verify>,
 }
@@ -107,6 +108,9 @@ pub(crate) fn project(root: &Cursor<'_>) -> Sections {
         networks: section(fields.get("networks"), NetworkKey, network::network),
         volumes: section(fields.get("volumes"), VolumeKey, volume),
         secrets: section(fields.get("secrets"), SecretName, secret),
+        replica_set: fields
+            .get("x-replica-set")
+            .and_then(|c| replica_set::replica_set(&c)),
         // Not asked for in a file for one machine, and so reported.
         configs: if root.context.swarm {
             section(fields.get("configs"), ConfigName, swarm::config)
@@ -180,6 +184,7 @@ fn secret(key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
         c.choice(&[
             ("password", Generate::Password),
             ("token", Generate::Token),
+            ("key", Generate::Key),
             ("certificate", Generate::Certificate),
         ])
     });
@@ -202,6 +207,11 @@ fn secret(key: &str, cursor: &Cursor<'_>) -> Option<Secret> {
         && generate == Some(Generate::Certificate)
     {
         rotate.problem("a new certificate is read from its file; nobody is told of it");
+    }
+    if let Some(rotate) = &rotate
+        && generate == Some(Generate::Key)
+    {
+        rotate.problem("a key isn't rotated: remove it, or x-generate: key");
     }
     let rotate = rotate.and_then(|c| self::rotate(&c));
     fields.finish(&[
