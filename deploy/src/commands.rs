@@ -17,6 +17,7 @@ mod secrets;
 mod up;
 mod verify;
 
+use std::cell::RefCell;
 use std::env;
 use std::process::ExitCode;
 
@@ -40,17 +41,24 @@ use crate::swarm;
 pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) options: LoadOptions,
+    /// The project, where it was read already and nobody has taken it yet.
+    read: RefCell<Option<Result<Project, compose_file::Error>>>,
 }
 
 impl Context {
     /// Whether the files describe a stack for a Swarm. What is wrong with them, whoever reads them says.
     fn is_for_swarm(&self) -> bool {
-        compose_file::load(&self.options).is_ok_and(|it| it.is_for_swarm())
+        let project = compose_file::load(&self.options);
+        let answer = project.as_ref().is_ok_and(Project::is_for_swarm);
+        self.read.replace(Some(project));
+        answer
     }
 
     /// Reads the Compose files.
     pub(crate) fn project(&self) -> Result<Project> {
-        let project = compose_file::load(&self.options).map_err(|err| file_error(&err))?;
+        let read = self.read.take();
+        let project = read.unwrap_or_else(|| compose_file::load(&self.options));
+        let project = project.map_err(|err| file_error(&err))?;
         for warning in &project.warnings {
             self.output.note(&warning.in_file());
         }
@@ -66,7 +74,11 @@ pub fn run(cli: Cli) -> ExitCode {
     let output = Output::new(form(&cli), cli.no_color);
     let mut options = LoadOptions::from_process(cli.file);
     options.project_name = cli.project;
-    let context = Context { output, options };
+    let context = Context {
+        output,
+        options,
+        read: RefCell::default(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
