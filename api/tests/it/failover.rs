@@ -117,17 +117,17 @@ async fn stored(collection: &Collection<Document>, name: &str) -> HashMap<String
 #[tokio::test(flavor = "multi_thread")]
 async fn an_election_under_load_loses_nothing_and_doubles_nothing() {
     let settings = json!({ "electionTimeoutMillis": 2000, "heartbeatTimeoutSecs": 2 });
-    let set = ReplicaSet::start(&settings).await;
+    let members = ReplicaSet::start(&settings).await;
     let password = NamedTempFile::new().unwrap();
     std::fs::write(password.path(), PASSWORD).unwrap();
-    let uri = set.uri();
+    let uri = members.uri();
     let api = Process::start(&[
         ("API_MONGO_URI", uri.as_str()),
         ("API_MONGO_USERNAME", USER),
         ("API_MONGO_PASSWORD_FILE", password.path().to_str().unwrap()),
         ("API_WRITE_TIMEOUT", "15s"),
     ]);
-    let collection = requests_in(&set.login_uri(), "myDatabase").await;
+    let collection = requests_in(&members.login_uri(), "myDatabase").await;
     eventually("a first write", PATIENCE, || async {
         (post(api.address, b"first").await.status == 200).then_some(())
     })
@@ -135,17 +135,17 @@ async fn an_election_under_load_loses_nothing_and_doubles_nothing() {
 
     for fault in [Fault::Killed, Fault::CutOff, Fault::SteppedDown] {
         let name = format!("{fault:?}");
-        set.whole().await;
-        let primary = set.primary().await;
+        members.whole().await;
+        let primary = members.primary().await;
         let load = Load::start(api.address, name.clone());
         load.more_answers().await;
-        fault.strike(&set, primary).await;
-        set.primary_other_than(primary).await;
+        fault.strike(&members, primary).await;
+        members.primary_other_than(primary).await;
         load.more_answers().await;
         assert_eq!(get(api.admin, "/readyz").await.status, 200, "{name}");
         let sent = load.stop().await;
-        fault.mend(&set, primary);
-        set.whole().await;
+        fault.mend(&members, primary);
+        members.whole().await;
 
         // What the one that is lost had taken by itself is gone by now: no more than was answered.
         let mut stored = stored(&collection, &name).await;
