@@ -11,7 +11,7 @@ use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use serde_json::json;
 use tempfile::NamedTempFile;
-use testkit::mongo::{CutOff, PASSWORD, ReplicaSet, USER};
+use testkit::mongo::{PASSWORD, ReplicaSet, USER};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::support::{Process, eventually, get, post, requests_in};
@@ -39,7 +39,7 @@ impl Fault {
         match self {
             Self::Killed => set.kill(primary),
             Self::SteppedDown => set.step_down(primary).await,
-            Self::CutOff => set.cut_off(primary, CutOff::FromMembers),
+            Self::CutOff => set.cut_off(primary),
         }
     }
 

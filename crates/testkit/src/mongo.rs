@@ -16,7 +16,7 @@ use crate::wait::eventually;
 
 mod replica_set;
 
-pub use replica_set::{CutOff, PASSWORD, ReplicaSet, USER};
+pub use replica_set::{PASSWORD, ReplicaSet, USER};
 
 /// Marks what tests have started.
 const LABEL: &str = "dev.causeway.test=1";

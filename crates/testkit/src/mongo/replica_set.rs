@@ -26,15 +26,6 @@ pub struct ReplicaSet {
     subnet: String,
 }
 
-/// Whom a member can't reach any more, nor be reached by.
-#[derive(Clone, Copy, Debug)]
-pub enum CutOff {
-    /// The other members; clients still reach it.
-    FromMembers,
-    /// Anybody.
-    FromAll,
-}
-
 impl ReplicaSet {
     /// Starts three members with these settings and waits for a primary.
     pub async fn start(settings: &Value) -> Self {
@@ -139,16 +130,10 @@ impl ReplicaSet {
         docker(&["start", &self.containers[member]]);
     }
 
-    /// Drops every packet between a member and others.
-    pub fn cut_off(&self, member: usize, from: CutOff) {
-        let others = match from {
-            CutOff::FromAll => vec![format!("{}.0/24", self.subnet)],
-            CutOff::FromMembers => (0..3)
-                .filter(|other| *other != member)
-                .map(|other| self.address(other))
-                .collect(),
-        };
-        for other in others {
+    /// Drops every packet between a member and the others; clients still reach it.
+    pub fn cut_off(&self, member: usize) {
+        for other in (0..3).filter(|other| *other != member) {
+            let other = self.address(other);
             self.filter(member, &["-A", "INPUT", "-s", &other, "-j", "DROP"]);
             self.filter(member, &["-A", "OUTPUT", "-d", &other, "-j", "DROP"]);
         }
