@@ -58,6 +58,9 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let release = Releases::read(&project)?
         .record(&engine, output, &project, &applied.images)
         .await?;
+    if !args.no_verify {
+        output.note("the network isn't verified: `deploy verify` can't do that on a Swarm yet");
+    }
     let (urls, _) = addresses(&engine, &project);
     output.event(&json!({
         "event": "up",
