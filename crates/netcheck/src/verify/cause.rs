@@ -217,6 +217,14 @@ impl Evidence<'_> {
 
     /// Something that should be closed is open.
     pub(super) fn why_open(&self) -> String {
+        if let Some(target) = self.target()
+            && self.is_listened_for(target)
+        {
+            return format!(
+                "{} listens there as well, and not only where its port is published to",
+                target.container
+            );
+        }
         let Some(source) = self.source() else {
             return "no evidence".to_owned();
         };
@@ -260,6 +268,27 @@ impl Evidence<'_> {
             .to_owned()
     }
 
+    /// Whether what is open is a port of the target's on a network that the source shares, which the file
+    /// has for those alone who use a published port.
+    fn is_listened_for(&self, target: &Sandbox) -> bool {
+        let verify = self.project.verify.as_ref();
+        let shared = |host: &str| {
+            let (Some(source), Ok(address)) = (self.source(), host.parse::<IpAddr>()) else {
+                return true;
+            };
+            let mut on = target.endpoints.iter();
+            on.any(|it| {
+                it.addresses().any(|own| own == address)
+                    && source.endpoints.iter().any(|own| own.network == it.network)
+            })
+        };
+        verify.is_some_and(|it| it.is_only_published(target.service.as_str()))
+            && self
+                .links
+                .iter()
+                .any(|link| matches!(&link.by, By::Tcp { host, .. } if shared(host)))
+    }
+
     fn is_about(&self, end: End) -> bool {
         self.links.iter().any(|link| link.ends.1 == end)
     }
@@ -282,15 +311,6 @@ impl Evidence<'_> {
         let Some(source) = self.source() else {
             return "no evidence".to_owned();
         };
-        let verify = self.project.verify.as_ref();
-        if let Some(target) = self.target()
-            && verify.is_some_and(|it| it.is_only_published(target.service.as_str()))
-        {
-            return format!(
-                "{} listens there as well, and not only where its port is published to",
-                target.container
-            );
-        }
         if self.is_about(End::Host) {
             let (option, value) = if self.is_v6() {
                 (GATEWAY_MODE6, "isolated")
