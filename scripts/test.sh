@@ -149,16 +149,17 @@ inside() {
   scripts/try-console.py
   step "unit and integration tests"
   cargo nextest run --locked --workspace
+  # Always the whole workspace: the features of one package alone would have all be compiled again.
   step "what clients may send and get, over TLS"
-  PROXY_TESTS_OVER=tls cargo nextest run --locked -p proxy -E "$OVER_TLS"
+  PROXY_TESTS_OVER=tls cargo nextest run --locked --workspace -E "package(proxy) and ($OVER_TLS)"
   step "and over HTTP/2"
-  PROXY_TESTS_OVER=http2 cargo nextest run --locked -p proxy -E "$OVER_HTTP2"
+  PROXY_TESTS_OVER=http2 cargo nextest run --locked --workspace -E "package(proxy) and ($OVER_HTTP2)"
 
   step "end to end"
   cargo nextest run --locked --profile e2e --workspace
 
   step "on three machines that are one Swarm"
-  scripts/swarm-bed.sh cargo nextest run --locked --profile swarm -p deploy
+  scripts/swarm-bed.sh cargo nextest run --locked --profile swarm --workspace
 
   # What a clone would bring, with the changes that aren't committed yet.
   local clone
