@@ -130,12 +130,7 @@ pub(crate) async fn apply(
 pub(crate) fn show(output: &Output, project: &Project, plan: &Plan) {
     let view = PlanView::new(project, &plan.changes);
     output.event(&json!({"event": "plan", "plan": view}));
-    for line in view.lines(output.style()) {
-        output.line(&line);
-    }
-    for note in &view.notes {
-        output.note(note);
-    }
+    view.show(output);
 }
 
 async fn observe(engine: &Engine, project: &Project, options: &Options) -> Result<Observed> {

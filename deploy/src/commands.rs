@@ -11,7 +11,7 @@ mod ps;
 mod releases;
 mod requests;
 mod restart;
-mod rollback;
+pub(crate) mod rollback;
 mod scale;
 mod secrets;
 mod up;

@@ -69,18 +69,26 @@ impl Preflight<'_> {
         sight::check(engine, project, &mut conflicts).await?;
         subnets::check(self, &mut conflicts).await?;
         networks_to_go(engine, project, state, changes, &mut conflicts).await?;
-        if conflicts.is_empty() {
-            return Ok(());
-        }
-        Err(Error::failed(
-            format!(
-                "project {} can't be brought up as it is; nothing was changed",
-                project.name
-            ),
-            "settle each of these, then run `deploy up` again",
-        )
-        .with_details(conflicts))
+        settled(project, conflicts)
     }
+}
+
+/// Whether nothing stands in the way.
+///
+/// # Errors
+/// One error with a line for each conflict, which says what to do.
+pub(crate) fn settled(project: &Project, conflicts: Vec<String>) -> Result<()> {
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failed(
+        format!(
+            "project {} can't be brought up as it is; nothing was changed",
+            project.name
+        ),
+        "settle each of these, then run `deploy up` again",
+    )
+    .with_details(conflicts))
 }
 
 /// What forbids touching the containers that are there, whatever the file says of them: they are

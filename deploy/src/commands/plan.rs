@@ -26,11 +26,6 @@ pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {
         output.document(&view);
         return Ok(());
     }
-    for line in view.lines(output.style()) {
-        output.line(&line);
-    }
-    for note in view.notes {
-        output.note(&note);
-    }
+    view.show(output);
     planned.preflight
 }

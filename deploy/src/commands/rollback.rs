@@ -1,5 +1,6 @@
 //! `deploy rollback`: the release that ran before the one that runs, by the same way as `up`.
 
+use compose_file::Project;
 use engine::Engine;
 use engine::error::{Error, Result};
 use serde_json::json;
@@ -19,18 +20,8 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     swarm::refuse_stack(&engine, &project).await?;
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
-    let mut record = Releases::read(&project)?;
-    let release = match args.to {
-        Some(number) => record.chosen(number)?,
-        None => record.previous()?,
-    }
-    .clone();
-    let project = compose_file::load_text(&context.options, &release.compose)
-        .map_err(|err| not_understood(&release, &err))?;
-    output.line(&format!(
-        "back to release {} of {}",
-        release.number, release.at
-    ));
+    let (mut record, release, project) = chosen(context, &project, args.to)?;
+    begin(context, &release);
     let options = Options {
         timeout: args.timeout,
         release: Some(release.clone()),
@@ -59,6 +50,31 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         urls.join(" ")
     ));
     Ok(())
+}
+
+/// The release to go back to, the one before where no number is given, and the project as it was then.
+pub(crate) fn chosen(
+    context: &Context,
+    project: &Project,
+    number: Option<u32>,
+) -> Result<(Releases, Release, Project)> {
+    let record = Releases::read(project)?;
+    let release = match number {
+        Some(number) => record.chosen(number)?,
+        None => record.previous()?,
+    }
+    .clone();
+    let project = compose_file::load_text(&context.options, &release.compose)
+        .map_err(|err| not_understood(&release, &err))?;
+    Ok((record, release, project))
+}
+
+/// Says which one that is.
+pub(crate) fn begin(context: &Context, release: &Release) {
+    context.output.line(&format!(
+        "back to release {} of {}",
+        release.number, release.at
+    ));
 }
 
 /// An earlier `deploy` brought it up, and took what this one doesn't.

@@ -6,6 +6,7 @@ use engine::container;
 use engine::image::Need;
 use serde::Serialize;
 
+use super::Output;
 use super::style::{Style, Tone};
 use crate::diff::Change;
 use crate::plan::{Changes, NetworkAction, Step};
@@ -149,6 +150,16 @@ impl PlanView {
             units: "containers",
             notes: plan.notes.clone(),
             takes_over_from: plan.takes_over.as_ref().map(|it| it.files.to_string()),
+        }
+    }
+
+    /// Shows it to people, and its notes to everybody.
+    pub(crate) fn show(&self, output: &Output) {
+        for line in self.lines(output.style()) {
+            output.line(&line);
+        }
+        for note in &self.notes {
+            output.note(note);
         }
     }
 

@@ -372,12 +372,7 @@ pub(super) async fn run(context: &Context, args: cli::Plan) -> Result<()> {
         output.document(&plan.view);
         return Ok(());
     }
-    for line in plan.view.lines(output.style()) {
-        output.line(&line);
-    }
-    for note in &plan.view.notes {
-        output.note(note);
-    }
+    plan.view.show(output);
     fit
 }
 

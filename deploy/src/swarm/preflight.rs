@@ -2,13 +2,14 @@
 
 use compose_file::Project;
 use engine::Engine;
-use engine::error::{EngineContext, Error, Result};
+use engine::error::{EngineContext, Result};
 use engine::owner::Kind as Owned;
 use engine::state::State;
 use engine::swarm::object::Kind;
 
 use super::data;
 use super::plan::{Observed, Plan};
+use crate::preflight::settled;
 use crate::secrets;
 
 /// The first Engine API that keeps processes from gaining privileges in a Swarm's tasks. An older one
@@ -53,17 +54,7 @@ pub(super) async fn check(
         ));
     }
     privileges(engine, project, &mut conflicts).await?;
-    if conflicts.is_empty() {
-        return Ok(());
-    }
-    Err(Error::failed(
-        format!(
-            "project {} can't be brought up as it is; nothing was changed",
-            project.name
-        ),
-        "settle each of these, then run `deploy up` again",
-    )
-    .with_details(conflicts))
+    settled(project, conflicts)
 }
 
 fn networks(project: &Project, now: &Observed, conflicts: &mut Vec<String>) {

@@ -11,9 +11,10 @@ use serde_json::json;
 use super::up;
 use crate::apply::Options;
 use crate::cli::Rollback;
-use crate::commands::{Context, file_error};
+use crate::commands::Context;
+use crate::commands::rollback::{begin, chosen};
 use crate::lock::Lock;
-use crate::releases::{self, Releases};
+use crate::releases;
 
 pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let output = &context.output;
@@ -22,20 +23,10 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     swarm::manager(&engine).await?;
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
-    let mut record = Releases::read(&project)?;
-    let release = match args.to {
-        Some(number) => record.chosen(number)?,
-        None => record.previous()?,
-    }
-    .clone();
-    let project = compose_file::load_text(&context.options, &release.compose)
-        .map_err(|err| file_error(&err))?;
+    let (mut record, release, project) = chosen(context, &project, args.to)?;
     let images = Images::of_release(&engine, &release.images).await?;
     check(&engine, &project, &images).await?;
-    output.line(&format!(
-        "back to release {} of {}",
-        release.number, release.at
-    ));
+    begin(context, &release);
     let options = Options {
         timeout: args.timeout,
         release: Some(release.clone()),

@@ -91,12 +91,7 @@ pub(super) async fn apply(
     let now = Observed::look(engine, project, options).await?;
     let plan = now.plan(engine, project, options).await?;
     output.event(&json!({"event": "plan", "plan": plan.view}));
-    for line in plan.view.lines(output.style()) {
-        output.line(&line);
-    }
-    for note in &plan.view.notes {
-        output.note(note);
-    }
+    plan.view.show(output);
     preflight::check(engine, project, &now, &plan).await?;
     let changed = !plan.view.actions.is_empty();
     if changed {

@@ -82,12 +82,15 @@ pub struct TmpfsOptions {
     pub mode: Option<FileMode>,
 }
 
-/// A secret as a service sees it.
+/// A secret as a service sees it; at `/run/secrets/<source>` by default.
+pub type SecretMount = FileMount<SecretName>;
+
+/// A secret or config as a service sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SecretMount {
+pub struct FileMount<Name> {
     /// Which.
-    pub source: SecretName,
-    /// Absolute path in the container; `/run/secrets/<source>` by default.
+    pub source: Name,
+    /// Absolute path in the container.
     pub target: String,
     /// Owner of the file in the container.
     #[serde(

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::values::{optional_duration, optional_string};
-use super::{ConfigName, FileMode};
+use super::values::optional_duration;
+use super::{ConfigName, FileMount};
 
 /// `deploy.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -166,26 +166,5 @@ pub enum Config {
     Content(String),
 }
 
-/// A config as a service sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ConfigMount {
-    /// Which.
-    pub source: ConfigName,
-    /// Absolute path in the container; `/<source>` by default.
-    pub target: String,
-    /// Owner of the file in the container.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "optional_string"
-    )]
-    pub uid: Option<u32>,
-    /// Group of the file in the container.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "optional_string"
-    )]
-    pub gid: Option<u32>,
-    /// Permissions of the file in the container.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<FileMode>,
-}
+/// A config as a service sees it; at `/<source>` by default.
+pub type ConfigMount = FileMount<ConfigName>;

@@ -6,7 +6,7 @@ use super::forms::{container_path, file_mode, host_path, is_name, parse_mode, pa
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    BindOptions, Mount, SecretMount, SecretName, TmpfsOptions, VolumeKey, VolumeOptions,
+    BindOptions, FileMount, Mount, SecretMount, SecretName, TmpfsOptions, VolumeKey, VolumeOptions,
 };
 
 /// `volumes` of a service.
@@ -253,16 +253,21 @@ fn is_tmpfs_option(option: &str) -> bool {
 /// `secrets` of a service: names, or mappings with where and how the secret is seen.
 pub(super) fn secrets(cursor: &Cursor<'_>) -> Vec<SecretMount> {
     let items = cursor.items().unwrap_or_default();
+    let secret = |item| file_mount(item, SecretName, secret_path);
     items.iter().filter_map(secret).collect()
 }
 
-fn secret(item: &Cursor<'_>) -> Option<SecretMount> {
+/// A name, or a mapping with where and how the file is seen; `place` is where that is in the container.
+pub(super) fn file_mount<Name>(
+    item: &Cursor<'_>,
+    name: fn(String) -> Name,
+    place: fn(&str) -> String,
+) -> Option<FileMount<Name>> {
     if item.is_scalar() {
         let source = item.filled()?.to_owned();
-        let target = secret_path(&source);
-        return Some(SecretMount {
-            source: SecretName(source),
-            target,
+        return Some(FileMount {
+            target: place(&source),
+            source: name(source),
             uid: None,
             gid: None,
             mode: None,
@@ -276,9 +281,9 @@ fn secret(item: &Cursor<'_>) -> Option<SecretMount> {
     let mode = fields.get("mode").and_then(|c| file_mode(&c));
     fields.finish(&[]);
     let source = source?;
-    Some(SecretMount {
-        source: SecretName(source.to_owned()),
-        target: secret_path(target.unwrap_or(source)),
+    Some(FileMount {
+        target: place(target.unwrap_or(source)),
+        source: name(source.to_owned()),
         uid,
         gid,
         mode,

@@ -1,6 +1,7 @@
 //! What is read only in a file for a Swarm: placement, restarts of tasks, configs.
 
-use super::forms::{duration, file_mode, host_path};
+use super::forms::{duration, host_path};
+use super::mounts::file_mount;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
@@ -180,36 +181,9 @@ pub(super) fn config(key: &str, cursor: &Cursor<'_>) -> Option<Config> {
 /// `configs` of a service: names, or mappings with where and how the config is seen.
 pub(super) fn configs(cursor: &Cursor<'_>) -> Vec<ConfigMount> {
     let items = cursor.items().unwrap_or_default();
-    items.iter().filter_map(config_mount).collect()
-}
-
-fn config_mount(item: &Cursor<'_>) -> Option<ConfigMount> {
     let at_root = |name: &str| format!("/{}", name.trim_start_matches('/'));
-    if item.is_scalar() {
-        let source = item.filled()?.to_owned();
-        return Some(ConfigMount {
-            target: at_root(&source),
-            source: ConfigName(source),
-            uid: None,
-            gid: None,
-            mode: None,
-        });
-    }
-    let fields = Fields::of(item)?;
-    let source = fields.required("source").and_then(|c| c.filled());
-    let target = fields.get("target").and_then(|c| c.filled());
-    let uid = fields.get("uid").and_then(|c| c.unsigned(0));
-    let gid = fields.get("gid").and_then(|c| c.unsigned(0));
-    let mode = fields.get("mode").and_then(|c| file_mode(&c));
-    fields.finish(&[]);
-    let source = source?;
-    Some(ConfigMount {
-        source: ConfigName(source.to_owned()),
-        target: at_root(target.unwrap_or(source)),
-        uid,
-        gid,
-        mode,
-    })
+    let config = |item| file_mount(item, ConfigName, at_root);
+    items.iter().filter_map(config).collect()
 }
 
 #[cfg(test)]
