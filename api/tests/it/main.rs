@@ -26,4 +26,5 @@ mod password_change;
 mod recording;
 mod shutdown;
 mod slow_clients;
+mod whole;
 mod write_bursts;

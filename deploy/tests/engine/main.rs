@@ -25,6 +25,7 @@ mod ownership;
 mod podman;
 mod preflight;
 mod pull;
+mod replay;
 mod replica_set;
 mod replicas;
 mod requests;
