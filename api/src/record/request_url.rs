@@ -166,7 +166,6 @@ fn push_escape(url: &mut String, byte: u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
 
     fn request_url(secure: bool, host: &str, query: Option<&str>) -> String {
