@@ -195,7 +195,9 @@ impl Received<'_> {
     /// `Content-Type` are single.
     fn header_value(&self, name: &HeaderName) -> (Cow<'_, str>, bool) {
         if *name == header::HOST {
-            return (self.host(), self.target.authority().is_none());
+            let is_single = self.headers.get_all(name).nth(1).is_none();
+            let is_whole = self.target.authority().is_none() && is_single;
+            return (self.host(), is_whole);
         }
         let mut values = self.headers.get_all(name).map(HeaderValue::as_bytes);
         let first = latin1(values.next().unwrap_or_default());

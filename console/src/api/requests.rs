@@ -61,9 +61,10 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
     let within = |limit: &usize| (1..=largest).contains(limit);
     let limit = fields.take("limit", expected, |it| it.parse().ok().filter(within))?;
     let before = fields.before()?;
-    let (an_id, an_order) = match is_page {
-        true => (NOT_OF_PAGES, NOT_OF_PAGES),
-        false => (AN_ID, "newest or oldest"),
+    let (an_id, an_order) = if is_page {
+        (NOT_OF_PAGES, NOT_OF_PAGES)
+    } else {
+        (AN_ID, "newest or oldest")
     };
     let id = |text: &str| ObjectId::parse_str(text).ok().filter(|_| !is_page);
     let after = fields.take("after", an_id, id)?;

@@ -141,7 +141,8 @@ impl Source {
             "/api/requests?format=ndjson&order=oldest&limit={REQUESTS}{after}{}",
             self.query
         );
-        let answer = self.console.send(Method::GET, &path, &HeaderMap::new());
+        let no_fields = HeaderMap::new();
+        let answer = self.console.send(Method::GET, &path, &no_fields);
         let mut body = answer.await?.into_body();
         let mut lines = Lines::default();
         let mut bytes = 0;

@@ -120,7 +120,10 @@ pub(super) fn whole(request: &Value, style: Style) -> String {
         ),
     ];
     let original = &request["original"];
-    for (what, sent) in [("method", &original["method"]), ("target", &original["target"])] {
+    for (what, sent) in [
+        ("method", &original["method"]),
+        ("target", &original["target"]),
+    ] {
         if let Some(sent) = sent.as_str() {
             let remark = format!("{what} as sent: {}", visible(sent));
             lines.push(style.paint(Tone::Faint, &remark));
