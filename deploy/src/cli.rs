@@ -395,7 +395,7 @@ pub(crate) struct Wanted {
 /// `deploy replay`.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Where to: http://HOST or `http://HOST:PORT`
+    /// Where to: `http://HOST` or `http://HOST:PORT`
     #[arg(long, value_name = "URL", value_parser = target)]
     pub(crate) to: Target,
     #[command(flatten)]
