@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::settings::Settings;
@@ -135,8 +133,7 @@ impl Collector for Figures {
         ] {
             if let Some(value) = value {
                 let gauge = ConstGauge::new(value);
-                let encoder =
-                    encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+                let encoder = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
                 gauge.encode(encoder)?;
             }
         }
