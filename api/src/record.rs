@@ -5,3 +5,4 @@ pub mod document;
 pub mod document_id;
 pub(crate) mod proxy_token;
 mod request_url;
+pub(crate) mod trace;

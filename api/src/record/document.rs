@@ -32,6 +32,7 @@ use service::field_name::title_case;
 
 use crate::record::proxy_token;
 use crate::record::request_url::request_url;
+use crate::record::trace;
 
 /// The largest document that MongoDB stores (`maxBsonObjectSize`).
 const LARGEST_DOCUMENT: usize = 16 * 1024 * 1024;
@@ -95,6 +96,7 @@ impl Received<'_> {
         document.append(cstr!("data"), &*String::from_utf8_lossy(self.body));
         document.append(cstr!("received_at"), self.at);
         document.append(cstr!("remote_addr"), &*self.remote_addr());
+        trace::append(self.headers, &mut document);
         match document.as_bytes().len() {
             size if size > LARGEST_DOCUMENT => Err(TooLarge(size)),
             _ => Ok(document),

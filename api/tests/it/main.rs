@@ -26,4 +26,5 @@ mod password_change;
 mod recording;
 mod shutdown;
 mod slow_clients;
+mod trace;
 mod write_bursts;
