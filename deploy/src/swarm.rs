@@ -76,6 +76,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
             ));
         }
         Command::Console(_) => return Err(not_yet("console", "see docs/swarm.md")),
+        Command::Replay(_) => return Err(not_yet("replay", "see docs/swarm.md")),
         Command::Requests(_) => return Err(not_yet("requests", "see docs/swarm.md")),
     }
     Ok(None)

@@ -27,4 +27,5 @@ mod recording;
 mod shutdown;
 mod slow_clients;
 mod trace;
+mod whole;
 mod write_bursts;
