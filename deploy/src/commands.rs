@@ -184,6 +184,7 @@ fn form(cli: &Cli) -> Form {
         | Command::Console(_)
         | Command::Inspect(_)
         | Command::Lab(Lab::List)
+        | Command::Nodes { command: None }
         | Command::Plan(_)
         | Command::Ps
         | Command::Releases
@@ -193,7 +194,9 @@ fn form(cli: &Cli) -> Form {
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<()> {
-    let command = if context.is_for_swarm() {
+    // About a Swarm, whichever file is at hand.
+    let nodes = matches!(command, Command::Nodes { .. });
+    let command = if nodes || context.is_for_swarm() {
         match swarm::run(context, command).await? {
             Some(command) => command,
             None => return Ok(()),
@@ -219,9 +222,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Console(args) => console::run(context, args).await,
         Command::Replay(args) => replay::run(context, args).await,
         Command::Requests(args) => requests::run(context, args).await,
-        // Answered by `run`: one needs neither an engine nor a Compose file, the other no
-        // interruption from outside.
-        Command::Probe(_) | Command::Lab(_) => Ok(()),
+        // Answered before: one needs neither an engine nor a Compose file, one no interruption from
+        // outside, and one is about a Swarm.
+        Command::Probe(_) | Command::Lab(_) | Command::Nodes { .. } => Ok(()),
     }
 }
 
