@@ -93,8 +93,8 @@ impl Processors {
 mod tests {
     use super::*;
 
-    fn at(all: u64, idle: u64) -> Option<Processors> {
-        Some(Processors { all, idle })
+    const fn at(all: u64, idle: u64) -> Processors {
+        Processors { all, idle }
     }
 
     #[test]
@@ -102,15 +102,15 @@ mod tests {
         let mut pace = Pace::default();
         for (now, is_idle) in [
             // Nothing is known yet.
-            (at(1_000, 900), false),
-            (at(1_100, 990), true),
+            (Some(at(1_000, 900)), false),
+            (Some(at(1_100, 990)), true),
             // Too soon to say something else.
-            (at(1_110, 990), true),
-            (at(1_200, 1_000), false),
-            (at(1_300, 1_050), true),
+            (Some(at(1_110, 990)), true),
+            (Some(at(1_200, 1_000)), false),
+            (Some(at(1_300, 1_050)), true),
             (None, true),
-            (at(1_400, 1_050), true),
-            (at(1_500, 1_060), false),
+            (Some(at(1_400, 1_050)), true),
+            (Some(at(1_500, 1_060)), false),
         ] {
             pace.look(now);
             assert_eq!(pace.is_idle, is_idle, "{now:?}");
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_kernels_figures_are_read() {
         let stat = "cpu  10 1 5 70 8 1 2 3 4 0\ncpu0 10 1 5 70 8 1 2 3 4 0\n";
-        assert_eq!(Processors::parse(stat), at(100, 70));
+        assert_eq!(Processors::parse(stat), Some(at(100, 70)));
         assert_eq!(Processors::parse("intr 1\n"), None);
         assert!(Processors::read().is_some());
     }
