@@ -7,6 +7,8 @@
 //!   that aren't UTF-8 or because it came so. Elsewhere `data` as UTF-8 is the body, byte for byte.
 //! - [`original`](super::original): the method's and the target's spelling, and header fields in full.
 //!
+//! Last comes [`trace`](super::trace), where the request belongs to one.
+//!
 //! Written as raw BSON, once; the body is copied once, into it.
 //!
 //! Where equality is impossible, or would be wrong:
