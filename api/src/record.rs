@@ -7,3 +7,4 @@ pub mod document_id;
 mod original;
 pub(crate) mod proxy_token;
 mod request_url;
+pub(crate) mod trace;

@@ -28,6 +28,10 @@ pub struct Cli {
     /// file's `name:`, else the name of its directory]
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) project: Option<String>,
+    /// Also the services of this profile, `*`: of all; may be given several times [default: those that
+    /// `COMPOSE_PROFILES` names]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
     /// Print JSON: one document, or one line for each event
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -78,6 +82,12 @@ pub(crate) enum Command {
     /// at a time.
     /// Changes of the file are for `up`.
     Restart(Restart),
+    /// Show the nodes of the Swarm with what each runs and keeps, take one out of use, and in again
+    Nodes {
+        /// What to do; nothing: list them
+        #[command(subcommand)]
+        command: Option<Nodes>,
+    },
     /// Prove that the running stack answers and that its network is as drawn
     ///
     /// Exits 0 only when the whole drawing is proven: 1 when something isn't as drawn, 4 when nothing
@@ -325,6 +335,56 @@ pub(crate) struct Restart {
     #[command(flatten)]
     pub(crate) take_over: TakeOver,
     /// How long a container may take to become ready [default: what its health check allows, and 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+/// `deploy nodes`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Nodes {
+    /// Have a node's tasks run elsewhere, for as long as something is done to it
+    ///
+    /// Says of each task where it goes. Refuses where one can't go anywhere, as a database can't that has
+    /// its data there.
+    Drain(Drain),
+    /// Let a node take tasks again
+    Activate {
+        /// Its name or id
+        #[arg(value_name = "NODE")]
+        node: String,
+    },
+    /// Print the command by which a machine joins
+    Join {
+        /// What it is to be
+        #[arg(long = "as", value_enum, default_value_t = NodeRole::Worker)]
+        role: NodeRole,
+    },
+}
+
+/// What a machine joins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NodeRole {
+    /// Runs tasks
+    Worker,
+    /// Also keeps the Swarm's state: three or five of them, so that one or two may be lost
+    Manager,
+}
+
+/// `deploy nodes drain`.
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// Its name or id
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Only say what would move
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Even if something can run on no other node, and is away meanwhile
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How long it may take until everything runs elsewhere [default: 5m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     #[command(flatten)]

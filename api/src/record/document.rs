@@ -7,6 +7,8 @@
 //!   that aren't UTF-8 or because it came so. Elsewhere `data` as UTF-8 is the body, byte for byte.
 //! - [`original`](super::original): the method's and the target's spelling, and header fields in full.
 //!
+//! Last comes [`trace`](super::trace), where the request belongs to one.
+//!
 //! Written as raw BSON, once; the body is copied once, into it.
 //!
 //! Where equality is impossible, or would be wrong:
@@ -41,6 +43,7 @@ use service::field_name::title_case;
 use crate::record::original::{is_secret, original};
 use crate::record::proxy_token;
 use crate::record::request_url::request_url;
+use crate::record::trace;
 
 /// The largest document that MongoDB stores (`maxBsonObjectSize`).
 const LARGEST_DOCUMENT: usize = 16 * 1024 * 1024;
@@ -115,6 +118,7 @@ impl Received<'_> {
         if let Some(original) = original(self, &url, path_at, &partial) {
             document.append(cstr!("original"), original);
         }
+        trace::append(self.headers, &mut document);
         match document.as_bytes().len() {
             size if size > LARGEST_DOCUMENT => Err(TooLarge(size)),
             _ => Ok(document),
