@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder,
-};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::settings::Settings;
@@ -135,8 +133,7 @@ impl Collector for Figures {
         ] {
             if let Some(value) = value {
                 let gauge = ConstGauge::new(value);
-                let encoder =
-                    encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+                let encoder = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
                 gauge.encode(encoder)?;
             }
         }
@@ -215,5 +212,7 @@ mod tests {
         let text = expose(&registry, "").unwrap().text;
         assert!(text.contains("keeper_replica_lag_seconds{member=\"mongo:27017\"} 1.5\n"));
         metrics_page::lists(&text, &["keeper_", "process_"]);
+        let open = expose(&registry, "application/openmetrics-text").unwrap();
+        metrics_page::is_open_metrics(&open.text);
     }
 }

@@ -84,7 +84,12 @@ pub(crate) async fn sweep(
 
 /// How many of a batch have gone.
 pub(crate) async fn settle(store: &Store, Open(batch): &Open) -> Result<u64> {
-    let Batch { first, last, documents, .. } = *batch;
+    let Batch {
+        first,
+        last,
+        documents,
+        ..
+    } = *batch;
     store
         .run(move |requests| async move {
             let range = doc! { "_id": { "$gte": first, "$lte": last } };

@@ -125,12 +125,16 @@ pub async fn look(store: &Store) -> Result<Look> {
 
 /// Bytes and number of the documents.
 pub(crate) async fn size_of(store: &Store) -> Result<(u64, u64)> {
-    store.run(|requests| async move { size(&requests).await }).await
+    store
+        .run(|requests| async move { size(&requests).await })
+        .await
 }
 
 /// When the oldest was recorded.
 pub(crate) async fn oldest_of(store: &Store) -> Result<Option<SystemTime>> {
-    store.run(|requests| async move { oldest(&requests).await }).await
+    store
+        .run(|requests| async move { oldest(&requests).await })
+        .await
 }
 
 /// Bytes and number of the documents. MongoDB keeps them up to date with every write.
@@ -171,7 +175,10 @@ pub(crate) fn time_of(document: &RawDocumentBuf) -> Option<SystemTime> {
 
 fn lags_in(status: &Document) -> Vec<(String, Duration)> {
     let members = status.get_array("members").ok();
-    let members = members.into_iter().flatten().filter_map(|it| it.as_document());
+    let members = members
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it.as_document());
     let optime = |member: &Document| member.get_datetime("optimeDate").ok().copied();
     let primary = members
         .clone()

@@ -96,7 +96,11 @@ async fn assert_it_keeps_and_nothing_else(mongo: &Mongo) {
         ],
     )
     .await;
-    refused(&own.database("test"), [doc! { "find": "requests" }, doc! { "dbStats": 1 }]).await;
+    refused(
+        &own.database("test"),
+        [doc! { "find": "requests" }, doc! { "dbStats": 1 }],
+    )
+    .await;
 }
 
 async fn refused(database: &Database, commands: impl IntoIterator<Item = Document>) {

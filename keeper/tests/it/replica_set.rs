@@ -25,5 +25,8 @@ async fn what_goes_is_counted_once_though_the_primary_is_lost() {
     keeper.wait_for(BY_AGE, 1000.0);
     assert_eq!(requests.ids().await.len(), 1);
     let lags = keeper.metrics();
-    assert!(lags.contains("keeper_replica_lag_seconds{member=\""), "{lags}");
+    assert!(
+        lags.contains("keeper_replica_lag_seconds{member=\""),
+        "{lags}"
+    );
 }
