@@ -27,6 +27,10 @@ pub struct Cli {
     /// file's `name:`, else the name of its directory]
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) project: Option<String>,
+    /// Also the services of this profile, `*`: of all; may be given several times [default: those that
+    /// `COMPOSE_PROFILES` names]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
     /// Print JSON: one document, or one line for each event
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -18,6 +18,7 @@ mod up;
 mod verify;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::env;
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ use compose_file::{self, LoadOptions, Project};
 use engine::Engine;
 use engine::error::{Error, Result, chain};
 use engine::image::Refresh;
+use engine::state::{State, Status};
 use lab::Lab;
 use terminal::interrupted;
 
@@ -54,6 +56,15 @@ impl Context {
         answer
     }
 
+    /// What `text` describes, which holds only what was enabled.
+    pub(crate) fn of_release(&self, text: &str) -> Result<Project, compose_file::Error> {
+        let options = LoadOptions {
+            profiles: vec!["*".to_owned()],
+            ..self.options.clone()
+        };
+        compose_file::load_text(&options, text)
+    }
+
     /// Reads the Compose files.
     pub(crate) fn project(&self) -> Result<Project> {
         let read = self.read.take();
@@ -74,6 +85,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let output = Output::new(form(&cli), cli.no_color);
     let mut options = LoadOptions::from_process(cli.file);
     options.project_name = cli.project;
+    options.profiles = cli.profile;
+    options.targets = targets(&cli.command);
     let context = Context {
         output,
         options,
@@ -146,6 +159,17 @@ pub fn refuse(err: &clap::Error) -> ExitCode {
     let error = Error::usage(message, "see `deploy --help`").with_details(lines.map(str::to_owned));
     Output::new(Form::Lines, true).failure(&error);
     ExitCode::from(2)
+}
+
+/// The services that are named: they are enabled, whatever their profiles.
+fn targets(command: &Command) -> Vec<String> {
+    match command {
+        Command::Build(args) => args.services.clone(),
+        Command::Logs(args) => args.services.clone(),
+        Command::Restart(args) => args.services.clone(),
+        Command::Scale(args) => args.counts.iter().map(|(name, _)| name.clone()).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// What a command's standard output holds. Those that look at something and are over have one
@@ -254,7 +278,8 @@ async fn verified(
     let outcome = async {
         let applied = applied?;
         if wanted {
-            netcheck::verify::after_deploy(engine, output, project, &secret_values(project))
+            let project = as_it_runs(engine, project.clone()).await?;
+            netcheck::verify::after_deploy(engine, output, &project, &secret_values(&project))
                 .await?;
         }
         Ok(applied)
@@ -262,6 +287,40 @@ async fn verified(
     outcome
         .await
         .map_err(|err| crate::releases::with_way_back(project, err))
+}
+
+/// The project with those services, too, that run although their profiles aren't enabled.
+async fn as_it_runs(engine: &Engine, project: Project) -> Result<Project> {
+    if project.disabled.services.is_empty() {
+        return Ok(project);
+    }
+    let state = State::observe(engine, &project.name).await?;
+    let runs = |name: &str| {
+        state
+            .of_service(name)
+            .any(|it| it.status == Status::Running)
+    };
+    Ok(project.with_disabled(runs))
+}
+
+/// Refuses to bring up nothing.
+pub(crate) fn some_enabled(project: &Project) -> Result<()> {
+    if !project.services.is_empty() {
+        return Ok(());
+    }
+    let services = project.disabled.services.values();
+    let profiles: BTreeSet<&str> = services
+        .flat_map(|it| &it.profiles)
+        .map(String::as_str)
+        .collect();
+    let profiles: Vec<&str> = profiles.into_iter().collect();
+    Err(Error::usage(
+        "no service is enabled: each is of a profile",
+        format!(
+            "enable one with --profile or COMPOSE_PROFILES: {}",
+            profiles.join(", ")
+        ),
+    ))
 }
 
 /// The published ports as URLs: those for clients, and the console's.

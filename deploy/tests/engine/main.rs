@@ -24,6 +24,7 @@ mod origin;
 mod ownership;
 mod podman;
 mod preflight;
+mod profiles;
 mod pull;
 mod replica_set;
 mod replicas;
