@@ -73,6 +73,9 @@ SHORT = {
     "deploy requests [--follow] [--where KEY=VALUE…]": Try(
         "deploy requests --where method=GET", before="curl -s http://127.0.0.1:8080/?seen", says="/?seen"
     ),
+    "deploy replay --to URL [--where KEY=VALUE…]": Try(
+        "deploy replay --to http://127.0.0.1:8080 --limit 1", says="1 request sent"
+    ),
     "deploy restart SERVICE…": Try("deploy restart listener", says="restarted: listener"),
     "deploy scale SERVICE=N": Try("deploy scale api=2", says="causeway-api-2"),
     "deploy verify [--watch]": Try("deploy verify", says="verified: "),

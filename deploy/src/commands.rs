@@ -9,6 +9,7 @@ pub(crate) mod logs;
 mod plan;
 mod ps;
 mod releases;
+pub(crate) mod replay;
 mod requests;
 mod restart;
 pub(crate) mod rollback;
@@ -117,9 +118,11 @@ pub fn run(cli: Cli) -> ExitCode {
             command => command,
         };
         let endless = is_endless(&command);
+        // Says itself what it has done by then.
+        let listens = matches!(command, Command::Replay(_));
         tokio::select! {
             result = dispatch(&context, command) => result.map(|()| ExitCode::SUCCESS),
-            ending = interrupted() => if endless {
+            ending = interrupted(), if !listens => if endless {
                 Ok(ExitCode::from(ending.status()))
             } else {
                 Err(Error::failed(
@@ -181,6 +184,7 @@ fn form(cli: &Cli) -> Form {
         | Command::Console(_)
         | Command::Inspect(_)
         | Command::Lab(Lab::List)
+        | Command::Nodes { command: None }
         | Command::Plan(_)
         | Command::Ps
         | Command::Releases
@@ -190,7 +194,9 @@ fn form(cli: &Cli) -> Form {
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<()> {
-    let command = if context.is_for_swarm() {
+    // About a Swarm, whichever file is at hand.
+    let nodes = matches!(command, Command::Nodes { .. });
+    let command = if nodes || context.is_for_swarm() {
         match swarm::run(context, command).await? {
             Some(command) => command,
             None => return Ok(()),
@@ -214,10 +220,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Inspect(args) => inspect::run(context, args).await,
         Command::Config => config::run(context),
         Command::Console(args) => console::run(context, args).await,
+        Command::Replay(args) => replay::run(context, args).await,
         Command::Requests(args) => requests::run(context, args).await,
-        // Answered by `run`: one needs neither an engine nor a Compose file, the other no
-        // interruption from outside.
-        Command::Probe(_) | Command::Lab(_) => Ok(()),
+        // Answered before: one needs neither an engine nor a Compose file, one no interruption from
+        // outside, and one is about a Swarm.
+        Command::Probe(_) | Command::Lab(_) | Command::Nodes { .. } => Ok(()),
     }
 }
 

@@ -26,6 +26,7 @@ mod podman;
 mod preflight;
 mod profiles;
 mod pull;
+mod replay;
 mod replica_set;
 mod replicas;
 mod requests;
