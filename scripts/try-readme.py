@@ -45,6 +45,9 @@ SHORT = {
     "curl -i 'http://127.0.0.1:8080/?a=b'": Try(says="Request information stored successfully: "),
     "curl --cacert secrets/ca.pem https://localhost:8443/": Try(says="Request information stored successfully: "),
     "make plan": Try(says="no changes"),
+    "make deploy PROFILE=observe": Try(
+        says="prometheus 127.0.0.1:9090 open", after="deploy scale prometheus=0"
+    ),
     "make console": Try(says="/login/link?code="),
     "make verify": Try(says="verified: "),
     "make ps": Try(says="causeway-proxy-1"),
