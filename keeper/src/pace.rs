@@ -20,7 +20,7 @@ const IDLE: f64 = 0.4;
 const TICKS: u64 = 20;
 /// Longest rest after a batch: one that took long met a server that is busy, and says little of its own
 /// cost.
-const LONGEST_REST: Duration = Duration::from_secs(3);
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// Rests between batches.
 #[derive(Debug, Default)]
