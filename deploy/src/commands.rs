@@ -1,5 +1,6 @@
 //! The verbs, one file each, and what they share.
 
+mod backup;
 mod build;
 mod config;
 mod console;
@@ -11,6 +12,7 @@ mod ps;
 mod releases;
 mod requests;
 mod restart;
+mod restore;
 pub(crate) mod rollback;
 mod scale;
 mod secrets;
@@ -104,6 +106,7 @@ pub fn run(cli: Cli) -> ExitCode {
             command => command,
         };
         let endless = is_endless(&command);
+        let after = after_interruption(&command);
         tokio::select! {
             result = dispatch(&context, command) => result.map(|()| ExitCode::SUCCESS),
             ending = interrupted() => if endless {
@@ -111,7 +114,7 @@ pub fn run(cli: Cli) -> ExitCode {
             } else {
                 Err(Error::failed(
                     format!("interrupted by {ending}"),
-                    "nothing is lost: the next `deploy up` finishes the job",
+                    after,
                 ))
             },
         }
@@ -191,6 +194,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Config => config::run(context),
         Command::Console(args) => console::run(context, args).await,
         Command::Requests(args) => requests::run(context, args).await,
+        Command::Backup(args) => backup::run(context, args).await,
+        Command::Restore(args) => restore::run(context, args).await,
         // Answered by `run`: one needs neither an engine nor a Compose file, the other no
         // interruption from outside.
         Command::Probe(_) | Command::Lab(_) => Ok(()),
@@ -205,6 +210,15 @@ fn is_endless(command: &Command) -> bool {
             | Command::Logs(Logs { follow: true, .. })
             | Command::Requests(Requests { follow: true, .. })
     )
+}
+
+/// What to do when it was interrupted.
+fn after_interruption(command: &Command) -> &'static str {
+    match command {
+        Command::Backup(_) => "no file was written: run the backup again",
+        Command::Restore(_) => "run the same command again: it stores what is missing",
+        _ => "nothing is lost: the next `deploy up` finishes the job",
+    }
 }
 
 pub(crate) fn refresh(images: Images) -> Refresh {

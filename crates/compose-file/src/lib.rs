@@ -128,6 +128,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         volumes,
         secrets,
         replica_set,
+        backup,
         configs,
         verify,
     } = sections;
@@ -138,6 +139,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         volumes,
         secrets,
         replica_set,
+        backup,
         configs,
         verify,
         files,
