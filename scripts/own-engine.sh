@@ -94,7 +94,7 @@ inside() {
       exit 1 ;;
   esac
   # Settings of the user's are for the user's stack.
-  for setting in $(compgen -e | grep -E '^(CAUSEWAY|PROXY|API|CONSOLE|COMPOSE)_|^RUST_LOG$'); do
+  for setting in $(compgen -e | grep -E '^(CAUSEWAY|PROXY|API|CONSOLE|KEEPER|COMPOSE)_|^RUST_LOG$'); do
     case "$setting" in
       CAUSEWAY_PROBE_BINARY | CAUSEWAY_RUST_IMAGE | CAUSEWAY_MONGO_IMAGE) ;;
       *) unset "$setting" ;;

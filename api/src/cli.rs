@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::process::ExitCode;
 
-use service::cli::{Program, USAGE, fail, stop_signal};
+use service::cli::{Program, Tool, USAGE, fail, stop_signal};
 use service::logging;
 use tokio::runtime::Builder;
 
@@ -22,7 +22,12 @@ pub fn run() -> ExitCode {
         load: |file| Settings::load(file, std::env::vars_os()),
         admin: |settings: &Settings| settings.admin_listen,
         serve,
-        tools: &[],
+        tools: &[Tool {
+            name: "keeper",
+            about: "Run the keeper, a service of its own: `api keeper --help`",
+            has_arguments: true,
+            run: keeper::cli::run,
+        }],
     };
     program.run()
 }

@@ -33,7 +33,8 @@ pub fn run() -> ExitCode {
         tools: &[Tool {
             name: "look",
             about: "Make a TLS handshake and a request as JSON on standard input says (`deploy verify`)",
-            run: look::run,
+            has_arguments: false,
+            run: |_| look::run(),
         }],
     };
     program.run()

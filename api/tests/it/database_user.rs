@@ -7,11 +7,10 @@ use crate::support::{Mongo, assert_unauthorized};
 
 const ROOT: &str = "root's";
 const API: &str = "recorder's";
-const CONSOLE: &str = "reader's";
 
 #[tokio::test]
 async fn the_database_user_inserts_and_finds_in_its_collection_and_nothing_else() {
-    let mongo = Mongo::start_as_the_stack_does(ROOT, API, CONSOLE).await;
+    let mongo = Mongo::start_as_the_stack_does(ROOT, &[("api", API)]).await;
     let own = mongo.login("causeway-api", API).await;
     let root = mongo.login("root", ROOT).await;
     let database = own.database("myDatabase");

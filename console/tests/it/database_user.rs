@@ -8,7 +8,6 @@ use serde_json::json;
 use testkit::mongo::{Mongo, assert_unauthorized};
 
 const ROOT: &str = "root's";
-const API: &str = "recorder's";
 const CONSOLE: &str = "reader's";
 
 /// How compose.yaml has mongod told of the console's password (`x-rotate`).
@@ -23,7 +22,7 @@ const TELL: [&str; 6] = [
 
 #[tokio::test]
 async fn it_finds_in_the_one_collection_and_nothing_else() {
-    let mongo = Mongo::start_as_the_stack_does(ROOT, API, CONSOLE).await;
+    let mongo = Mongo::start_as_the_stack_does(ROOT, &[("console", CONSOLE)]).await;
     let root = mongo.login("root", ROOT).await;
     record(&root).await;
     assert_may_only_find(&mongo, CONSOLE).await;

@@ -10,3 +10,4 @@ function secret(name) {
 const admin = db.getSiblingDB("admin");
 createUser(admin, "causeway-api", secret("mongo_api_password"));
 createUser(admin, "causeway-console", secret("mongo_console_password"));
+createUser(admin, "causeway-keeper", secret("mongo_keeper_password"));

@@ -2,14 +2,16 @@
 //! it.
 
 use std::{
+    ffi::OsString,
     fmt::Display,
     io::{self, Write as _},
+    iter,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -19,6 +21,9 @@ use crate::{
 
 /// Exit status for bad arguments and bad settings.
 pub const USAGE: u8 = 2;
+
+/// What a tool's own arguments are called here.
+const ARGUMENTS: &str = "arguments";
 
 /// A service, as its command line needs it.
 pub struct Program<S> {
@@ -38,7 +43,7 @@ pub struct Program<S> {
     pub admin: fn(&S) -> SocketAddr,
     /// Runs the service to its end.
     pub serve: fn(S) -> ExitCode,
-    /// What else it can be asked for, which takes no settings.
+    /// What else it can be asked for, which takes none of its settings.
     pub tools: &'static [Tool],
 }
 
@@ -48,17 +53,32 @@ pub struct Tool {
     pub name: &'static str,
     /// What it does, in a line.
     pub about: &'static str,
-    /// Does it.
-    pub run: fn() -> ExitCode,
+    /// Whether it reads arguments of its own.
+    pub has_arguments: bool,
+    /// Does it, with these arguments.
+    pub run: fn(&[OsString]) -> ExitCode,
 }
 
 impl<S> Program<S> {
-    /// Does what the arguments say.
+    /// Does what the process's arguments say.
     pub fn run(&self) -> ExitCode {
-        let matches = self.command().get_matches();
+        self.run_as(self.command().get_matches())
+    }
+
+    /// Does what these arguments say, which are a tool's ([`Tool::has_arguments`]).
+    pub fn run_with(&self, arguments: &[OsString]) -> ExitCode {
+        let name = OsString::from(self.name);
+        let all = iter::once(&name).chain(arguments);
+        self.run_as(self.command().get_matches_from(all))
+    }
+
+    fn run_as(&self, matches: ArgMatches) -> ExitCode {
         let asked = |tool: &&Tool| matches.subcommand_name() == Some(tool.name);
         if let Some(tool) = self.tools.iter().find(asked) {
-            return (tool.run)();
+            let given = matches.subcommand_matches(tool.name);
+            let given = given.filter(|_| tool.has_arguments);
+            let given = given.and_then(|it| it.get_many::<OsString>(ARGUMENTS));
+            return (tool.run)(&given.into_iter().flatten().cloned().collect::<Vec<_>>());
         }
         let file = matches.get_one::<PathBuf>("config");
         let settings = match (self.load)(file.map(PathBuf::as_path)) {
@@ -105,11 +125,23 @@ impl<S> Program<S> {
             .after_help(settings)
             .arg(config)
             .subcommand(healthcheck)
-            .subcommands(
-                self.tools
-                    .iter()
-                    .map(|tool| Command::new(tool.name).about(tool.about)),
-            )
+            .subcommands(self.tools.iter().map(Tool::command))
+    }
+}
+
+impl Tool {
+    fn command(&self) -> Command {
+        let command = Command::new(self.name).about(self.about);
+        if !self.has_arguments {
+            return command;
+        }
+        let arguments = Arg::new(ARGUMENTS)
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .allow_hyphen_values(true)
+            .value_parser(value_parser!(OsString));
+        // Its own, and not what is said here of it.
+        command.disable_help_flag(true).arg(arguments)
     }
 }
 

@@ -59,10 +59,13 @@ impl Mongo {
         .await
     }
 
-    /// Starts a mongod that is initialised by the stack's own scripts, with these passwords.
-    pub async fn start_as_the_stack_does(root: &str, api: &str, console: &str) -> Self {
+    /// Starts a mongod that is initialised by the stack's own scripts, with root's password and those of
+    /// some services' users; the others' are like their names.
+    pub async fn start_as_the_stack_does(root: &str, passwords: &[(&str, &str)]) -> Self {
         // Read while it is initialised, by the container's own user.
-        let secrets = [("api", api), ("console", console)].map(|(user, password)| {
+        let secrets = ["api", "console", "keeper"].map(|user| {
+            let given = passwords.iter().find(|(of, _)| *of == user);
+            let password = given.map_or(user, |(_, password)| *password);
             let mut secret = tempfile::Builder::new()
                 .permissions(Permissions::from_mode(0o644))
                 .tempfile()
@@ -87,6 +90,8 @@ impl Mongo {
             &secrets[0].1,
             "--volume",
             &secrets[1].1,
+            "--volume",
+            &secrets[2].1,
         ])
         .await
     }

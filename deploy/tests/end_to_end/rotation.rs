@@ -35,7 +35,7 @@ pub(crate) fn no_request_fails_while_secrets_are_rotated(stack: &Stack, secrets:
     for service in ["mongo", "listener"] {
         assert_eq!(before[service], after[service], "{printed}");
     }
-    for service in ["api", "console", "proxy"] {
+    for service in ["api", "console", "keeper", "proxy"] {
         assert!(before[service].is_disjoint(&after[service]), "{printed}");
     }
     secrets.were_replaced(stack);
@@ -56,6 +56,7 @@ fn mongod_accepts_the_new_passwords_alone(secrets: &Secrets, stack: &Stack) {
         ("root", "mongo_root_password"),
         ("causeway-api", "mongo_api_password"),
         ("causeway-console", "mongo_console_password"),
+        ("causeway-keeper", "mongo_keeper_password"),
     ] {
         let accepts = |password: &str| {
             let said = stack.mongo_shell(&format!(

@@ -4,13 +4,13 @@
 //! journals: so it can be run again wherever it was ended, and stores nothing twice. What is there is never
 //! touched: a document that differs from the one of its `_id` in the stream, by a single byte, is told of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use dump_stream::{END, FORMAT, Header, LONGEST_LINE, Progress, document_length};
 use mongodb::bson::raw::RawDocumentBuf;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::doc;
 use mongodb::error::{Error, ErrorKind, InsertManyError, Result as MongoResult};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 
@@ -81,7 +81,7 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
             }
         }
         self.settle().await?;
-        self.create_indexes(&header).await?;
+        self.miss_indexes(&header).await?;
         if self.expired > 0 {
             self.progress.notes.push(format!(
                 "{} of the documents are older than KEEPER_RETENTION, and will be let go of again",
@@ -120,32 +120,22 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
             }
         }
         let mut patience = Patience::new(self.store, "storing documents");
-        while !left.is_empty() {
-            let refused = match self.attempt(&mut left).await? {
-                Ok(refused) => refused,
-                Err(error) => {
-                    patience.after(error).await?;
-                    continue;
-                }
-            };
-            if !refused {
-                break;
-            }
+        while let Err(error) = self.attempt(&mut left).await? {
+            patience.after(error).await?;
         }
         Ok(())
     }
 
-    /// Looks what is there, and inserts the rest. Whether something has to be looked at again; or what
-    /// MongoDB says, which may pass.
+    /// Looks what is there, and inserts the rest; or what MongoDB says, which may pass.
     async fn attempt(
         &mut self,
         left: &mut HashMap<Vec<u8>, RawDocumentBuf>,
-    ) -> Result<MongoResult<bool>, Failure> {
+    ) -> Result<MongoResult<()>, Failure> {
         if let Err(error) = self.compare(left).await? {
             return Ok(Err(error));
         }
         if left.is_empty() {
-            return Ok(Ok(false));
+            return Ok(Ok(()));
         }
         let (ids, documents): (Vec<_>, Vec<_>) =
             left.iter().map(|(id, it)| (id.clone(), it.clone())).unzip();
@@ -164,7 +154,7 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
                 Err(error) => return Ok(Err(error)),
             },
         };
-        let mut duplicates = Vec::new();
+        let mut duplicates = HashSet::new();
         for (index, code, message) in rejected {
             let id = ids.get(index).cloned().unwrap_or_default();
             if code != DUPLICATE_KEY {
@@ -175,12 +165,12 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
                     said: format!("{text}: {message}"),
                 });
             }
-            duplicates.push(id);
+            duplicates.insert(id);
         }
         self.progress.stored += (ids.len() - duplicates.len()) as u64;
         left.retain(|id, _| duplicates.contains(id));
         if left.is_empty() {
-            return Ok(Ok(false));
+            return Ok(Ok(()));
         }
         // Somebody else has stored them meanwhile; or it is another unique index that refuses them.
         if let Err(error) = self.compare(left).await? {
@@ -189,7 +179,7 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
         for document in std::mem::take(left).into_values() {
             self.differs(&document)?;
         }
-        Ok(Ok(false))
+        Ok(Ok(()))
     }
 
     /// Takes out of `left` what is there, and counts it.
@@ -262,51 +252,22 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
         }
     }
 
-    /// Creates the indexes that were there. Not those by which MongoDB lets go of documents: how long they
-    /// are kept is this stack's own setting.
-    async fn create_indexes(&mut self, header: &Header) -> Result<(), Failure> {
+    /// Tells of indexes that the collection had and hasn't: whoever has made them by hand can do so again. The
+    /// keeper may not.
+    async fn miss_indexes(&mut self, header: &Header) -> Result<(), Failure> {
         let there = indexes(self.store).await?;
-        for mut index in said_indexes(header)? {
-            let name = index.get_str("name").unwrap_or_default().to_owned();
-            let is_there = there.iter().any(|it| it.get_str("name") == Ok(&name));
-            if is_there || name == "_id_" {
-                continue;
-            }
-            if index.contains_key("expireAfterSeconds") {
+        let metadata: serde_json::Value = serde_json::from_str(&header.metadata)
+            .map_err(|error| Failure::Stream(format!("the collection's metadata: {error}")))?;
+        let had = metadata["indexes"].as_array().into_iter().flatten();
+        for name in had.filter_map(|it| it["name"].as_str()) {
+            if name != "_id_" && there.iter().all(|it| it.get_str("name") != Ok(name)) {
                 self.progress.notes.push(format!(
-                    "the index {name} wasn't created: documents would go by it"
+                    "the collection had an index {name}, and hasn't: docs/backup.md says how to create it"
                 ));
-                continue;
-            }
-            index.remove("ns");
-            let created = self.store.run(move |requests| {
-                let command = doc! { "createIndexes": requests.name(), "indexes": [index.clone()] };
-                async move {
-                    let database = requests.client().database(&requests.namespace().db);
-                    database.run_command(command).await
-                }
-            });
-            if let Err(error) = created.await {
-                let said = self.store.describe(&error);
-                let note = format!("the index {name} wasn't created: {said}");
-                self.progress.notes.push(note);
             }
         }
         Ok(())
     }
-}
-
-/// The indexes that a dump tells of.
-fn said_indexes(header: &Header) -> Result<Vec<Document>, Failure> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Failure::Stream(format!("the collection's metadata can't be read: {error}"))
-    };
-    let json: serde_json::Value =
-        serde_json::from_str(&header.metadata).map_err(|error| unreadable(&error))?;
-    let metadata = Bson::try_from(json).map_err(|error| unreadable(&error))?;
-    let indexes = metadata.as_document().and_then(|it| it.get_array("indexes").ok());
-    let indexes = indexes.into_iter().flatten();
-    Ok(indexes.filter_map(Bson::as_document).cloned().collect())
 }
 
 /// The documents that were rejected, each with code and message: where the rest is durable.

@@ -1,0 +1,7 @@
+//! The keeper on a real mongod.
+
+mod database_user;
+mod metrics;
+mod replica_set;
+mod retention;
+mod support;
