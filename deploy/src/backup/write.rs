@@ -187,21 +187,25 @@ impl<W: Write> Zip<W> {
             .unix_permissions(0o600)
             .start()
             .map_err(io::Error::other)?;
-        let encoder = DeflateEncoder::new(&mut entry, Compression::new(LEVEL));
-        let mut hashed = Hashed {
-            out: config.wrap(encoder),
-            sha256: Sha256::new(),
-            bytes: 0,
+        let (part, descriptor) = {
+            let encoder = DeflateEncoder::new(&mut entry, Compression::new(LEVEL));
+            let mut hashed = Hashed {
+                out: config.wrap(encoder),
+                sha256: Sha256::new(),
+                bytes: 0,
+            };
+            content(&mut hashed)?;
+            let part = Part {
+                path: path.to_owned(),
+                bytes: hashed.bytes,
+                sha256: hex::encode(hashed.sha256.finalize()),
+            };
+            let (encoder, descriptor) = hashed.out.finish().map_err(io::Error::other)?;
+            encoder.finish()?;
+            (part, descriptor)
         };
-        content(&mut hashed)?;
-        let (encoder, descriptor) = hashed.out.finish().map_err(io::Error::other)?;
-        encoder.finish()?;
         entry.finish(descriptor).map_err(io::Error::other)?;
-        Ok(Part {
-            path: path.to_owned(),
-            bytes: hashed.bytes,
-            sha256: hex::encode(hashed.sha256.finalize()),
-        })
+        Ok(part)
     }
 
     /// The archive's size.
@@ -250,7 +254,7 @@ impl<W: Write> Write for Counted<W> {
 }
 
 impl Source {
-    fn unwritable(&self, err: &io::Error) -> Error {
+    pub(crate) fn unwritable(&self, err: &io::Error) -> Error {
         let target = &self.target;
         let next = match err.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

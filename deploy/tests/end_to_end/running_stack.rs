@@ -3,7 +3,7 @@
 
 use crate::secrets::Secrets;
 use crate::stack::{PROJECT, Stack, both};
-use crate::{api_redeploy, hardening, proxy_redeploy, recorded, rotation, secrets};
+use crate::{api_redeploy, backup, hardening, proxy_redeploy, recorded, rotation, secrets};
 
 #[test]
 fn a_running_stack_keeps_its_promises() {
@@ -21,6 +21,7 @@ fn a_running_stack_keeps_its_promises() {
     proxy_redeploy::no_request_fails_while_the_proxy_is_replaced(&stack);
     api_redeploy::no_request_fails_while_the_api_is_replaced_and_scaled(&stack);
     rotation::no_request_fails_while_secrets_are_rotated(&stack, &mut planted);
+    backup::what_was_recorded_is_backed_up_and_restored(&stack);
     // After these, so that there is something for a secret to have leaked into.
     secrets::planted_secrets_are_found_in_their_files_and_nowhere_else(&stack, &planted);
 

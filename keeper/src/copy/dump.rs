@@ -20,6 +20,7 @@ use mongodb::bson::raw::{RawDocument, RawDocumentBuf};
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Result as MongoResult;
 use mongodb::options::{Hint, ReadConcern};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter};
 
@@ -227,10 +228,33 @@ async fn count(store: &Store) -> Result<u64, Failure> {
 /// What `mongodump` writes beside the documents.
 async fn metadata(store: &Store, collection: &str) -> Result<String, Failure> {
     let indexes = indexes(store).await?;
-    let metadata = doc! {
-        "indexes": indexes,
+    let indexes: Vec<_> = indexes.into_iter().map(Bson::Document).collect();
+    let metadata = json!({
+        "indexes": canonical(&Bson::Array(indexes)),
         "collectionName": collection,
         "type": "collection",
-    };
-    Ok(Bson::Document(metadata).into_canonical_extjson().to_string())
+    });
+    Ok(metadata.to_string())
+}
+
+/// MongoDB's canonical extended JSON, of what is in the description of an index.
+fn canonical(value: &Bson) -> Value {
+    match value {
+        Bson::Int32(number) => json!({ "$numberInt": number.to_string() }),
+        Bson::Int64(number) => json!({ "$numberLong": number.to_string() }),
+        Bson::Double(number) => json!({ "$numberDouble": format!("{number:?}") }),
+        Bson::Boolean(is) => json!(is),
+        Bson::String(text) => json!(text),
+        Bson::ObjectId(id) => json!({ "$oid": id.to_hex() }),
+        Bson::DateTime(time) => {
+            json!({ "$date": { "$numberLong": time.timestamp_millis().to_string() } })
+        }
+        Bson::Array(values) => values.iter().map(canonical).collect(),
+        Bson::Document(document) => {
+            let fields = document.iter();
+            fields.map(|(key, it)| (key.clone(), canonical(it))).collect()
+        }
+        // An index has no other.
+        _ => Value::Null,
+    }
 }

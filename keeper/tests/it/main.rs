@@ -1,5 +1,6 @@
 //! The keeper on a real mongod.
 
+mod copy;
 mod database_user;
 mod metrics;
 mod replica_set;
