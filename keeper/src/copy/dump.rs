@@ -101,6 +101,7 @@ async fn dump(
         }
     }
     let mut summary = walk.summary;
+    summary.last_id = walk.last.as_deref().map(text_of);
     summary.sha256 = hex::encode(walk.sha256.finalize());
     let mut end = END.to_vec();
     end.extend(serde_json::to_vec(&summary).map_err(std::io::Error::from)?);
@@ -159,9 +160,9 @@ impl Walk {
             self.sha256.update(document.as_bytes());
             self.summary.bytes += document.as_bytes().len() as u64;
             self.summary.documents += 1;
-            let text = text_of(&id);
-            self.summary.first_id.get_or_insert_with(|| text.clone());
-            self.summary.last_id = Some(text);
+            if self.last.is_none() {
+                self.summary.first_id = Some(text_of(&id));
+            }
             let was_newest = id.as_bytes() == newest.as_bytes();
             self.last = Some(id);
             if was_newest {

@@ -260,7 +260,7 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
             .map_err(|error| Failure::Stream(format!("the collection's metadata: {error}")))?;
         let had = metadata["indexes"].as_array().into_iter().flatten();
         for name in had.filter_map(|it| it["name"].as_str()) {
-            if name != "_id_" && there.iter().all(|it| it.get_str("name") != Ok(name)) {
+            if name != "_id_" && there.iter().all(|it| it.get_str("name").ok() != Some(name)) {
                 self.progress.notes.push(format!(
                     "the collection had an index {name}, and hasn't: docs/backup.md says how to create it"
                 ));
@@ -272,17 +272,17 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
 
 /// The documents that were rejected, each with code and message: where the rest is durable.
 fn rejections(error: Error) -> MongoResult<Vec<(usize, i32, String)>> {
-    match &*error.kind {
+    let rejected = match &*error.kind {
         ErrorKind::InsertMany(InsertManyError {
             write_errors: Some(rejected),
             write_concern_error: None,
             ..
-        }) => Ok(rejected
-            .iter()
-            .map(|it| (it.index, it.code, it.message.clone()))
-            .collect()),
-        _ => Err(error),
-    }
+        }) => rejected.iter(),
+        _ => return Err(error),
+    };
+    Ok(rejected
+        .map(|it| (it.index, it.code, it.message.clone()))
+        .collect())
 }
 
 async fn header(input: &mut (impl AsyncBufRead + Unpin)) -> Result<Header, Failure> {
