@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn nothing_is_let_go_of_unless_it_is_asked_for() {
-        for given in [&[][..], &[("KEEPER_RETENTION", ""), ("KEEPER_MAX_SIZE", "off")]] {
+        for given in [
+            &[][..],
+            &[("KEEPER_RETENTION", ""), ("KEEPER_MAX_SIZE", "off")],
+        ] {
             let settings = load(given).unwrap();
             assert_eq!((settings.retention, settings.max_size), (None, None));
         }

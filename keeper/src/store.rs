@@ -62,11 +62,10 @@ impl Store {
         T: Send + 'static,
     {
         let logins = Arc::clone(&self.logins);
-        let running = tokio::spawn(async move {
-            logins
-                .run(|collection| operation(collection.clone()))
-                .await
-        });
+        let running =
+            tokio::spawn(
+                async move { logins.run(|collection| operation(collection.clone())).await },
+            );
         let ended = running.await;
         ended.unwrap_or_else(|error: JoinError| Err(Error::custom(error.to_string())))
     }

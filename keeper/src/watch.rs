@@ -25,11 +25,18 @@ pub struct Look {
     pub documents: u64,
     /// When the oldest was recorded.
     pub oldest: Option<SystemTime>,
-    /// What is taken of the disk that the database is on, by whomever, and how large it is.
-    pub disk_used: u64,
-    pub disk: u64,
+    /// MongoDB tells of it once it has the database.
+    pub disk: Option<Disk>,
     /// How far each of a replica set is behind its primary.
     pub lags: Vec<(String, Duration)>,
+}
+
+/// The disk that the database is on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Disk {
+    /// By whomever.
+    pub used: u64,
+    pub size: u64,
 }
 
 /// The last look. Clones are the same.
@@ -101,6 +108,10 @@ pub async fn look(store: &Store) -> Result<Look> {
             let (bytes, documents) = size(&requests).await?;
             let database = requests.client().database(&requests.namespace().db);
             let disk = database.run_command(doc! { "dbStats": 1 }).await?;
+            let disk = Disk {
+                used: number(&disk, "fsUsedSize"),
+                size: number(&disk, "fsTotalSize"),
+            };
             let lags = requests
                 .client()
                 .database("admin")
@@ -115,8 +126,7 @@ pub async fn look(store: &Store) -> Result<Look> {
                 bytes,
                 documents,
                 oldest: oldest(&requests).await?,
-                disk_used: number(&disk, "fsUsedSize"),
-                disk: number(&disk, "fsTotalSize"),
+                disk: Some(disk).filter(|disk| disk.size > 0),
                 lags,
             })
         })
@@ -125,12 +135,16 @@ pub async fn look(store: &Store) -> Result<Look> {
 
 /// Bytes and number of the documents.
 pub(crate) async fn size_of(store: &Store) -> Result<(u64, u64)> {
-    store.run(|requests| async move { size(&requests).await }).await
+    store
+        .run(|requests| async move { size(&requests).await })
+        .await
 }
 
 /// When the oldest was recorded.
 pub(crate) async fn oldest_of(store: &Store) -> Result<Option<SystemTime>> {
-    store.run(|requests| async move { oldest(&requests).await }).await
+    store
+        .run(|requests| async move { oldest(&requests).await })
+        .await
 }
 
 /// Bytes and number of the documents. MongoDB keeps them up to date with every write.
@@ -171,11 +185,16 @@ pub(crate) fn time_of(document: &RawDocumentBuf) -> Option<SystemTime> {
 
 fn lags_in(status: &Document) -> Vec<(String, Duration)> {
     let members = status.get_array("members").ok();
-    let members = members.into_iter().flatten().filter_map(|it| it.as_document());
+    let members = members
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it.as_document());
     let optime = |member: &Document| member.get_datetime("optimeDate").ok().copied();
-    let primary = members
-        .clone()
-        .find(|member| member.get_str("stateStr") == Ok("PRIMARY"));
+    let primary = members.clone().find(|member| {
+        member
+            .get_str("stateStr")
+            .is_ok_and(|state| state == "PRIMARY")
+    });
     let Some(newest) = primary.and_then(optime) else {
         return Vec::new();
     };

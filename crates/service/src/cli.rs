@@ -62,17 +62,17 @@ pub struct Tool {
 impl<S> Program<S> {
     /// Does what the process's arguments say.
     pub fn run(&self) -> ExitCode {
-        self.run_as(self.command().get_matches())
+        self.run_as(&self.command().get_matches())
     }
 
     /// Does what these arguments say, which are a tool's ([`Tool::has_arguments`]).
     pub fn run_with(&self, arguments: &[OsString]) -> ExitCode {
         let name = OsString::from(self.name);
         let all = iter::once(&name).chain(arguments);
-        self.run_as(self.command().get_matches_from(all))
+        self.run_as(&self.command().get_matches_from(all))
     }
 
-    fn run_as(&self, matches: ArgMatches) -> ExitCode {
+    fn run_as(&self, matches: &ArgMatches) -> ExitCode {
         let asked = |tool: &&Tool| matches.subcommand_name() == Some(tool.name);
         if let Some(tool) = self.tools.iter().find(asked) {
             let given = matches.subcommand_matches(tool.name);

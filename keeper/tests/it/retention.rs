@@ -42,7 +42,9 @@ async fn what_is_too_old_goes_and_nothing_that_is_younger() {
         doc! { "_id": 7, "received_at": ago(2 * DAY) },
     ];
     let stays = [&young[..], &others].concat();
-    requests.insert(&[&old[..], &[old_without], &stays].concat()).await;
+    requests
+        .insert(&[&old[..], &[old_without], &stays].concat())
+        .await;
 
     let keeper = requests.keeper(&[("KEEPER_RETENTION", "1h")]).await;
     keeper.wait_for(BY_AGE, 131.0);

@@ -50,10 +50,11 @@ impl Requests {
 
     /// What says where these are, and further settings.
     pub(crate) fn settings(&self, settings: &[(&str, &str)]) -> Settings {
+        let database = self.collection.namespace().db;
         let mut environment = HashMap::from([
             ("KEEPER_ADMIN_LISTEN", "127.0.0.1:0"),
             ("KEEPER_MONGO_URI", &self.uri),
-            ("KEEPER_DATABASE", &self.collection.namespace().db),
+            ("KEEPER_DATABASE", database.as_str()),
             ("KEEPER_INTERVAL", "20ms"),
         ]);
         environment.extend(settings.iter().copied());

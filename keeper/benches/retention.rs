@@ -1,0 +1,222 @@
+//! What it costs those who write that the keeper lets go of requests meanwhile, and what a TTL index would:
+//! requests to a running API in turns, with and without.
+//!
+//! docs/retention.md has the figures and the commands.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement tells what it finds, and ends where it can't go on"
+)]
+
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::future::join_all;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{DateTime, Document, doc};
+use mongodb::options::IndexOptions;
+use mongodb::{Client, Collection, IndexModel};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const USAGE: &str =
+    "usage: retention sweep ROUNDS ADDRESS DATABASE | ttl ROUNDS ADDRESS DATABASE ADDRESS DATABASE
+Each ADDRESS is of an API that writes to that DATABASE. MongoDB is at KEEPER_MONGO_URI";
+const CONNECTIONS: usize = 64;
+const TURN: Duration = Duration::from_secs(8);
+/// Requests that are too old, so that there is always something to let go of.
+const OLD: u32 = 300_000;
+/// Of a stored request.
+const BODY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[tokio::main]
+async fn main() {
+    let arguments = std::env::args().skip(1).filter(|it| it != "--bench");
+    let arguments: Vec<String> = arguments.collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let uri = std::env::var("KEEPER_MONGO_URI").unwrap_or_default();
+    let client = Client::with_uri_str(&uri).await.unwrap();
+    let of = |database: &str| client.database(database).collection::<Document>("requests");
+    match arguments[..] {
+        ["fill", database] => fill(&of(database)).await,
+        ["sweep", rounds, address, keeper] => {
+            let with = async || {
+                signal("-CONT", keeper);
+                let figures = turn(&client, address).await;
+                signal("-STOP", keeper);
+                figures
+            };
+            let without = async || turn(&client, address).await;
+            compare(rounds.parse().unwrap(), without, with).await;
+            signal("-CONT", keeper);
+        }
+        ["ttl", rounds, first, first_database, second, database] => {
+            of(first_database).drop_indexes().await.unwrap_or_default();
+            let options = IndexOptions::builder().expire_after(Duration::from_secs(3_000_000));
+            let index = IndexModel::builder()
+                .keys(doc! { "received_at": 1 })
+                .options(options.build());
+            of(database).create_index(index.build()).await.unwrap();
+            let without = async || turn(&client, first).await;
+            let with = async || turn(&client, second).await;
+            compare(rounds.parse().unwrap(), without, with).await;
+        }
+        _ => eprintln!("{USAGE}"),
+    }
+}
+
+/// A keeper that runs: it is stopped where it stands, and goes on.
+fn signal(signal: &str, keeper: &str) {
+    let done = Command::new("kill").args([signal, keeper]).status();
+    assert!(done.unwrap().success());
+}
+
+/// Requests of a month ago.
+async fn fill(requests: &Collection<Document>) {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let begin = SystemTime::now() - 30 * day;
+    let mut number = 0;
+    while number < OLD {
+        let documents = (number..number + 1000).map(|number| {
+            let at = begin + Duration::from_secs(number.into()) / 10;
+            let seconds = at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            let mut id = ObjectId::new().bytes();
+            id[..4].copy_from_slice(&u32::try_from(seconds).unwrap().to_be_bytes());
+            doc! {
+                "_id": ObjectId::from_bytes(id),
+                "endpoint": "home",
+                "method": "POST",
+                "url": "https://hooks.example.com/?source=shop",
+                "headers": {
+                    "Accept": "*/*", "Content-Length": "64", "Host": "hooks.example.com",
+                    "User-Agent": "Shop/1.0 (+https://shop.example)", "X-Forwarded-Proto": "https",
+                },
+                "data": BODY,
+                "received_at": DateTime::from_system_time(at),
+                "remote_addr": "192.0.2.1",
+            }
+        });
+        requests.insert_many(documents).await.unwrap();
+        number += 1000;
+    }
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy)]
+struct Figures {
+    requests: u32,
+    seconds: f64,
+    /// MongoDB's CPU time for each, in µs.
+    cpu: f64,
+}
+
+impl Figures {
+    fn rate(self) -> f64 {
+        f64::from(self.requests) / self.seconds
+    }
+}
+
+/// Has the two take turns, the first beginning in every other round, and prints what each came to.
+async fn compare(
+    rounds: usize,
+    without: impl AsyncFn() -> Figures,
+    with: impl AsyncFn() -> Figures,
+) {
+    let mut pairs = Vec::new();
+    for round in 0..=rounds {
+        let (a, b) = if round % 2 == 0 {
+            let first = without().await;
+            (first, with().await)
+        } else {
+            let first = with().await;
+            (without().await, first)
+        };
+        // The first round is to warm up.
+        if round > 0 {
+            println!("{round}: {:.0} without, {:.0} with", a.rate(), b.rate());
+            pairs.push((a, b));
+        }
+    }
+    let tell = |what: &str, figure: fn(Figures) -> f64| {
+        let median_of = |of: fn(&(Figures, Figures)) -> Figures| {
+            median(pairs.iter().map(|pair| figure(of(pair))))
+        };
+        let beside = pairs.iter().map(|(a, b)| figure(*b) / figure(*a) - 1.0);
+        println!(
+            "{what}: {:.1} without, {:.1} with; beside each other, median of {rounds} pairs: {:+.1} %",
+            median_of(|pair| pair.0),
+            median_of(|pair| pair.1),
+            median(beside) * 100.0
+        );
+    };
+    tell("requests/s", Figures::rate);
+    tell("MongoDB's CPU, µs a request", |figures| figures.cpu);
+}
+
+async fn turn(client: &Client, address: &str) -> Figures {
+    let before = cpu(client).await;
+    let begun = Instant::now();
+    let answered = join_all((0..CONNECTIONS).map(|_| connection(address, begun + TURN))).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    let requests = answered.into_iter().sum();
+    Figures {
+        requests,
+        seconds,
+        cpu: (cpu(client).await - before) / f64::from(requests),
+    }
+}
+
+/// Requests, one after the other, up to an end; how many were answered.
+async fn connection(address: &str, end: Instant) -> u32 {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = BODY.len();
+    let head = format!("POST /?a=b HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n");
+    let request = format!("{head}User-Agent: bench\r\n\r\n{BODY}");
+    let mut buffer = vec![0; 16 << 10];
+    let mut answered = 0;
+    while Instant::now() < end {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut length = 0;
+        while !is_whole(&buffer[..length]) {
+            let more = stream.read(&mut buffer[length..]).await.unwrap();
+            assert!(more > 0, "{}", String::from_utf8_lossy(&buffer[..length]));
+            length += more;
+        }
+        assert!(buffer.starts_with(b"HTTP/1.1 200"));
+        answered += 1;
+    }
+    answered
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.split_once("content-length: ");
+    let length = length.and_then(|(_, rest)| rest.lines().next()?.trim().parse().ok());
+    body.len() >= length.unwrap_or(usize::MAX)
+}
+
+/// MongoDB's CPU time so far, in µs.
+async fn cpu(client: &Client) -> f64 {
+    let status = client.database("admin");
+    let status = status.run_command(doc! { "serverStatus": 1 }).await;
+    let status = status.unwrap();
+    let extra = status.get_document("extra_info").unwrap();
+    let of = |field| {
+        let time = extra.get(field).unwrap();
+        time.as_i64().or(time.as_i32().map(i64::from)).unwrap()
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a figure")]
+    let micros = (of("user_time_us") + of("system_time_us")) as f64;
+    micros
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<_> = figures.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
