@@ -12,6 +12,7 @@ BENCH_VENV := $(CARGO_TARGET_DIR)/bench/venv
 # What users may set on the command line.
 PROJECT     ?=
 FLAGS       ?=
+PROFILE     ?=
 SERVICE     ?=
 SWARM       ?=
 CONNECTIONS ?= 64
@@ -28,6 +29,11 @@ COLD        ?= bookworm
 ENGINE      ?= trixie
 AS          ?=
 
+# PROFILE=observe, for what reads COMPOSE_PROFILES: scripts, deploy, Compose.
+ifneq ($(PROFILE),)
+export COMPOSE_PROFILES := $(PROFILE)
+endif
+
 # Where no PROJECT is given, `deploy` finds the name as Compose does.
 NAMED       := $(PROJECT:%=-p %)
 
@@ -39,6 +45,7 @@ help: ## List the targets
 	@echo '  make load CONNECTIONS=64 DURATION=10s METHOD=POST BODY=hello'
 	@echo '  make logs SERVICE=api'
 	@echo '  make deploy FLAGS=--take-over     flags of the deploy command: deploy, plan, down, console'
+	@echo '  make deploy PROFILE=observe       with Prometheus: docs/metrics.md'
 	@echo '  make lab SWARM=1                  with the overlay lesson, on an engine of its own'
 	@echo "  make chaos CHAOS='--seed 7 --only kill-api,kill-mongo'"
 	@echo '  make chaos CHAOS=--attacks        many clients that misbehave: docs/attacks.md'

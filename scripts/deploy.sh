@@ -21,12 +21,18 @@ engine_seconds=10 bases_seconds=20 tool_seconds=$(compiled 140) images_seconds=$
 have() { docker image inspect "$(scripts/setting.sh "$1")" >/dev/null 2>&1; }
 about() { if [ "$1" -lt 90 ]; then echo "about $1 seconds"; else echo "about $((($1 + 30) / 60)) minutes"; fi; }
 
+# Images that only a profile takes.
+bases=(rust mongo)
+if scripts/profile.sh observe; then bases+=(prometheus); fi
+
 scripts/preflight.sh ${project:+"$project"}
 
 missing='' seconds=$start_seconds compile=''
 need() { missing+=${missing:+, }$1 seconds=$((seconds + $2)); }
 docker info >/dev/null 2>&1 || need "a Docker engine" $engine_seconds
-have CAUSEWAY_RUST_IMAGE && have CAUSEWAY_MONGO_IMAGE || need "base images" $bases_seconds
+for base in "${bases[@]}"; do
+  have "CAUSEWAY_${base^^}_IMAGE" || { need "base images" $bases_seconds; break; }
+done
 [ -x "$target/deploy" ] || need "the deploy command (compiled)" "$tool_seconds"
 have CAUSEWAY_LISTENER_IMAGE && have CAUSEWAY_PROXY_IMAGE && have CAUSEWAY_API_IMAGE && have CAUSEWAY_CONSOLE_IMAGE \
   || { compile=yes; need "images of listener, proxy, api and console (compiled)" "$images_seconds"; }
@@ -37,7 +43,7 @@ fi
 
 scripts/steps.sh "packages" scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
 scripts/steps.sh \
-  "engine and base images" bash -c 'scripts/engine.sh && containers/base/ensure.sh' ::: \
+  "engine and base images" bash -c "scripts/engine.sh && containers/base/ensure.sh ${bases[*]}" ::: \
   "deploy command" scripts/tool.sh deploy
 
 if [ -n "$compile" ]; then

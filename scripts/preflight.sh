@@ -141,6 +141,7 @@ ports() {
   port CAUSEWAY_PORT "$bind"
   port CAUSEWAY_TLS_PORT "$bind"
   port CAUSEWAY_CONSOLE_PORT 127.0.0.1
+  if scripts/profile.sh observe; then port CAUSEWAY_PROMETHEUS_PORT 127.0.0.1; fi
 }
 
 # port NAME ADDRESS: that of this setting, published at this address.

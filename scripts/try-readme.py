@@ -45,6 +45,9 @@ SHORT = {
     "curl -i 'http://127.0.0.1:8080/?a=b'": Try(says="Request information stored successfully: "),
     "curl --cacert secrets/ca.pem https://localhost:8443/": Try(says="Request information stored successfully: "),
     "make plan": Try(says="no changes"),
+    "make deploy PROFILE=observe": Try(
+        says="prometheus 127.0.0.1:9090 open", after="deploy scale prometheus=0"
+    ),
     "make console": Try(says="/login/link?code="),
     "make verify": Try(says="verified: "),
     "make ps": Try(says="causeway-proxy-1"),
@@ -71,6 +74,9 @@ SHORT = {
     "deploy restore FILE": Try("deploy restore target/all.zip", says=" there already"),
     "deploy requests [--follow] [--where KEY=VALUE…]": Try(
         "deploy requests --where method=GET", before="curl -s http://127.0.0.1:8080/?seen", says="/?seen"
+    ),
+    "deploy replay --to URL [--where KEY=VALUE…]": Try(
+        "deploy replay --to http://127.0.0.1:8080 --limit 1", says="1 request sent"
     ),
     "deploy restart SERVICE…": Try("deploy restart listener", says="restarted: listener"),
     "deploy scale SERVICE=N": Try("deploy scale api=2", says="causeway-api-2"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use service::sockets::{ListenError, listen_for, notice_vanished};
+use service::trace::Tracer;
 
 use crate::budget::{ADMIN_CONNECTIONS, Budget, BudgetError};
 use crate::http::connections::{self, Connections};
@@ -16,6 +17,7 @@ use crate::http::routes::{self, Recorder};
 use crate::http::server::Port;
 use crate::observe::admin::{self, Admin};
 use crate::observe::metrics::Metrics;
+use crate::observe::trace::Traces;
 use crate::record::proxy_token::ProxyTokens;
 use crate::settings::Settings;
 use crate::write::coalescer::{Coalescer, Limits};
@@ -35,6 +37,8 @@ pub enum StartupError {
     Listen(#[from] ListenError),
     #[error("API_LISTEN: the socket can't be set up: {0}")]
     Socket(io::Error),
+    #[error("traces can't be exported: {0}")]
+    Traces(io::Error),
 }
 
 impl StartupError {
@@ -62,11 +66,13 @@ pub struct Application {
 impl Application {
     /// Opens the ports and starts the write path on the current runtime. MongoDB may be away.
     pub async fn build(settings: Settings) -> Result<Self, StartupError> {
-        let budget = Budget::of_this_process(settings.workers, settings.max_body)?;
+        let with_traces = settings.traces.is_some();
+        let budget = Budget::of_this_process(settings.workers, settings.max_body, with_traces)?;
         let listener = listen_for("API_LISTEN", settings.listen, false)?;
         notice_vanished(&listener, VANISHED).map_err(StartupError::Socket)?;
         let admin_listener = listen_for("API_ADMIN_LISTEN", settings.admin_listen, false)?;
         let metrics = Metrics::default();
+        let traces = start_traces(&settings, &metrics).map_err(StartupError::Traces)?;
         let store =
             MongoStore::new(&settings.mongo, settings.write_timeout, &metrics.mongo).await?;
         let store = Arc::new(store);
@@ -110,6 +116,7 @@ impl Application {
             max_body: settings.max_body,
             proxy: settings.proxy_tokens.map(ProxyTokens::new),
             redact_headers: settings.redact_headers,
+            traces,
             metrics,
         };
         Ok(Self {
@@ -189,7 +196,20 @@ impl Application {
         admin_handle.stop(false).await;
         serving.await.map_err(io::Error::other)??;
         admin_serving.await.map_err(io::Error::other)??;
+        if let Some(traces) = &self.recorder.traces {
+            traces.tracer.finish();
+        }
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// What tells of requests, if traces are exported.
+fn start_traces(settings: &Settings, metrics: &Metrics) -> io::Result<Option<Traces>> {
+    let Some(exported) = &settings.traces else {
+        return Ok(None);
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let tracer = Tracer::start(exported, "api", version, metrics.spans.clone())?;
+    Ok(Some(Traces::new(Arc::new(tracer), &settings.mongo)))
 }

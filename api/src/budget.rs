@@ -7,11 +7,14 @@
 //! | part | share of what may be used | what it pays for |
 //! |---|---|---|
 //! | the process | [`PROCESS`] | code, threads, the driver, TLS and what the allocator keeps |
+//! | traces | [`trace::MEMORY`] | spans on their way, where they are exported |
 //! | connections | 35 % | [`CONNECTION`] each: buffers of actix-http, its state, the socket |
 //! | large heads | 8 % | what a head takes beyond the first buffer |
 //! | bodies | 20 % | bodies being read; a quarter only for those up to [`SMALL_BODY`] |
 //! | queue | 12 % | documents that wait to be written |
 //! | writes | 25 % | batches with MongoDB, and the driver's copies of them |
+
+use service::trace;
 
 use crate::record::document;
 
@@ -125,10 +128,21 @@ pub struct Budget {
 impl Budget {
     /// The budget of this process: asks for the memory that it is granted, and raises its limit on
     /// open files to what the connections need.
-    pub(crate) fn of_this_process(workers: usize, max_body: usize) -> Result<Self, BudgetError> {
+    pub(crate) fn of_this_process(
+        workers: usize,
+        max_body: usize,
+        traces: bool,
+    ) -> Result<Self, BudgetError> {
         let memory = service::grants::memory().unwrap_or(ENOUGH);
         let open_files = service::grants::open_files(MOST_CONNECTIONS + other_files(workers))?;
-        Self::derive(memory, open_files, workers, max_body)
+        let for_traces = if traces {
+            trace::MEMORY * 100 / USED
+        } else {
+            0
+        };
+        let rest = memory.saturating_sub(for_traces);
+        let budget = Self::derive(rest, open_files, workers, max_body)?;
+        Ok(Self { memory, ..budget })
     }
 
     /// The budget under so much memory and so many open files, for so many workers and bodies of up
@@ -208,7 +222,8 @@ fn other_files(workers: usize) -> u64 {
 /// How the limits derive, for `--help`.
 pub(crate) const HELP: &str = "\
 Limits, from the memory that the control group grants (or the machine has; beyond 1 GiB nothing
-grows) and the files that may be open (ulimit -n). Of 70 % of the memory, less 24 MiB for the process:
+grows) and the files that may be open (ulimit -n). Of 70 % of the memory, less 24 MiB for the process
+and 5 MiB for traces, where they are exported:
 
   connections   35 %, 18 KiB each, up to 10,000; as many as files may be open, less 184
                 and 24 for each worker

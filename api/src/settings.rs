@@ -7,6 +7,7 @@ use mongo_login::MongoSettings;
 use secrecy::SecretString;
 use service::secrets;
 use service::settings::{SettingsError, Table, Values, key};
+use service::trace::{self, TraceSettings};
 
 /// The largest body that can be asked for. MongoDB stores documents of up to 16 MiB; what remains
 /// is for the header fields.
@@ -60,6 +61,11 @@ pub static TABLE: Table = Table {
             "Authorization,Proxy-Authorization,Cookie,Set-Cookie",
             "header fields whose values are stored as [redacted]; the word none: no field",
         ),
+        trace::ENDPOINT,
+        trace::PROTOCOL,
+        trace::service_name("causeway-api"),
+        trace::SAMPLER,
+        trace::SAMPLER_ARG,
     ],
 };
 
@@ -75,6 +81,8 @@ pub struct Settings {
     pub write_timeout: Duration,
     pub(crate) workers: usize,
     pub(crate) redact_headers: Vec<HeaderName>,
+    /// How traces are exported, if they are.
+    pub(crate) traces: Option<TraceSettings>,
     /// Variables that describe another service.
     pub(crate) passed_over: Vec<String>,
 }
@@ -103,6 +111,7 @@ impl Settings {
                 "header field names separated by commas, or none",
                 header_names,
             )?,
+            traces: TraceSettings::read(&values)?,
             passed_over: values.passed_over().to_vec(),
         })
     }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = {
     # The harness has its own networks, ports, names, secrets and builds …
-    "image", "build", "pull_policy", "networks", "ports", "expose", "secrets", "environment", "command",
+    "image", "build", "pull_policy", "profiles", "networks", "ports", "expose", "secrets", "environment", "command",
     # … and measures containers that nothing restarts, checks or stops meanwhile.
     "restart", "healthcheck", "depends_on", "stop_grace_period",
     # Nothing else runs on the machine, and peers have the same weight.

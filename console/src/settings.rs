@@ -63,6 +63,11 @@ pub static TABLE: Table = Table {
             "flask-app:9190",
             "host:port of the APIs' metrics; every address is one of them",
         ),
+        key(
+            "prometheus_url",
+            "",
+            "Prometheus whose firing alerts are shown, such as http://prometheus:9090",
+        ),
     ],
 };
 
@@ -79,8 +84,19 @@ pub struct Settings {
     /// `host:port`.
     pub proxy_admin: String,
     pub api_admin: String,
+    pub prometheus: Option<PrometheusUrl>,
     /// Variables that describe another service.
     pub passed_over: Vec<String>,
+}
+
+/// Where a Prometheus is asked for its alerts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusUrl {
+    /// As it was given.
+    pub text: String,
+    /// `host:port`.
+    pub host: String,
+    pub path: String,
 }
 
 /// From where the pages may be reached.
@@ -126,6 +142,15 @@ impl Settings {
             )?,
             proxy_admin: values.read("proxy_admin", "host:port", endpoint)?,
             api_admin: values.read("api_admin", "host:port", endpoint)?,
+            prometheus: (!values.text("prometheus_url").is_empty())
+                .then(|| {
+                    values.read(
+                        "prometheus_url",
+                        "http://HOST[:PORT][/PREFIX]",
+                        prometheus_url,
+                    )
+                })
+                .transpose()?,
             passed_over: values.passed_over().to_vec(),
         })
     }
@@ -147,4 +172,24 @@ fn endpoint(text: &str) -> Option<String> {
     let (host, port) = text.rsplit_once(':')?;
     let ok = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
     ok.then(|| text.to_owned())
+}
+
+/// A URL without credentials and query.
+fn prometheus_url(text: &str) -> Option<PrometheusUrl> {
+    let rest = text.strip_prefix("http://")?;
+    let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_plain || text.contains(['@', '?', '#']) || host.is_empty() {
+        return None;
+    }
+    let port = host.rsplit_once(':').map(|(_, port)| port);
+    let host = match port {
+        Some(port) if !port.contains(']') => endpoint(host)?,
+        _ => format!("{host}:80"),
+    };
+    Some(PrometheusUrl {
+        text: text.to_owned(),
+        host,
+        path: format!("{}/api/v1/alerts", prefix.trim_end_matches('/')),
+    })
 }

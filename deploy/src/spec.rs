@@ -18,7 +18,7 @@ const SALT: &str = "secret_salt";
 pub(crate) const IMAGE_CONTENT: &str = "image_content";
 
 /// Settings of the service that rule how `deploy` acts, not what a container is.
-const NOT_OF_THE_CONTAINER: [&str; 3] = ["build", "depends_on", "pull_policy"];
+const NOT_OF_THE_CONTAINER: [&str; 4] = ["build", "depends_on", "profiles", "pull_policy"];
 
 /// The canonical settings of a service's containers.
 ///

@@ -9,6 +9,7 @@ mod converge;
 mod data;
 mod down;
 mod logs;
+mod nodes;
 mod objects;
 mod plan;
 mod preflight;
@@ -42,6 +43,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
         Command::Scale(args) => scale::scale(context, args).await?,
         Command::Restart(args) => scale::restart(context, args).await?,
         Command::Rollback(args) => rollback::run(context, args).await?,
+        Command::Nodes { command } => nodes::run(context, command).await?,
         command @ (Command::Config | Command::Lab(_) | Command::Probe(_)) => {
             return Ok(Some(command));
         }
@@ -76,6 +78,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
             ));
         }
         Command::Console(_) => return Err(not_yet("console", "see docs/swarm.md")),
+        Command::Replay(_) => return Err(not_yet("replay", "see docs/swarm.md")),
         Command::Requests(_) => return Err(not_yet("requests", "see docs/swarm.md")),
         command @ Command::Restore(Restore { check: true, .. }) => return Ok(Some(command)),
         Command::Backup(_) => return Err(not_yet("backup", BACKUP)),

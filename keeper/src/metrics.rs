@@ -214,5 +214,7 @@ mod tests {
         let text = expose(&registry, "").unwrap().text;
         assert!(text.contains("keeper_replica_lag_seconds{member=\"mongo:27017\"} 1.5\n"));
         metrics_page::lists(&text, &["keeper_", "process_"]);
+        let open = expose(&registry, "application/openmetrics-text").unwrap();
+        metrics_page::is_open_metrics(&open.text);
     }
 }

@@ -51,6 +51,7 @@ fn heads(criterion: &mut Criterion) {
         upstream: &upstream,
         token: None,
         hop: Hop::default(),
+        tracer: None,
     };
     let id = RequestId::mint(UNIX_EPOCH);
     let mut out = Vec::with_capacity(4096);

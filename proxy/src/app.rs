@@ -3,7 +3,10 @@
 use std::{io, sync::Arc};
 
 use pingora_core::server::{RunArgs, Server, configuration::ServerConf};
-use service::sockets::{self, ListenError};
+use service::{
+    sockets::{self, ListenError},
+    trace::{SpanCounts, Tracer},
+};
 use thiserror::Error;
 use tokio::{runtime::Builder, sync::Mutex};
 use tracing::info;
@@ -44,6 +47,9 @@ pub(crate) enum StartupError {
     Signals(io::Error),
     #[error(transparent)]
     Edge(#[from] EdgeError),
+    /// What exports traces can't be started.
+    #[error("traces: {0}")]
+    Traces(io::Error),
     /// The system has no randomness.
     #[error("no randomness for request ids: {0}")]
     Randomness(#[from] getrandom::Error),
@@ -53,6 +59,7 @@ pub(crate) enum StartupError {
 pub(crate) struct Application {
     server: Server,
     stop: DrainOnSignal,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl Application {
@@ -68,6 +75,8 @@ impl Application {
         let connections = Arc::new(Connections::default());
         let (max_connections, max_held) = budget.share(settings.workers);
         let drain = Arc::new(Drain::new(settings.workers));
+        let spans = SpanCounts::default();
+        let tracer = start_tracer(&settings, &spans).map_err(StartupError::Traces)?;
         let mut server = Server::new_with_opt_and_conf(
             None,
             ServerConf {
@@ -87,6 +96,7 @@ impl Application {
                 Arc::clone(&connections),
                 Ledger::new(max_connections, max_held),
                 Arc::clone(&drain),
+                tracer.clone(),
             ));
             server.add_service(Acceptor::new(Arc::clone(&worker), edge.clone(), sockets));
             workers.push(worker);
@@ -103,6 +113,7 @@ impl Application {
             budget,
             log,
             edge: edge.clone(),
+            spans,
         };
         let state = State {
             upstream,
@@ -140,7 +151,11 @@ impl Application {
             connections,
             limit: settings.drain_timeout,
         };
-        Ok(Self { server, stop })
+        Ok(Self {
+            server,
+            stop,
+            tracer,
+        })
     }
 
     /// Runs until a signal has ended it.
@@ -148,8 +163,18 @@ impl Application {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(self.stop),
         });
+        if let Some(tracer) = self.tracer {
+            tracer.finish();
+        }
         info!("stopped");
     }
+}
+
+/// What exports traces, if they are exported.
+fn start_tracer(settings: &Settings, counts: &SpanCounts) -> io::Result<Option<Arc<Tracer>>> {
+    let traces = settings.traces.as_ref();
+    let start = |traces| Tracer::start(traces, "proxy", env!("CARGO_PKG_VERSION"), counts.clone());
+    Ok(traces.map(start).transpose()?.map(Arc::new))
 }
 
 /// Begins to follow the upstream's name, and waits for what is known of it at first or for a signal.

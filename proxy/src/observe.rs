@@ -5,3 +5,4 @@ pub(crate) mod admin;
 pub(crate) mod log_sink;
 pub(crate) mod logging;
 pub(crate) mod metrics;
+pub(crate) mod trace;

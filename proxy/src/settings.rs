@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use service::{
     secrets,
     settings::{SettingsError, Table, Values, key},
+    trace::{self, TraceSettings},
 };
 
 use crate::{
@@ -213,6 +214,11 @@ pub static TABLE: Table = Table {
             "on SIGTERM, how long requests in flight may take to finish",
         ),
         key("access_log", "on", "one log line per request: on or off"),
+        trace::ENDPOINT,
+        trace::PROTOCOL,
+        trace::service_name("causeway-proxy"),
+        trace::SAMPLER,
+        trace::SAMPLER_ARG,
     ],
 };
 
@@ -293,6 +299,8 @@ pub struct Settings {
     /// Limit on the time between SIGTERM and exit.
     pub drain_timeout: Duration,
     pub access_log: bool,
+    /// How traces are exported, if they are.
+    pub(crate) traces: Option<TraceSettings>,
     /// Variables that describe another service.
     pub passed_over: Vec<String>,
 }
@@ -368,6 +376,7 @@ impl Settings {
             early_hints: values.switch("early_hints")?,
             drain_timeout: duration(&values, "drain_timeout")?,
             access_log: values.switch("access_log")?,
+            traces: TraceSettings::read(&values)?,
             passed_over: values.passed_over().to_vec(),
         })
     }
@@ -511,6 +520,7 @@ mod tests {
             ("PROXY_UPSTREAM_CONNECTIONS", "0", "a number"),
             ("PROXY_MIN_BODY_RATE", "slow", "a size"),
             ("PROXY_UPSTREAM_TOKEN_FILE", "/no/such/file", "No such file"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a", "an http:// URL"),
         ] {
             let error = load(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

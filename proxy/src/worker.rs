@@ -20,6 +20,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use service::trace::Tracer;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
@@ -67,6 +68,8 @@ pub(crate) struct Worker {
     pub(crate) turned_away: Arc<()>,
     /// Tells when to stop.
     pub(crate) drain: Arc<Drain>,
+    /// Where spans go, if traces are exported.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     spare: Mutex<Vec<Buffers>>,
     date: Mutex<CachedDate>,
 }
@@ -80,6 +83,7 @@ impl Worker {
         connections: Arc<Connections>,
         ledger: Arc<Ledger>,
         drain: Arc<Drain>,
+        tracer: Option<Arc<Tracer>>,
     ) -> Self {
         Self {
             index,
@@ -92,6 +96,7 @@ impl Worker {
             handshakes: Places::with_line(1, MAX_HANDSHAKES),
             turned_away: Arc::default(),
             drain,
+            tracer,
             spare: Mutex::default(),
             date: Mutex::default(),
         }

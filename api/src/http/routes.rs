@@ -14,6 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::http::body::hold_unread;
 use crate::observe::metrics::{Metrics, RequestLabels, Route};
+use crate::observe::trace::{Traces, Working};
 use crate::record::proxy_token::ProxyTokens;
 use crate::write::coalescer::Coalescer;
 use crate::write::store::MongoStore;
@@ -32,6 +33,8 @@ pub(crate) struct Recorder {
     pub(crate) proxy: Option<ProxyTokens>,
     /// Header fields whose values aren't stored.
     pub(crate) redact_headers: Vec<HeaderName>,
+    /// What tells of requests, if traces are exported.
+    pub(crate) traces: Option<Traces>,
     pub(crate) metrics: Metrics,
 }
 
@@ -42,6 +45,11 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
 }
 
 impl Recorder {
+    /// Notes that a request is answered from now on, where that is told.
+    fn begin(&self, request: &HttpRequest) -> Option<Working> {
+        self.traces.as_ref().map(|traces| traces.begin(request))
+    }
+
     /// Counts an answer on its way out, and ends the connection after it where that has to be.
     fn finish(
         &self,
@@ -49,12 +57,16 @@ impl Recorder {
         request: &HttpRequest,
         payload: web::Payload,
         mut response: HttpResponse,
+        working: Option<Working>,
     ) -> HttpResponse {
         let labels = RequestLabels {
             route,
             code: response.status().as_u16(),
         };
         self.metrics.requests.get_or_create(&labels).inc();
+        if let (Some(traces), Some(working)) = (&self.traces, working) {
+            traces.answered(working, request, route, labels.code);
+        }
         if wants_to_leave_http(request) {
             response
                 .head_mut()

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
+use service::trace::SpanCounts;
 
 use crate::budget::Budget;
 use crate::write::fate::{Acknowledged, Fate, WriteError};
@@ -25,6 +26,7 @@ pub(crate) struct Metrics {
     pub(crate) mongo: MongoMetrics,
     pub(crate) public: PlaceMetrics,
     pub(crate) admin: PlaceMetrics,
+    pub(crate) spans: SpanCounts,
 }
 
 /// Metrics of the connections to one port.
@@ -96,6 +98,17 @@ pub(crate) enum Route {
     Home,
     Hello,
     Other,
+}
+
+impl Route {
+    /// The path that it is for, if it is for one.
+    pub(crate) const fn path(self) -> Option<&'static str> {
+        match self {
+            Self::Home => Some("/"),
+            Self::Hello => Some("/hello"),
+            Self::Other => None,
+        }
+    }
 }
 
 impl EncodeLabelValue for Route {
@@ -228,6 +241,7 @@ impl Metrics {
         }
         registry.register("budget", "What the API takes at most", limits);
         self.register_ports(registry);
+        self.spans.register(registry);
         registry.register(
             "http_requests",
             "Requests answered, by route and status",

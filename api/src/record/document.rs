@@ -1,7 +1,15 @@
 //! The document that records a request, equal to what Flask and Werkzeug would have written.
 //!
-//! `_id` first, then the five fields of the Flask application in its order, then ours:
-//! `received_at` and `remote_addr`. Written as raw BSON, once; the body is copied once, into it.
+//! `_id` first, then the five fields of the Flask application in its order, then ours: `received_at` and
+//! `remote_addr`, and where Flask's fields can't tell all that came, what is missing:
+//!
+//! - `body` (Binary, subtype 0): the body's exact bytes, where `data` has U+FFFD in it, in place of bytes
+//!   that aren't UTF-8 or because it came so. Elsewhere `data` as UTF-8 is the body, byte for byte.
+//! - [`original`](super::original): the method's and the target's spelling, and header fields in full.
+//!
+//! Last comes [`trace`](super::trace), where the request belongs to one.
+//!
+//! Written as raw BSON, once; the body is copied once, into it.
 //!
 //! Where equality is impossible, or would be wrong:
 //!
@@ -17,33 +25,38 @@
 //! | a Punycode host that IDNA 2003 has no text for | an error | the host as it came |
 //! | more than 96 fields, or 96 KiB of them | up to 100 fields | 431 |
 //!
-//! Field names with an underscore are left out by both (as nginx does): they can't be told from
-//! those with a hyphen.
+//! Field names with an underscore are left out of `headers` by both (as nginx does): they can't be told
+//! from those with a hyphen.
 
 use std::borrow::Cow;
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
 use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::raw::{CStr, RawDocumentBuf, cstr};
+use mongodb::bson::raw::{CStr, RawBinaryRef, RawDocumentBuf, cstr};
+use mongodb::bson::spec::BinarySubtype;
 use service::field_name::title_case;
 
+use crate::record::original::{is_secret, original};
 use crate::record::proxy_token;
 use crate::record::request_url::request_url;
+use crate::record::trace;
 
 /// The largest document that MongoDB stores (`maxBsonObjectSize`).
 const LARGEST_DOCUMENT: usize = 16 * 1024 * 1024;
 
 /// The largest body whose document surely has no more than `size` bytes: its text can be three times
-/// as long, and the header fields come beside it.
+/// as long and its bytes stand beside that. So do the header fields, of a head of 96 KiB at most, each
+/// byte of which takes two as text, and may be there twice.
 pub(crate) fn largest_body(size: u64) -> u64 {
-    const FIELDS: u64 = 256 << 10;
+    const FIELDS: u64 = 512 << 10;
     if size >= LARGEST_DOCUMENT as u64 {
         u64::MAX
     } else {
-        size.saturating_sub(FIELDS) / 3
+        size.saturating_sub(FIELDS) / 4
     }
 }
 
@@ -70,8 +83,8 @@ pub struct Received<'a> {
     pub at: DateTime,
 }
 
-/// Text that makes the document larger than MongoDB stores: bytes that aren't UTF-8 take three
-/// each.
+/// A body that makes the document larger than MongoDB stores: bytes that aren't UTF-8 take four each,
+/// three as text and their own.
 #[derive(Debug, thiserror::Error)]
 #[error("the document would have {0} bytes; MongoDB stores up to {LARGEST_DOCUMENT}")]
 pub struct TooLarge(usize);
@@ -87,14 +100,27 @@ impl Received<'_> {
         document.append(cstr!("_id"), id);
         document.append(cstr!("endpoint"), "home");
         document.append(cstr!("method"), &*upper(self.method.as_str()));
-        document.append(
-            cstr!("url"),
-            &*request_url(self.is_secure(), &self.host(), self.target.query()),
-        );
-        document.append(cstr!("headers"), self.header_document(redact));
-        document.append(cstr!("data"), &*String::from_utf8_lossy(self.body));
+        let (url, path_at) = request_url(self.is_secure(), &self.host(), self.target.query());
+        document.append(cstr!("url"), url.as_str());
+        let (headers, partial) = self.header_document(redact);
+        document.append(cstr!("headers"), headers);
+        // Several times as quick as looking for what has to be replaced.
+        let data = str::from_utf8(self.body)
+            .map_or_else(|_| String::from_utf8_lossy(self.body), Cow::Borrowed);
+        document.append(cstr!("data"), &*data);
         document.append(cstr!("received_at"), self.at);
         document.append(cstr!("remote_addr"), &*self.remote_addr());
+        if data.contains(char::REPLACEMENT_CHARACTER) {
+            let body = RawBinaryRef {
+                subtype: BinarySubtype::Generic,
+                bytes: self.body,
+            };
+            document.append(cstr!("body"), body);
+        }
+        if let Some(original) = original(self, &url, path_at, &partial) {
+            document.append(cstr!("original"), original);
+        }
+        trace::append(self.headers, &mut document);
         match document.as_bytes().len() {
             size if size > LARGEST_DOCUMENT => Err(TooLarge(size)),
             _ => Ok(document),
@@ -130,22 +156,35 @@ impl Received<'_> {
         text_of(real.or(self.peer))
     }
 
-    fn header_document(&self, redact: &[HeaderName]) -> RawDocumentBuf {
+    /// The fields, and those of which this tells less than came.
+    fn header_document<'h>(
+        &'h self,
+        redact: &[HeaderName],
+    ) -> (RawDocumentBuf, Vec<&'h HeaderName>) {
         let mut names: Vec<&HeaderName> = self.headers.keys().collect();
         names.sort_unstable_by_key(|name| name.as_str());
         let mut document = RawDocumentBuf::new();
+        let mut partial = Vec::new();
         let mut title = String::new();
         for name in names {
-            if name.as_str().contains('_') || name == proxy_token::FIELD {
+            if name == proxy_token::FIELD {
                 continue;
             }
-            let value = if redact.contains(name) {
-                REDACTED.into()
+            if name.as_str().contains('_') {
+                partial.extend((!is_secret(name, redact)).then_some(name));
+                continue;
+            }
+            let (value, is_whole) = if redact.contains(name) {
+                (REDACTED.into(), true)
             } else {
                 self.header_value(name)
             };
             // WSGI has no difference between an empty Content-Type and none.
-            if value.is_empty() && name == header::CONTENT_TYPE {
+            let is_empty = value.is_empty() && name == header::CONTENT_TYPE;
+            if !is_whole || is_empty {
+                partial.push(name);
+            }
+            if is_empty {
                 continue;
             }
             title.clear();
@@ -155,27 +194,35 @@ impl Received<'_> {
                 document.append(key, &*value);
             }
         }
-        document
+        (document, partial)
     }
 
-    /// The value of a field, several values joined by commas. `Host` and `Content-Type` are single.
-    fn header_value(&self, name: &HeaderName) -> Cow<'_, str> {
+    /// The value of a field, several values joined by commas, and whether it is all that came. `Host` and
+    /// `Content-Type` are single.
+    fn header_value(&self, name: &HeaderName) -> (Cow<'_, str>, bool) {
         if *name == header::HOST {
-            return self.host();
+            let is_single = self.headers.get_all(name).nth(1).is_none();
+            let is_whole = self.target.authority().is_none() && is_single;
+            return (self.host(), is_whole);
         }
         let mut values = self.headers.get_all(name).map(HeaderValue::as_bytes);
         let first = latin1(values.next().unwrap_or_default());
+        let Some(second) = values.next() else {
+            return (first, true);
+        };
         if *name == header::CONTENT_TYPE {
-            return values.last().map_or(first, latin1);
+            return (latin1(values.last().unwrap_or(second)), false);
         }
-        values.fold(first, |joined, value| {
-            (joined.into_owned() + "," + &latin1(value)).into()
-        })
+        let joined = iter::once(second).chain(values);
+        let joined = joined.fold(first.into_owned(), |joined, value| {
+            joined + "," + &latin1(value)
+        });
+        (joined.into(), false)
     }
 }
 
 /// Header fields are bytes; WSGI reads them as Latin-1 (PEP 3333, "Unicode Issues").
-fn latin1(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn latin1(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => text.into(),
         _ => bytes
@@ -203,7 +250,7 @@ fn text_of(address: Option<IpAddr>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mongodb::bson::Document;
+    use mongodb::bson::{Document, bson, doc};
 
     fn document(headers: &[(&str, &[u8])], body: &[u8], redact: &[HeaderName]) -> Document {
         let mut map = HeaderMap::new();
@@ -242,8 +289,18 @@ mod tests {
                 "headers",
                 "data",
                 "received_at",
-                "remote_addr"
+                "remote_addr",
+                "body",
+                "original"
             ]
+        );
+        assert_eq!(
+            document.get_binary_generic("body").unwrap().as_slice(),
+            b"\xff!"
+        );
+        assert_eq!(
+            document.get_document("original").unwrap(),
+            &doc! { "method": "Get" }
         );
         assert!(document.get_object_id("_id").is_ok());
         assert_eq!(document.get_str("method").unwrap(), "GET");
@@ -299,15 +356,43 @@ mod tests {
         assert_eq!(headers.get_str("X-Foo2Bar").unwrap(), "1,2");
         assert_eq!(headers.get_str("$Set.X").unwrap(), "é");
         assert_eq!(headers.len(), 2);
+        let lines = [
+            ["Content-Type", ""],
+            ["X-Foo2Bar", "1"],
+            ["X-Foo2Bar", "2"],
+            ["X_Real", "dropped"],
+        ];
+        let lines = bson!(lines.map(|line| bson!(line.to_vec())).to_vec());
+        let original = document.get_document("original").unwrap();
+        assert_eq!(original.get("headers"), Some(&lines));
         assert_eq!(document.get_str("url").unwrap(), "http://0.0.0.0:9090/?a=b");
     }
 
     #[test]
     fn redacted_values_are_not_there() {
-        let redact = [header::AUTHORIZATION];
-        let document = document(&[("authorization", b"Basic c2VjcmV0")], b"", &redact);
+        let redact = [header::AUTHORIZATION, header::SET_COOKIE];
+        let fields = ["authorization", "set_cookie", "set-cookie", "x_proxy_token"];
+        let fields = fields.map(|name| [(name, &b"secret"[..]); 2]);
+        let document = document(fields.as_flattened(), b"", &redact);
         let headers = document.get_document("headers").unwrap();
         assert_eq!(headers.get_str("Authorization").unwrap(), REDACTED);
+        assert!(!document.to_string().contains("secret"), "{document}");
+    }
+
+    #[test]
+    fn the_largest_document_has_room_in_what_is_reckoned() {
+        let body = vec![0xff; 1 << 20];
+        let value = vec![0xff; 47 << 10];
+        let fields = [
+            ("x_a", value.as_slice()),
+            ("x-b", &value[1..]),
+            ("x-b", b""),
+        ];
+        let document = document(&fields, &body, &[]);
+        let size = document.to_vec().unwrap().len() as u64;
+        assert!(largest_body(size) < 1 << 20, "{size}");
+        assert!(largest_body((4 << 20) + (512 << 10)) >= 1 << 20);
+        assert!(size <= (4 << 20) + (512 << 10), "{size}");
     }
 
     #[test]

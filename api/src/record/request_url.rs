@@ -17,8 +17,8 @@ const SAFE_IN_QUERY: &[u8] = b"_.-~!$&'()*+,/:;=?@%";
 /// The URL of a request for `/`, which came with TLS if it is `secure`.
 ///
 /// `host` is the `Host` field or the authority of an absolute request target; `query` what follows
-/// the first `?` of the target, if anything does.
-pub(crate) fn request_url(secure: bool, host: &str, query: Option<&str>) -> String {
+/// the first `?` of the target, if anything does. Also says where in it the path begins.
+pub(crate) fn request_url(secure: bool, host: &str, query: Option<&str>) -> (String, usize) {
     let query = query.filter(|query| !query.is_empty());
     let mut url = String::with_capacity(10 + host.len() + query.map_or(0, |query| query.len() + 1));
     let (scheme, usual_port) = if secure {
@@ -28,12 +28,13 @@ pub(crate) fn request_url(secure: bool, host: &str, query: Option<&str>) -> Stri
     };
     url.push_str(scheme);
     push_host(&mut url, host.strip_suffix(usual_port).unwrap_or(host));
+    let path_at = url.len();
     url.push('/');
     if let Some(query) = query {
         url.push('?');
         push_query(&mut url, query.as_bytes());
     }
-    url
+    (url, path_at)
 }
 
 fn push_host(url: &mut String, host: &str) {
@@ -165,8 +166,11 @@ fn push_escape(url: &mut String, byte: u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    fn request_url(secure: bool, host: &str, query: Option<&str>) -> String {
+        super::request_url(secure, host, query).0
+    }
 
     #[test]
     fn hosts() {

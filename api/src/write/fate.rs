@@ -30,3 +30,16 @@ pub enum WriteError {
     #[error("shutting down")]
     ShuttingDown,
 }
+
+impl WriteError {
+    /// What happened, as one of few words.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::TimedOut => "timed_out",
+            Self::Rejected(_) => "rejected",
+            Self::Failed(_) => "failed",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+}

@@ -26,4 +26,6 @@ mod password_change;
 mod recording;
 mod shutdown;
 mod slow_clients;
+mod trace;
+mod whole;
 mod write_bursts;

@@ -5,6 +5,9 @@ use mongodb::bson::oid::ObjectId;
 use super::Problem;
 use crate::requests::filter::BadFilter;
 
+/// What is expected of an id.
+pub(super) const AN_ID: &str = "24 hexadecimal digits";
+
 /// To be taken one by one.
 pub(crate) struct Fields(Vec<(String, String)>);
 
@@ -57,7 +60,7 @@ impl Fields {
     /// The id before which a page of a list begins.
     pub(crate) fn before(&mut self) -> Result<Option<ObjectId>, BadFilter> {
         let read = |value: &str| ObjectId::parse_str(value).ok();
-        self.take("before", "24 hexadecimal digits", read)
+        self.take("before", AN_ID, read)
     }
 
     /// Refuses what nobody took; `known` is what there is.

@@ -13,12 +13,12 @@ use mongodb::bson::oid::ObjectId;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::fields::Fields;
+use super::fields::{AN_ID, Fields};
 use super::{Problem, reads};
 use crate::app::Console;
 use crate::export::{self, Format};
 use crate::requests::filter::Filter;
-use crate::requests::search::{self, Count, Page};
+use crate::requests::search::{self, Count, Order, Page, Span};
 use crate::store::{GRACE, LARGEST};
 
 /// The largest page, and what one has that wasn't asked for.
@@ -27,8 +27,10 @@ const PAGE: usize = 50;
 
 /// What a whole list can be had as.
 const OF_LISTS: [Format; 4] = [Format::Json, Format::Ndjson, Format::Har, Format::Curl];
-const FIELDS_OF_LIST: &str = "id, since, until, method, path, header, address, body, before, limit, \
-                              count, format or download";
+const FIELDS_OF_LIST: &str = "id, since, until, method, path, header, address, body, before, after, \
+                              order, limit, count, format or download";
+/// Pages lead back from the newest.
+const NOT_OF_PAGES: &str = "it with format=ndjson, har or curl only";
 const FIELDS_OF_ONE: &str = "format or download";
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
@@ -59,6 +61,14 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
     let within = |limit: &usize| (1..=largest).contains(limit);
     let limit = fields.take("limit", expected, |it| it.parse().ok().filter(within))?;
     let before = fields.before()?;
+    let (an_id, an_order) = if is_page {
+        (NOT_OF_PAGES, NOT_OF_PAGES)
+    } else {
+        (AN_ID, "newest or oldest")
+    };
+    let id = |text: &str| ObjectId::parse_str(text).ok().filter(|_| !is_page);
+    let after = fields.take("after", an_id, id)?;
+    let order = fields.take("order", an_order, |it| order(it).filter(|_| !is_page))?;
     let counts = fields.switch("count")?;
     let download = fields.switch("download")?;
     fields.none_left(FIELDS_OF_LIST)?;
@@ -80,7 +90,12 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
         return Ok(answer.streaming(empty::<Result<Bytes, Infallible>>()));
     }
     let under_way = console.replies.export()?;
-    let found = search::all(&console.store, filter, before).take(limit.unwrap_or(usize::MAX));
+    let span = Span {
+        after,
+        before,
+        order: order.unwrap_or_default(),
+    };
+    let found = search::all(&console.store, filter, span).take(limit.unwrap_or(usize::MAX));
     let mut found = Box::pin(found.peekable());
     // An error that comes by then can still be told by the status: the store being away is.
     let begin = console.store.query_timeout() + GRACE;
@@ -95,6 +110,14 @@ async fn list(request: HttpRequest, console: web::Data<Console>) -> Result<HttpR
         })
     });
     Ok(answer.streaming(text))
+}
+
+fn order(name: &str) -> Option<Order> {
+    match name {
+        "newest" => Some(Order::Newest),
+        "oldest" => Some(Order::Oldest),
+        _ => None,
+    }
 }
 
 async fn one(

@@ -31,7 +31,7 @@ pub fn document(recorded: &Recorded) -> String {
 /// One request, in a line without an end.
 pub fn entry(recorded: &Recorded) -> String {
     let summary = &recorded.summary;
-    let url = url(&summary.url, recorded.field("Host"));
+    let url = url(recorded);
     let query = url.split_once('?').map_or("", |(_, query)| query);
     json::line(&Entry {
         started: summary
@@ -40,10 +40,10 @@ pub fn entry(recorded: &Recorded) -> String {
             .unwrap_or_default(),
         time: 0,
         request: Request {
-            method: &summary.method,
+            method: recorded.method(),
             http_version: "HTTP/1.1",
             cookies: [],
-            headers: recorded.headers.iter().map(named).collect(),
+            headers: recorded.lines().map(named).collect(),
             query_string: Pairs(query.as_bytes()),
             post_data: post_data(recorded),
             headers_size: -1,
@@ -111,7 +111,7 @@ struct PostData<'a> {
     encoding: Option<&'static str>,
 }
 
-fn named((name, value): &(String, String)) -> Named<'_> {
+fn named<'a>((name, value): (&'a str, &'a str)) -> Named<'a> {
     Named {
         name: name.into(),
         value: value.into(),

@@ -5,11 +5,15 @@ use crate::requests::recorded::Recorded;
 
 /// The message. Its length is the recorded body's, whatever framed it on its way.
 pub fn text(recorded: &Recorded) -> Vec<u8> {
-    let url = url(&recorded.summary.url, recorded.field("Host"));
-    let mut message = format!("{} {} HTTP/1.1\r\n", recorded.summary.method, target(&url));
+    let url = url(recorded);
+    let target = match &recorded.original.target {
+        Some(target) => target.as_str().into(),
+        None => target(&url),
+    };
+    let mut message = format!("{} {target} HTTP/1.1\r\n", recorded.method());
     message.retain(|c| !c.is_control() || c == '\r' || c == '\n');
     let mut message = message.into_bytes();
-    for (name, value) in &recorded.headers {
+    for (name, value) in recorded.lines() {
         let framing = ["Content-Length", "Transfer-Encoding"];
         if framing.iter().any(|it| it.eq_ignore_ascii_case(name)) || !is_field(name, value) {
             continue;

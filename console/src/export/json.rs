@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
 use crate::pages::visible::is_invisible;
-use crate::requests::recorded::{Recorded, Summary};
+use crate::requests::recorded::{Original, Recorded, Summary};
 
 /// A value in one line, in whose strings every character can be seen; the others are escaped.
 pub fn line(value: &impl Serialize) -> String {
@@ -31,6 +31,7 @@ pub fn whole(recorded: &Recorded) -> impl Serialize {
             .is_none()
             .then(|| super::message::base64(&recorded.body)),
         body_exact: recorded.is_exact,
+        original: &recorded.original,
     }
 }
 
@@ -47,6 +48,8 @@ struct Whole<'a> {
     body_base64: Option<String>,
     /// Whether the body is what came, byte for byte.
     body_exact: bool,
+    #[serde(skip_serializing_if = "Original::is_empty")]
+    original: &'a Original,
 }
 
 /// An object: a document has each name once.

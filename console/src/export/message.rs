@@ -12,18 +12,9 @@ use crate::requests::recorded::Recorded;
 /// What stands in place of a value that the API doesn't record.
 const REDACTED: &str = "[redacted]";
 
-/// What has no place in a URL as it is sent (RFC 3986); `%` is there as it came.
-const NOT_IN_URLS: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
+/// What no request is taken with as it is, so that it was encoded: the API's parser refuses it. Other
+/// characters stand for themselves, as does `%`.
+const NOT_SENT: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
 /// Fields between two neighbours (RFC 9110 §7.6.1), and the framing, which the body gives.
 const OF_THE_CONNECTION: [&str; 10] = [
@@ -65,10 +56,9 @@ pub(super) struct Message<'a> {
 
 impl<'a> Message<'a> {
     pub(super) fn of(recorded: &'a Recorded) -> Self {
-        let host = recorded.field("Host");
-        let url = url(&recorded.summary.url, host);
+        let url = url(recorded);
         let (mut headers, mut left_out) = (Vec::new(), Vec::new());
-        for (name, value) in &recorded.headers {
+        for (name, value) in recorded.lines() {
             let named = |names: &[&str]| names.iter().any(|it| it.eq_ignore_ascii_case(name));
             if named(&OF_THE_CONNECTION) || named(&OF_THE_WAY) {
                 continue;
@@ -77,13 +67,13 @@ impl<'a> Message<'a> {
                 continue;
             }
             if value == REDACTED || !is_field(name, value) {
-                left_out.push(name.as_str());
+                left_out.push(name);
             } else {
-                headers.push((name.as_str(), value.as_str()));
+                headers.push((name, value));
             }
         }
         Self {
-            method: &recorded.summary.method,
+            method: recorded.method(),
             url,
             headers,
             left_out,
@@ -120,18 +110,28 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 }
 
 /// The recorded URL is for reading, with what was encoded in it decoded; this is the one that was asked
-/// for. Its host is `host` where it has none, or one that was decoded, and it leads to nothing but HTTP.
-pub(super) fn url(recorded: &str, host: Option<&str>) -> String {
-    let (scheme, rest) = match recorded.split_once("://") {
+/// for. Its host is that of `Host` where it has none, or one that was decoded, and it leads to nothing but
+/// HTTP.
+pub(super) fn url(recorded: &Recorded) -> String {
+    let url = &recorded.summary.url;
+    let (scheme, rest) = match url.split_once("://") {
         Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
-        _ => ("http", recorded),
+        _ => ("http", url.as_str()),
     };
     let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let sent = host.filter(|_| authority.is_empty() || !authority.is_ascii());
-    let authority = utf8_percent_encode(sent.unwrap_or(authority), NOT_IN_URLS);
+    let target = match recorded.original.target.as_deref() {
+        Some(sent) if sent.starts_with('/') => sent.into(),
+        // The absolute form.
+        Some(sent) => self::target(sent),
+        None => target.into(),
+    };
+    let sent = recorded
+        .field("Host")
+        .filter(|_| authority.is_empty() || !authority.is_ascii());
+    let authority = utf8_percent_encode(sent.unwrap_or(authority), NOT_SENT);
     format!(
         "{scheme}://{authority}{}",
-        utf8_percent_encode(target, NOT_IN_URLS)
+        utf8_percent_encode(&target, NOT_SENT)
     )
 }
 

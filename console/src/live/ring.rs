@@ -240,6 +240,7 @@ mod tests {
     use crate::live::content::ContentFilters;
     use crate::live::holes::Holes;
     use crate::requests::filter::Filter;
+    use crate::requests::recorded::Original;
 
     /// A request with this record id, after those before it.
     fn item(record: i64, url: &str) -> Slot {
@@ -255,6 +256,7 @@ mod tests {
             headers: Vec::new(),
             body: Vec::new(),
             is_exact: true,
+            original: Original::default(),
         };
         let extent = Holes::from(record).extent();
         let answers = Answers::of(&ContentFilters::default().look(), &recorded);

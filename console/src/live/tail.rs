@@ -23,7 +23,7 @@ use crate::live::content::{Answers, Looked};
 use crate::live::met::{Acquaintance, End, Met, News, Walk};
 use crate::live::ring::{self, Item, Slot};
 use crate::live::{LINGER, LiveMetrics, Shared};
-use crate::requests::recorded::{Recorded, Summary};
+use crate::requests::recorded::{Original, Recorded, Summary};
 use crate::store::{LARGEST, LONGEST_URL, Store};
 
 /// A little less than the half second within which a request is to be told, for the query takes time.
@@ -242,6 +242,7 @@ impl Reading {
                     let recorded = Recorded {
                         headers: Vec::new(),
                         body: Vec::new(),
+                        original: Original::default(),
                         ..recorded
                     };
                     kept += ring::bytes(&recorded);

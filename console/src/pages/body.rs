@@ -1,12 +1,16 @@
 //! A body, shown in one of several ways.
 
+mod coding;
 mod hex;
 mod json;
 
 use askama::Template;
 use mongodb::bson::oid::ObjectId;
 
+pub(crate) use self::coding::Decoded;
+use self::coding::Outcome;
 use self::json::Node;
+use super::figures;
 use super::visible as filters;
 use crate::requests::filter::Filter;
 use crate::requests::recorded::Recorded;
@@ -64,6 +68,9 @@ pub(crate) struct Body<'a> {
     view: View,
     content: Content<'a>,
     is_exact: bool,
+    /// Of its `Content-Encoding`.
+    coding: Option<&'a (String, Outcome)>,
+    size: String,
 }
 
 enum Content<'a> {
@@ -85,8 +92,13 @@ enum Content<'a> {
 
 impl<'a> Body<'a> {
     /// As asked for, where it can be shown so, else in the way that says most.
-    pub(crate) fn of(recorded: &'a Recorded, filter: &Filter, asked: Option<View>) -> Self {
-        let body = recorded.body.as_slice();
+    pub(crate) fn of(
+        recorded: &Recorded,
+        decoded: &'a Decoded<'_>,
+        filter: &Filter,
+        asked: Option<View>,
+    ) -> Self {
+        let body = &*decoded.bytes;
         let json = json::document(body);
         let mut views = Vec::new();
         if json.is_some() {
@@ -130,6 +142,8 @@ impl<'a> Body<'a> {
             view,
             content,
             is_exact: recorded.is_exact,
+            coding: decoded.coding.as_ref(),
+            size: figures::size(recorded.summary.body_bytes),
         }
     }
 }

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use mongodb::bson::oid::ObjectId;
 
-use super::body::{self, Body, View};
+use super::body::{self, Body, Decoded, View};
 use super::error::PageError;
 use super::figures::{self, Moment};
 use super::form::Form;
@@ -179,6 +179,7 @@ async fn one(
     let target = rows::target(&summary.url);
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let (query, is_query_cut) = body::fields(query.as_bytes());
+    let decoded = Decoded::of(&recorded);
     let page = Detail {
         id: summary.id,
         at: summary.received_at.into(),
@@ -187,7 +188,7 @@ async fn one(
         query,
         is_query_cut,
         size: figures::size(summary.body_bytes),
-        body: Body::of(&recorded, &filter, view),
+        body: Body::of(&recorded, &decoded, &filter, view),
         older: rows::with(&filter.to_query(), "before", &summary.id.to_hex()),
         filter: rows::question(&filter),
         recorded: &recorded,

@@ -1,5 +1,6 @@
 //! `/stack`: how the parts are.
 
+mod alerts;
 mod charts;
 mod picture;
 mod words;
@@ -14,6 +15,7 @@ use mongodb::bson::DateTime;
 use crate::app::Console;
 use crate::pages::figures::Moment;
 use crate::pages::render;
+use crate::pages::stack::alerts::Firing;
 use crate::pages::stack::charts::{Charts, Table};
 use crate::pages::stack::picture::Picture;
 use crate::pages::stack::words::Told;
@@ -23,6 +25,7 @@ use crate::stack::replica::State;
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.route("/stack", web::get().to(page))
         .route("/stack/picture", web::get().to(picture))
+        .route("/stack/alerts", web::get().to(alerts))
         .route("/stack/parts", web::get().to(parts))
         .route("/stack/charts", web::get().to(charts))
         .route("/stack/table", web::get().to(table));
@@ -32,6 +35,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 #[template(path = "stack.html")]
 struct Page<'a> {
     picture: Now<'a>,
+    alerts: Firing<'a>,
     parts: Parts,
     charts: Charts,
     table: Table,
@@ -41,6 +45,7 @@ async fn page(console: web::Data<Console>) -> HttpResponse {
     let figures = console.stack.figures();
     ok(&Page {
         picture: Now::of(&figures),
+        alerts: Firing::of(&figures),
         parts: Parts::of(&figures),
         charts: Charts::of(&figures),
         table: Table::of(&figures),
@@ -49,6 +54,10 @@ async fn page(console: web::Data<Console>) -> HttpResponse {
 
 async fn picture(console: web::Data<Console>) -> HttpResponse {
     ok(&Now::of(&console.stack.figures()))
+}
+
+async fn alerts(console: web::Data<Console>) -> HttpResponse {
+    ok(&Firing::of(&console.stack.figures()))
 }
 
 async fn parts(console: web::Data<Console>) -> HttpResponse {

@@ -33,9 +33,44 @@ pub struct Recorded {
     pub body: Vec<u8>,
     /// Whether `body` is what came, byte for byte: not where a byte that isn't UTF-8 was replaced.
     pub is_exact: bool,
+    /// What all these can't tell.
+    pub original: Original,
+}
+
+/// A document's `original`: api/src/record/original.rs says what is in it, and when.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Original {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// All lines of fields of which `headers` tells less.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+}
+
+impl Original {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Recorded {
+    /// The method as it was sent.
+    pub(crate) fn method(&self) -> &str {
+        let sent = self.original.method.as_deref();
+        sent.unwrap_or(&self.summary.method)
+    }
+
+    /// The header fields as they were sent, a line each; those of one name are in their order.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_in_full = |name: &str| self.original.headers.iter().any(|(it, _)| it == name);
+        let whole = self.headers.iter();
+        let whole = whole.filter(move |(name, _)| !is_in_full(name));
+        let lines = whole.chain(&self.original.headers);
+        lines.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value of a header field.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -118,11 +153,44 @@ impl Recorded {
                 .collect(),
             _ => Vec::new(),
         };
+        let original = match value(document, "original") {
+            Some(RawBsonRef::Document(original)) => Original::from_document(original),
+            _ => Original::default(),
+        };
         Self {
             summary: Summary::from_document(document),
             headers,
             body: body.to_owned(),
             is_exact,
+            original,
+        }
+    }
+}
+
+impl Original {
+    fn from_document(original: &RawDocument) -> Self {
+        let text = |field| value(original, field).and_then(RawBsonRef::as_str);
+        let lines = match value(original, "headers") {
+            Some(RawBsonRef::Array(lines)) => lines.into_iter().map_while(Result::ok),
+            _ => return Self::new(text("method"), text("target"), Vec::new()),
+        };
+        let line = |line: RawBsonRef<'_>| {
+            let mut parts = line.as_array()?.into_iter().map_while(Result::ok);
+            let (name, value) = (parts.next()?.as_str()?, parts.next()?.as_str()?);
+            Some((name.to_owned(), value.to_owned()))
+        };
+        Self::new(
+            text("method"),
+            text("target"),
+            lines.filter_map(line).collect(),
+        )
+    }
+
+    fn new(method: Option<&str>, target: Option<&str>, headers: Vec<(String, String)>) -> Self {
+        Self {
+            method: method.map(str::to_owned),
+            target: target.map(str::to_owned),
+            headers,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Searches, newest first, each bounded in time and memory: an answer of MongoDB, for which the store has
-//! room, is the most that one has at a time.
+//! Searches, newest first unless the oldest are wanted first, each bounded in time and memory: an answer of
+//! MongoDB, for which the store has room, is the most that one has at a time.
 
 mod walk;
 
@@ -23,6 +23,22 @@ const HIGHEST_COUNT: u64 = 10_000;
 /// What [`all`] keeps of an answer of MongoDB, but for a document that is larger by itself.
 const BATCH_BYTES: usize = 2 << 20;
 const BATCH: usize = 200;
+
+/// Which end a search begins at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    Newest,
+    Oldest,
+}
+
+/// Between which ids requests are wanted, neither of them included, and in which order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    pub after: Option<ObjectId>,
+    pub before: Option<ObjectId>,
+    pub order: Order,
+}
 
 /// A page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -53,7 +69,11 @@ pub async fn page(
 ) -> Result<Page> {
     let _timed = store.searches().time("page");
     let deadline = Instant::now() + store.query_timeout();
-    let mut walk = Walk::new(store, filter, before);
+    let span = Span {
+        before,
+        ..Span::default()
+    };
+    let mut walk = Walk::new(store, filter, span);
     let mut page = Page::default();
     let mut room = PAGE_BYTES;
     while !walk.is_at_end() && room > 0 {
@@ -96,7 +116,7 @@ pub async fn count(store: &Store, filter: &Filter) -> Result<Count> {
         });
     }
     let deadline = Instant::now() + store.query_timeout();
-    let mut walk = Walk::new(store, filter, None);
+    let mut walk = Walk::new(store, filter, Span::default());
     let mut count = 0;
     while !walk.is_at_end() && count < HIGHEST_COUNT {
         match walk.count(HIGHEST_COUNT - count, deadline).await? {
@@ -122,8 +142,8 @@ pub async fn one(store: &Store, id: ObjectId) -> Result<Option<Recorded>> {
     Ok(found.map(|document| Recorded::from_document(&document)))
 }
 
-/// All that were recorded before `before`, newest first, as many in memory at a time as a batch has.
-/// It has no end in time; it ends when it is dropped.
+/// All of a span, as many in memory at a time as a batch has. It has no end in time; it ends when it is
+/// dropped.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the stream is a caller's own"
@@ -131,9 +151,9 @@ pub async fn one(store: &Store, id: ObjectId) -> Result<Option<Recorded>> {
 pub fn all(
     store: &Store,
     filter: Filter,
-    before: Option<ObjectId>,
+    span: Span,
 ) -> impl Stream<Item = Result<Recorded>> + Send + 'static {
-    let walk = Walk::new(store, &filter, before);
+    let walk = Walk::new(store, &filter, span);
     let batches = stream::try_unfold((walk, 16), |(mut walk, wanted)| async move {
         while !walk.is_at_end() {
             let found = walk.documents(wanted, BATCH_BYTES).await?;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use crate::stack::alerts::Alerts;
 use crate::stack::history::Moment;
 use crate::stack::replica::{Condition, Replica, State};
 use crate::stack::window::{Histogram, Window};
@@ -60,6 +61,8 @@ pub struct Figures {
     pub upstream: Upstream,
     /// From the APIs to MongoDB.
     pub writes: Writes,
+    /// Which alerts fire. Null: there is no Prometheus.
+    pub alerts: Option<Alerts>,
     /// The last 15 minutes, oldest first, about one each five seconds.
     pub history: Vec<Moment>,
 }
@@ -390,7 +393,10 @@ pub(crate) fn rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S
 }
 
 #[expect(clippy::ref_option, reason = "as serde passes it")]
-fn maybe_rfc3339<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn maybe_rfc3339<S: Serializer>(
+    at: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => rfc3339(at, serializer),
         None => serializer.serialize_none(),

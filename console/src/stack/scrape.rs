@@ -111,7 +111,8 @@ pub(crate) async fn scrape(
     Ok(Answer { ready, metrics })
 }
 
-async fn get(
+/// The status and the body of what a `GET` of `path` is answered, which may have so many bytes.
+pub(crate) async fn get(
     address: SocketAddr,
     name: &str,
     path: &str,

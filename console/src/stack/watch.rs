@@ -10,6 +10,7 @@ use tokio::time::{sleep_until, timeout};
 use crate::observe::{PartLabels, ScrapeFailures};
 use crate::settings::Settings;
 use crate::stack::Board;
+use crate::stack::alerts::Prometheus;
 use crate::stack::figures::{
     Clients, Database, Figures, Part, ReplicaFigures, Upstream, WANTED, Writes,
 };
@@ -37,6 +38,7 @@ pub(crate) struct Watch {
     proxy: Group,
     api: Group,
     mongo: Mongo,
+    prometheus: Option<Prometheus>,
     history: History,
     failures: ScrapeFailures,
 }
@@ -59,6 +61,7 @@ impl Watch {
                     since: SystemTime::now(),
                 },
             },
+            prometheus: settings.prometheus.clone().map(Prometheus::new),
             history: History::default(),
             failures,
         }
@@ -81,11 +84,18 @@ impl Watch {
     }
 
     async fn look(&mut self) {
-        let ((), proxies, apis, ()) = tokio::join!(
+        let prometheus = &mut self.prometheus;
+        let alerts = async move {
+            if let Some(prometheus) = prometheus {
+                prometheus.look().await;
+            }
+        };
+        let ((), proxies, apis, (), ()) = tokio::join!(
             self.listener.find(),
             self.proxy.ask(),
             self.api.ask(),
-            self.mongo.look()
+            self.mongo.look(),
+            alerts
         );
         for (part, failed) in [("proxy", proxies), ("api", apis)] {
             let failures = self.failures.get_or_create(&PartLabels { part });
@@ -111,6 +121,7 @@ impl Watch {
             clients,
             upstream: Upstream::of(proxies, apis),
             writes,
+            alerts: self.prometheus.as_ref().and_then(Prometheus::alerts),
             history: self.history.moments(),
             api,
         }

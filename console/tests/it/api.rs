@@ -81,8 +81,8 @@ fn urls(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_for_wrongly_is_named() {
     let console = console_alone().await;
-    let known = "expected id, since, until, method, path, header, address, body, before, limit, count, \
-                 format or download";
+    let known = "expected id, since, until, method, path, header, address, body, before, after, order, \
+                 limit, count, format or download";
     for (target, status, said) in [
         (
             "/api/requests?id=xyz",
@@ -113,6 +113,16 @@ async fn what_is_asked_for_wrongly_is_named() {
             "/api/requests?before=5",
             400,
             "before = \"5\": expected 24 hexadecimal digits",
+        ),
+        (
+            "/api/requests?order=oldest",
+            400,
+            "order = \"oldest\": expected it with format=ndjson, har or curl only",
+        ),
+        (
+            "/api/requests?format=har&order=random",
+            400,
+            "order = \"random\": expected newest or oldest",
         ),
         (
             "/api/requests?count=yes",
@@ -358,6 +368,63 @@ async fn one_request_comes_in_each_format() {
     let unknown = first_id(9).to_hex();
     let said = console.error(&format!("/api/requests/{unknown}"), 404);
     assert_eq!(said, format!("there is no request \"{unknown}\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_come_first_where_that_is_asked_for() {
+    let console = console_of((1..=5).map(|n| document(n, "POST", "")).collect()).await;
+    let after = first_id(2).to_hex();
+    let target = format!("/api/requests?format=ndjson&order=oldest&after={after}&limit=2");
+    let lines = console.get(&target).text();
+    let found: Vec<Value> = lines
+        .lines()
+        .map(|it| serde_json::from_str(it).unwrap())
+        .collect();
+    let found: Vec<_> = found.iter().map(|it| it["url"].as_str().unwrap()).collect();
+    assert_eq!(found, urls([3, 4]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_flasks_fields_can_not_tell_is_in_every_format() {
+    let mut odd = document(1, "POST", "");
+    odd.insert("url", "http://localhost:8080/?é");
+    odd.insert("headers", doc! { "Host": "localhost:8080", "X-A": "1,2" });
+    odd.insert(
+        "original",
+        doc! {
+            "method": "Post",
+            "target": "/?%C3%A9&u=http://x/",
+            "headers": [["X-A", "1"], ["X-A", "2"], ["X_B", "b"]],
+        },
+    );
+    let console = console_of(vec![odd]).await;
+    let path = format!("/api/requests/{}", first_id(1).to_hex());
+    let original = json!({
+        "method": "Post",
+        "target": "/?%C3%A9&u=http://x/",
+        "headers": [["X-A", "1"], ["X-A", "2"], ["X_B", "b"]],
+    });
+    let json = console.json(&path);
+    assert_eq!(
+        (&json["original"], &json["method"]),
+        (&original, &json!("POST"))
+    );
+    assert_eq!(
+        console.get(&format!("{path}?format=http")).text(),
+        "Post /?%C3%A9&u=http://x/ HTTP/1.1\r\nHost: localhost:8080\r\nX-A: 1\r\nX-A: 2\r\nX_B: b\r\n\r\n"
+    );
+    let curl = console.get(&format!("{path}?format=curl")).text();
+    assert!(
+        curl.starts_with(
+            "curl 'http://localhost:8080/?%C3%A9&u=http://x/' \\\n  -X Post \\\n  -H 'X-A: 1' \\\n  -H 'X-A: 2' \\\n  -H 'X_B: b'"
+        ),
+        "{curl}"
+    );
+    let har = console.json(&format!("{path}?format=har"));
+    let request = &har["log"]["entries"][0]["request"];
+    assert_eq!(request["method"], "Post");
+    assert_eq!(request["url"], "http://localhost:8080/?%C3%A9&u=http://x/");
+    assert_eq!(request["headers"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,11 @@
 //! The pages, as a browser gets them. scripts/try-console.py looks at them in one.
 
-use mongodb::bson::doc;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, doc};
 
 use crate::support::{TestApp, request, spawn_app};
 
@@ -33,6 +38,46 @@ async fn a_form_or_a_query_of_which_not_all_is_shown_says_so() {
         );
         assert!(page.contains("Download all of it"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_shown_decoded_and_downloaded_as_it_was_sent() {
+    let app = spawn_app().await;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(b"{\"a\": \"in <b>gzip\"}").unwrap();
+    let bytes = encoder.finish().unwrap();
+    let mut sent = request("POST", "/?é", &String::from_utf8_lossy(&bytes));
+    sent.insert("headers", doc! { "Content-Encoding": "gzip", "X-A": "1,2" });
+    let (subtype, bytes_sent) = (BinarySubtype::Generic, bytes.clone());
+    sent.insert(
+        "body",
+        Binary {
+            subtype,
+            bytes: bytes_sent,
+        },
+    );
+    let lines = [["X-A", "first line"], ["X-A", "second line"]];
+    let lines: Vec<_> = lines.iter().map(|line| line.to_vec()).collect();
+    sent.insert(
+        "original",
+        doc! { "method": "Post", "target": "/?%c3%A9", "headers": lines },
+    );
+    let id = sent.get_object_id("_id").unwrap();
+    app.database.record([sent]).await;
+
+    let page = app.get(&format!("/requests/{id}")).text();
+    for shown in [
+        "in &lt;b&gt;gzip",
+        "This is what <bdi>gzip</bdi> decodes to",
+        "aria-label=\"Body as JSON\"",
+        "<bdi>Post</bdi>",
+        "<bdi>/?%c3%A9</bdi>",
+        "first line",
+        "second line",
+    ] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    assert_eq!(app.get(&format!("/requests/{id}/body")).body, bytes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use console::requests::filter::Filter;
 use console::requests::recorded::Recorded;
-use console::requests::search::{self, Count};
+use console::requests::search::{self, Count, Order, Span};
 use console::store::Store;
 use futures_util::TryStreamExt as _;
 use mongodb::IndexModel;
@@ -21,6 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{TestDatabase, request, store_at};
 
 const TIME: Duration = Duration::from_secs(20);
+const OLDEST_FIRST: Span = Span {
+    after: None,
+    before: None,
+    order: Order::Oldest,
+};
 
 fn filter(query: &str) -> Filter {
     let (filter, others) = Filter::from_query(query).unwrap();
@@ -44,6 +49,15 @@ async fn pages(store: &Store, filter: &Filter, limit: usize) -> Vec<ObjectId> {
     let distinct: HashSet<_> = found.iter().collect();
     assert_eq!(distinct.len(), found.len());
     found
+}
+
+/// All of a span, in its order.
+async fn all(store: &Store, filter: &Filter, span: Span) -> Vec<ObjectId> {
+    let all: Vec<_> = search::all(store, filter.clone(), span)
+        .try_collect()
+        .await
+        .unwrap();
+    all.iter().map(|recorded| recorded.summary.id).collect()
 }
 
 fn id(document: &Document) -> ObjectId {
@@ -138,12 +152,26 @@ async fn agree_on_every_filter(database: &TestDatabase) {
             .map(|recorded| recorded.summary.id)
             .collect();
         assert_eq!(pages(&store, &filter, 40).await, expected, "{query}");
-        let all: Vec<_> = search::all(&store, filter.clone(), None)
-            .try_collect()
-            .await
-            .unwrap();
-        let all: Vec<_> = all.iter().map(|recorded| recorded.summary.id).collect();
-        assert_eq!(all, expected, "{query}");
+        let newest_first = all(&store, &filter, Span::default()).await;
+        assert_eq!(newest_first, expected, "{query}");
+        let mut oldest_first = all(&store, &filter, OLDEST_FIRST).await;
+        oldest_first.reverse();
+        assert_eq!(oldest_first, expected, "{query}");
+        if let [before, between @ .., after] = &*expected {
+            let (after, before) = (Some(*after), Some(*before));
+            for order in [Order::Newest, Order::Oldest] {
+                let span = Span {
+                    after,
+                    before,
+                    order,
+                };
+                let mut found = all(&store, &filter, span).await;
+                if order == Order::Oldest {
+                    found.reverse();
+                }
+                assert_eq!(found, between, "{query}");
+            }
+        }
         let count = Count {
             count: expected.len() as u64,
             at_least: false,
@@ -189,6 +217,9 @@ async fn a_search_that_runs_out_of_time_is_gone_on_with() {
     }
     assert_eq!(found, sought);
     assert!(out_of_time > 0);
+    sought.reverse();
+    let store = database.store(TIME).await;
+    assert_eq!(all(&store, &filter, OLDEST_FIRST).await, sought);
     let count = search::count(&store, &filter).await.unwrap();
     assert!(count.at_least && count.count < 5, "{count:?}");
 }
@@ -236,13 +267,13 @@ async fn all_come_whole_however_large_they_are() {
             .record([request("POST", "/", &"x".repeat(size))])
             .await;
     }
-    let all: Vec<_> = search::all(&store, filter("method=POST"), None)
+    let found: Vec<_> = search::all(&store, filter("method=POST"), Span::default())
         .map_ok(|recorded| recorded.body.len())
         .try_collect()
         .await
         .unwrap();
     let expected: Vec<_> = sizes.into_iter().rev().collect();
-    assert_eq!(all, expected);
+    assert_eq!(found, expected);
 }
 
 /// In order of their ids.

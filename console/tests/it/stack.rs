@@ -227,6 +227,9 @@ async fn the_page_lists_every_metric_and_no_other() {
     let metrics = RawClient::connect(app.admin).get("/metrics").text();
     assert!(metrics.contains("console_http_requests_total{route=\"requests\",code=\"200\"} 1\n"));
     metrics_page::lists(&metrics, &["console_", "process_"]);
+    let mut client = RawClient::connect(app.admin);
+    let answer = client.get_with("/metrics", "Accept: application/openmetrics-text\r\n");
+    metrics_page::is_open_metrics(&answer.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

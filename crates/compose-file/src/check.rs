@@ -540,7 +540,7 @@ impl Check<'_> {
 }
 
 /// The position of the node at the keys. In a list, a key finds the item that begins with it.
-fn locate(root: &Node, keys: &[&str]) -> Position {
+pub(super) fn locate(root: &Node, keys: &[&str]) -> Position {
     let Some((key, rest)) = keys.split_first() else {
         return root.at;
     };

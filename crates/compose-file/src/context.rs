@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::interpolate::{Budget, InterpolationError, LoneDollar, interpolate};
 use super::model::ProjectName;
+use super::profiles::Active;
 use super::yaml::{Node, Value};
 use super::{Position, Problem};
 
@@ -25,6 +26,8 @@ pub(super) struct Context {
     pub(super) project: ProjectName,
     /// Whether the file is for a Swarm, which carries more of it out.
     pub(super) swarm: bool,
+    /// Those whose services are enabled.
+    pub(super) profiles: Active,
     variables: BTreeMap<String, String>,
     /// What may still be made of variables.
     pub(super) budget: Budget,
@@ -88,6 +91,7 @@ impl Context {
             directory,
             project: ProjectName(String::new()),
             swarm: false,
+            profiles: Active::default(),
             variables,
             budget,
             problems: RefCell::default(),

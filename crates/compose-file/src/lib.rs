@@ -18,6 +18,7 @@ mod files;
 mod interpolate;
 mod merge;
 mod options;
+mod profiles;
 mod read;
 mod render;
 mod source;
@@ -109,8 +110,10 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
     }
     let root = merge::merge(roots, &context);
     context.swarm = read::is_for_swarm(&cursor(&root, &context));
+    context.profiles = profiles::Active::new(options, &root, &context);
     let mut sections = read::project(&cursor(&root, &context));
     add_default_network(&mut sections, &context);
+    let disabled = profiles::set_aside(&mut sections, options, &root, &context);
     let shared_places = check::check(&sections, &root, &context);
 
     let name = context.project.clone();
@@ -142,6 +145,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         backup,
         configs,
         verify,
+        disabled,
         files,
         working_dir,
         environment_files,

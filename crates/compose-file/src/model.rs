@@ -66,6 +66,9 @@ pub struct Project {
     /// What there is to prove that the rest of the file doesn't say.
     #[serde(rename = "x-verify", skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
+    /// What no enabled profile wants.
+    #[serde(skip)]
+    pub disabled: Disabled,
     /// The Compose files.
     #[serde(skip)]
     pub files: Files,
@@ -83,6 +86,20 @@ pub struct Project {
     pub warnings: Vec<Problem>,
 }
 
+/// Services of profiles that aren't enabled, and what only they use. What there is of them is left
+/// alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Disabled {
+    /// In the file's order.
+    pub services: IndexMap<ServiceName, Service>,
+    /// On which no enabled service is.
+    pub networks: IndexMap<NetworkKey, Network>,
+    /// Which no enabled service has.
+    pub volumes: IndexMap<VolumeKey, Volume>,
+    /// Which no enabled service has.
+    pub secrets: IndexMap<SecretName, Secret>,
+}
+
 /// The driver of networks that reach over the nodes of a Swarm.
 pub(crate) const OVERLAY: &str = "overlay";
 
@@ -91,6 +108,29 @@ impl Project {
     pub fn is_for_swarm(&self) -> bool {
         let mut networks = self.networks.values();
         networks.any(|it| it.driver.as_deref() == Some(OVERLAY))
+    }
+
+    /// Also has these of the services that aren't enabled, with what is theirs.
+    #[must_use]
+    pub fn with_disabled(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        let disabled = std::mem::take(&mut self.disabled);
+        let (services, rest): (IndexMap<_, _>, IndexMap<_, _>) = disabled
+            .services
+            .into_iter()
+            .partition(|(name, _)| wanted(name));
+        self.disabled.services = rest;
+        if services.is_empty() {
+            self.disabled = Disabled {
+                services: self.disabled.services,
+                ..disabled
+            };
+            return self;
+        }
+        self.services.extend(services);
+        self.networks.extend(disabled.networks);
+        self.volumes.extend(disabled.volumes);
+        self.secrets.extend(disabled.secrets);
+        self
     }
 
     /// `FILE:LINE:COLUMN`.
@@ -286,4 +326,12 @@ pub struct Rotate {
 )]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_true(value: &bool) -> bool {
+    *value
 }

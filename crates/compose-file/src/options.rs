@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Which files to load, and the surroundings they are resolved in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// The Compose files, each merged over those before it. Relative paths in all of them are relative
     /// to the first one's directory, where `.env` is looked for too. None: those that `COMPOSE_FILE`
@@ -14,6 +14,10 @@ pub struct LoadOptions {
     pub project_name: Option<String>,
     /// The process environment. For interpolation it wins over `.env`.
     pub env: BTreeMap<String, String>,
+    /// The profiles whose services are enabled, `*` for all; none: those that `COMPOSE_PROFILES` names.
+    pub profiles: Vec<String>,
+    /// Services that are enabled by themselves, with those of their profiles that they depend on.
+    pub targets: Vec<String>,
 }
 
 impl LoadOptions {
@@ -25,8 +29,8 @@ impl LoadOptions {
             .collect();
         Self {
             files: files.into(),
-            project_name: None,
             env,
+            ..Self::default()
         }
     }
 }

@@ -35,21 +35,23 @@ pub struct State {
     /// This project's volumes, and those that Docker Compose made for it.
     pub volumes: Vec<Resource>,
     /// What other Compose files brought into the project; see [`State::set_aside`].
-    pub elsewhere: Elsewhere,
+    pub elsewhere: Aside,
+    /// Of services whose profiles aren't enabled; see [`State::leave_disabled`].
+    pub disabled: Aside,
     /// Set by [`State::set_aside`].
     pub origin: Option<Origin>,
     /// Everything that isn't this project's.
     pub foreign: Foreign,
 }
 
-/// What belongs to the project but came from another Compose file, which isn't at hand.
+/// What belongs to the project and is left as it is.
 #[derive(Debug, Default)]
-pub struct Elsewhere {
-    /// Of services that the file at hand doesn't have.
+pub struct Aside {
+    /// Of services that the file at hand doesn't have, or doesn't have enabled.
     pub containers: Vec<Container>,
-    /// That the file at hand doesn't have.
+    /// The same.
     pub networks: Vec<Resource>,
-    /// That the file at hand doesn't have.
+    /// The same.
     pub volumes: Vec<Resource>,
 }
 
@@ -67,7 +69,7 @@ pub struct Resource {
     pub by_compose: bool,
 }
 
-impl Elsewhere {
+impl Aside {
     /// The names of its containers that are on a network.
     pub fn users_of<'a>(&'a self, network: &'a str) -> impl Iterator<Item = &'a str> {
         let on_it = self
@@ -129,6 +131,25 @@ impl State {
             .containers
             .sort_by(|a, b| (&a.service, a.number).cmp(&(&b.service, b.number)));
         Ok(state)
+    }
+
+    /// What there is of services whose profiles aren't enabled moves to [`State::disabled`], where no plan
+    /// sees it.
+    pub fn leave_disabled(&mut self, project: &Project) {
+        let disabled = &project.disabled;
+        let network = |name: &str| disabled.networks.values().any(|it| it.name == name);
+        let volume = |name: &str| disabled.volumes.values().any(|it| it.name == name);
+        self.disabled = Aside {
+            containers: self
+                .containers
+                .extract_if(.., |it| disabled.services.contains_key(&*it.service))
+                .collect(),
+            networks: self
+                .networks
+                .extract_if(.., |it| network(&it.name))
+                .collect(),
+            volumes: self.volumes.extract_if(.., |it| volume(&it.name)).collect(),
+        };
     }
 
     /// Finds out what other Compose files have to do with the project. What they brought into

@@ -10,9 +10,10 @@
 //! | `admin` | `/healthz`, `/readyz` and `/metrics` |
 //! | `healthcheck` | asking a service's admin address how it is |
 //! | `field_name` | how names of header fields are recorded |
+//! | `trace` | W3C Trace Context, spans, and their export as OTLP |
 //! | [`sockets`], [`grants`] | where it listens, and how much it may take |
 //!
-//! Those without a link are there with the feature `full`.
+//! Those without a link are there with the feature `full`, and `trace` with the feature of its name.
 
 #[cfg(feature = "full")]
 pub mod admin;
@@ -32,3 +33,5 @@ pub mod metrics;
 pub mod secrets;
 pub mod settings;
 pub mod sockets;
+#[cfg(feature = "trace")]
+pub mod trace;

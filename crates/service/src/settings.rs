@@ -12,5 +12,5 @@ mod table;
 mod values;
 
 pub use error::SettingsError;
-pub use table::{Key, Table, key};
+pub use table::{Key, Table, key, standard};
 pub use values::Values;

@@ -1,31 +1,54 @@
 //! Holds docs/metrics.md against what a running part tells, both ways: the page lists every metric
-//! that there is, with its type and labels, and no other.
+//! that there is, with its type and labels, and no other. And Prometheus' own promtool (Debian's) takes it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::process::Command;
 
+use crate::process::{debian, outcome_of};
 use crate::repository;
 
 /// Type and labels of each metric by its name.
 type Families = BTreeMap<String, (String, BTreeSet<String>)>;
 
 /// Panics unless the metrics of `exposition`, in Prometheus' text format, are those that the page has
-/// under `prefixes`, and its alerts go by no others. Series of every family have to be there.
+/// under `prefixes`, and `promtool check metrics` finds nothing to say of them. Series of every family have to
+/// be there.
 #[track_caller]
 pub fn lists(exposition: &str, prefixes: &[&str]) {
-    let docs = repository().join("docs");
-    let read = |file: &str| std::fs::read_to_string(docs.join(file)).unwrap();
-    let told = told(exposition);
-    assert_eq!(documented(&read("metrics.md"), prefixes), told);
-    for name in mentioned(&read("prometheus/alerts.yml"), prefixes) {
-        let family = ["_bucket", "_sum", "_count"]
-            .iter()
-            .find_map(|suffix| name.strip_suffix(suffix))
-            .filter(|family| told.contains_key(*family));
-        assert!(
-            told.contains_key(family.unwrap_or(&name)),
-            "alerts.yml goes by {name}, which there isn't"
-        );
+    let page = std::fs::read_to_string(repository().join("docs/metrics.md")).unwrap();
+    assert_eq!(documented(&page, prefixes), told(exposition));
+    promtool(&["check", "metrics"], exposition);
+}
+
+/// Panics unless Prometheus' parser takes `exposition`, in the OpenMetrics text format. That of files wants a
+/// time behind each sample.
+#[track_caller]
+pub fn is_open_metrics(exposition: &str) {
+    let mut timed = String::new();
+    for line in exposition.lines() {
+        let time = if line.starts_with('#') {
+            ""
+        } else {
+            " 1700000000"
+        };
+        writeln!(timed, "{line}{time}").unwrap();
     }
+    let blocks = tempfile::tempdir().unwrap();
+    let blocks = blocks.path().to_str().unwrap();
+    let import = ["tsdb", "create-blocks-from", "openmetrics", "/dev/stdin"];
+    promtool(&[&import[..], &[blocks]].concat(), &timed);
+}
+
+/// With this as its standard input, it has to succeed.
+#[track_caller]
+fn promtool(arguments: &[&str], input: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, input).unwrap();
+    let mut command = Command::new(debian("trixie", "promtool").join("usr/bin/promtool"));
+    command.args(arguments).stdin(File::open(&file).unwrap());
+    outcome_of(&mut command).assert_code(0);
 }
 
 /// What the exposition has. Each family is in one piece, with help.
@@ -68,14 +91,6 @@ fn documented(page: &str, prefixes: &[&str]) -> Families {
             let family = (kind, labels.map(ToOwned::to_owned).collect());
             of_part(name, prefixes).then(|| (name.to_owned(), family))
         })
-        .collect()
-}
-
-fn mentioned(alerts: &str, prefixes: &[&str]) -> BTreeSet<String> {
-    alerts
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| of_part(word, prefixes))
-        .map(ToOwned::to_owned)
         .collect()
 }
 

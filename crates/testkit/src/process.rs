@@ -1,12 +1,14 @@
 //! Processes that end with the test that started them.
 
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 
+use crate::repository;
 use crate::wait::{PATIENCE, until};
 
 /// A process, killed on drop.
@@ -99,6 +101,14 @@ pub fn both(command: &mut Command) -> String {
     let done = outcome_of(command);
     done.assert_code(0);
     done.text
+}
+
+/// The folder of a package of a Debian release, which isn't installed (scripts/debian.sh).
+#[track_caller]
+pub fn debian(release: &str, package: &str) -> PathBuf {
+    let script = repository().join("scripts/debian.sh");
+    let folder = run(Command::new(script).args([release, package]));
+    PathBuf::from(folder.trim_end())
 }
 
 /// What a command did.

@@ -105,7 +105,7 @@ fn load(directory: &TempDir, names: &str) -> Project {
     let options = LoadOptions {
         files: vec![path],
         project_name: Some("test".to_owned()),
-        env: BTreeMap::new(),
+        ..LoadOptions::default()
     };
     compose_file::load(&options).unwrap()
 }

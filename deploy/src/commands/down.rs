@@ -20,7 +20,8 @@ use crate::releases::Releases;
 
 pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let output = &context.output;
-    let project = context.project()?;
+    // The stack is all of it.
+    let project = context.project()?.with_disabled(|_| true);
     let engine = Engine::connect().await?;
     let _lock = Lock::acquire(&engine, output, &project.name, "down", args.wait.patience()).await?;
     let mut state = State::observe(&engine, &project.name).await?;

@@ -7,13 +7,14 @@ use engine::error::{Error, Result};
 use netcheck::inspect::{Topology, mermaid, svg, table};
 use netcheck::probe::image::Image;
 
-use super::Context;
+use super::{Context, as_it_runs};
 use crate::cli::{Format, Inspect};
 use crate::output::style::Style;
 
 pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
     let project = context.project()?;
     let engine = Engine::connect().await?;
+    let project = as_it_runs(&engine, project).await?;
     let image = Image::ensure(engine.docker()).await?;
     let mut topology = Topology::of_engine(&engine, &project).await?;
     topology.look(&engine, &image).await;

@@ -3,7 +3,7 @@
 use engine::Engine;
 use engine::error::Result;
 
-use super::{Context, refresh};
+use super::{Context, refresh, some_enabled};
 use crate::apply::{self, Options};
 use crate::cli::Plan;
 use crate::output::plan::PlanView;
@@ -11,6 +11,7 @@ use crate::output::plan::PlanView;
 pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
+    some_enabled(&project)?;
     let engine = Engine::connect().await?;
     let options = Options {
         refresh: refresh(args.images),

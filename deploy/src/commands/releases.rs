@@ -116,7 +116,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
 /// The settings and images in which two releases differ.
 fn changed(context: &Context, old: &Release, new: &Release) -> Option<Vec<String>> {
     let settings = |release: &Release| -> Option<Value> {
-        let project = compose_file::load_text(&context.options, &release.compose).ok()?;
+        let project = context.of_release(&release.compose).ok()?;
         serde_json::to_value(project).ok()
     };
     let changes = diff::changes(&settings(old)?, &settings(new)?);

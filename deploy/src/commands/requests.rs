@@ -22,13 +22,13 @@ use crate::output::text;
 const LISTED: u32 = 20;
 const BEFORE: u32 = 10;
 /// The largest page that the console answers.
-const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 100;
 
 /// A page of the list.
 #[derive(Deserialize)]
-struct Page {
-    requests: Vec<Value>,
-    next: Option<String>,
+pub(super) struct Page {
+    pub(super) requests: Vec<Value>,
+    pub(super) next: Option<String>,
     searched_to: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, args: Requests) -> Result<()> {
     let project = context.project()?;
     let engine = Engine::connect().await?;
     let console = Console::find(&engine, &project).await?;
-    let query = query(&args.wanted);
+    let query = query(&args.filter.wanted);
     let RequestFormat { ndjson, har, curl } = args.format;
     let format = [("ndjson", ndjson), ("har", har), ("curl", curl)];
     let format = format.into_iter().find(|(_, wanted)| *wanted);
@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context, args: Requests) -> Result<()> {
 }
 
 /// The fields of a query, each after a `&`.
-fn query(wanted: &[(String, String)]) -> String {
+pub(super) fn query(wanted: &[(String, String)]) -> String {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let pair = |(key, value): &(String, String)| format!("&{}={}", encoded(key), encoded(value));
     wanted.iter().map(pair).collect::<Vec<_>>().concat()

@@ -64,9 +64,21 @@ pub(crate) fn chosen(
         None => record.previous()?,
     }
     .clone();
-    let project = compose_file::load_text(&context.options, &release.compose)
+    let mut then = context
+        .of_release(&release.compose)
         .map_err(|err| not_understood(&release, &err))?;
-    Ok((record, release, project))
+    // What isn't enabled now is left alone, unless it was then.
+    let mut disabled = project.disabled.clone();
+    let (services, networks, volumes) = (&then.services, &then.networks, &then.volumes);
+    disabled
+        .services
+        .retain(|key, _| !services.contains_key(key));
+    disabled
+        .networks
+        .retain(|key, _| !networks.contains_key(key));
+    disabled.volumes.retain(|key, _| !volumes.contains_key(key));
+    then.disabled = disabled;
+    Ok((record, release, then))
 }
 
 /// Says which one that is.

@@ -4,7 +4,7 @@ use engine::Engine;
 use engine::error::Result;
 use serde_json::json;
 
-use super::{Context, addresses, refresh, verified};
+use super::{Context, addresses, refresh, some_enabled, verified};
 use crate::apply::Options;
 use crate::cli::Up;
 use crate::lock::Lock;
@@ -15,6 +15,7 @@ use crate::swarm;
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
+    some_enabled(&project)?;
     let rotate = match &args.rotate_secrets {
         Some(names) => rotation::chosen(&project, names)?,
         None => Vec::new(),

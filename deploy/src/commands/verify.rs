@@ -6,12 +6,13 @@ use engine::Engine;
 use engine::error::Result;
 use netcheck::verify;
 
-use super::{Context, secret_values};
+use super::{Context, as_it_runs, secret_values};
 use crate::cli::Verify;
 
 pub(super) async fn run(context: &Context, args: Verify) -> Result<()> {
     let project = context.project()?;
     let engine = Engine::connect().await?;
+    let project = as_it_runs(&engine, project).await?;
     let secrets = secret_values(&project);
     match args.watch {
         None => verify::run(&engine, &context.output, &project, &secrets).await,

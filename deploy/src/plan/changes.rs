@@ -119,6 +119,7 @@ impl Changes {
                 })
                 .collect();
             plan.notes.extend(origin::kept(&state.elsewhere));
+            plan.notes.extend(origin::not_enabled(project, state));
         }
         plan.notes.extend(ineffective(project));
         plan.notes

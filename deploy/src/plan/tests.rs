@@ -191,7 +191,7 @@ fn load(file: &str) -> Project {
     let options = LoadOptions {
         files: vec![path],
         project_name: Some("test".to_owned()),
-        env: BTreeMap::new(),
+        ..LoadOptions::default()
     };
     compose_file::load(&options).expect("a valid file")
 }

@@ -136,6 +136,14 @@ fn obstacle(preflight: Preflight<'_>, host: &Host, service: &str, port: &Port) -
             port.protocol
         ));
     }
+    let disabled = &state.disabled.containers;
+    if let Some(holder) = disabled.iter().find(|it| it.published.contains(&key)) {
+        return Some(format!(
+            "port {published}/{} (service {service}) is published by container {}, whose profile isn't \
+             enabled. Stop it (`docker stop {1}`) or publish another port",
+            port.protocol, holder.name
+        ));
+    }
     let elsewhere = &state.elsewhere.containers;
     if let Some(holder) = elsewhere.iter().find(|it| it.published.contains(&key)) {
         return Some(format!(

@@ -41,7 +41,7 @@ impl Scene {
         let options = LoadOptions {
             files: vec![path],
             project_name: Some("test".to_owned()),
-            env: BTreeMap::new(),
+            ..LoadOptions::default()
         };
         let project = compose_file::load(&options).unwrap();
         Self { directory, project }

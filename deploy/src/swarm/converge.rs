@@ -8,6 +8,7 @@ use bollard::query_parameters::LogsOptionsBuilder;
 use compose_file::model::{Healthcheck, Mode, Service};
 use engine::Engine;
 use engine::error::{Error, Result};
+use engine::swarm::node::Node;
 use engine::swarm::settings;
 use engine::swarm::stack::{self, Stack};
 use engine::swarm::task::{self, Task as SwarmTask};
@@ -201,7 +202,7 @@ impl Wait<'_> {
             is_told: settings::of_service(&service.spec) == *told,
             ready: tasks.iter().filter(new).count(),
             to_be,
-            may_be_none: !global || self.stack.nodes.iter().all(|it| !it.ready || !it.active),
+            may_be_none: !global || !self.stack.nodes.iter().any(Node::takes_tasks),
             tasks,
         })
     }

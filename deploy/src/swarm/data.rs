@@ -238,7 +238,7 @@ mod tests {
         let options = LoadOptions {
             files: vec!["compose.yaml".into()],
             project_name: Some("shop".to_owned()),
-            env: BTreeMap::new(),
+            ..LoadOptions::default()
         };
         let text = "services:\n  db:\n    image: db\n    networks: [n]\n    volumes: ['data:/data']\n    \
                     deploy: {placement: {constraints: [node.labels.db == 1]}}\n\

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let output = &context.output;
-    let project = context.project()?;
+    let project = context.project()?.with_disabled(|_| true);
     let engine = Engine::connect().await?;
     let here = swarm::manager(&engine).await?;
     let patience = args.wait.patience();

@@ -19,7 +19,7 @@ use super::preflight;
 use crate::apply::Options;
 use crate::certificates;
 use crate::cli;
-use crate::commands::{Context, refresh};
+use crate::commands::{Context, refresh, some_enabled};
 use crate::diff::{self, Change};
 use crate::origin::Reach;
 use crate::output::plan::{Line, PlanView};
@@ -236,7 +236,10 @@ pub(super) fn orphans<'a>(
         reach.remove_orphans || file == Some(&first)
     };
     let services = stack.services.iter();
-    let unknown = services.filter(|(key, _)| !project.services.contains_key(key.as_str()));
+    let unknown = services.filter(|(key, _)| {
+        let (key, disabled) = (key.as_str(), &project.disabled.services);
+        !project.services.contains_key(key) && !disabled.contains_key(key)
+    });
     unknown.map(|(_, service)| service).partition(goes)
 }
 
@@ -357,6 +360,7 @@ impl Lines {
 pub(super) async fn run(context: &Context, args: cli::Plan) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
+    some_enabled(&project)?;
     let engine = Engine::connect().await?;
     let options = Options {
         refresh: refresh(args.images),

@@ -19,7 +19,7 @@ use super::plan::{self, Observed, Plan, Step};
 use super::{data, preflight, waves};
 use crate::apply::Options;
 use crate::cli::Up;
-use crate::commands::{Context, addresses, refresh};
+use crate::commands::{Context, addresses, refresh, some_enabled};
 use crate::lock::Lock;
 use crate::output::Output;
 use crate::releases::{self, Begun, Releases};
@@ -43,6 +43,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         ));
     }
     let project = context.project()?;
+    some_enabled(&project)?;
     let engine = Engine::connect().await?;
     let _lock = Lock::acquire(&engine, output, &project.name, "up", args.wait.patience()).await?;
     let options = Options {

@@ -9,7 +9,7 @@ pub(crate) fn no_request_fails_while_the_api_is_replaced_and_scaled(stack: &Stac
     let before = by_service(stack);
     let load = Load::start(stack, "api-redeploy");
     let setting = "API_MAX_BODY: ${API_MAX_BODY:-${CAUSEWAY_MAX_BODY:-}}";
-    stack.edit("compose.yaml", setting, "API_MAX_BODY: 2MiB");
+    stack.edit("compose.yaml", setting, "API_MAX_BODY: 1280KiB");
     stack.deploy(&["up"]);
     load.go_on();
     let one = by_service(stack);

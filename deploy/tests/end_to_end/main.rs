@@ -18,6 +18,7 @@ mod hardening;
 mod load;
 mod proxy_redeploy;
 mod recorded;
+mod replay;
 mod retention;
 mod rotation;
 mod running_stack;

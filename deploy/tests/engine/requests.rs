@@ -33,6 +33,9 @@ case $target in
   *nothing*) answer '200 OK' '{"requests":[],"next":null}';;
   */65a1b2c3d4e5f60718293a4b?format=json)
     answer '200 OK' "$one"',"headers":{"X-A":"a\u001b]0;b\u0007"},"body":"\u009b1m\nb","body_exact":true}';;
+  */65a1b2c3d4e5f60718293a4d?format=json)
+    answer '200 OK' "$one"',"headers":{"Content-Encoding":"gzip","X-A":"1,2"},"body_base64":"H4s=","body_exact":true,
+      "original":{"method":"Post","target":"/?%1b","headers":[["X-A","1"],["X-A","2"]]}}';;
   */65a1b2c3d4e5f60718293a4c*) answer '404 Not Found' '{"error":"there is no such request"}';;
   *format=json*before=*) answer '200 OK' '{"requests":['"$one"'}],"next":null}';;
   *format=json*) answer '200 OK' '{"requests":['"$one"'}],"next":"65a1b2c3d4e5f60718293a4b","searched_to":"t"}';;
@@ -105,6 +108,14 @@ fn requests_are_shown_from_the_console_and_do_nothing_to_the_terminal() {
             "POST http://h:8080/?\\u{{1b}}[2J\\u{{202e}}\n{ID}, received 2026-11-27 16:00:00 from 192.0.2.7\n\n\
              X-A: a\\u{{1b}}]0;b\\u{{7}}\n\n\\u{{9b}}1m\nb\n"
         )
+    );
+    let odd = stack.ok(&["requests", "65a1b2c3d4e5f60718293a4d"]).stdout;
+    assert!(
+        odd.ends_with(
+            "method as sent: Post\ntarget as sent: /?%1b\n\nContent-Encoding: gzip\nX-A: 1\nX-A: 2\n\n5 bytes \
+             that aren't text (gzip, which the console shows decoded): --json and --curl have them\n"
+        ),
+        "{odd}"
     );
     assert_eq!(stack.ok(&["requests", "--har"]).stdout, "{\"log\":{}}");
     assert_eq!(stack.ok(&["requests", "--curl"]).stdout, "curl http://h/");

@@ -97,6 +97,13 @@ impl Bed {
         outcome_of(&mut command)
     }
 
+    /// What a command that lists prints with `--json`.
+    pub(crate) fn rows(&self, arguments: &[&str]) -> Vec<Value> {
+        let outcome = self.deploy(&FILES, &[&["--json"], arguments].concat());
+        outcome.assert_code(0);
+        serde_json::from_str(&outcome.stdout).unwrap()
+    }
+
     /// What `docker` prints, on the manager.
     pub(crate) fn docker(&self, arguments: &[&str]) -> String {
         assert!(!self.nodes.is_empty());
@@ -107,10 +114,10 @@ impl Bed {
 
     /// Service and node of every task that does its work.
     pub(crate) fn tasks(&self) -> Vec<(String, String)> {
-        let outcome = self.deploy(&FILES, &["--json", "ps"]);
-        outcome.assert_code(0);
-        let rows: Vec<Value> = serde_json::from_str(&outcome.stdout).unwrap();
-        let ready = rows.into_iter().filter(|it| it["ready"] == true);
+        let ready = self
+            .rows(&["ps"])
+            .into_iter()
+            .filter(|it| it["ready"] == true);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         ready
             .map(|it| (text(&it["service"]), text(&it["node"])))

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bed::Bed;
 use load::Load;
+use serde_json::json;
 use testkit::wait::wait_within;
 
 #[test]
@@ -26,6 +27,7 @@ fn a_stack_from_nothing_to_nothing() {
     takes_back_what_never_works(&bed);
     keeps_the_database_where_its_data_is(&bed);
     refuses_the_stack_for_one_machine(&bed);
+    drains_a_node_without_loss(&bed);
     outlives_a_node(&bed);
     leaves_nothing(&bed);
 }
@@ -117,6 +119,44 @@ fn refuses_the_stack_for_one_machine(bed: &Bed) {
         refused.contains("a Swarm's stack of the name causeway runs here"),
         "{refused}"
     );
+}
+
+fn drains_a_node_without_loss(bed: &Bed) {
+    let listed = bed.rows(&["nodes"]);
+    let facts: Vec<_> = listed
+        .iter()
+        .map(|it| (&it["name"], &it["role"], &it["availability"], &it["data"]))
+        .collect();
+    assert_eq!(
+        serde_json::to_value(facts).unwrap(),
+        json!([
+            ["n1", "leader", "active", ["mongo-data"]],
+            ["n2", "worker", "active", []],
+            ["n3", "worker", "active", []],
+        ])
+    );
+    let refused = bed.fails(&["nodes", "drain", "n1"]);
+    assert!(
+        refused.contains("causeway_mongo.1 can run on no other node"),
+        "{refused}"
+    );
+    let told = bed.ok(&["nodes", "drain", "n3", "--dry-run"]);
+    assert!(told.contains("causeway_proxy.n3 ends"), "{told}");
+    assert!(told.contains(" moves to n1 or n2"), "{told}");
+
+    let load = Load::start(&bed.nodes()[..2], "drain");
+    bed.ok(&["nodes", "drain", "n3"]);
+    let tasks = bed.tasks();
+    assert!(tasks.iter().all(|it| it.1 != "n3"), "{tasks:?}");
+    assert_eq!(tasks.iter().filter(|it| it.0 == "api").count(), 3);
+    let answered = load.end();
+    assert_eq!(bed.documents("drain"), answered);
+
+    bed.ok(&["nodes", "activate", "n3"]);
+    let node = &bed.nodes()[2];
+    wait_within(Duration::from_secs(90), "answers of n3", || {
+        bed.answers(node)
+    });
 }
 
 fn outlives_a_node(bed: &Bed) {

@@ -37,7 +37,7 @@ use crate::{
         head::{Side, skip_empty_lines},
     },
     http2,
-    observe::access_log,
+    observe::{access_log, trace},
     rewrite::{
         hop::Hop,
         request::{self, Origin, RequestFacts},
@@ -236,8 +236,8 @@ impl<T: Transport> Connection<T> {
 
     async fn serve_request(&mut self, worker: &Worker, buffers: &mut Buffers) -> Next {
         let outcome = self.read_head(worker, buffers).await;
-        let started = Instant::now();
-        let id = RequestId::mint(SystemTime::now());
+        let (started, begun) = (Instant::now(), SystemTime::now());
+        let id = RequestId::mint(begun);
         let (head_len, refused) = match outcome {
             HeadOutcome::Gone => return Next::Close,
             HeadOutcome::Refused(failure) => (buffers.up.input.len(), Some(failure)),
@@ -258,6 +258,7 @@ impl<T: Transport> Connection<T> {
                 upstream: &worker.upstream.name,
                 token: worker.settings.upstream_token.as_ref(),
                 hop: self.hop,
+                tracer: worker.tracer.as_deref(),
             };
             let rewritten = request::rewrite(head, origin, &id, &mut facts, &mut up.output);
             rewritten.err().map(Failure::Request)
@@ -278,7 +279,14 @@ impl<T: Transport> Connection<T> {
         } else {
             exchange.run().await
         };
-        self.log(worker, &id, &facts, &summary, started.elapsed());
+        let took = started.elapsed();
+        if let Some(tracer) = &worker.tracer {
+            let span = *facts.span.get_or_insert_with(|| tracer.begin(None));
+            tracer.end(&span, || {
+                trace::told(&self.peer, self.hop, &id, &facts, &summary, (begun, took))
+            });
+        }
+        self.log(worker, &id, &facts, &summary, took);
         next
     }
 
@@ -407,6 +415,7 @@ impl<T: Transport> Connection<T> {
         let client = facts.client.map(|client| client.to_string());
         let reason = summary.failure.map(Failure::reason);
         let session = self.session.as_deref();
+        let trace_id = facts.span.map(|span| span.context.trace_id.to_string());
         info!(
             target: access_log::TARGET,
             request_id = id.as_str(),
@@ -423,6 +432,7 @@ impl<T: Transport> Connection<T> {
             user_agent = &*user_agent,
             error = reason.as_deref(),
             protocol = self.hop.protocol(facts.version),
+            trace_id = trace_id.as_deref(),
             tls_version = session.map(|session| session.version.name()),
             tls_cipher = session.map(|session| session.cipher),
             tls_server_name = session.and_then(|session| session.server_name.as_deref()),
@@ -500,6 +510,7 @@ mod tests {
             connections,
             ledger,
             drain,
+            None,
         ))
     }
 

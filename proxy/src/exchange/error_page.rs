@@ -61,6 +61,25 @@ impl Failure {
         }
     }
 
+    /// What happened, as one of few words, for traces.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::Request(_) => "invalid_request",
+            Self::ClientTimeout => "client_timeout",
+            Self::ClientStalled => "client_stalled",
+            Self::ClientGone => "client_gone",
+            Self::Evicted => "evicted",
+            Self::NoBackend => "upstream_unknown",
+            Self::Busy => "upstream_busy",
+            Self::Unreachable => "upstream_unreachable",
+            Self::ConnectTimeout => "upstream_connect_timeout",
+            Self::Broken => "upstream_broken",
+            Self::Vanished => "upstream_vanished",
+            Self::Response(_) => "upstream_invalid_response",
+            Self::ResponseTimeout => "upstream_timeout",
+        }
+    }
+
     /// What happened, for the page and the log.
     pub(crate) fn reason(self) -> String {
         match self {

@@ -22,6 +22,9 @@ pub(crate) enum Field {
     /// `Max-Forwards`: counted down in OPTIONS (RFC 9110 §7.6.2).
     MaxForwards,
     Te,
+    /// `traceparent` and `tracestate`: passed on, or ours in their place where traces are exported.
+    TraceParent,
+    TraceState,
     Trailer,
     TransferEncoding,
     Upgrade,
@@ -53,9 +56,11 @@ impl Field {
             7 if is("trailer") => Self::Trailer,
             9 if is("x-real-ip") => Self::XRealIp,
             9 if is("forwarded") => Self::Forwarded,
+            10 if is("tracestate") => Self::TraceState,
             10 if is("connection") => Self::Connection,
             10 if is("user-agent") => Self::UserAgent,
             10 if is("keep-alive") => Self::HopByHop,
+            11 if is("traceparent") => Self::TraceParent,
             12 if is("max-forwards") => Self::MaxForwards,
             12 if is("x-request-id") => Self::XRequestId,
             13 if is("x-proxy-token") => Self::XProxyToken,
@@ -94,6 +99,8 @@ impl Field {
                 | Self::Challenge
                 | Self::Date
                 | Self::MaxForwards
+                | Self::TraceParent
+                | Self::TraceState
                 | Self::UserAgent
                 | Self::XCorrelationId
         )

@@ -28,7 +28,7 @@ use super::log_sink::LogSink;
 pub(crate) const TARGET: &str = "access";
 
 /// Most bytes that the text of a field takes in a line, escapes included.
-const fn limit_of(field: &str) -> usize {
+pub(super) const fn limit_of(field: &str) -> usize {
     match field.as_bytes() {
         b"path" => 2048,
         b"user_agent" => 512,

@@ -17,6 +17,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use service::trace::SpanCounts;
+
 use super::log_sink::LogSink;
 use crate::{
     edge::acme::progress::{self, Progress},
@@ -44,6 +46,7 @@ pub(crate) struct Metrics {
     pub(crate) log: Arc<LogSink>,
     /// What TLS needs, where it is spoken.
     pub(crate) edge: Option<Arc<Edge>>,
+    pub(crate) spans: SpanCounts,
 }
 
 impl Metrics {
@@ -51,6 +54,7 @@ impl Metrics {
     pub(crate) fn into_registry(self) -> Registry {
         let mut registry = service::metrics::registry("proxy", env!("CARGO_PKG_VERSION"));
         let proxy = registry.sub_registry_with_prefix("proxy");
+        self.spans.register(proxy);
         proxy.register_collector(Box::new(self));
         registry
     }

@@ -3,6 +3,7 @@
 use std::{io::Write, net::IpAddr};
 
 use httparse::Header;
+use service::trace::{Span, TraceContext, Tracer};
 
 use super::{
     ConnectionOptions, VIA_NAME,
@@ -39,6 +40,8 @@ pub struct Origin<'a> {
     /// What tells the upstream that the request is from us.
     pub token: Option<&'a UpstreamToken>,
     pub hop: Hop,
+    /// Where spans go, if traces are exported: the upstream's parent is ours then.
+    pub tracer: Option<&'a Tracer>,
 }
 
 /// What the rest of an exchange, and the access log, need to know of a request; texts are those of its
@@ -74,6 +77,8 @@ pub struct RequestFacts<'h> {
     pub upgrade: bool,
     /// The form in which the client prefers errors.
     pub error_format: Format,
+    /// Our span, or where there is none the client's, if it says which.
+    pub span: Option<Span>,
 }
 
 impl Default for RequestFacts<'_> {
@@ -96,6 +101,7 @@ impl Default for RequestFacts<'_> {
             expects_continue: false,
             upgrade: false,
             error_format: Format::Text,
+            span: None,
         }
     }
 }
@@ -153,6 +159,10 @@ pub fn rewrite<'h>(
         && survey.upgrades
         && line.version == Version::Http11
         && facts.body.is_empty();
+    facts.span = match origin.tracer {
+        Some(tracer) => Some(tracer.begin(survey.trace)),
+        None => survey.trace.map(Span::of_others),
+    };
 
     out.extend_from_slice(line.method_token.as_bytes());
     out.push(b' ');
@@ -171,8 +181,7 @@ pub fn rewrite<'h>(
     };
     out.extend_from_slice(b"\r\n");
     for header in fields {
-        let trusted = origin.proxies.is_some();
-        if !passes(header, &survey, trusted, line.version) || options.removes(header.name, fields) {
+        if !passes(header, &survey, origin, line.version) || options.removes(header.name, fields) {
             continue;
         }
         match max_forwards(header, line.method) {
@@ -184,6 +193,9 @@ pub fn rewrite<'h>(
     push_connection(out, facts, &survey, fields);
     push_forwarding(out, fields, origin, host, facts.client);
     push_field(out, "X-Request-Id", id.as_bytes());
+    if let (Some(_), Some(span)) = (origin.tracer, facts.span) {
+        let _ = write!(out, "traceparent: {}\r\n", span.context);
+    }
     if let Some(token) = origin.token {
         out.extend_from_slice(token.field_line());
     }
@@ -209,12 +221,14 @@ struct Survey<'b> {
     wants_trailers: bool,
     /// What becomes the `X-Correlation-Id`, of a client that sends none.
     correlation_id: Option<&'b [u8]>,
+    /// The client's trace, if it says validly which one that is.
+    trace: Option<TraceContext>,
 }
 
 impl<'b> Survey<'b> {
     fn of(fields: &[Header<'b>], facts: &mut RequestFacts<'b>) -> Result<Self, SyntaxError> {
         let mut survey = Self::default();
-        let mut correlated = false;
+        let (mut correlated, mut traced) = (false, false);
         for header in fields {
             let (field, value) = (Field::of(header.name), header.value);
             match field {
@@ -242,6 +256,11 @@ impl<'b> Survey<'b> {
                     let stated = max_forwards(header, facts.method);
                     facts.max_forwards = stated.into_iter().chain(facts.max_forwards).min();
                 }
+                // Of several none counts.
+                Field::TraceParent => {
+                    survey.trace = TraceContext::parse(value).filter(|_| !traced);
+                    traced = true;
+                }
                 Field::XRequestId => survey.correlation_id = Some(value),
                 Field::XCorrelationId => correlated = true,
                 _ => {}
@@ -255,13 +274,18 @@ impl<'b> Survey<'b> {
 }
 
 /// Whether a field is passed on as it is.
-fn passes(header: &Header<'_>, survey: &Survey<'_>, trusted: bool, version: Version) -> bool {
+fn passes(header: &Header<'_>, survey: &Survey<'_>, origin: Origin<'_>, version: Version) -> bool {
     match Field::of(header.name) {
+        // Ours takes its place; what belongs to one that is invalid goes with it.
+        Field::TraceParent => origin.tracer.is_none(),
+        Field::TraceState => origin.tracer.is_none() || survey.trace.is_some(),
         field if field.is_end_to_end() => true,
         // A server has to ignore 100-continue from HTTP/1.0 (RFC 9110 §10.1.1).
         Field::Expect => version == Version::Http11,
         Field::Trailer => survey.framing.is_chunked(),
-        Field::XForwardedOther | Field::XForwardedProto | Field::XForwardedHost => trusted,
+        Field::XForwardedOther | Field::XForwardedProto | Field::XForwardedHost => {
+            origin.proxies.is_some()
+        }
         _ => false,
     }
 }
@@ -379,6 +403,7 @@ mod tests {
             upstream: &upstream,
             token: None,
             hop: Hop::default(),
+            tracer: None,
         };
         let id = RequestId::mint(std::time::UNIX_EPOCH);
         let mut out = Vec::new();

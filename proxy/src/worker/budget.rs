@@ -12,7 +12,7 @@
 
 use std::io;
 
-use service::grants;
+use service::{grants, trace};
 use thiserror::Error;
 use tracing::warn;
 
@@ -22,7 +22,7 @@ use crate::settings::Settings;
 pub(crate) const HELP: &str = "\
 Budgets: three quarters of the memory limit are divided up. 16 MiB are the process's, 6 MiB each
 worker's; of the rest, connections get 8 KiB each and half of it at most, heads and bodies what is
-left. Beyond that the slowest and oldest clients give way. Each connection may need two open files,
+left. Traces, where they are exported, get 5 MiB before that. Beyond that the slowest and oldest clients give way. Each connection may need two open files,
 and 128 are kept for the process. The start-up log and /metrics say the numbers.
 ";
 
@@ -126,7 +126,8 @@ impl Budget {
                 buffers: usize::MAX,
             });
         };
-        let base = BASE_COST + WORKER_COST * settings.workers as u64;
+        let traces = settings.traces.as_ref().map_or(0, |_| trace::MEMORY);
+        let base = BASE_COST + WORKER_COST * settings.workers as u64 + traces;
         let usable = granted / 4 * 3;
         let shared = usable
             .checked_sub(base)

@@ -27,6 +27,7 @@ fn rewritten(head: &[u8], trusted: bool) -> Result<(Vec<u8>, RequestFacts<'_>), 
         upstream: &upstream,
         token: None,
         hop: Hop::default(),
+        tracer: None,
     };
     let id = RequestId::mint(UNIX_EPOCH);
     let (mut out, mut facts) = (Vec::new(), RequestFacts::default());

@@ -32,6 +32,7 @@ mod streaming;
 mod tls;
 mod tls_certificates;
 mod tls_handshakes;
+mod trace;
 mod upstream_failures;
 mod vanished;
 mod websocket;

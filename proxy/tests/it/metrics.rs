@@ -17,6 +17,9 @@ fn the_page_lists_every_metric_and_no_other() {
     });
     let text = proxy.admin_get("/metrics").text();
     metrics_page::lists(&text, &["proxy_", "process_"]);
+    let mut client = RawClient::connect(proxy.admin);
+    let answer = client.get_with("/metrics", "Accept: application/openmetrics-text\r\n");
+    metrics_page::is_open_metrics(&answer.text());
 }
 
 /// Only a new connection takes connecting, and what the backend takes is told without it.

@@ -17,8 +17,9 @@ pub(super) async fn fallback(
     if !path.is_empty() && path.bytes().all(|byte| byte == b'/') {
         return home::home(request, payload, recorder).await;
     }
+    let working = recorder.begin(&request);
     let response = HttpResponse::NotFound()
         .insert_header(ContentType::plaintext())
         .body("Not found\n");
-    recorder.finish(Route::Other, &request, payload, response)
+    recorder.finish(Route::Other, &request, payload, response, working)
 }

@@ -16,6 +16,7 @@ pub(super) async fn hello(
     payload: web::Payload,
     recorder: web::Data<Recorder>,
 ) -> HttpResponse {
+    let working = recorder.begin(&request);
     let response = match *request.method() {
         Method::GET | Method::HEAD => greet(&recorder).await,
         Method::OPTIONS => HttpResponse::Ok().insert_header((ALLOW, METHODS)).finish(),
@@ -23,7 +24,7 @@ pub(super) async fn hello(
             .insert_header((ALLOW, METHODS))
             .finish(),
     };
-    recorder.finish(Route::Hello, &request, payload, response)
+    recorder.finish(Route::Hello, &request, payload, response, working)
 }
 
 async fn greet(recorder: &Recorder) -> HttpResponse {

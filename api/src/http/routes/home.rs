@@ -5,13 +5,15 @@ use actix_web::http::header::ContentType;
 use actix_web::{HttpRequest, HttpResponse, web};
 use mongodb::bson::DateTime;
 use mongodb::bson::oid::ObjectId;
+use mongodb::bson::raw::RawDocumentBuf;
 
 use super::{Recorder, ok, unavailable};
 use crate::http::body::{self, BodyError};
 use crate::observe::metrics::Route;
+use crate::observe::trace::Working;
 use crate::record::document::Received;
 use crate::record::document_id::DocumentId;
-use crate::write::fate::{Acknowledged, WriteError};
+use crate::write::fate::{Acknowledged, Fate, WriteError};
 
 /// What Flask's application answers while MongoDB is away.
 const UNAVAILABLE: &str = "Mongo is not available";
@@ -22,11 +24,12 @@ pub(super) async fn home(
     mut payload: web::Payload,
     recorder: web::Data<Recorder>,
 ) -> HttpResponse {
-    let response = match record(&request, &mut payload, &recorder).await {
+    let working = recorder.begin(&request);
+    let response = match record(&request, &mut payload, &recorder, working).await {
         Ok(id) => ok(format!("Request information stored successfully: {id}\n")),
         Err(refusal) => refusal,
     };
-    recorder.finish(Route::Home, &request, payload, response)
+    recorder.finish(Route::Home, &request, payload, response, working)
 }
 
 /// Returns the id under which MongoDB has the request, or the answer that says why it hasn't.
@@ -34,6 +37,7 @@ async fn record(
     request: &HttpRequest,
     payload: &mut web::Payload,
     recorder: &Recorder,
+    working: Option<Working>,
 ) -> Result<ObjectId, HttpResponse> {
     let at = DateTime::now();
     let body = body::read(request, payload, recorder.max_body)
@@ -64,7 +68,7 @@ async fn record(
         .map_err(|error| plain(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
     // Nothing needs the body any more; its share of the budget is for others.
     drop(body);
-    match recorder.writes.write(id, document).await {
+    match write(id, document, recorder, working).await {
         Ok(Acknowledged::Written | Acknowledged::AlreadyStored) => Ok(id.object_id()),
         Err(WriteError::Rejected(reason)) => Err(plain(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -77,6 +81,22 @@ async fn record(
             | WriteError::ShuttingDown,
         ) => Err(unavailable(UNAVAILABLE)),
     }
+}
+
+/// Writes the document, and tells how long that took where that is told.
+async fn write(
+    id: DocumentId,
+    document: RawDocumentBuf,
+    recorder: &Recorder,
+    working: Option<Working>,
+) -> Fate {
+    let Some((traces, working)) = recorder.traces.as_ref().zip(working) else {
+        return recorder.writes.write(id, document).await;
+    };
+    let writing = traces.writing(&working);
+    let fate = recorder.writes.write(id, document).await;
+    traces.written(writing, &id.object_id().to_hex(), &fate);
+    fate
 }
 
 fn refuse_body(error: &BodyError) -> HttpResponse {

@@ -40,6 +40,18 @@ impl Flask {
     }
 }
 
+/// What `tests/flask/read.py` says of the documents in a database.
+pub(crate) fn read_with_pymongo(mongo_uri: &str, database: &str) -> String {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flask");
+    let mut reader = Command::new(python(&sources.join("requirements.txt")));
+    reader
+        .arg(sources.join("read.py"))
+        .args([mongo_uri, database]);
+    let output = reader.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{:?}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The interpreter of a virtual environment with the requirements, made if it isn't there yet.
 fn python(requirements: &Path) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));

@@ -1,4 +1,4 @@
-//! The way back through the collection, by `_id`, in stretches.
+//! The way through the collection, by `_id`, in stretches: back from the newest, or on from the oldest.
 //!
 //! Where an index has all that a filter asks for, the first stretch is the whole collection. Else a
 //! stretch has as many of an index's keys as take about [`STRETCH`] to look at: between two of them
@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::requests::filter::Filter;
 use crate::requests::recorded::Summary;
+use crate::requests::search::{Order, Span};
 use crate::store::{LARGEST, LONGEST_URL, MAX_TIME_MS_EXPIRED, Store, has_code};
 
 /// How long looking at a stretch should take: who goes away meanwhile isn't noticed before its end.
@@ -37,7 +38,7 @@ const SHORTEST: Duration = Duration::from_millis(20);
 /// What MongoDB says of a hint to an index that isn't there.
 const BAD_VALUE: i32 = 2;
 
-/// A search, and how far back it has come.
+/// A search, and how far it has come.
 pub(super) struct Walk {
     store: Store,
     condition: Document,
@@ -46,6 +47,8 @@ pub(super) struct Walk {
     indexes: Vec<(Document, Document)>,
     /// Whether the first of them serves all of it.
     is_served: bool,
+    order: Order,
+    /// What is left: from this on, and before that.
     from: ObjectId,
     before: Option<ObjectId>,
     keys: u64,
@@ -57,12 +60,18 @@ pub(super) struct Walk {
 struct Query {
     condition: Document,
     index: Document,
+    sort: Document,
     limit: Duration,
 }
 
 impl Walk {
-    pub(super) fn new(store: &Store, filter: &Filter, before: Option<ObjectId>) -> Self {
+    pub(super) fn new(store: &Store, filter: &Filter, span: Span) -> Self {
         let (from, until) = filter.ids();
+        let (after, is_over) = match span.after.map(next) {
+            None => (None, false),
+            Some(None) => (None, true),
+            Some(after) => (after, false),
+        };
         let mut indexes = Vec::new();
         if let Some(address) = &filter.address {
             let condition = doc! { "remote_addr": address };
@@ -81,10 +90,11 @@ impl Walk {
             condition: filter.to_document(),
             indexes,
             is_served: is_served || filter.id.is_some(),
-            from,
-            before: [before, until].into_iter().flatten().min(),
+            order: span.order,
+            from: after.map_or(from, |after| after.max(from)),
+            before: [span.before, until].into_iter().flatten().min(),
             keys: FIRST,
-            is_at_end: false,
+            is_at_end: is_over,
         }
     }
 
@@ -109,7 +119,7 @@ impl Walk {
         let find = move |requests: Collection<RawDocumentBuf>, query: Query| async move {
             let mut cursor = requests
                 .find(query.condition)
-                .sort(doc! { "_id": -1 })
+                .sort(query.sort)
                 .projection(Summary::projection())
                 .hint(Hint::Keys(query.index))
                 .limit(i64::try_from(wanted).unwrap_or(i64::MAX))
@@ -145,7 +155,7 @@ impl Walk {
         let find = move |requests: Collection<RawDocumentBuf>, query: Query| async move {
             let mut cursor = requests
                 .find(query.condition)
-                .sort(doc! { "_id": -1 })
+                .sort(query.sort)
                 .hint(Hint::Keys(query.index))
                 .limit(i64::try_from(wanted).unwrap_or(i64::MAX))
                 .batch_size(u32::try_from(wanted).unwrap_or(u32::MAX))
@@ -182,18 +192,23 @@ impl Walk {
                 .max_time(query.limit)
                 .await
         };
-        let before = self.before;
+        let (from, before) = (self.from, self.before);
         let count = self.stretch(count, 0, deadline).await?;
         if count == Some(highest) {
-            self.before = before;
+            (self.from, self.before) = (from, before);
             self.is_at_end = false;
         }
         Ok(count)
     }
 
+    /// Goes on behind this one.
     fn go_to(&mut self, id: ObjectId) {
-        self.before = Some(id);
         self.is_at_end = false;
+        match (self.order, next(id)) {
+            (Order::Newest, _) => self.before = Some(id),
+            (Order::Oldest, Some(next)) => self.from = next,
+            (Order::Oldest, None) => self.is_at_end = true,
+        }
     }
 
     /// Runs `ask`, whose answer takes so much `room`, over the next stretch that it comes to the end of.
@@ -227,7 +242,10 @@ impl Walk {
             match asked {
                 Ok((answer, end)) => {
                     self.is_at_end = end.is_none();
-                    self.before = end.or(self.before);
+                    match self.order {
+                        Order::Newest => self.before = end.or(self.before),
+                        Order::Oldest => self.from = end.unwrap_or(self.from),
+                    }
                     self.adapt(begun.elapsed());
                     return Ok(Some(answer));
                 }
@@ -282,15 +300,21 @@ impl Walk {
                     end => ends.push(end?),
                 }
             }
-            let farthest = ends.into_iter().zip(0..).min_by_key(|(end, _)| *end);
+            let ends = ends.into_iter().zip(0..);
+            let farthest = match self.order {
+                Order::Newest => ends.min_by_key(|(end, _)| *end),
+                Order::Oldest => ends.max_by_key(|(end, _)| (end.is_none(), *end)),
+            };
             (end, used) = farthest.unwrap_or((None, 0));
         }
+        let ids = match self.order {
+            Order::Newest => ids(end.unwrap_or(self.from), self.before),
+            Order::Oldest => ids(self.from, end.or(self.before)),
+        };
         let query = Query {
-            condition: doc! { "$and": [
-                { "_id": self.ids(end.unwrap_or(self.from)) },
-                self.condition.clone(),
-            ] },
+            condition: doc! { "$and": [{ "_id": ids }, self.condition.clone()] },
             index: self.indexes[used].0.clone(),
+            sort: self.sort(),
             limit,
         };
         let ask = ask.clone();
@@ -300,7 +324,8 @@ impl Walk {
         Ok((store.read(asking).await?, end))
     }
 
-    /// The id at the end of a stretch, by the keys of an index alone. None if it has no more.
+    /// The id at the end of a stretch, by the keys of an index alone; it is the stretch's last on the way
+    /// back, and the next one's first on the way on. None if it has no more.
     async fn end(
         &self,
         index: &Document,
@@ -308,14 +333,14 @@ impl Walk {
         limit: Duration,
     ) -> Result<Option<ObjectId>> {
         let mut condition = condition.clone();
-        condition.insert("_id", self.ids(self.from));
-        let (index, keys) = (index.clone(), self.keys);
+        condition.insert("_id", ids(self.from, self.before));
+        let (index, sort, keys) = (index.clone(), self.sort(), self.keys);
         let found = self.store.read(move |requests| {
-            let (condition, index) = (condition.clone(), index.clone());
+            let (condition, index, sort) = (condition.clone(), index.clone(), sort.clone());
             async move {
                 requests
                     .find_one(condition)
-                    .sort(doc! { "_id": -1 })
+                    .sort(sort)
                     .projection(doc! { "_id": 1 })
                     .hint(Hint::Keys(index))
                     .skip(keys - 1)
@@ -327,11 +352,30 @@ impl Walk {
         Ok(found.and_then(|document| document.get_object_id("_id").ok()))
     }
 
-    fn ids(&self, from: ObjectId) -> Document {
-        let mut ids = doc! { "$gte": from };
-        ids.extend(self.before.map(|id| ("$lt".to_owned(), id.into())));
-        ids
+    fn sort(&self) -> Document {
+        match self.order {
+            Order::Newest => doc! { "_id": -1 },
+            Order::Oldest => doc! { "_id": 1 },
+        }
     }
+}
+
+fn ids(from: ObjectId, before: Option<ObjectId>) -> Document {
+    let mut ids = doc! { "$gte": from };
+    ids.extend(before.map(|id| ("$lt".to_owned(), id.into())));
+    ids
+}
+
+/// The id that comes right after this one, if one can.
+fn next(id: ObjectId) -> Option<ObjectId> {
+    let mut bytes = id.bytes();
+    for byte in bytes.iter_mut().rev() {
+        *byte = byte.wrapping_add(1);
+        if *byte != 0 {
+            return Some(ObjectId::from_bytes(bytes));
+        }
+    }
+    None
 }
 
 fn by_id() -> (Document, Document) {

@@ -78,6 +78,7 @@ const EXCEPTIONS: &[(&str, Rule)] = &[
     ("services.*.dns_search",                     Rule::OneOrMore(identity::text)),
     ("services.*.expose",                         Rule::Unique(identity::text)),
     ("services.*.networks.*.aliases",             Rule::Unique(identity::text)),
+    ("services.*.profiles",                       Rule::Unique(identity::text)),
     ("services.*.security_opt",                   Rule::OneOrMore(identity::text)),
     ("x-verify.no_way_out",                       Rule::Unique(identity::text)),
     ("x-verify.only_published",                   Rule::Unique(identity::text)),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::is_true;
 use super::values::optional_duration;
 
 /// `healthcheck`. What is `None` comes from the image.
@@ -73,10 +74,22 @@ impl Serialize for HealthTest {
 }
 
 /// What is waited for before a dependent service starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Dependency {
     /// The state to be reached.
     pub condition: Condition,
+    /// Whether the dependent service can't do without it.
+    #[serde(skip_serializing_if = "is_true")]
+    pub required: bool,
+}
+
+impl Default for Dependency {
+    fn default() -> Self {
+        Self {
+            condition: Condition::default(),
+            required: true,
+        }
+    }
 }
 
 /// A state of a service that others wait for.

@@ -18,6 +18,9 @@ use super::{
 /// An entry of `services`. `None` and empty mean "as the image or the engine has it".
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Service {
+    /// It is enabled when one of these is; none: always.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
     /// The image to run. For a service with `build` and no `image`, `<project>-<service>`.
     pub image: String,
     /// How to build the image; `None`: it is pulled.

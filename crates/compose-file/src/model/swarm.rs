@@ -63,6 +63,34 @@ pub struct Constraint {
 }
 
 impl Constraint {
+    /// Reads one as the file and the engine write it: `node.labels.db == 1`. None where it isn't one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (at, equal) = match (text.find("=="), text.find("!=")) {
+            (Some(at), None) => (at, true),
+            (None, Some(at)) => (at, false),
+            _ => return None,
+        };
+        let (key, value) = (text[..at].trim(), text[at + 2..].trim());
+        let label = ["node.labels.", "engine.labels."]
+            .iter()
+            .any(|prefix| key.strip_prefix(prefix).is_some_and(|it| !it.is_empty()));
+        let known = matches!(
+            key,
+            "node.id"
+                | "node.hostname"
+                | "node.ip"
+                | "node.role"
+                | "node.platform.os"
+                | "node.platform.arch"
+        );
+        let valid = (label || known) && !value.is_empty() && !key.contains(char::is_whitespace);
+        valid.then(|| Self {
+            key: key.to_owned(),
+            equal,
+            value: value.to_owned(),
+        })
+    }
+
     /// The node's label that it is about.
     pub fn label(&self) -> Option<&str> {
         self.key.strip_prefix("node.labels.")

@@ -11,12 +11,13 @@ use crate::fields::Fields;
 use crate::interpolate::InterpolationError;
 use crate::source;
 
-/// `env_file` in its order, then `environment` over it.
-pub(super) fn environment(service: &Fields<'_>) -> BTreeMap<String, String> {
+/// `env_file` in its order, then `environment` over it. The files of a service that isn't enabled need
+/// not be there.
+pub(super) fn environment(service: &Fields<'_>, enabled: bool) -> BTreeMap<String, String> {
     let mut result = BTreeMap::new();
     if let Some(cursor) = service.get("env_file") {
         for item in cursor.one_or_more().unwrap_or_default() {
-            env_file(&item, &mut result);
+            env_file(&item, enabled, &mut result);
         }
     }
     if let Some(cursor) = service.get("environment") {
@@ -67,10 +68,10 @@ fn no_value(cursor: &Cursor<'_>, name: &str) {
 }
 
 /// One item of `env_file`: a path, or a mapping with `path` and `required`.
-fn env_file(item: &Cursor<'_>, to: &mut BTreeMap<String, String>) {
+fn env_file(item: &Cursor<'_>, enabled: bool, to: &mut BTreeMap<String, String>) {
     if item.is_scalar() {
         if let Some(path) = host_path(item) {
-            read(item, &path, true, to);
+            read(item, &path, enabled.then_some(true), to);
         }
         return;
     }
@@ -84,14 +85,16 @@ fn env_file(item: &Cursor<'_>, to: &mut BTreeMap<String, String>) {
         .unwrap_or(true);
     fields.finish(&[("format", "the only format is the usual one")]);
     if let Some(path) = path {
-        read(item, &path, required, to);
+        read(item, &path, enabled.then_some(required), to);
     }
 }
 
-/// Variables in a file are those of the files before it, and then those outside.
-fn read(item: &Cursor<'_>, path: &Path, required: bool, to: &mut BTreeMap<String, String>) {
+/// Variables in a file are those of the files before it, and then those outside. `required`: whether it has
+/// to be there; `None`: nobody wants to know.
+fn read(item: &Cursor<'_>, path: &Path, required: Option<bool>, to: &mut BTreeMap<String, String>) {
     let context = item.context;
     context.environment_file(path);
+    let Some(required) = required else { return };
     if context.budget.is_spent() {
         return;
     }

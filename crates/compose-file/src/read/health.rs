@@ -102,11 +102,14 @@ pub(super) fn depends_on(cursor: &Cursor<'_>) -> BTreeMap<ServiceName, Dependenc
         let condition = fields
             .required("condition")
             .and_then(|c| c.choice(CONDITIONS));
-        fields.only("required", &[("true", ())]);
+        let required = fields.get("required").and_then(|c| c.boolean());
         fields.only("restart", &[("false", ())]);
         fields.finish(&[]);
-        let condition = condition.unwrap_or_default();
-        dependencies.insert(ServiceName(name.to_owned()), Dependency { condition });
+        let dependency = Dependency {
+            condition: condition.unwrap_or_default(),
+            required: required.unwrap_or(true),
+        };
+        dependencies.insert(ServiceName(name.to_owned()), dependency);
     }
     dependencies
 }

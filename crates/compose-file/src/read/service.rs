@@ -30,7 +30,6 @@ const HINTS: &[(&str, &str)] = &[
         "privileged",
         "use `cap_add` for the capabilities that are needed",
     ),
-    ("profiles", "use a file of its own (`--file`)"),
     ("volumes_from", "name the volume in both services"),
 ];
 
@@ -46,6 +45,9 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
     };
     let labels = |key| fields.get(key).and_then(|c| c.labels()).unwrap_or_default();
 
+    let profiles = fields.get("profiles").map(|c| profiles(&c));
+    let profiles = profiles.unwrap_or_default();
+    let enabled = cursor.context.profiles.may_enable(&profiles);
     let build = fields.get("build").and_then(|c| build::build(&c));
     let image = fields.get("image").and_then(|c| image(&c));
     if !cursor.has("build") && !cursor.has("image") {
@@ -66,6 +68,7 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
     });
 
     let service = Service {
+        profiles,
         image: image.unwrap_or_else(|| format!("{}-{name}", cursor.context.project)),
         build,
         pull_policy: fields
@@ -75,7 +78,7 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
         container_name,
         command: fields.nullable("command").and_then(|c| words(&c)),
         entrypoint: fields.nullable("entrypoint").and_then(|c| words(&c)),
-        environment: environment(&fields),
+        environment: environment(&fields, enabled),
         networks: networks(cursor, fields.get("networks").as_ref()),
         network_mode: fields.get("network_mode").and_then(|c| network_mode(&c)),
         ports: fields
@@ -154,6 +157,16 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
     };
     fields.finish(HINTS);
     Some(service)
+}
+
+/// Each once.
+fn profiles(cursor: &Cursor<'_>) -> Vec<String> {
+    let mut profiles: Vec<String> = Vec::new();
+    for item in cursor.items().unwrap_or_default() {
+        let name = item.filled().map(str::to_owned);
+        profiles.extend(name.filter(|name| !profiles.contains(name)));
+    }
+    profiles
 }
 
 /// A service that names neither networks nor a mode is on the network `default`.

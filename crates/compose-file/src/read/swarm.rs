@@ -59,34 +59,7 @@ pub(super) fn placement(cursor: &Cursor<'_>) -> Option<Placement> {
 fn constraint(cursor: &Cursor<'_>) -> Option<Constraint> {
     let expected = "node.labels.NAME, node.hostname, node.id, node.role, node.platform.os, \
                     node.platform.arch or engine.labels.NAME, == or !=, and a value";
-    cursor.parse(expected, parse_constraint)
-}
-
-fn parse_constraint(text: &str) -> Option<Constraint> {
-    let (at, equal) = match (text.find("=="), text.find("!=")) {
-        (Some(at), None) => (at, true),
-        (None, Some(at)) => (at, false),
-        _ => return None,
-    };
-    let (key, value) = (text[..at].trim(), text[at + 2..].trim());
-    let label = ["node.labels.", "engine.labels."]
-        .iter()
-        .any(|prefix| key.strip_prefix(prefix).is_some_and(|it| !it.is_empty()));
-    let known = matches!(
-        key,
-        "node.id"
-            | "node.hostname"
-            | "node.ip"
-            | "node.role"
-            | "node.platform.os"
-            | "node.platform.arch"
-    );
-    let valid = (label || known) && !value.is_empty() && !key.contains(char::is_whitespace);
-    valid.then(|| Constraint {
-        key: key.to_owned(),
-        equal,
-        value: value.to_owned(),
-    })
+    cursor.parse(expected, Constraint::parse)
 }
 
 fn preference(cursor: &Cursor<'_>) -> Option<Preference> {
@@ -192,7 +165,7 @@ mod tests {
 
     #[test]
     fn constraints() {
-        let shown = |text| parse_constraint(text).map(|it| it.to_string());
+        let shown = |text| Constraint::parse(text).map(|it| it.to_string());
         for (text, expected) in [
             (
                 "node.labels.causeway.mongo==1",

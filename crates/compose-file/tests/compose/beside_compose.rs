@@ -86,8 +86,10 @@ const COMMANDS: &[(&str, &[&str])] = &[
 /// What Compose makes of the fixture.
 pub(crate) fn by_compose(fixture: &Fixture) -> Value {
     let files = fixture.options.files.iter();
+    let profiles = fixture.options.profiles.iter();
     let output = Command::new(compose2::binary())
         .args(files.flat_map(|file| [Path::new("-f"), file]))
+        .args(profiles.flat_map(|name| ["--profile", name]))
         .args(["config", "--format", "json"])
         .current_dir(fixture.directory.path())
         .env_clear()

@@ -41,8 +41,7 @@ fn docker_compose_takes_our_file_and_sees_the_same_services() {
 
     let options = LoadOptions {
         files: vec![file],
-        project_name: None,
-        env: BTreeMap::new(),
+        ..LoadOptions::default()
     };
     let ours = serde_json::to_value(load(&options).unwrap()).unwrap();
     let services = ours["services"].as_object().unwrap();

@@ -6,6 +6,7 @@ mod beside_compose;
 mod compose2;
 mod errors;
 mod merging;
+mod profiles;
 mod resolution;
 mod robustness;
 mod settings;

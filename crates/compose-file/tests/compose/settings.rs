@@ -33,8 +33,8 @@ fn environment(service: &str, variables: &[(&str, &str)]) -> BTreeMap<String, St
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let options = LoadOptions {
         files: vec![root().join("compose.yaml")],
-        project_name: None,
         env: variables.iter().map(own).collect(),
+        ..LoadOptions::default()
     };
     let project = load(&options).unwrap_or_else(|error| panic!("{error}"));
     project.services.get(service).unwrap().environment.clone()

@@ -21,8 +21,7 @@ impl Fixture {
         std::fs::write(&file, compose).unwrap();
         let options = LoadOptions {
             files: vec![file],
-            project_name: None,
-            env: BTreeMap::new(),
+            ..LoadOptions::default()
         };
         Self { directory, options }
     }

@@ -36,8 +36,7 @@ fn read(texts: &[&[u8]], dot_env: &[u8], directory: &Path) -> Result<Project, Er
     std::fs::write(directory.join(".env"), dot_env).unwrap();
     load(&LoadOptions {
         files: texts.iter().enumerate().map(named).collect(),
-        project_name: None,
-        env: BTreeMap::new(),
+        ..LoadOptions::default()
     })
 }
 

@@ -370,8 +370,7 @@ secrets:
         fs::hard_link(root.join(".env"), root.join("second-name")).expect("link");
         let project = compose_file::load(&compose_file::LoadOptions {
             files: vec![root.join("compose.yaml")],
-            project_name: None,
-            env: std::collections::BTreeMap::new(),
+            ..compose_file::LoadOptions::default()
         });
         let withheld = Withheld::of(&project.expect("valid"));
         let list = || Context::list(root, &root.join("Dockerfile"), &withheld).expect("listed");

@@ -23,7 +23,9 @@ impl Withheld {
     pub fn of(project: &Project) -> Self {
         let mut paths = project.environment_files.clone();
         paths.push(project.working_dir.join(file::RECORDS));
-        paths.extend(project.secrets.values().map(|secret| secret.file.clone()));
+        let secrets = [&project.secrets, &project.disabled.secrets];
+        let secrets = secrets.into_iter().flat_map(|it| it.values());
+        paths.extend(secrets.map(|secret| secret.file.clone()));
         let found = paths.iter().filter_map(|it| fs::metadata(it).ok());
         Self {
             identities: found.map(|it| identity(&it)).collect(),

@@ -43,6 +43,19 @@ impl Task {
         self.wanted && self.state == TaskState::RUNNING
     }
 
+    /// Whether there is something of it on its node, or is about to be.
+    pub fn is_live(&self) -> bool {
+        !matches!(
+            self.state,
+            TaskState::COMPLETE
+                | TaskState::SHUTDOWN
+                | TaskState::FAILED
+                | TaskState::REJECTED
+                | TaskState::REMOVE
+                | TaskState::ORPHANED
+        )
+    }
+
     /// Whether it came to an end that it shouldn't have.
     pub fn failed(&self) -> bool {
         matches!(

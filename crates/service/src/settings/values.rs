@@ -46,7 +46,8 @@ impl Values {
 
     /// The values of `table` in `environment`.
     ///
-    /// Variables that don't begin with the table's prefix are ignored, whatever they hold, and so are
+    /// Variables that don't begin with the table's prefix, but for its standard ones, are ignored, whatever
+    /// they hold, and so are
     /// those that Kubernetes and Docker's links set for a service that is called like it
     /// ([`Self::passed_over`]). An empty one counts as unset, so that a Compose file can pass on what
     /// may not be there (`${API_WORKERS:-}`).
@@ -95,17 +96,21 @@ impl Values {
             // What isn't UTF-8 has U+FFFD in it then, by which `read` knows it.
             let lossy = |text: OsString| text.to_string_lossy().into_owned();
             let (variable, text) = (lossy(variable.into()), lossy(value.into()));
-            let Some(name) = variable.strip_prefix(self.table.prefix) else {
-                continue;
+            let known = if let Some(standard) = self.table.find_standard(&variable) {
+                Some(standard)
+            } else {
+                let Some(name) = variable.strip_prefix(self.table.prefix) else {
+                    continue;
+                };
+                if describes_a_service(name, &text) {
+                    self.passed_over.push(variable);
+                    continue;
+                }
+                self.table.find(name).filter(|known| !known.standard)
             };
-            if describes_a_service(name, &text) {
-                self.passed_over.push(variable);
-                continue;
-            }
             if text.trim().is_empty() {
                 continue;
             }
-            let known = self.table.find(name);
             let (place, key) = (ENVIRONMENT.to_owned(), variable);
             let Some(known) = known else {
                 let known = self.table.keys.iter();
@@ -261,7 +266,10 @@ impl Values {
 mod tests {
     use std::{fs, os::unix::ffi::OsStringExt as _};
 
-    use super::{super::table::key, *};
+    use super::{
+        super::table::{key, standard},
+        *,
+    };
 
     static TABLE: Table = Table {
         prefix: "WEB_",
@@ -269,6 +277,7 @@ mod tests {
             key("workers", "auto", "threads"),
             key("max_body", "1MiB", "largest body"),
             key("names", "", "names, separated by commas"),
+            standard("otel_service_name", "web", "what it is called"),
         ],
     };
 
@@ -299,7 +308,8 @@ mod tests {
     fn unknown_keys_are_errors_that_say_where_they_are_and_which_there_are() {
         assert_eq!(
             error(None, &[("WEB_WORKER", "5")]),
-            "environment: unknown key WEB_WORKER; there are: WEB_WORKERS, WEB_MAX_BODY, WEB_NAMES"
+            "environment: unknown key WEB_WORKER; there are: WEB_WORKERS, WEB_MAX_BODY, WEB_NAMES, \
+             OTEL_SERVICE_NAME"
         );
         for file in ["worker = 5", "WORKERS = 5", "[http]\nworkers = 5"] {
             let error = error(Some(file), &[]);
@@ -334,6 +344,28 @@ mod tests {
     }
 
     #[test]
+    fn a_standard_variable_has_no_prefix() {
+        let name = |file, environment: &[_]| {
+            load(file, environment).map(|values| values.text("otel_service_name").to_owned())
+        };
+        assert_eq!(
+            name(None, &[("OTEL_SERVICE_NAME", "a"), ("OTEL_OTHER", "b")]).unwrap(),
+            "a"
+        );
+        assert_eq!(name(Some("otel_service_name = 'c'"), &[]).unwrap(), "c");
+        let error = name(None, &[("WEB_OTEL_SERVICE_NAME", "a")]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("unknown key WEB_OTEL_SERVICE_NAME"),
+            "{error}"
+        );
+        let values = load(None, &[("OTEL_SERVICE_NAME", "a")]).unwrap();
+        let error = values.unusable("otel_service_name", "no").to_string();
+        assert_eq!(error, "environment: OTEL_SERVICE_NAME = \"a\": no");
+    }
+
+    #[test]
     fn what_is_not_utf_8_is_an_error() {
         let text = || OsString::from_vec(b"WEB_\xff".to_vec());
         let values = Values::from_environment(&TABLE, [(OsString::from("WEB_NAMES"), text())]);
@@ -365,7 +397,8 @@ mod tests {
             TABLE.help(),
             "  WEB_WORKERS\n      threads [default: auto]\n\
              \x20 WEB_MAX_BODY\n      largest body [default: 1MiB]\n\
-             \x20 WEB_NAMES\n      names, separated by commas [default: none]\n"
+             \x20 WEB_NAMES\n      names, separated by commas [default: none]\n\
+             \x20 OTEL_SERVICE_NAME\n      what it is called [default: web]\n"
         );
     }
 }

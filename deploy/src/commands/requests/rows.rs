@@ -118,17 +118,37 @@ pub(super) fn whole(request: &Value, style: Style) -> String {
                 text("remote_addr")
             ),
         ),
-        String::new(),
     ];
-    for (name, value) in request["headers"].as_object().into_iter().flatten() {
-        let value = visible(value.as_str().unwrap_or_default());
-        lines.push(format!("{}: {value}", visible(name)));
+    let original = &request["original"];
+    for (what, sent) in [
+        ("method", &original["method"]),
+        ("target", &original["target"]),
+    ] {
+        if let Some(sent) = sent.as_str() {
+            let remark = format!("{what} as sent: {}", visible(sent));
+            lines.push(style.paint(Tone::Faint, &remark));
+        }
+    }
+    lines.push(String::new());
+    let in_full = original["headers"].as_array().into_iter().flatten();
+    let in_full = in_full.filter_map(|line| Some((line[0].as_str()?, line[1].as_str()?)));
+    let headers = request["headers"].as_object().into_iter().flatten();
+    let headers = headers
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()))
+        .filter(|(name, _)| !in_full.clone().any(|(it, _)| it == *name));
+    for (name, value) in headers.chain(in_full.clone()) {
+        lines.push(format!("{}: {}", visible(name), visible(value)));
     }
     match (request["body"].as_str(), &request["body_bytes"]) {
         (Some(""), _) => {}
         (Some(body), _) => lines.extend([String::new(), text::escape_lines(body)]),
         (None, bytes) => {
-            let remark = format!("{bytes} bytes that aren't text: --json and --curl have them");
+            let coding = request["headers"]["Content-Encoding"].as_str();
+            let coding = coding.map_or_else(String::new, |coding| {
+                format!(" ({}, which the console shows decoded)", visible(coding))
+            });
+            let remark =
+                format!("{bytes} bytes that aren't text{coding}: --json and --curl have them");
             lines.extend([String::new(), style.paint(Tone::Faint, &remark)]);
         }
     }

@@ -9,8 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use testkit::net::free_address;
-use testkit::process::{Process, run};
-use testkit::repository;
+use testkit::process::{Process, debian};
 use testkit::tls::{Authority, PKCS_ECDSA_P256_SHA256};
 use testkit::wait::wait_until;
 
@@ -241,14 +240,6 @@ impl Clock {
             ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
         ]
     }
-}
-
-/// The folder of a package of a Debian release.
-#[track_caller]
-fn debian(release: &str, package: &str) -> PathBuf {
-    let script = repository().join("scripts/debian.sh");
-    let folder = run(Command::new(script).args([release, package]));
-    PathBuf::from(folder.trim_end())
 }
 
 impl TestProxy {

@@ -237,6 +237,12 @@ impl ProxyBuilder {
         self
     }
 
+    /// Sets a variable that others have defined.
+    pub(crate) fn variable(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.insert(name.to_owned(), value.to_string());
+        self
+    }
+
     /// Has the proxy see this time of day.
     pub(crate) fn clock(mut self, clock: &Clock) -> Self {
         self.environment.extend(clock.environment());
