@@ -12,6 +12,7 @@
 )]
 
 mod api_redeploy;
+mod backup;
 mod container;
 mod hardening;
 mod load;

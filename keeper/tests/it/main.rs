@@ -6,6 +6,7 @@
     reason = "a test that can't go on fails"
 )]
 
+mod copy;
 mod database_user;
 mod metrics;
 mod replica_set;
