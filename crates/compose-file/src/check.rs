@@ -10,8 +10,8 @@ use super::Position;
 use super::context::Context;
 use super::fields::nearest;
 use super::model::{
-    Backup, Certificate, Condition, HealthTest, Mount, NetworkMode, Port, ReplicaSet, Secret, SecretName,
-    Service, ServiceName, Verify, exclude_each_other,
+    Backup, Certificate, Condition, HealthTest, Mount, NetworkMode, Port, ReplicaSet, Secret,
+    SecretName, Service, ServiceName, Verify, exclude_each_other,
 };
 use super::read::Sections;
 use super::yaml::{Node, Value};

@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    Backup, Config, ConfigName, Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate, Secret,
-    SecretName, Service, ServiceName, Verify, Volume, VolumeKey,
+    Backup, Config, ConfigName, Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate,
+    Secret, SecretName, Service, ServiceName, Verify, Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
