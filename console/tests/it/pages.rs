@@ -67,7 +67,7 @@ async fn a_body_is_shown_decoded_and_downloaded_as_it_was_sent() {
 
     let page = app.get(&format!("/requests/{id}")).text();
     for shown in [
-        "in &lt;b&gt;gzip",
+        "in &#60;b&#62;gzip",
         "This is what <bdi>gzip</bdi> decodes to",
         "aria-label=\"Body as JSON\"",
         "<bdi>Post</bdi>",

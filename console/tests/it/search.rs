@@ -157,7 +157,10 @@ async fn agree_on_every_filter(database: &TestDatabase) {
         let mut oldest_first = all(&store, &filter, OLDEST_FIRST).await;
         oldest_first.reverse();
         assert_eq!(oldest_first, expected, "{query}");
-        if let [before, between @ .., after] = &*expected {
+        // Of any filter, that is found in the same way.
+        if let [before, between @ .., after] = &*expected
+            && matched.len() < 2
+        {
             let (after, before) = (Some(*after), Some(*before));
             for order in [Order::Newest, Order::Oldest] {
                 let span = Span {
@@ -218,10 +221,10 @@ async fn a_search_that_runs_out_of_time_is_gone_on_with() {
     assert_eq!(found, sought);
     assert!(out_of_time > 0);
     sought.reverse();
-    let store = database.store(TIME).await;
-    assert_eq!(all(&store, &filter, OLDEST_FIRST).await, sought);
     let count = search::count(&store, &filter).await.unwrap();
     assert!(count.at_least && count.count < 5, "{count:?}");
+    let at_once = database.store(TIME).await;
+    assert_eq!(all(&at_once, &filter, OLDEST_FIRST).await, sought);
 }
 
 #[tokio::test]

@@ -122,7 +122,8 @@ fn what_was_recorded_is_sent_again_and_what_came_of_it_is_told() {
     assert_eq!(first.head.fields.len(), 4, "{first:?}");
     assert_eq!(arrived.recv().unwrap().target, "/?missing");
 
-    let done = stack.fails(1, &["replay", "--to", &to, "--json", "--rate", "1000"]);
+    let done = stack.deploy(&["replay", "--to", &to, "--json", "--rate", "1000"]);
+    done.assert_code(1);
     let events: Vec<Value> = done
         .stdout
         .lines()
@@ -183,6 +184,8 @@ fn the_newest_that_match_are_sent_oldest_first_and_what_is_wrong_is_said() {
             "--as-recorded",
         ),
     ] {
-        stack.refuses(2, arguments, &[expected]);
+        let refused = stack.deploy(&arguments.split(' ').collect::<Vec<_>>());
+        refused.assert_code(2);
+        refused.assert_says(&[expected]);
     }
 }
