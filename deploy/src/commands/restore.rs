@@ -25,8 +25,8 @@ const AGAIN: &str =
 pub(super) async fn run(context: &Context, args: Restore) -> Result<()> {
     let begun = Instant::now();
     let name = args.file.display().to_string();
-    let archive = checked(context, &args, &name).await?;
     if args.check {
+        let archive = checked(context, &args, &name).await?;
         context.output.event(&json!({
             "event": "checked",
             "file": name,
@@ -39,6 +39,7 @@ pub(super) async fn run(context: &Context, args: Restore) -> Result<()> {
     let backup = Keeper::said(&project)?;
     let engine = Engine::connect().await?;
     let keeper = Keeper::find(&engine, &project, backup).await?;
+    let archive = checked(context, &args, &name).await?;
     let task = context.output.task(&format!("restore {name}"), "storing");
     let Running { input, mut output } = keeper.run(&engine, &backup.restore).await?;
 
