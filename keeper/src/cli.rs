@@ -28,13 +28,17 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
                 name: "dump",
                 about: "Write all requests to standard output, for `deploy backup`",
                 has_arguments: false,
-                run: |_| copy(async |settings| dump::run(settings, stdin(), stdout()).await.map(drop)),
+                run: |_| {
+                    copy(async |settings| dump::run(settings, stdin(), stdout()).await.map(drop))
+                },
             },
             Tool {
                 name: "load",
                 about: "Store requests from standard input, for `deploy restore`",
                 has_arguments: false,
-                run: |_| copy(async |settings| load::run(settings, stdin(), stdout()).await.map(drop)),
+                run: |_| {
+                    copy(async |settings| load::run(settings, stdin(), stdout()).await.map(drop))
+                },
             },
         ],
     };

@@ -70,7 +70,9 @@ impl Archive {
             let Some(entry) = entry else { break };
             let name = String::from_utf8_lossy(entry.file_path().as_bytes()).into_owned();
             if entry.compression_method() != CompressionMethod::DEFLATE {
-                return Err(broken(&format!("{name} isn't compressed as deploy does it")));
+                return Err(broken(&format!(
+                    "{name} isn't compressed as deploy does it"
+                )));
             }
             if files.len() == MOST_FILES || files.iter().any(|(it, _)| *it == name) {
                 return Err(broken("there is more in it than deploy writes"));
@@ -114,11 +116,7 @@ impl Archive {
     /// # Errors
     /// When they aren't those that the manifest tells of, which for what was altered or damaged shows at
     /// the end.
-    pub(crate) fn documents(
-        &self,
-        done: &Done,
-        mut each: impl FnMut(Bytes) -> bool,
-    ) -> Result<()> {
+    pub(crate) fn documents(&self, done: &Done, mut each: impl FnMut(Bytes) -> bool) -> Result<()> {
         let part = &self.manifest.data;
         let mut reader = self.reader(&part.path)?;
         let mut documents = Documents::default();

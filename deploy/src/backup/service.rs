@@ -66,8 +66,17 @@ impl<'a> Keeper<'a> {
 }
 
 /// The error, where a command didn't end well. `again` is what to do then.
-pub(crate) fn ended_well(keeper: &Keeper<'_>, what: &str, ended: &Ended, again: &str) -> Result<()> {
-    let lines: Vec<&str> = ended.said.lines().filter(|it| !it.trim().is_empty()).collect();
+pub(crate) fn ended_well(
+    keeper: &Keeper<'_>,
+    what: &str,
+    ended: &Ended,
+    again: &str,
+) -> Result<()> {
+    let lines: Vec<&str> = ended
+        .said
+        .lines()
+        .filter(|it| !it.trim().is_empty())
+        .collect();
     let (reason, next) = match ended.status {
         0 => return Ok(()),
         126 | 127 => (

@@ -107,10 +107,16 @@ fn a_file_that_was_cut_off_or_altered_is_refused() {
     for cut in [0, 1, 100, length / 2, length - 22, length - 1] {
         refused(&content[..cut], &format!("{cut} of {length} bytes"));
     }
-    refused(&[&content[..], b"more"].concat(), "what has something after it");
+    refused(
+        &[&content[..], b"more"].concat(),
+        "what has something after it",
+    );
     // The first file's head is 30 bytes and its name; what follows is compressed.
     let begin = 30 + "dump/my%20Database/a%2Fb.metadata.json".len() + 9;
-    let directory_at = content.windows(4).position(|it| it == b"PK\x01\x02").unwrap();
+    let directory_at = content
+        .windows(4)
+        .position(|it| it == b"PK\x01\x02")
+        .unwrap();
     for number in 0..60 {
         let at = begin + 60 + number * (directory_at - begin - 60) / 60;
         let mut altered = content.clone();
@@ -118,7 +124,9 @@ fn a_file_that_was_cut_off_or_altered_is_refused() {
         if read(&file(&directory, &altered)).is_ok() {
             // What a local header repeats of the directory isn't read.
             let start = at.saturating_sub(120);
-            let local = content[start..at + 4].windows(3).any(|it| it == b"PK\x03" || it == b"PK\x07");
+            let local = content[start..at + 4]
+                .windows(3)
+                .any(|it| it == b"PK\x03" || it == b"PK\x07");
             assert!(local, "byte {at} of {length}");
         }
     }
@@ -168,5 +176,8 @@ fn a_file_of_the_name_is_not_replaced_unless_wanted() {
 #[test]
 fn sizes_are_for_people() {
     let sizes = [0, 1023, 1024, 150 << 20, 3 << 29].map(size);
-    assert_eq!(sizes, ["0 bytes", "1023 bytes", "1.0 KiB", "150 MiB", "1.5 GiB"]);
+    assert_eq!(
+        sizes,
+        ["0 bytes", "1023 bytes", "1.0 KiB", "150 MiB", "1.5 GiB"]
+    );
 }

@@ -23,7 +23,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How much lower the priority of the thread is that compresses: the stack's parts come first.
 const NICE: i32 = 10;
 /// What to do where it didn't work out.
-const AGAIN: &str = "see `deploy ps` and `deploy logs`, then run the backup again; no file was written";
+const AGAIN: &str =
+    "see `deploy ps` and `deploy logs`, then run the backup again; no file was written";
 
 pub(super) async fn run(context: &Context, args: Backup) -> Result<()> {
     let begun = (SystemTime::now(), Instant::now());
@@ -55,7 +56,11 @@ pub(super) async fn run(context: &Context, args: Backup) -> Result<()> {
     let source = Source {
         project: project.name.to_string(),
         begun: begun.0,
-        target: if to_stdout { "standard output".to_owned() } else { name.clone() },
+        target: if to_stdout {
+            "standard output".to_owned()
+        } else {
+            name.clone()
+        },
     };
     let writing = spawn_blocking({
         let done = Arc::clone(&done);
@@ -64,7 +69,9 @@ pub(super) async fn run(context: &Context, args: Backup) -> Result<()> {
             _ = rustix::process::nice(NICE);
             let mut out = BufWriter::with_capacity(1 << 20, out);
             let written = backup::write(Pieces::new(receiver), &mut out, &source, &done)?;
-            out.get_mut().keep().map_err(|err| source.unwritable(&err))?;
+            out.get_mut()
+                .keep()
+                .map_err(|err| source.unwritable(&err))?;
             Ok(written)
         }
     });

@@ -19,8 +19,7 @@ use crate::backup::{Archive, Done, Keeper, PIECES, ended_well, joined, size};
 use crate::cli::Restore;
 
 /// What to do where it stopped half way.
-const AGAIN: &str =
-    "run the same command again: what is there already isn't stored twice (`deploy logs` may say more)";
+const AGAIN: &str = "run the same command again: what is there already isn't stored twice (`deploy logs` may say more)";
 
 pub(super) async fn run(context: &Context, args: Restore) -> Result<()> {
     let begun = Instant::now();

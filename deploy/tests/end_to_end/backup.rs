@@ -26,7 +26,8 @@ pub(crate) fn what_was_recorded_is_backed_up_and_restored(stack: &Stack) {
     let load = Load::start(stack, "backup");
     let before = ids(stack);
     assert!(before.len() > DOCUMENTS);
-    let told: Value = serde_json::from_str(last(&stack.deploy(&["--json", "backup", "all.zip"]))).unwrap();
+    let told: Value =
+        serde_json::from_str(last(&stack.deploy(&["--json", "backup", "all.zip"]))).unwrap();
     load.end(stack);
     let documents = told["manifest"]["documents"].as_u64().unwrap();
 
@@ -37,7 +38,10 @@ pub(crate) fn what_was_recorded_is_backed_up_and_restored(stack: &Stack) {
     while let Some(length) = rest.first_chunk() {
         let (document, further) = rest.split_at(u32::from_le_bytes(*length) as usize);
         assert_eq!(document[4..9], *b"\x07_id\0");
-        let id: String = document[9..21].iter().map(|byte| format!("{byte:02x}")).collect();
+        let id: String = document[9..21]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         assert!(kept.insert(id), "none twice");
         rest = further;
     }
@@ -54,12 +58,17 @@ pub(crate) fn what_was_recorded_is_backed_up_and_restored(stack: &Stack) {
     });
     // Killed.
     drop(restore);
-    let restored: Value = serde_json::from_str(last(&stack.deploy(&["--json", "restore", "all.zip"]))).unwrap();
+    let restored: Value =
+        serde_json::from_str(last(&stack.deploy(&["--json", "restore", "all.zip"]))).unwrap();
     let count = |key: &str| restored[key].as_u64().unwrap();
-    assert_eq!((count("stored") + count("already"), count("different")), (documents, 0));
+    assert_eq!(
+        (count("stored") + count("already"), count("different")),
+        (documents, 0)
+    );
     load.end(stack);
     assert!(kept.is_subset(&ids(stack)));
-    let again: Value = serde_json::from_str(last(&stack.deploy(&["--json", "restore", "all.zip"]))).unwrap();
+    let again: Value =
+        serde_json::from_str(last(&stack.deploy(&["--json", "restore", "all.zip"]))).unwrap();
     assert_eq!(again["already"], documents);
 }
 
@@ -70,9 +79,10 @@ fn last(text: &str) -> &str {
 
 /// Of all documents.
 fn ids(stack: &Stack) -> BTreeSet<String> {
-    let printed = stack.ask_mongo(
-        "requests.find({}, {_id: 1}).forEach(found => print('stored ' + found._id));",
-    );
-    let ids = printed.lines().filter_map(|line| line.split_once("stored "));
+    let printed = stack
+        .ask_mongo("requests.find({}, {_id: 1}).forEach(found => print('stored ' + found._id));");
+    let ids = printed
+        .lines()
+        .filter_map(|line| line.split_once("stored "));
     ids.map(|(_, id)| id.to_owned()).collect()
 }

@@ -103,7 +103,10 @@ fn what_a_service_gives_is_one_file_that_others_read_and_is_given_back() {
     let program = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n\
                    print(*z.namelist(), sep='\\n')\nz.extractall(sys.argv[2])";
     let out = stack.path().join("out");
-    let python = run(Command::new("python3").args(["-c", program]).arg(&path).arg(&out));
+    let python = run(Command::new("python3")
+        .args(["-c", program])
+        .arg(&path)
+        .arg(&out));
     let names: Vec<&str> = python.lines().collect();
     assert_eq!(
         names,
@@ -115,7 +118,10 @@ fn what_a_service_gives_is_one_file_that_others_read_and_is_given_back() {
     );
     assert!(fs::read(out.join(names[1])).unwrap() == documents);
     let manifest = fs::read(out.join("manifest.json")).unwrap();
-    assert_eq!(serde_json::from_slice::<Value>(&manifest).unwrap(), told["manifest"]);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&manifest).unwrap(),
+        told["manifest"]
+    );
 
     // There is one already.
     stack.refuses(2, "backup backup.zip", &["already", "--force"]);
@@ -128,11 +134,17 @@ fn what_a_service_gives_is_one_file_that_others_read_and_is_given_back() {
     let output = stack.command(&["backup", "-"]).output().unwrap();
     fs::write(&path, &output.stdout).unwrap();
     answer(&stack, &done(15, 5));
-    stack.says("restore backup.zip", &["20 documents: 15 stored, 5 there already"]);
+    stack.says(
+        "restore backup.zip",
+        &["20 documents: 15 stored, 5 there already"],
+    );
     let got = fs::read(stack.path().join("data/got")).unwrap();
     let line = got.iter().position(|byte| *byte == b'\n').unwrap();
     let header: Header = serde_json::from_slice(&got[..line]).unwrap();
-    assert_eq!((header.documents, header.collection.as_str()), (20, "requests"));
+    assert_eq!(
+        (header.documents, header.collection.as_str()),
+        (20, "requests")
+    );
     assert!(got[line + 1..] == [&documents[..], &END].concat());
 }
 
@@ -172,22 +184,38 @@ fn what_fails_half_way_leaves_no_file_and_says_why() {
         ..done(988, 0)
     };
     answer(&stack, &different);
-    let told = ["12 documents", "6b04c51a304709b098d5d827", "and 11 more", "an index is missing"];
+    let told = [
+        "12 documents",
+        "6b04c51a304709b098d5d827",
+        "and 11 more",
+        "an index is missing",
+    ];
     stack.refuses(1, "restore backup.zip", &told);
 
     // Cut off: nothing of it gets to the service.
     let whole = fs::read(stack.path().join("backup.zip")).unwrap();
     fs::write(stack.path().join("backup.cut"), &whole[..whole.len() - 9]).unwrap();
     stack.write("data/got", "untouched");
-    stack.refuses(1, "restore backup.cut", &["isn't a whole backup", "nothing was stored"]);
+    stack.refuses(
+        1,
+        "restore backup.cut",
+        &["isn't a whole backup", "nothing was stored"],
+    );
     stack.refuses(2, "restore data", &["no regular file"]);
-    assert_eq!(fs::read(stack.path().join("data/got")).unwrap(), b"untouched");
+    assert_eq!(
+        fs::read(stack.path().join("data/got")).unwrap(),
+        b"untouched"
+    );
 }
 
 #[test]
 fn who_is_ended_takes_the_dump_along_and_leaves_no_file() {
     // Goes on for as long as its input is open, as the keeper's does.
-    let stack = stack("backupended", &format!("{DUMP}; cat >/dev/null; echo end >/data/ended"), LOAD);
+    let stack = stack(
+        "backupended",
+        &format!("{DUMP}; cat >/dev/null; echo end >/data/ended"),
+        LOAD,
+    );
     give(&stack, 1_000);
     stack.ok(&["up"]);
     let ended = stack.path().join("data/ended");

@@ -253,7 +253,9 @@ fn canonical(value: &Bson) -> Value {
         Bson::Array(values) => values.iter().map(canonical).collect(),
         Bson::Document(document) => {
             let fields = document.iter();
-            fields.map(|(key, it)| (key.clone(), canonical(it))).collect()
+            fields
+                .map(|(key, it)| (key.clone(), canonical(it)))
+                .collect()
         }
         // An index has no other.
         _ => Value::Null,

@@ -9,10 +9,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use dump_stream::{END, FORMAT, Header, LONGEST_LINE, Progress, document_length};
-use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::doc;
+use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::error::{Error, ErrorKind, InsertManyError, Result as MongoResult};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite,
+    AsyncWriteExt as _, BufReader,
+};
 
 use super::{Failure, Patience, id_of, indexes, text_of, value_of};
 use crate::settings::Settings;
@@ -290,7 +293,9 @@ async fn header(input: &mut (impl AsyncBufRead + Unpin)) -> Result<Header, Failu
     let mut limited = input.take(LONGEST_LINE as u64);
     limited.read_until(b'\n', &mut line).await?;
     let header: Header = serde_json::from_slice(&line).map_err(|error| {
-        Failure::Stream(format!("the stream begins with what isn't a header: {error}"))
+        Failure::Stream(format!(
+            "the stream begins with what isn't a header: {error}"
+        ))
     })?;
     if header.format != FORMAT {
         return Err(Failure::Stream(format!(
@@ -318,9 +323,8 @@ async fn batch(
         document[..END.len()].copy_from_slice(&beginning);
         let rest = &mut document[END.len()..];
         input.read_exact(rest).await.map_err(cut)?;
-        let document = RawDocumentBuf::from_bytes(document).map_err(|error| {
-            Failure::Stream(format!("a document that isn't one: {error}"))
-        })?;
+        let document = RawDocumentBuf::from_bytes(document)
+            .map_err(|error| Failure::Stream(format!("a document that isn't one: {error}")))?;
         bytes += length;
         batch.push(document);
     }

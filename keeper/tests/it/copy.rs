@@ -59,7 +59,10 @@ async fn dumped(requests: &Requests) -> (Header, Vec<u8>, Summary) {
     let bytes = usize::try_from(summary.bytes).unwrap();
     let (documents, end) = rest.split_at(bytes);
     assert_eq!(end[..4], END);
-    assert_eq!(serde_json::from_slice::<Summary>(&end[4..]).unwrap(), summary);
+    assert_eq!(
+        serde_json::from_slice::<Summary>(&end[4..]).unwrap(),
+        summary
+    );
     (header, documents.to_vec(), summary)
 }
 
@@ -85,7 +88,10 @@ async fn what_is_dumped_is_loaded_to_the_byte_and_a_second_time_not_at_all() {
 
     let (header, dumped, summary) = dumped(&from).await;
     assert_eq!((summary.documents, header.documents), (count, count));
-    assert!(dumped == before.concat(), "all of them, in the order of their ids");
+    assert!(
+        dumped == before.concat(),
+        "all of them, in the order of their ids"
+    );
     let metadata: serde_json::Value = serde_json::from_str(&header.metadata).unwrap();
     assert_eq!(metadata["indexes"][0]["key"]["_id"]["$numberInt"], "1");
     assert_eq!(metadata["collectionName"], "requests");
@@ -144,14 +150,20 @@ async fn what_was_acknowledged_before_is_in_it_while_others_write() {
     assert_eq!(dumped.len() as u64, summary.documents);
     let id = |document: &[u8]| document[4..21].to_vec();
     assert!(dumped.is_sorted_by(|a, b| id(a) < id(b)), "none twice");
-    let missing = before.iter().filter(|it| dumped.binary_search_by_key(&id(it), |it| id(it)).is_err());
+    let missing = before
+        .iter()
+        .filter(|it| dumped.binary_search_by_key(&id(it), |it| id(it)).is_err());
     assert_eq!(missing.count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_there_is_never_touched_and_told_of_where_it_differs() {
     let (from, to) = (Requests::new().await, Requests::new().await);
-    let documents = [doc! { "_id": 1, "a": 1 }, doc! { "_id": 2, "a": 2 }, doc! { "_id": 3 }];
+    let documents = [
+        doc! { "_id": 1, "a": 1 },
+        doc! { "_id": 2, "a": 2 },
+        doc! { "_id": 3 },
+    ];
     from.insert(&documents).await;
     let by_a = doc! { "createIndexes": "requests", "indexes": [{ "key": { "a": 1 }, "name": "by a", "unique": true }] };
     let database = |requests: &Requests| {
@@ -159,13 +171,21 @@ async fn what_is_there_is_never_touched_and_told_of_where_it_differs() {
         collection.client().database(&collection.namespace().db)
     };
     database(&from).run_command(by_a.clone()).await.unwrap();
-    to.insert(&[doc! { "_id": 1, "a": 1_i64 }, doc! { "_id": 4 }]).await;
+    to.insert(&[doc! { "_id": 1, "a": 1_i64 }, doc! { "_id": 4 }])
+        .await;
 
     let (header, dumped, _) = dumped(&from).await;
     let progress = loaded(&to, &stream(&header, &dumped)).await;
-    assert_eq!((progress.stored, progress.already, progress.different), (2, 0, 1));
+    assert_eq!(
+        (progress.stored, progress.already, progress.different),
+        (2, 0, 1)
+    );
     assert_eq!(progress.different_ids, ["1"]);
-    assert!(progress.notes[0].contains("index by a"), "{:?}", progress.notes);
+    assert!(
+        progress.notes[0].contains("index by a"),
+        "{:?}",
+        progress.notes
+    );
     let kept = to.collection.find_one(doc! { "_id": 1 }).await.unwrap();
     assert_eq!(kept, Some(doc! { "_id": 1, "a": 1_i64 }));
 
@@ -174,7 +194,10 @@ async fn what_is_there_is_never_touched_and_told_of_where_it_differs() {
     to.insert(&[doc! { "_id": 5, "a": 2 }]).await;
     database(&to).run_command(by_a).await.unwrap();
     let progress = loaded(&to, &stream(&header, &dumped)).await;
-    assert_eq!((progress.stored, progress.already, progress.different), (0, 1, 2));
+    assert_eq!(
+        (progress.stored, progress.already, progress.different),
+        (0, 1, 2)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,10 +248,14 @@ async fn both_go_on_when_mongodb_was_away() {
     let settings = to.settings(&[]);
     let loading = tokio::spawn(async move { load::run(&settings, reader, sink()).await });
     let (first, rest) = all.split_at(documents / 2);
-    tokio::io::AsyncWriteExt::write_all(&mut writer, first).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut writer, first)
+        .await
+        .unwrap();
     mongo.kill();
     mongo.start_again();
-    tokio::io::AsyncWriteExt::write_all(&mut writer, rest).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut writer, rest)
+        .await
+        .unwrap();
     let progress = loading.await.unwrap().unwrap();
     assert_eq!(progress.stored + progress.already, summary.documents);
     assert!(bytes(&to).await == before);

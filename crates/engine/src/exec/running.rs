@@ -147,7 +147,10 @@ impl Output {
         let status = tokio::time::timeout(PATIENCE, status(&self.docker, &self.id, doing));
         let status = status.await.unwrap_or_else(|_| {
             Err(Error::failed(
-                format!("could not {}: the engine doesn't say how it ended", self.doing),
+                format!(
+                    "could not {}: the engine doesn't say how it ended",
+                    self.doing
+                ),
                 "see whether the engine is well (`docker info`), then run again",
             ))
         })?;

@@ -28,9 +28,11 @@ impl Sum {
         self.documents += 1;
         self.bytes += document.len() as u64;
         // FNV-1a, of each document by itself.
-        let hash = document.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = document
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         self.digest = self.digest.wrapping_add(hash);
     }
 }
@@ -76,7 +78,9 @@ impl Database {
             }
             Ok(sum)
         };
-        summed.await.map_err(|error| broken("read what was seeded", &error))
+        summed
+            .await
+            .map_err(|error| broken("read what was seeded", &error))
     }
 
     /// How many documents there are, about.
@@ -100,6 +104,8 @@ impl Database {
         let count = self
             .requests::<Document>()
             .count_documents(doc! { WRITTEN: { "$lt": first } });
-        count.await.map_err(|error| broken("count what was written", &error))
+        count
+            .await
+            .map_err(|error| broken("count what was written", &error))
     }
 }

@@ -49,7 +49,10 @@ impl Restore {
     }
 
     async fn backup(&mut self, database: &Database) -> Result<()> {
-        let (done, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (done, count) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
         let writing = tokio::spawn({
             let (database, done, count) = (database.clone(), Arc::clone(&done), Arc::clone(&count));
             async move {
@@ -70,7 +73,9 @@ impl Restore {
         let backed_up = self.tool.run(&["backup", "--force", &file]).await;
         self.figures = format!("backup {:.0} s", began.elapsed().as_secs_f64());
         done.store(true, Ordering::Relaxed);
-        writing.await.map_err(|error| broken(&error.to_string()))??;
+        writing
+            .await
+            .map_err(|error| broken(&error.to_string()))??;
         backed_up
     }
 
@@ -129,7 +134,10 @@ impl Injection for Restore {
         );
         let after = database.sum().await?;
         if after != self.before {
-            return Err(broken(&format!("{:?} were there, {after:?} are", self.before)));
+            return Err(broken(&format!(
+                "{:?} were there, {after:?} are",
+                self.before
+            )));
         }
         let written = database.written(self.acknowledged).await?;
         if written != self.acknowledged {
