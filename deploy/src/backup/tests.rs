@@ -54,7 +54,7 @@ fn stream(documents: &[u8], count: u64) -> Vec<u8> {
 fn archived(stream: &[u8]) -> Result<(Manifest, Vec<u8>)> {
     let source = Source {
         project: "it".to_owned(),
-        begun: SystemTime::UNIX_EPOCH,
+        begun: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_795_000_000),
         target: "nowhere".to_owned(),
     };
     let mut out = Vec::new();

@@ -24,8 +24,8 @@ const AGAIN: &str = "run the same command again: what is there already isn't sto
 pub(super) async fn run(context: &Context, args: Restore) -> Result<()> {
     let begun = Instant::now();
     let name = args.file.display().to_string();
-    let archive = checked(context, &args, &name).await?;
     if args.check {
+        let archive = checked(context, &args, &name).await?;
         context.output.event(&json!({
             "event": "checked",
             "file": name,
@@ -38,6 +38,7 @@ pub(super) async fn run(context: &Context, args: Restore) -> Result<()> {
     let backup = Keeper::said(&project)?;
     let engine = Engine::connect().await?;
     let keeper = Keeper::find(&engine, &project, backup).await?;
+    let archive = checked(context, &args, &name).await?;
     let task = context.output.task(&format!("restore {name}"), "storing");
     let Running { input, mut output } = keeper.run(&engine, &backup.restore).await?;
 

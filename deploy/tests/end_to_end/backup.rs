@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
-use testkit::process::{Process, Signal};
+use testkit::process::Process;
 use testkit::wait::wait_within;
 
 use crate::container::by_service;
@@ -52,10 +53,11 @@ pub(crate) fn what_was_recorded_is_backed_up_and_restored(stack: &Stack) {
     let load = Load::start(stack, "restore");
     let keeper = by_service(stack)["keeper"].first().unwrap().clone();
     let mut restore = Process::start(stack.deploy_command().args(["restore", "all.zip"]));
-    let loading = || stack.docker(&["top", &keeper]).contains("keeper load");
-    wait_within(std::time::Duration::from_secs(60), "the load runs", loading);
-    restore.signal(Signal::KILL);
-    restore.ended();
+    wait_within(Duration::from_secs(60), "the load runs", || {
+        stack.docker(&["top", &keeper]).contains("keeper load") || !restore.is_running()
+    });
+    // Killed.
+    drop(restore);
     let restored: Value =
         serde_json::from_str(last(&stack.deploy(&["--json", "restore", "all.zip"]))).unwrap();
     let count = |key: &str| restored[key].as_u64().unwrap();

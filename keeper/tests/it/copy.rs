@@ -223,7 +223,7 @@ async fn a_dump_ends_with_whoever_wanted_it() {
 async fn both_go_on_when_mongodb_was_away() {
     let mongo = Mongo::start().await;
     let from = Requests::at(&mongo.uri()).await;
-    from.insert(&documents(20_000)).await;
+    from.insert(&documents(5_000)).await;
     let before = bytes(&from).await;
 
     // It stops for as long as nobody reads on: by then there is another server.
