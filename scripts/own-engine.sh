@@ -21,7 +21,7 @@ shopt -s lastpipe
 outside() {
   docker info >/dev/null 2>&1 || trap 'scripts/engine.sh stop' EXIT
   scripts/engine.sh
-  containers/base/ensure.sh
+  containers/base/ensure.sh rust mongo prometheus
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
 
   local image
@@ -30,8 +30,9 @@ outside() {
   done
   "$target/deploy" --project causeway-test build
   read -r CAUSEWAY_RUST_IMAGE CAUSEWAY_MONGO_IMAGE < <(bases)
-  export CAUSEWAY_RUST_IMAGE CAUSEWAY_MONGO_IMAGE
-  docker save "${images[@]/#/causeway-test/}" "$CAUSEWAY_MONGO_IMAGE" \
+  CAUSEWAY_PROMETHEUS_IMAGE=$(scripts/setting.sh CAUSEWAY_PROMETHEUS_IMAGE)
+  export CAUSEWAY_RUST_IMAGE CAUSEWAY_MONGO_IMAGE CAUSEWAY_PROMETHEUS_IMAGE
+  docker save "${images[@]/#/causeway-test/}" "$CAUSEWAY_MONGO_IMAGE" "$CAUSEWAY_PROMETHEUS_IMAGE" \
     | on_its_own --load "$@"
 }
 

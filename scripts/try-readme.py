@@ -45,6 +45,9 @@ SHORT = {
     "curl -i 'http://127.0.0.1:8080/?a=b'": Try(says="Request information stored successfully: "),
     "curl --cacert secrets/ca.pem https://localhost:8443/": Try(says="Request information stored successfully: "),
     "make plan": Try(says="no changes"),
+    "make deploy PROFILE=observe": Try(
+        says="prometheus 127.0.0.1:9090 open", after="deploy scale prometheus=0"
+    ),
     "make console": Try(says="/login/link?code="),
     "make verify": Try(says="verified: "),
     "make ps": Try(says="causeway-proxy-1"),
@@ -67,6 +70,8 @@ SHORT = {
     "deploy down [--volumes]": Try("deploy down --volumes", says="causeway is down", after="deploy up"),
     "deploy ps": Try(says="causeway-mongo-1"),
     "deploy logs [-f] [SERVICE…]": Try("deploy logs mongo", says="causeway-mongo-1"),
+    "deploy backup FILE": Try("deploy backup target/all.zip", before="rm -f target/all.zip", says=" in the file"),
+    "deploy restore FILE": Try("deploy restore target/all.zip", says=" there already"),
     "deploy requests [--follow] [--where KEY=VALUE…]": Try(
         "deploy requests --where method=GET", before="curl -s http://127.0.0.1:8080/?seen", says="/?seen"
     ),

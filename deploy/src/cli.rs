@@ -106,6 +106,17 @@ pub(crate) enum Command {
     /// Asks the running console, and searches as it does: `--where path=/?a --where method=POST`. Where
     /// the search takes long, what is found is shown as it is found.
     Requests(Requests),
+    /// Write all that was recorded into one file, while the stack serves
+    ///
+    /// Whatever was acknowledged before it began is in it. The file is a ZIP archive with what
+    /// `mongodump` writes; it is there when it is whole, and only you may read it. Secrets and certificates
+    /// aren't in it (docs/backup.md).
+    Backup(Backup),
+    /// Store again what is in a backup and isn't there
+    ///
+    /// The file is checked first, and nothing stored of one that isn't whole. What is there already stays:
+    /// so it can be run again where it was interrupted, and while the stack serves.
+    Restore(Restore),
     /// Send recorded requests again, the oldest first, exactly as they were
     ///
     /// Method, target, header fields and bytes are those that came, less what belongs to a connection or
@@ -455,7 +466,7 @@ pub(crate) struct Wanted {
 /// `deploy replay`.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// Where to: http://HOST or `http://HOST:PORT`
+    /// Where to: `http://HOST` or `http://HOST:PORT`
     #[arg(long, value_name = "URL", value_parser = target)]
     pub(crate) to: Target,
     #[command(flatten)]
@@ -493,6 +504,28 @@ pub(crate) struct RequestFormat {
     /// Print the command of curl that sends one again
     #[arg(long)]
     pub(crate) curl: bool,
+}
+
+/// `deploy backup`.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The file to write; `-` is standard output
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Replace the file if there is one
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `deploy restore`.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// A file that `deploy backup` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Only check that the file is whole; this needs neither a stack nor an engine
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// `deploy console`.

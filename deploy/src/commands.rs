@@ -1,5 +1,6 @@
 //! The verbs, one file each, and what they share.
 
+mod backup;
 mod build;
 mod config;
 mod console;
@@ -12,6 +13,7 @@ mod releases;
 pub(crate) mod replay;
 mod requests;
 mod restart;
+mod restore;
 pub(crate) mod rollback;
 mod scale;
 mod secrets;
@@ -118,6 +120,7 @@ pub fn run(cli: Cli) -> ExitCode {
             command => command,
         };
         let endless = is_endless(&command);
+        let after = after_interruption(&command);
         // Says itself what it has done by then.
         let listens = matches!(command, Command::Replay(_));
         tokio::select! {
@@ -127,7 +130,7 @@ pub fn run(cli: Cli) -> ExitCode {
             } else {
                 Err(Error::failed(
                     format!("interrupted by {ending}"),
-                    "nothing is lost: the next `deploy up` finishes the job",
+                    after,
                 ))
             },
         }
@@ -222,6 +225,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Console(args) => console::run(context, args).await,
         Command::Replay(args) => replay::run(context, args).await,
         Command::Requests(args) => requests::run(context, args).await,
+        Command::Backup(args) => backup::run(context, args).await,
+        Command::Restore(args) => restore::run(context, args).await,
         // Answered before: one needs neither an engine nor a Compose file, one no interruption from
         // outside, and one is about a Swarm.
         Command::Probe(_) | Command::Lab(_) | Command::Nodes { .. } => Ok(()),
@@ -236,6 +241,15 @@ fn is_endless(command: &Command) -> bool {
             | Command::Logs(Logs { follow: true, .. })
             | Command::Requests(Requests { follow: true, .. })
     )
+}
+
+/// What to do when it was interrupted.
+fn after_interruption(command: &Command) -> &'static str {
+    match command {
+        Command::Backup(_) => "no file was written: run the backup again",
+        Command::Restore(_) => "run the same command again: it stores what is missing",
+        _ => "nothing is lost: the next `deploy up` finishes the job",
+    }
 }
 
 pub(crate) fn refresh(images: Images) -> Refresh {

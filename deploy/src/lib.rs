@@ -5,6 +5,7 @@
 //! [`netcheck`] looks whether it works.
 
 mod apply;
+mod backup;
 mod capacity;
 mod certificates;
 pub mod cli;

@@ -10,6 +10,7 @@
 //! | [`sweep`], [`pace`] | removing and counting; how fast |
 //! | [`watch`] | how the collection, its disk and its members are |
 //! | [`metrics`] | telling it |
+//! | [`copy`] | all documents out of MongoDB and into it, for backups |
 //! | [`app`] | putting them together, running them, and stopping them |
 //!
 //! It has no binary of its own: `api keeper` is the command line ([`cli`]).
@@ -19,6 +20,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod copy;
 pub mod guard;
 pub mod metrics;
 mod pace;

@@ -87,6 +87,7 @@ impl Collector for Figures {
         let look = look.as_ref();
         let up = self.board.outcome().is_ok();
         let retention = self.retention.unwrap_or_default().as_secs_f64();
+        let disk = look.and_then(|look| look.disk);
         let oldest = look.and_then(|look| look.oldest);
         let oldest = oldest.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         for (name, help, value) in [
@@ -123,12 +124,12 @@ impl Collector for Figures {
             (
                 "keeper_disk_used_bytes",
                 "What is taken of the disk that the database is on, by whomever.",
-                look.map(|look| whole(look.disk_used)),
+                disk.map(|disk| whole(disk.used)),
             ),
             (
                 "keeper_disk_bytes",
                 "Size of the disk that the database is on.",
-                look.map(|look| whole(look.disk)),
+                disk.map(|disk| whole(disk.size)),
             ),
         ] {
             if let Some(value) = value {
@@ -197,7 +198,7 @@ mod tests {
     use testkit::metrics_page;
 
     use super::*;
-    use crate::watch::Look;
+    use crate::watch::{Disk, Look};
 
     #[test]
     fn the_page_lists_every_metric_and_no_other() {
@@ -205,6 +206,7 @@ mod tests {
         let board = Board::default();
         board.put_up(Look {
             oldest: Some(SystemTime::now()),
+            disk: Some(Disk { used: 1, size: 2 }),
             lags: vec![("mongo:27017".to_owned(), Duration::from_millis(1500))],
             ..Look::default()
         });
@@ -212,5 +214,7 @@ mod tests {
         let text = expose(&registry, "").unwrap().text;
         assert!(text.contains("keeper_replica_lag_seconds{member=\"mongo:27017\"} 1.5\n"));
         metrics_page::lists(&text, &["keeper_", "process_"]);
+        let open = expose(&registry, "application/openmetrics-text").unwrap();
+        metrics_page::is_open_metrics(&open.text);
     }
 }

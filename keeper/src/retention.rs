@@ -13,6 +13,10 @@ use crate::store::Store;
 use crate::sweep::{self, Open, Why};
 use crate::watch;
 
+/// Where there is more beyond the bound of the size than this part of it, the bound comes first, and the
+/// writers' pace second.
+const HURRY: u64 = 10;
+
 /// Keeps the requests within their bounds.
 #[derive(Debug)]
 pub(crate) struct Retention {
@@ -71,12 +75,14 @@ impl Retention {
             self.open = None;
         }
         if let Some(limit) = self.limit_of_age().await? {
-            self.let_go(Why::Before(limit), AGE).await?;
+            self.let_go(Why::Before(limit), false, AGE).await?;
         }
         if let Some(max) = self.max_size {
-            let look = watch::size_of(&self.store).await?;
-            if look.0 > max {
-                self.let_go(Why::Over(look.0 - max), SIZE).await?;
+            let (bytes, _) = watch::size_of(&self.store).await?;
+            let over = bytes.saturating_sub(max);
+            if over > 0 {
+                let hurry = over > max / HURRY;
+                self.let_go(Why::Over(over), hurry, SIZE).await?;
             }
         }
         Ok(())
@@ -107,7 +113,7 @@ impl Retention {
         Ok(go_before)
     }
 
-    async fn let_go(&mut self, why: Why, reason: Removed) -> Result<()> {
+    async fn let_go(&mut self, why: Why, hurry: bool, reason: Removed) -> Result<()> {
         let begun = Instant::now();
         let removed = self.metrics.removed.get_or_create(&reason).clone();
         let mut documents = 0;
@@ -116,7 +122,7 @@ impl Retention {
             removed.inc_by(batch);
             documents += batch;
         };
-        let swept = sweep::sweep(&self.store, why, &mut open, count).await;
+        let swept = sweep::sweep(&self.store, why, hurry, &mut open, count).await;
         self.open = open.map(|open| (open, reason.clone()));
         if documents > 0 {
             tracing::info!(

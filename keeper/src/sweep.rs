@@ -5,7 +5,7 @@
 //! What an id says isn't enough: by age goes what is too old by `received_at` as well, where a document
 //! has that.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use futures_util::TryStreamExt as _;
 use mongodb::bson::oid::ObjectId;
@@ -41,18 +41,20 @@ struct Batch {
 #[derive(Debug)]
 pub(crate) struct Open(Batch);
 
-/// Lets everything go that has to; `count` hears of each batch. On an error, what is left `open` has to be
+/// Lets everything go that has to, and in a `hurry` whatever that costs writers; `count` hears of each batch. On an error, what is left `open` has to be
 /// settled before the next sweep.
 pub(crate) async fn sweep(
     store: &Store,
     why: Why,
+    hurry: bool,
     open: &mut Option<Open>,
     mut count: impl FnMut(u64),
 ) -> Result<()> {
     let mut bytes_gone = 0;
+    let mut pace = Pace::default();
     let mut after = ObjectId::from_bytes([0; 12]);
     loop {
-        let pace = Pace::begin();
+        let begun = Instant::now();
         let left = match why {
             Why::Before(_) => u64::MAX,
             Why::Over(bytes) => bytes.saturating_sub(bytes_gone),
@@ -78,7 +80,7 @@ pub(crate) async fn sweep(
         count(removed);
         bytes_gone += batch.bytes;
         after = batch.last;
-        pace.rest().await;
+        pace.rest(begun, hurry).await;
     }
 }
 

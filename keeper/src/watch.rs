@@ -25,11 +25,18 @@ pub struct Look {
     pub documents: u64,
     /// When the oldest was recorded.
     pub oldest: Option<SystemTime>,
-    /// What is taken of the disk that the database is on, by whomever, and how large it is.
-    pub disk_used: u64,
-    pub disk: u64,
+    /// MongoDB tells of it once it has the database.
+    pub disk: Option<Disk>,
     /// How far each of a replica set is behind its primary.
     pub lags: Vec<(String, Duration)>,
+}
+
+/// The disk that the database is on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Disk {
+    /// By whomever.
+    pub used: u64,
+    pub size: u64,
 }
 
 /// The last look. Clones are the same.
@@ -101,6 +108,10 @@ pub async fn look(store: &Store) -> Result<Look> {
             let (bytes, documents) = size(&requests).await?;
             let database = requests.client().database(&requests.namespace().db);
             let disk = database.run_command(doc! { "dbStats": 1 }).await?;
+            let disk = Disk {
+                used: number(&disk, "fsUsedSize"),
+                size: number(&disk, "fsTotalSize"),
+            };
             let lags = requests
                 .client()
                 .database("admin")
@@ -115,8 +126,7 @@ pub async fn look(store: &Store) -> Result<Look> {
                 bytes,
                 documents,
                 oldest: oldest(&requests).await?,
-                disk_used: number(&disk, "fsUsedSize"),
-                disk: number(&disk, "fsTotalSize"),
+                disk: Some(disk).filter(|disk| disk.size > 0),
                 lags,
             })
         })

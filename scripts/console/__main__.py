@@ -11,7 +11,7 @@ from edge.check import CHECKS, Check, Failed, attempt
 from playwright.sync_api import Error as BrowserError
 from trial import TARGET
 
-from . import access, detail, hostile, keys, live, looks, lists, pictures  # noqa: F401  they list their checks
+from . import access, alerts, detail, hostile, keys, live, looks, lists, pictures  # noqa: F401  they list their checks
 from .stage import Stage, given, own
 
 

@@ -78,7 +78,7 @@ fn check(input: &[u8]) -> String {
         "remote_addr",
     ];
     ours.extend(
-        ["body", "original"]
+        ["body", "original", "trace"]
             .into_iter()
             .filter(|it| document.contains_key(it)),
     );

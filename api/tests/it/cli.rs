@@ -46,6 +46,23 @@ fn settings_that_cannot_be_used_exit_with_2() {
 }
 
 #[test]
+fn the_keeper_is_another_service_in_the_same_binary() {
+    let help = api(&["keeper", "--help"], &[]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(
+        help.contains("KEEPER_RETENTION") && !help.contains("API_LISTEN"),
+        "{help}"
+    );
+    // Its health check fails for the same reason.
+    for arguments in [&["keeper"][..], &["keeper", "healthcheck"]] {
+        let refused = api(arguments, &[("KEEPER_RETENTION", "30")]);
+        assert_refused(&refused, 2, &["KEEPER_RETENTION", "\"30\"", "such as 30d"]);
+    }
+    assert_refused(&api(&["keeper", "--nonsense"], &[]), 2, &["--nonsense"]);
+}
+
+#[test]
 fn a_connection_string_is_refused_without_its_password() {
     for uri in [
         "mongodb://user:pl4nted@host:port",

@@ -42,10 +42,6 @@ const REQUESTS: [(&str, &[u8], &[u8]); 12] = [
     ("POST /?%C3%C3%A9%00", b"", &[0x80; 70_000]),
 ];
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[tokio::test]
 async fn a_request_is_rebuilt_from_its_document_byte_for_byte() {
     let uri = shared_mongo_uri().await;
@@ -65,11 +61,11 @@ async fn a_request_is_rebuilt_from_its_document_byte_for_byte() {
             .filter_map(|line| {
                 let colon = line.iter().position(|byte| *byte == b':')?;
                 let name = String::from_utf8_lossy(&line[..colon]).to_lowercase();
-                Some(json!([name, hex(line[colon + 1..].trim_ascii())]))
+                Some(json!([name, hex::encode(line[colon + 1..].trim_ascii())]))
             })
             .collect();
         lines.sort_by_key(|line| line[0].to_string());
-        expected.insert(id.to_hex(), json!([method, target, lines, hex(body)]));
+        expected.insert(id.to_hex(), json!([method, target, lines, hex::encode(body)]));
     }
     let read = read_with_pymongo(&uri, &app.collection.namespace().db);
     let mut read: BTreeMap<String, Value> = serde_json::from_str(&read).unwrap();

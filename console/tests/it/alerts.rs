@@ -71,6 +71,10 @@ async fn what_fires_is_shown_and_so_is_that_nobody_can_say() {
         slow["since"].is_string() && slow["runbook"].is_null(),
         "{slow}"
     );
+    let description: Value = serde_json::from_str(&app.get("/api/openapi.json").text()).unwrap();
+    let components = &description["components"];
+    let described = json!({"$ref": "#/components/schemas/Alerts", "components": components});
+    assert!(jsonschema::is_valid(&described, &told), "{told}");
     let page = app.get("/stack").text();
     for shown in [
         "<strong>Down</strong> critical since <time",

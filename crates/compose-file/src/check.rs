@@ -10,8 +10,8 @@ use super::Position;
 use super::context::Context;
 use super::fields::nearest;
 use super::model::{
-    Certificate, Condition, HealthTest, Mount, NetworkMode, Port, ReplicaSet, Secret, SecretName,
-    Service, ServiceName, Verify, exclude_each_other,
+    Backup, Certificate, Condition, HealthTest, Mount, NetworkMode, Port, ReplicaSet, Secret,
+    SecretName, Service, ServiceName, Verify, exclude_each_other,
 };
 use super::read::Sections;
 use super::yaml::{Node, Value};
@@ -50,6 +50,9 @@ pub(super) fn check(
     }
     if let Some(set) = &sections.replica_set {
         check.replica_set(set);
+    }
+    if let Some(backup) = &sections.backup {
+        check.backup(backup);
     }
     if let Some(verify) = &sections.verify {
         check.verify(verify);
@@ -157,6 +160,15 @@ impl Check<'_> {
                 Some(_) => {}
                 None => self.undefined(&keys, "service", member, &known),
             }
+        }
+    }
+
+    /// Who backs up is there.
+    fn backup(&self, backup: &Backup) {
+        let known = self.defined("services");
+        if !known.contains(&backup.service.as_str()) {
+            let keys = ["x-backup", "service"];
+            self.undefined(&keys, "service", &backup.service, &known);
         }
     }
 

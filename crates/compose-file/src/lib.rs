@@ -131,6 +131,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         volumes,
         secrets,
         replica_set,
+        backup,
         configs,
         verify,
     } = sections;
@@ -141,6 +142,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         volumes,
         secrets,
         replica_set,
+        backup,
         configs,
         verify,
         disabled,

@@ -5,6 +5,7 @@
 //! the file's order) and into valid Compose syntax, so the same form serves as the input of
 //! configuration hashes and as the output of [`Project::to_yaml`].
 
+mod backup;
 mod certificate;
 mod health;
 mod mount;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+pub use backup::*;
 pub use certificate::*;
 pub use health::*;
 pub use mount::*;
@@ -55,6 +57,9 @@ pub struct Project {
     /// Which services are one replica set.
     #[serde(rename = "x-replica-set", skip_serializing_if = "Option::is_none")]
     pub replica_set: Option<ReplicaSet>,
+    /// Who backs the data up.
+    #[serde(rename = "x-backup", skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
     /// Files for the services of a Swarm.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub configs: IndexMap<ConfigName, Config>,

@@ -1,5 +1,6 @@
 //! From the tree to the model, a file for each part of the Compose specification.
 
+mod backup;
 mod build;
 mod deploy;
 mod environment;

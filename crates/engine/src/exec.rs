@@ -3,14 +3,19 @@
 //! What it reads goes over standard input alone: the engine shows the arguments and the
 //! environment of a command to everybody who may ask it.
 
+mod running;
+
 use std::io::ErrorKind;
+use std::pin::Pin;
 use std::time::Duration;
 
+use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
-use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
+use futures_util::{Stream, StreamExt};
+pub use running::{Input, Output, Running};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::Engine;
 use crate::error::{EngineContext, Error, Result};
@@ -125,32 +130,12 @@ async fn attached(
     input: &[u8],
     doing: impl Fn() -> String,
 ) -> Result<(i64, Vec<LogOutput>)> {
-    let config = ExecConfig {
-        attach_stdin: Some(true),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        cmd: Some(command.to_vec()),
-        ..ExecConfig::default()
-    };
     let docker = engine.docker();
-    let exec = docker
-        .create_exec(container.id, config)
-        .await
-        .doing(&doing)?;
-    let started = docker
-        .start_exec(&exec.id, None::<StartExecOptions>)
-        .await
-        .doing(&doing)?;
-    let StartExecResults::Attached {
+    let Attached {
+        id,
         mut output,
         input: mut writer,
-    } = started
-    else {
-        return Err(Error::failed(
-            format!("could not {}: the engine detached it", doing()),
-            "run again",
-        ));
-    };
+    } = attach(docker, container, command, None, &doing).await?;
     let written = async {
         writer.write_all(input).await?;
         writer.shutdown().await
@@ -169,13 +154,60 @@ async fn attached(
     while let Some(chunk) = output.next().await {
         said.push(chunk.doing(&doing)?);
     }
-    // The engine may learn of the end a moment after the streams are closed.
-    let status = loop {
-        let ended = docker.inspect_exec(&exec.id).await.doing(&doing)?;
+    let status = status(docker, &id, &doing).await?;
+    Ok((status, said))
+}
+
+/// A command that was started, and the streams to it and from it.
+struct Attached {
+    id: String,
+    output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+/// Starts a command; `capacity` is how many bytes of what it writes are read at a time, if not the client's own.
+async fn attach(
+    docker: &Docker,
+    container: Within<'_>,
+    command: &[String],
+    capacity: Option<usize>,
+    doing: impl Fn() -> String,
+) -> Result<Attached> {
+    let config = ExecConfig {
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(command.to_vec()),
+        ..ExecConfig::default()
+    };
+    let exec = docker
+        .create_exec(container.id, config)
+        .await
+        .doing(&doing)?;
+    let options = capacity.map(|capacity| StartExecOptions {
+        output_capacity: Some(capacity),
+        ..StartExecOptions::default()
+    });
+    match docker.start_exec(&exec.id, options).await.doing(&doing)? {
+        StartExecResults::Attached { output, input } => Ok(Attached {
+            id: exec.id,
+            output,
+            input,
+        }),
+        StartExecResults::Detached => Err(Error::failed(
+            format!("could not {}: the engine detached it", doing()),
+            "run again",
+        )),
+    }
+}
+
+/// The exit status of a command whose streams are closed. The engine may learn of its end a moment later.
+async fn status(docker: &Docker, id: &str, doing: impl Fn() -> String) -> Result<i64> {
+    loop {
+        let ended = docker.inspect_exec(id).await.doing(&doing)?;
         if let Some(status) = ended.exit_code {
-            break status;
+            return Ok(status);
         }
         tokio::time::sleep(INTERVAL).await;
-    };
-    Ok((status, said))
+    }
 }

@@ -1,7 +1,6 @@
 //! What becomes of certificates as time goes by, and as files come and go. That others accept them,
 //! `tests/engine/certificates.rs` shows.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use compose_file::LoadOptions;

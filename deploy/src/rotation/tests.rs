@@ -1,6 +1,5 @@
 //! Which secrets are chosen, and where an old value may still be known.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 

@@ -12,12 +12,14 @@
 )]
 
 mod api_redeploy;
+mod backup;
 mod container;
 mod hardening;
 mod load;
 mod proxy_redeploy;
 mod recorded;
 mod replay;
+mod retention;
 mod rotation;
 mod running_stack;
 mod secrets;

@@ -55,10 +55,7 @@ pub(crate) fn what_was_recorded_is_sent_again_byte_for_byte(stack: &Stack) {
     let told = stack.deploy(&command);
     let replayed: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
     assert_eq!(replayed["statuses"], json!({ "200": number }), "{told}");
-    assert_eq!(
-        replayed["left_out"]["Cookie"],
-        number.div_ceil(shapes().len())
-    );
+    assert_eq!(replayed["left_out"]["Cookie"], cookies);
     for _ in 0..number {
         let request = arrived.recv().unwrap();
         let index = request.head.get("x-replay").unwrap().to_owned();
@@ -102,20 +99,32 @@ fn shape(index: usize) -> Shape {
     shape
 }
 
-fn shapes() -> Vec<Shape> {
-    let get = |target: &str| Shape {
+fn get(target: &str) -> Shape {
+    Shape {
         method: "GET",
         target: target.to_owned(),
         fields: Vec::new(),
         body: None,
         is_chunked: false,
-    };
-    let with = |fields| Shape { fields, ..get("/") };
-    let post = |body: &[u8]| Shape {
+    }
+}
+
+fn with(fields: &[(&'static str, &'static [u8])]) -> Shape {
+    Shape {
+        fields: fields.to_vec(),
+        ..get("/")
+    }
+}
+
+fn post(body: &[u8]) -> Shape {
+    Shape {
         method: "POST",
         body: Some(body.to_vec()),
         ..get("/")
-    };
+    }
+}
+
+fn shapes() -> Vec<Shape> {
     let mut shapes: Vec<_> = [
         "/",
         "/?",
@@ -136,32 +145,27 @@ fn shapes() -> Vec<Shape> {
     .map(get)
     .into();
     shapes.extend([
-        with(vec![("Cookie", b"a=b")]),
-        with(vec![
-            ("X-A", b"1"),
-            ("X-B", b"b"),
-            ("x-a", b"2,3"),
-            ("X-A", b""),
-        ]),
-        with(vec![
+        with(&[("Cookie", b"a=b")]),
+        with(&[("X-A", b"1"), ("X-B", b"b"), ("x-a", b"2,3"), ("X-A", b"")]),
+        with(&[
             ("X_Under", b"1"),
             ("X-Under", b"2"),
             ("!#$%&'*+.^`|~", b"odd"),
         ]),
-        with(vec![
+        with(&[
             ("X-Latin", b"caf\xe9"),
             ("X-All", b"\x80\xa0\xff"),
             ("X-Tab", b"a\tb"),
         ]),
-        with(vec![("Content-Type", b"a/b"), ("Content-Type", b"c/d")]),
-        with(vec![("Content-Type", b"")]),
-        with(vec![
+        with(&[("Content-Type", b"a/b"), ("Content-Type", b"c/d")]),
+        with(&[("Content-Type", b"")]),
+        with(&[
             ("Connection", b"X-Hop"),
             ("X-Hop", b"1"),
             ("TE", b"trailers"),
             ("Keep-Alive", b"5"),
         ]),
-        with(vec![
+        with(&[
             ("User-Agent", b"curl/8"),
             ("Accept-Encoding", b"gzip"),
             ("Range", b"bytes=0-1"),
@@ -216,7 +220,7 @@ impl Shape {
         )
         .into_bytes();
         for (name, value) in &self.fields {
-            bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+            bytes.extend([name.as_bytes(), b": ", *value, b"\r\n"].concat());
         }
         let body = self.body.as_deref().unwrap_or_default();
         if self.is_chunked {
@@ -231,7 +235,7 @@ impl Shape {
         if self.body.is_some() {
             bytes.extend(format!("Content-Length: {}\r\n", body.len()).bytes());
         }
-        bytes.extend([b"\r\n", body].concat());
+        bytes.extend([&b"\r\n"[..], body].concat());
         bytes
     }
 
@@ -242,7 +246,7 @@ impl Shape {
         let mut fields: Vec<_> = self
             .fields
             .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), latin1(value)))
+            .map(|(name, value)| (name.to_ascii_lowercase(), latin1(*value)))
             .filter(|(name, _)| !gone.contains(&name.as_str()))
             .collect();
         fields.push(("host".to_owned(), address.to_string()));

@@ -3,7 +3,9 @@
 
 use crate::secrets::Secrets;
 use crate::stack::{PROJECT, Stack, both};
-use crate::{api_redeploy, hardening, proxy_redeploy, recorded, replay, rotation, secrets};
+use crate::{
+    api_redeploy, backup, hardening, proxy_redeploy, recorded, replay, retention, rotation, secrets,
+};
 
 #[test]
 fn a_running_stack_keeps_its_promises() {
@@ -18,10 +20,12 @@ fn a_running_stack_keeps_its_promises() {
 
     hardening::every_container_is_confined(&stack);
     recorded::a_request_is_found_and_sent_again(&stack);
+    retention::changing_it_replaces_the_keeper_and_nothing_else(&stack);
     replay::what_was_recorded_is_sent_again_byte_for_byte(&stack);
     proxy_redeploy::no_request_fails_while_the_proxy_is_replaced(&stack);
     api_redeploy::no_request_fails_while_the_api_is_replaced_and_scaled(&stack);
     rotation::no_request_fails_while_secrets_are_rotated(&stack, &mut planted);
+    backup::what_was_recorded_is_backed_up_and_restored(&stack);
     // After these, so that there is something for a secret to have leaked into.
     secrets::planted_secrets_are_found_in_their_files_and_nowhere_else(&stack, &planted);
 

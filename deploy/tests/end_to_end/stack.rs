@@ -222,7 +222,7 @@ impl Stack {
     }
 
     /// What a script in the mongo shell prints about the collection, as the root user.
-    fn ask_mongo(&self, question: &str) -> String {
+    pub(crate) fn ask_mongo(&self, question: &str) -> String {
         let file = self.path().join("secrets/mongo_root_password");
         let password = fs::read_to_string(file).unwrap();
         self.mongo_shell(&format!(

@@ -43,7 +43,7 @@ fn deploy_use_redeploy_and_take_down() {
 
     // Nothing changed: the same containers, in seconds.
     let before = stack.container_ids();
-    assert_eq!(before.lines().count(), 5, "{before}");
+    assert_eq!(before.lines().count(), 6, "{before}");
     let started = Instant::now();
     let second = stack.make(&["deploy"]);
     assert!(second.to_lowercase().contains("no changes"), "{second}");

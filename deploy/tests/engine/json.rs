@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::stack::{Stack, outcome, outcome_of};
 
 /// Every command, in an order in which each finds what it needs, and some that fail.
-const COMMANDS: [(i32, &[&str]); 24] = [
+const COMMANDS: [(i32, &[&str]); 26] = [
     (0, &["config"]),
     (0, &["plan"]),
     (0, &["build"]),
@@ -27,6 +27,8 @@ const COMMANDS: [(i32, &[&str]); 24] = [
     (0, &["scale", "web=2"]),
     (2, &["console"]),
     (2, &["requests"]),
+    (2, &["backup", "file"]),
+    (2, &["restore", "nowhere"]),
     (2, &["replay", "--to", "http://127.0.0.1:1"]),
     (0, &["inspect"]),
     (0, &["lab", "list"]),

@@ -4,6 +4,7 @@
 // The conveniences that test functions have, for the helpers beside them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod backup;
 mod build;
 mod certificates;
 mod command_line;

@@ -66,7 +66,7 @@ async fn assert_it_keeps_and_nothing_else(mongo: &Mongo) {
         [
             doc! { "update": "requests", "updates": [{ "q": {}, "u": { "$set": { "a": 1 } } }] },
             doc! { "findAndModify": "requests", "query": {}, "update": { "$set": { "a": 1 } } },
-            doc! { "aggregate": "requests", "pipeline": [{ "$out": "requests" }], "cursor": {} },
+            doc! { "aggregate": "requests", "pipeline": [{ "$out": "other" }], "cursor": {} },
             doc! { "aggregate": "requests", "pipeline": [{ "$unionWith": "other" }], "cursor": {} },
             doc! { "createIndexes": "requests", "indexes": [{ "key": { "a": 1 }, "name": "a" }] },
             doc! { "dropIndexes": "requests", "index": "*" },

@@ -48,8 +48,8 @@ impl Requests {
         self.collection.distinct("_id", doc! {}).await.unwrap()
     }
 
-    /// A keeper of these, with further settings.
-    pub(crate) async fn keeper(&self, settings: &[(&str, &str)]) -> Keeper {
+    /// What says where these are, and further settings.
+    pub(crate) fn settings(&self, settings: &[(&str, &str)]) -> Settings {
         let database = self.collection.namespace().db;
         let mut environment = HashMap::from([
             ("KEEPER_ADMIN_LISTEN", "127.0.0.1:0"),
@@ -58,7 +58,12 @@ impl Requests {
             ("KEEPER_INTERVAL", "20ms"),
         ]);
         environment.extend(settings.iter().copied());
-        let settings = Settings::load(None, environment).unwrap();
+        Settings::load(None, environment).unwrap()
+    }
+
+    /// A keeper of these, with further settings.
+    pub(crate) async fn keeper(&self, settings: &[(&str, &str)]) -> Keeper {
+        let settings = self.settings(settings);
         let application = Application::build(settings).await.unwrap();
         let admin = application.admin_address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Requests a second [default: 200; beside an attack: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000))]
     pub(crate) rate: Option<u32>,
+    /// How many documents are lost and restored (restore)
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) documents: u64,
     /// List the faults or attacks and leave
     #[arg(long)]
     pub(crate) list: bool,

@@ -1,6 +1,8 @@
 //! Reading back what the API stored, straight from MongoDB: neither the proxy nor the API has a
 //! part in the check.
 
+mod seed;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use crate::audit::Document;
 use crate::load::request::TOKEN;
 use crate::passage::Passage;
 use crate::seed::Dice;
+pub(crate) use seed::Sum;
 
 const DATABASE: &str = "myDatabase";
 const COLLECTION: &str = "requests";

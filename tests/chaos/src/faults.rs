@@ -8,6 +8,7 @@ mod in_flight;
 mod memory;
 mod pause;
 mod process;
+mod restore;
 mod upstream;
 mod volume;
 
@@ -71,6 +72,7 @@ enum Kind {
     Redeploy(Service),
     Certificate(edge::Kind),
     EngineRestart,
+    Restore,
 }
 
 const fn entry(name: &'static str, kind: Kind, about: &'static str) -> Entry {
@@ -232,6 +234,11 @@ pub(crate) const ALL: &[Entry] = &[
         Kind::Certificate(edge::Kind::Expired),
         "the certificate is replaced by one that has expired, which gives way to another of the name",
     ),
+    free(
+        "restore",
+        Kind::Restore,
+        "all data is gone, and restored into an empty stack by a restore that is killed half way and run again",
+    ),
     entry(
         "engine-restart",
         Kind::EngineRestart,
@@ -246,6 +253,8 @@ pub(crate) struct Surroundings {
     pub(crate) own_engine: bool,
     /// `deploy`, where the stack is the suite's own, with nobody's data in it.
     pub(crate) tool: Option<Tool>,
+    /// How many documents are lost and restored.
+    pub(crate) documents: u64,
 }
 
 /// Something done to the stack.
@@ -304,9 +313,12 @@ pub(crate) async fn injection(
     }
     let stack = stack.clone();
     Ok(Ok(match (entry.kind, &surroundings.tool) {
-        (Kind::VolumeFull | Kind::Redeploy(_) | Kind::Certificate(_), None) => {
+        (Kind::VolumeFull | Kind::Redeploy(_) | Kind::Certificate(_) | Kind::Restore, None) => {
             let reason = "it changes what isn't the suite's own in this stack";
             return Ok(Err(reason.to_owned()));
+        }
+        (Kind::Restore, Some(tool)) => {
+            Box::new(restore::Restore::new(stack, tool, surroundings.documents))
         }
         (Kind::Redeploy(service), Some(tool)) => Box::new(edge::Redeploy::new(tool, service)),
         (Kind::Certificate(kind), Some(tool)) => Box::new(edge::Certificate::new(tool, kind)),

@@ -205,6 +205,7 @@ async fn suite(options: Options, rounds: Rounds, output: &Output) -> Result<bool
         surroundings: Surroundings {
             own_engine: options.own_engine,
             tool,
+            documents: options.documents,
         },
         interrupted: interrupt,
     };

@@ -35,12 +35,14 @@ pub(super) type Identity = fn(&Node) -> Option<String>;
 /// Keys with a rule of their own; `*` is any one.
 #[rustfmt::skip]
 const EXCEPTIONS: &[(&str, Rule)] = &[
-    // "Shell commands" are replaced: half a command is none. The last three are of our
+    // "Shell commands" are replaced: half a command is none. The last five are of our
     // extensions.
     ("services.*.command",                        Rule::Replace),
     ("services.*.entrypoint",                     Rule::Replace),
     ("services.*.healthcheck.test",               Rule::Replace),
     ("secrets.*.x-rotate.command",                Rule::Replace),
+    ("x-backup.dump",                             Rule::Replace),
+    ("x-backup.restore",                          Rule::Replace),
     ("x-verify.entry_points.*.document.command",  Rule::Replace),
     ("x-verify.entry_points.*.tls.command",       Rule::Replace),
     // One number for both limits, or a number for each.

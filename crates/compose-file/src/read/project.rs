@@ -8,13 +8,13 @@ use indexmap::IndexMap;
 use super::external::{check_external, external_and_name};
 use super::forms::{certificate_names, host_path, is_name};
 use super::words::command;
-use super::{network, replica_set, service, swarm, verify};
+use super::{backup, network, replica_set, service, swarm, verify};
 use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
-    Config, ConfigName, Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate, Secret,
-    SecretName, Service, ServiceName, Verify, Volume, VolumeKey,
+    Backup, Config, ConfigName, Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate,
+    Secret, SecretName, Service, ServiceName, Verify, Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
@@ -32,6 +32,7 @@ pub(crate) struct Sections {
     pub(crate) volumes: IndexMap<VolumeKey, Volume>,
     pub(crate) secrets: IndexMap<SecretName, Secret>,
     pub(crate) replica_set: Option<ReplicaSet>,
+    pub(crate) backup: Option<Backup>,
     pub(crate) configs: IndexMap<ConfigName, Config>,
     pub(crate) verify: Option<Verify>,
 }
@@ -111,6 +112,7 @@ pub(crate) fn project(root: &Cursor<'_>) -> Sections {
         replica_set: fields
             .get("x-replica-set")
             .and_then(|c| replica_set::replica_set(&c)),
+        backup: fields.get("x-backup").and_then(|c| backup::backup(&c)),
         // Not asked for in a file for one machine, and so reported.
         configs: if root.context.swarm {
             section(fields.get("configs"), ConfigName, swarm::config)

@@ -1,6 +1,5 @@
 //! Docker Compose 2 takes the product's file, and understands of it what we do.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;

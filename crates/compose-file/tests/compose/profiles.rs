@@ -148,7 +148,10 @@ fn what_is_not_enabled_is_read_and_need_not_fit() {
 
     for (keys, problem) in [
         ("imagge: x", "the key imagge isn't supported"),
-        ("command: '${X:?is needed}'", "the variable X is required: is needed"),
+        (
+            "command: '${X:?is needed}'",
+            "the variable X is required: is needed",
+        ),
         ("profiles: p", "expected a list"),
     ] {
         let file =

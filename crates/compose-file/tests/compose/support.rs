@@ -1,6 +1,5 @@
 //! Files in a directory of their own, loaded.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use compose_file::{Error, LoadOptions, Problem, Project, load};

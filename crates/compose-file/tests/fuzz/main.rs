@@ -1,7 +1,6 @@
 //! Properties of the Compose reader that hold for any input (`testkit::fuzz`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use compose_file::{Error, LoadOptions, Project, load};

@@ -1,0 +1,120 @@
+//! The file that a backup becomes: there when it is whole, and not before.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use engine::error::{Error, Result};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+/// How the names of files end that aren't whole yet.
+const PARTIAL: &str = ".partial";
+
+/// A file beside the one that it takes the place of in the end. Dropped before that, it goes.
+pub(crate) struct Target {
+    path: PathBuf,
+    partial: PathBuf,
+    /// Whether a file that is there may go.
+    replace: bool,
+}
+
+impl Target {
+    /// Makes the file to be written, which only this user may read.
+    ///
+    /// # Errors
+    /// When there is a file already and it isn't to be replaced, or none can be made there.
+    pub(crate) fn create(path: &Path, replace: bool) -> Result<(Self, File)> {
+        let unwritable = |err: &io::Error| unwritable(path, err);
+        // What a symbolic link leads to is replaced, not the link.
+        let path = match fs::canonicalize(path) {
+            Ok(path) => path,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            Err(err) => return Err(unwritable(&err)),
+        };
+        match fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_file() => {
+                return Err(Error::usage(
+                    format!("{} is no regular file", path.display()),
+                    "name a file; `deploy backup -` writes to standard output",
+                ));
+            }
+            Ok(_) if !replace => return Err(taken(&path)),
+            Ok(_) => {}
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            Err(err) => return Err(unwritable(&err)),
+        }
+        let Some(name) = path.file_name() else {
+            return Err(Error::usage(
+                format!("{} is not the name of a file", path.display()),
+                "name the file that the backup is to be",
+            ));
+        };
+        let suffix = format!(".{:016x}{PARTIAL}", rand::random::<u64>());
+        let partial = [".".as_ref(), name, suffix.as_ref()];
+        let partial = path.with_file_name(partial.into_iter().collect::<std::ffi::OsString>());
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600);
+        let file = file.open(&partial).map_err(|err| unwritable(&err))?;
+        let target = Self {
+            path,
+            partial,
+            replace,
+        };
+        Ok((target, file))
+    }
+
+    /// Gives the file its name. All that was written to it has to be on the disk.
+    ///
+    /// # Errors
+    /// When a file of the name has appeared meanwhile, or the directory can't be written any more.
+    pub(crate) fn finish(self) -> Result<()> {
+        let renamed = if self.replace {
+            fs::rename(&self.partial, &self.path)
+        } else {
+            let flags = RenameFlags::NOREPLACE;
+            match renameat_with(CWD, &self.partial, CWD, &self.path, flags) {
+                // Not every file system can; whether the name was taken, `create` has looked.
+                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if !self.path.exists() => {
+                    fs::rename(&self.partial, &self.path)
+                }
+                renamed => renamed.map_err(io::Error::from),
+            }
+        };
+        match renamed {
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Err(taken(&self.path)),
+            // A name is on the disk when its directory is.
+            Ok(()) => File::open(directory(&self.path))
+                .and_then(|directory| directory.sync_all())
+                .map_err(|err| unwritable(&self.path, &err)),
+            Err(err) => Err(unwritable(&self.path, &err)),
+        }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Not there any more, if it has its name.
+        _ = fs::remove_file(&self.partial);
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+fn taken(path: &Path) -> Error {
+    Error::usage(
+        format!("there is a file {} already", path.display()),
+        "name another one, or replace it with --force",
+    )
+}
+
+fn unwritable(path: &Path, err: &io::Error) -> Error {
+    let next = match err.kind() {
+        io::ErrorKind::NotFound => "make its directory first",
+        _ => "name a file that can be written",
+    };
+    Error::usage(format!("can't write {}: {err}", path.display()), next)
+}
