@@ -72,17 +72,17 @@ fn texts_are_cut_between_characters() {
 
 #[test]
 fn the_sampler_decides_which_are_exported() {
-    for (sampler, share, root, sampled, unsampled) in [
+    for (name, share, root, sampled, unsampled) in [
         ("always_on", "1", true, true, true),
         ("always_off", "1", false, false, false),
         ("traceidratio", "0", false, false, false),
         ("parentbased_traceidratio", "0", false, true, false),
         ("parentbased_always_off", "1", false, true, false),
     ] {
-        let (_receiver, tracer, _) = tracer(sampler, share);
+        let (_receiver, tracer, _) = tracer(name, share);
         let decided = [None, Some(parent(true)), Some(parent(false))];
         let decided = decided.map(|parent| tracer.begin(parent).context.sampled);
-        assert_eq!(decided, [root, sampled, unsampled], "{sampler} {share}");
+        assert_eq!(decided, [root, sampled, unsampled], "{name} {share}");
     }
 }
 
