@@ -65,7 +65,10 @@ async fn a_request_is_rebuilt_from_its_document_byte_for_byte() {
             })
             .collect();
         lines.sort_by_key(|line| line[0].to_string());
-        expected.insert(id.to_hex(), json!([method, target, lines, hex::encode(body)]));
+        expected.insert(
+            id.to_hex(),
+            json!([method, target, lines, hex::encode(body)]),
+        );
     }
     let read = read_with_pymongo(&uri, &app.collection.namespace().db);
     let mut read: BTreeMap<String, Value> = serde_json::from_str(&read).unwrap();

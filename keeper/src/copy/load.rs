@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use dump_stream::{END, FORMAT, Header, LONGEST_LINE, Progress, document_length};
-use mongodb::bson::doc;
 use mongodb::bson::raw::RawDocumentBuf;
+use mongodb::bson::{DateTime, doc};
 use mongodb::error::{Error, ErrorKind, InsertManyError, Result as MongoResult};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite,
@@ -104,7 +104,7 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
 
     fn is_expired(&self, document: &RawDocumentBuf) -> bool {
         let received = document.get_datetime("received_at").ok();
-        let received = received.map(|it| it.to_system_time());
+        let received = received.map(DateTime::to_system_time);
         self.expired_before
             .zip(received)
             .is_some_and(|(before, received)| received < before)
@@ -244,9 +244,8 @@ impl<W: AsyncWrite + Unpin> Load<'_, W> {
                 let last = last.clone();
                 async move { requests.insert_many([last]).await }
             });
-            let error = match inserted.await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
+            let Err(error) = inserted.await else {
+                return Ok(());
             };
             match rejections(error) {
                 Ok(_) => return Ok(()),
