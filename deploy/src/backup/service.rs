@@ -8,17 +8,16 @@ use engine::exec::{Ended, Running};
 use engine::state::{Container, State, Status};
 
 /// A container of it that runs.
-pub(crate) struct Keeper<'a> {
-    pub(crate) backup: &'a Backup,
+pub(crate) struct Keeper {
     container: Container,
 }
 
-impl<'a> Keeper<'a> {
+impl Keeper {
     /// What the file says of it.
     ///
     /// # Errors
     /// When it says nothing.
-    pub(crate) fn said(project: &'a Project) -> Result<&'a Backup> {
+    pub(crate) fn said(project: &Project) -> Result<&Backup> {
         project.backup.as_ref().ok_or_else(|| {
             Error::usage(
                 format!("{}: no x-backup, which says how", project.files),
@@ -31,11 +30,7 @@ impl<'a> Keeper<'a> {
     ///
     /// # Errors
     /// When none runs.
-    pub(crate) async fn find(
-        engine: &Engine,
-        project: &Project,
-        backup: &'a Backup,
-    ) -> Result<Self> {
+    pub(crate) async fn find(engine: &Engine, project: &Project, backup: &Backup) -> Result<Self> {
         let state = State::observe(engine, &project.name).await?;
         let mut containers = state.of_service(&backup.service);
         let container = containers.find(|it| it.status == Status::Running);
@@ -46,7 +41,6 @@ impl<'a> Keeper<'a> {
             )
         })?;
         Ok(Self {
-            backup,
             container: container.clone(),
         })
     }
@@ -66,12 +60,7 @@ impl<'a> Keeper<'a> {
 }
 
 /// The error, where a command didn't end well. `again` is what to do then.
-pub(crate) fn ended_well(
-    keeper: &Keeper<'_>,
-    what: &str,
-    ended: &Ended,
-    again: &str,
-) -> Result<()> {
+pub(crate) fn ended_well(keeper: &Keeper, what: &str, ended: &Ended, again: &str) -> Result<()> {
     let lines: Vec<&str> = ended
         .said
         .lines()

@@ -101,9 +101,8 @@ impl Database {
     /// How many of the first of these are there.
     pub(crate) async fn written(&self, first: u64) -> Result<u64> {
         let first = i64::try_from(first).unwrap_or(i64::MAX);
-        let count = self
-            .requests::<Document>()
-            .count_documents(doc! { WRITTEN: { "$lt": first } });
+        let requests = self.requests::<Document>();
+        let count = requests.count_documents(doc! { WRITTEN: { "$lt": first } });
         count
             .await
             .map_err(|error| broken("count what was written", &error))

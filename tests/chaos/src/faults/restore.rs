@@ -92,9 +92,10 @@ impl Restore {
             }
             Err(broken("half of the documents aren't there in time"))
         };
+        let restore = ["restore", file.as_str()];
         tokio::select! {
             // Before half was there: it was quicker than the look.
-            ended = self.tool.run(&["restore", &file]) => ended,
+            ended = self.tool.run(&restore) => ended,
             // What runs is killed as it is dropped.
             half = half => half,
         }
