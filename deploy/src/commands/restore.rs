@@ -62,7 +62,7 @@ pub(super) async fn run(context: &Context, args: Restore) -> Result<()> {
         let mut feed = pin!(feed(input, &header, receiver, reading));
         let mut listen = pin!(answers.listen(&mut output));
         tokio::select! {
-            fed = &mut feed => match fed {
+            ended = &mut feed => match ended {
                 Ok(()) => tokio::select! {
                     listened = &mut listen => listened,
                     never = watch(Some(&task), &done) => match never {},

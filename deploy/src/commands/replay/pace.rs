@@ -72,20 +72,17 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// The times of requests that were received then, in seconds from the first one's.
-    fn times(mut pace: Pace, received: &[u64]) -> Vec<f64> {
+    /// The times of requests that were received then, in seconds: in milliseconds from the first one's.
+    fn times(mut pace: Pace, received: &[u64]) -> Vec<u128> {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let due: Vec<_> = received.iter().map(|it| pace.due(at(*it))).collect();
-        due.iter().map(|it| (*it - due[0]).as_secs_f64()).collect()
+        due.iter().map(|it| (*it - due[0]).as_millis()).collect()
     }
 
     #[test]
     fn requests_come_at_a_rate_or_as_they_were_received() {
-        assert_eq!(
-            times(Pace::new(Some(4.0), false), &[9, 9, 9]),
-            [0.0, 0.25, 0.5]
-        );
+        assert_eq!(times(Pace::new(Some(4.0), false), &[9; 3]), [0, 250, 500]);
         let as_recorded = Pace::new(None, true);
-        assert_eq!(times(as_recorded, &[9, 10, 9, 13]), [0.0, 1.0, 1.0, 4.0]);
+        assert_eq!(times(as_recorded, &[9, 10, 9, 13]), [0, 1000, 1000, 4000]);
     }
 }

@@ -125,14 +125,12 @@ impl Injection for Restore {
         let database = self.stack.database().await?;
         let began = Instant::now();
         self.half(&database).await?;
-        let half = began.elapsed();
+        let half = began.elapsed().as_secs();
         let file = self.file.display().to_string();
+        let began = Instant::now();
         self.tool.run(&["restore", &file]).await?;
-        self.figures += &format!(
-            ", killed after {:.0} s, again {:.0} s",
-            half.as_secs_f64(),
-            (began.elapsed() - half).as_secs_f64()
-        );
+        let again = began.elapsed().as_secs();
+        self.figures = format!("{}, killed after {half} s, again {again} s", self.figures);
         let after = database.sum().await?;
         if after != self.before {
             return Err(broken(&format!(
