@@ -38,10 +38,7 @@ pub(crate) fn what_was_recorded_is_backed_up_and_restored(stack: &Stack) {
     while let Some(length) = rest.first_chunk() {
         let (document, further) = rest.split_at(u32::from_le_bytes(*length) as usize);
         assert_eq!(document[4..9], *b"\x07_id\0");
-        let id: String = document[9..21]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let id = hex::encode(&document[9..21]);
         assert!(kept.insert(id), "none twice");
         rest = further;
     }

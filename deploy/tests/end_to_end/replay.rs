@@ -246,7 +246,7 @@ impl Shape {
         let mut fields: Vec<_> = self
             .fields
             .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), latin1(*value)))
+            .map(|(name, value)| (name.to_ascii_lowercase(), latin1(value)))
             .filter(|(name, _)| !gone.contains(&name.as_str()))
             .collect();
         fields.push(("host".to_owned(), address.to_string()));
