@@ -7,6 +7,7 @@
 
 mod certificate;
 mod health;
+mod hook;
 mod mount;
 mod network;
 mod replica_set;
@@ -25,6 +26,7 @@ use serde::Serialize;
 
 pub use certificate::*;
 pub use health::*;
+pub use hook::*;
 pub use mount::*;
 pub use network::*;
 pub use replica_set::*;
