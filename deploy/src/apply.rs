@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::certificates;
 use crate::execute::Executor;
+use crate::hooks;
 use crate::origin::Reach;
 use crate::output::Output;
 use crate::output::plan::PlanView;
@@ -156,6 +157,7 @@ async fn observe(engine: &Engine, project: &Project, options: &Options) -> Resul
         state: &state,
         images: &images,
         secrets: &secrets,
+        owed: &hooks::owed(project)?,
         only: options.only.as_deref(),
         force_recreate: options.force_recreate,
     });

@@ -14,6 +14,7 @@ use compose_file::model::ServiceName;
 use engine::Engine;
 use engine::concurrency;
 use engine::error::{Error, Result};
+use engine::exec::Within;
 use engine::health::{self, Gate, Goal};
 use engine::image::{self, Images};
 use engine::state::{Container, Health, Status};
@@ -22,6 +23,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use walk::{Outcome, Walk};
 
+use crate::hooks;
 use crate::output::{Output, Task};
 use crate::plan::{Act, Graph, Need, NodeId, Operation, Plan, Target, TransactionId};
 use crate::replica_set;
@@ -176,7 +178,9 @@ impl<'a> Executor<'a> {
             | Operation::Create(_) => Some("creating"),
             Operation::RemoveNetwork { why, .. } => why.as_deref(),
             Operation::RemoveVolume { .. } | Operation::To(_, Act::Remove) => Some("removing"),
-            Operation::To(_, Act::Start { why }) => Some(why.as_deref().unwrap_or("starting")),
+            Operation::To(_, Act::Start { why, .. }) => Some(why.as_deref().unwrap_or("starting")),
+            Operation::To(_, Act::PostStart { .. }) => Some("post_start"),
+            Operation::To(_, Act::PreStop { .. }) => Some("pre_stop"),
             Operation::To(_, Act::Stop { why }) => Some(why.as_str()),
             _ => None,
         };
@@ -229,9 +233,22 @@ impl<'a> Executor<'a> {
             )
         })?;
         let outcome = match act {
-            Act::Start { .. } => {
+            Act::Start { owes, .. } => {
+                if *owes {
+                    hooks::owe(project, id)?;
+                }
                 container::start(engine, id, name).await?;
                 Outcome::Done("started")
+            }
+            Act::PostStart { hooks } => {
+                let timeout = self.timeout;
+                hooks::run_post_start(engine, project, Within { id, name }, hooks, timeout).await?;
+                Outcome::Quiet
+            }
+            Act::PreStop { hooks } => {
+                let container = Within { id, name };
+                hooks::run_pre_stop(engine, self.output, project, container, hooks).await;
+                Outcome::Quiet
             }
             Act::Await { goal, fresh } => {
                 let gate = self.gate(*goal, *fresh);
@@ -254,6 +271,7 @@ impl<'a> Executor<'a> {
             }
             Act::Remove => {
                 container::remove(engine, id, name).await?;
+                hooks::settle(project, id)?;
                 Outcome::Done("removed")
             }
             Act::LookAgain => {
@@ -326,10 +344,15 @@ impl<'a> Executor<'a> {
             Operation::Discard { name } => {
                 if let Some(found) = Container::find(engine, &project.name, name).await? {
                     let task = output.task(&format!("container {name}"), "rolling back");
+                    if found.status == Status::Running {
+                        let hooks = hooks::pre_stop(found.config.as_ref());
+                        hooks::run_pre_stop(engine, output, project, (&found).into(), &hooks).await;
+                    }
                     task.state("stopping");
                     container::stop(engine, &found.id, name).await?;
                     task.state("removing");
                     container::remove(engine, &found.id, name).await?;
+                    hooks::settle(project, &found.id)?;
                     task.done("removed");
                 }
             }

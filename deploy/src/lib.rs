@@ -13,6 +13,7 @@ mod commands;
 mod console;
 mod diff;
 mod execute;
+mod hooks;
 mod lock;
 mod origin;
 mod output;

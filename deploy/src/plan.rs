@@ -6,6 +6,7 @@
 
 mod changes;
 mod graph;
+mod hooks;
 mod inputs;
 mod operation;
 mod order;

@@ -13,7 +13,7 @@
 //! A file with two values is the record that a rotation is under way. Each step can be
 //! repeated, so what was killed or failed anywhere is finished by the next `up`.
 
-mod tell;
+pub(crate) mod tell;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;

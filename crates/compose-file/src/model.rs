@@ -8,6 +8,7 @@
 mod backup;
 mod certificate;
 mod health;
+mod hook;
 mod mount;
 mod network;
 mod replica_set;
@@ -27,6 +28,7 @@ use serde::Serialize;
 pub use backup::*;
 pub use certificate::*;
 pub use health::*;
+pub use hook::*;
 pub use mount::*;
 pub use network::*;
 pub use replica_set::*;

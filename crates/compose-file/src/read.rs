@@ -7,6 +7,7 @@ mod environment;
 mod external;
 mod forms;
 mod health;
+mod hooks;
 pub(super) mod identity;
 mod mounts;
 mod network;

@@ -8,6 +8,7 @@ pub mod error;
 pub mod exec;
 pub mod file;
 pub mod health;
+pub mod hook;
 pub mod image;
 pub mod labels;
 pub mod origin;

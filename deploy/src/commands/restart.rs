@@ -12,6 +12,7 @@ use super::{Context, known_services};
 use crate::apply;
 use crate::cli::Restart;
 use crate::execute::Executor;
+use crate::hooks;
 use crate::lock::Lock;
 use crate::plan::{Inputs, Plan};
 use crate::preflight;
@@ -48,6 +49,7 @@ pub(super) async fn run(context: &Context, args: Restart) -> Result<()> {
         state: &state,
         images: &images,
         secrets: &secrets,
+        owed: &hooks::owed(&project)?,
         only: Some(&services),
         force_recreate: false,
     };

@@ -139,16 +139,16 @@ impl Builder {
     }
 
     /// Says what takes a node back if the transaction that it is part of fails, and what serves then.
-    pub(crate) fn undo<const N: usize>(
+    pub(crate) fn undo(
         &mut self,
         node: NodeId,
-        undo: [Operation; N],
+        undo: impl IntoIterator<Item = Operation>,
         restores: Option<&Target>,
     ) {
         let Some(transaction) = self.graph.nodes[node.0].transaction else {
             return;
         };
-        self.graph.nodes[node.0].undo = undo.into();
+        self.graph.nodes[node.0].undo = undo.into_iter().collect();
         let restores = restores.map(|container| (node, container.clone()));
         self.graph.transactions[transaction.0]
             .restores

@@ -1,5 +1,7 @@
 //! What a plan is made from: everything that is known, observed once.
 
+use std::collections::BTreeSet;
+
 use compose_file::Project;
 use compose_file::model::ServiceName;
 use engine::image::Images;
@@ -18,6 +20,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) images: &'a Images,
     /// The secrets that exist.
     pub(crate) secrets: &'a Secrets,
+    /// The containers whose `post_start` has yet to come to its end.
+    pub(crate) owed: &'a BTreeSet<String>,
     /// Only these services, and nothing that isn't theirs (`scale`); `None`: everything.
     pub(crate) only: Option<&'a [ServiceName]>,
     /// Containers are replaced even if nothing about them has changed.

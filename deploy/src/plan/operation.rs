@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use compose_file::model::{NetworkKey, SecretName, ServiceName};
+use compose_file::model::{Hook, NetworkKey, SecretName, ServiceName};
 use engine::health::Goal;
 
 use crate::output::text;
@@ -108,8 +108,10 @@ pub(crate) enum Operation {
 /// What is done to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Starts it; `why` is for the user.
-    Start { why: Option<String> },
+    /// Starts it; `why` is for the user. `owes`: that its `post_start` has yet to run is written down.
+    Start { why: Option<String>, owes: bool },
+    /// Runs these in it, which have to succeed, and writes down that they did.
+    PostStart { hooks: Vec<Hook> },
     /// Waits until it does what it is for. `fresh`: it was just started, unhealthy is a verdict.
     Await { goal: Goal, fresh: bool },
     /// Gives it its names on networks where it has none yet.
@@ -120,6 +122,8 @@ pub(crate) enum Act {
     /// What is ready may still turn out not to be. Clients that look names up every so often find
     /// the new container meanwhile, before one that they know goes.
     Watch { goal: Goal, period: Duration },
+    /// Runs these in it, as far as they succeed.
+    PreStop { hooks: Vec<Hook> },
     /// Stops it with its own signal and grace period; `why` is for the user.
     Stop { why: String },
     /// Removes it with its anonymous volumes.
@@ -278,6 +282,8 @@ impl fmt::Display for Operation {
                     Act::Watch { period, .. } => {
                         write!(f, "watch {name} {}", text::duration(*period))
                     }
+                    Act::PostStart { .. } => write!(f, "post_start {name}"),
+                    Act::PreStop { .. } => write!(f, "pre_stop {name}"),
                     Act::Stop { .. } => write!(f, "stop {name}"),
                     Act::Remove => write!(f, "remove {name}"),
                     Act::LookAgain => write!(f, "does {name} still fail?"),

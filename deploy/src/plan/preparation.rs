@@ -9,7 +9,8 @@ use engine::state::{Container, State};
 
 use super::changes::{Changes, NetworkAction};
 use super::graph::{Builder, Need};
-use super::operation::{Act, NodeId, Operation, Target};
+use super::hooks::removal;
+use super::operation::{NodeId, Operation, Target};
 use super::order::waves;
 use super::service;
 
@@ -40,13 +41,13 @@ pub(super) fn prepare(
         .orphans
         .iter()
         .map(|it| (&*it.name, &*it.id, &*it.reason));
-    front.remove(graph, orphans);
+    front.remove(graph, state, orphans);
     let going = changes.networks_to_go(project);
     let orphaned = |it: &&Container| changes.orphans.iter().any(|orphan| orphan.id == it.id);
     let evicted = state.containers.iter();
     let evicted = evicted.filter(|it| service::is_on(it, &going) && !orphaned(it));
     // They are made anew with it.
-    front.remove_in_waves(graph, project, evicted, "leaving its network");
+    front.remove_in_waves(graph, (project, state), evicted, "leaving its network");
     for action in &changes.networks {
         let (gone, made) = match action {
             NetworkAction::Create { key } => (None, Some(key)),
@@ -127,7 +128,7 @@ pub(super) fn take_down(
     volumes: &[&str],
 ) {
     let mut front = Front::default();
-    front.remove_in_waves(graph, project, &state.containers, "going down");
+    front.remove_in_waves(graph, (project, state), &state.containers, "going down");
     let networks = networks.iter().map(|name| Operation::RemoveNetwork {
         name: (*name).to_owned(),
         why: Some("removing".to_owned()),
@@ -162,13 +163,16 @@ impl Front {
     fn remove<'a>(
         &mut self,
         graph: &mut Builder,
+        state: &State,
         containers: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) {
         let removed: Vec<NodeId> = containers
             .into_iter()
             .map(|(name, id, why)| {
                 let needs = self.0.iter().copied();
-                graph.act(&Target::known(name, id), needs, removal(why))
+                let mut found = state.containers.iter();
+                let acts = removal(found.find(|it| it.id == id), why);
+                graph.act(&Target::known(name, id), needs, acts)
             })
             .collect();
         self.advance(removed);
@@ -177,19 +181,13 @@ impl Front {
     fn remove_in_waves<'a>(
         &mut self,
         graph: &mut Builder,
-        project: &Project,
+        (project, state): (&Project, &State),
         containers: impl IntoIterator<Item = &'a Container>,
         why: &str,
     ) {
         for wave in waves(project, containers) {
             let wave = wave.into_iter().map(|it| (&*it.name, &*it.id, why));
-            self.remove(graph, wave);
+            self.remove(graph, state, wave);
         }
     }
-}
-
-/// What takes a container away.
-pub(super) fn removal(why: &str) -> [Act; 2] {
-    let why = why.to_owned();
-    [Act::Stop { why }, Act::Remove]
 }

@@ -15,14 +15,15 @@ use compose_file::model::{
 use engine::concurrency;
 use engine::container;
 use engine::health::Goal;
-use engine::state::Status;
+use engine::state::{Container, Status};
 
 use super::changes::Changes;
 use super::graph::{Builder, Need};
+use super::hooks::{removal, starting, starting_again, stopping};
 use super::inputs::Inputs;
 use super::operation::{Act, Comparison, Creation, NodeId, Operation, Target, Value};
 use super::order::dependencies;
-use super::preparation::{Prepared, removal};
+use super::preparation::Prepared;
 use super::renewal::Cause;
 use super::service::{ContainerAction, ServicePlan, Step};
 
@@ -50,10 +51,14 @@ pub(super) fn roll_out(
             let Some(stages) = stages.get(&dependency) else {
                 continue;
             };
-            needs.extend(done(match condition {
+            let nodes = match condition {
                 Awaited::ServiceStarted => &stages.started,
                 Awaited::ServiceHealthy | Awaited::ServiceCompletedSuccessfully => &stages.ready,
-            }));
+            };
+            let depends_on = service.depends_on.get(&dependency);
+            let required = depends_on.is_none_or(|it| it.required);
+            let need = if required { Need::Done } else { Need::Over };
+            needs.extend(nodes.iter().copied().map(need));
         }
         let waits = dependencies(service)
             .iter()
@@ -263,7 +268,15 @@ impl<'a> Rollout<'a> {
             }
             Step::Start { id, reason } => {
                 let why = Some(format!("starting ({reason})"));
-                self.start(number, id, done(last), [Act::Start { why }])
+                let found = self.found(id);
+                // One that is paused had its hooks.
+                let paused = found.is_some_and(|it| it.status == Status::Paused);
+                let acts = if paused && !self.inputs.owed.contains(id) {
+                    starting(why, Vec::new())
+                } else {
+                    starting_again(why, found)
+                };
+                self.start(number, id, done(last), acts)
             }
             _ => self.create(number, number, joins, None, done(last)),
         };
@@ -287,7 +300,9 @@ impl<'a> Rollout<'a> {
             let restarts = batch.iter().map(|(action, id, cause)| {
                 self.given(action, |it| {
                     let why = format!("restarting ({cause})");
-                    let acts = [Act::Stop { why }, Act::Start { why: None }];
+                    let found = it.found(id);
+                    let acts = [stopping(found, &why), starting_again(None, found)];
+                    let acts = acts.into_iter().flatten();
                     let launched = it.start(action.number, id, needs.iter().copied(), acts);
                     it.ready(&launched, true)
                 })
@@ -388,18 +403,21 @@ impl<'a> Rollout<'a> {
         }
         let stop_first = self.plan.order == UpdateOrder::StopFirst;
         if stop_first {
-            needs = vec![Need::Done(self.graph.act(old, needs, removal("replacing")))];
+            let acts = removal(self.found_at(old), "replacing");
+            needs = vec![Need::Done(self.graph.act(old, needs, acts))];
         }
         let going = if stop_first { old.id.get() } else { None };
         let joins = self.others_serve(going);
         let launched = self.create(number, pair.new, joins, Some(old), needs);
         let mut end = self.ready(&launched, true);
         if !stop_first {
-            let why = "replaced".to_owned();
-            end = self.graph.act(old, [Need::Done(end)], [Act::Stop { why }]);
+            let found = self.found_at(old);
+            let acts = stopping(found, "replaced");
+            let mut back = starting_again(Some("starting again".to_owned()), found);
+            end = self.graph.act(old, [Need::Done(end)], acts);
             let (goal, fresh) = (self.goal, true);
-            let why = Some("starting again".to_owned());
-            let back = [Act::Start { why }, Act::Await { goal, fresh }];
+            back.push(Act::Await { goal, fresh });
+            let back = back.into_iter();
             let back = back.map(|act| Operation::To(old.clone(), act));
             self.graph.undo(end, back, None);
         }
@@ -426,19 +444,20 @@ impl<'a> Rollout<'a> {
         let removed = surplus.map(|(number, id, reason)| {
             let container = Target::known(&self.name(number), id);
             let needs = needs.iter().copied();
-            self.graph.act(&container, needs, removal(reason))
+            let acts = removal(self.found(id), reason);
+            self.graph.act(&container, needs, acts)
         });
         let removed: Vec<NodeId> = removed.collect();
         if removed.is_empty() { last } else { removed }
     }
 
     /// Starts a container that is there, or does so last.
-    fn start<const N: usize>(
+    fn start(
         &mut self,
         number: u32,
         id: &str,
         needs: impl IntoIterator<Item = Need>,
-        acts: [Act; N],
+        acts: impl IntoIterator<Item = Act>,
     ) -> Launched {
         let container = self.existing(number, id);
         Launched {
@@ -486,7 +505,7 @@ impl<'a> Rollout<'a> {
         let id = Value::Unknown(created);
         self.containers.entry(slot).or_default().push(id.clone());
         let container = Target { name, id };
-        let start = [Act::Start { why: None }];
+        let start = starting(None, self.service.post_start.clone());
         Launched {
             started: self.graph.act(&container, [Need::Done(created)], start),
             container,
@@ -540,6 +559,16 @@ impl<'a> Rollout<'a> {
         let mut there = self.inputs.state.of_service(&self.plan.service);
         there
             .any(|it| it.status == Status::Running && going != Some(&*it.id) && !evicted(it.number))
+    }
+
+    /// A container that is there.
+    fn found(&self, id: &str) -> Option<&'a Container> {
+        let mut there = self.inputs.state.containers.iter();
+        there.find(|it| it.id == id)
+    }
+
+    fn found_at(&self, target: &Target) -> Option<&'a Container> {
+        self.found(target.id.get()?)
     }
 
     fn name(&self, number: u32) -> String {

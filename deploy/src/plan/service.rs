@@ -184,7 +184,7 @@ fn stay(
             id: id.clone(),
             cause,
         },
-        None => wake(service, container),
+        None => wake(inputs, service, container),
     };
     if !stale {
         actions.push(ContainerAction::new(number, step));
@@ -327,9 +327,13 @@ pub(super) fn replacement_order(service: &Service) -> UpdateOrder {
 }
 
 /// A container with the right settings: does it run?
-fn wake(service: &Service, container: &Container) -> Step {
+fn wake(inputs: Inputs<'_>, service: &Service, container: &Container) -> Step {
     let id = container.id.clone();
     match container.status {
+        Status::Running if inputs.owed.contains(&id) => Step::Start {
+            id,
+            reason: "its post_start didn't come to its end".to_owned(),
+        },
         Status::Running | Status::Restarting => Step::Keep { id },
         // A job that did its work isn't done again.
         Status::Exited

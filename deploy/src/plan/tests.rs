@@ -32,6 +32,7 @@ struct Scene {
     state: State,
     images: Images,
     secrets: Secrets,
+    owed: BTreeSet<String>,
 }
 
 impl Scene {
@@ -41,6 +42,7 @@ impl Scene {
             state: State::default(),
             images: images(None),
             secrets: Secrets::default(),
+            owed: BTreeSet::new(),
         };
         for plan in scene.plan().changes.services {
             for action in plan.containers {
@@ -117,6 +119,7 @@ impl Scene {
             state: &self.state,
             images: &self.images,
             secrets: &self.secrets,
+            owed: &self.owed,
             only: None,
             force_recreate: false,
         }
@@ -212,6 +215,7 @@ fn a_bare_engine_needs_everything_dependencies_first() {
         state: State::default(),
         images: images(None),
         secrets: Secrets::default(),
+        owed: BTreeSet::new(),
     };
     insta::assert_snapshot!(scene.plan(), @"
     1 create network front
@@ -711,4 +715,59 @@ fn who_reads_a_value_proves_that_it_was_told() {
     // Also where it is going to be replaced.
     scene.container_mut("app-1").status = Status::Exited;
     assert!(!told(&mut scene).iter().any(|it| it.starts_with("tell")));
+}
+
+#[test]
+fn hooks_run_after_each_start_and_before_each_stop() {
+    let file = "
+services:
+  api:
+    image: app
+    environment: {COLOUR: blue}
+    post_start: [{command: [prepare]}]
+    pre_stop: [{command: [leave]}]
+    deploy: {update_config: {order: ORDER}}
+";
+    let replaced = |order: &str| {
+        let file = file.replace("ORDER", order);
+        let mut scene = Scene::up(&file);
+        scene.project = load(&file.replace("blue", "green"));
+        scene.operations("api")
+    };
+    assert_eq!(
+        replaced("stop-first"),
+        [
+            "pre_stop test-api-1",
+            "stop test-api-1",
+            "remove test-api-1",
+            "create test-api-1",
+            "start test-api-1",
+            "post_start test-api-1",
+            "await test-api-1 up",
+        ]
+    );
+    let operations = replaced("start-first");
+    let place = |wanted: &str| operations.iter().position(|it| it == wanted);
+    assert!(place("post_start test-api-2") < place("await test-api-2 up"));
+    assert!(place("await test-api-2 up") < place("pre_stop test-api-1"));
+    assert!(place("pre_stop test-api-1") < place("stop test-api-1"));
+
+    // Started, and `deploy` was killed.
+    let mut scene = Scene::up(&file.replace("ORDER", "stop-first"));
+    assert!(scene.operations("api").is_empty());
+    scene.owed.insert("api-1".to_owned());
+    let again = [
+        "start test-api-1",
+        "post_start test-api-1",
+        "await test-api-1 up",
+    ];
+    assert_eq!(scene.operations("api"), again);
+
+    // By what it was made with, though its service isn't in the file any more; not if it ended by itself.
+    let file = "services: {other: {image: app}}";
+    scene.project = load(file);
+    let plan = scene.plan().to_string();
+    assert!(plan.contains("pre_stop test-api-1"), "{plan}");
+    scene.container_mut("api-1").status = Status::Exited;
+    assert!(!scene.plan().to_string().contains("pre_stop"));
 }

@@ -98,11 +98,8 @@ pub(crate) async fn said_by(
         return Ok(ended.said);
     }
     let said = redacted(&ended.said, values);
-    let lines: Vec<&str> = said.lines().filter(|it| !it.trim().is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(LINES)..];
-    let details = last
-        .iter()
-        .map(|line| format!("{}: {line}", container.name));
+    let last = last_lines(&said).into_iter();
+    let details = last.map(|line| format!("{}: {line}", container.name));
     Err(Error::failed(
         format!("{what} ended with status {}", ended.status),
         "correct the cause and run `deploy up` again",
@@ -110,8 +107,15 @@ pub(crate) async fn said_by(
     .with_details(details))
 }
 
+/// The last lines of what a command wrote, as far as they are shown.
+pub(crate) fn last_lines(said: &str) -> Vec<String> {
+    let lines = said.lines().filter(|it| !it.trim().is_empty());
+    let lines: Vec<String> = lines.map(str::to_owned).collect();
+    lines[lines.len().saturating_sub(LINES)..].to_vec()
+}
+
 /// `text` without any of the values, as they are and as JSON has them.
-fn redacted(text: &str, values: &BTreeMap<&str, Vec<&str>>) -> String {
+pub(crate) fn redacted(text: &str, values: &BTreeMap<&str, Vec<&str>>) -> String {
     let mut forms: Vec<String> = values
         .values()
         .flatten()

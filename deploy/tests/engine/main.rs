@@ -14,6 +14,7 @@ mod console;
 mod converge;
 mod down;
 mod failures;
+mod hooks;
 mod interrupted;
 mod json;
 mod lab;

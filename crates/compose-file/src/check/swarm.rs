@@ -26,6 +26,17 @@ impl Check<'_> {
                 refused(key, alone);
             }
         }
+        for (key, hooks) in [
+            ("post_start", &service.post_start),
+            ("pre_stop", &service.pre_stop),
+        ] {
+            if !hooks.is_empty() {
+                refused(
+                    key,
+                    "its nodes start and stop tasks by themselves; remove it (`!reset null` in the file for the Swarm)",
+                );
+            }
+        }
         if service.build.is_some() {
             refused(
                 "build",

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::mount::tmpfs_list;
 use super::values::optional_duration;
 use super::{
-    Attachment, ConfigMount, Dependency, Deploy, ExposedPort, ExtraHost, Healthcheck, Mount,
+    Attachment, ConfigMount, Dependency, Deploy, ExposedPort, ExtraHost, Healthcheck, Hook, Mount,
     NetworkKey, NetworkMode, Port, Protocol, SecretMount, ServiceName, is_false,
 };
 
@@ -109,6 +109,12 @@ pub struct Service {
     pub cpu_shares: Option<i64>,
     /// What the engine does when the container exits.
     pub restart: RestartPolicy,
+    /// What runs in each container after `deploy` has started it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub post_start: Vec<Hook>,
+    /// What runs in each container before `deploy` stops it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pre_stop: Vec<Hook>,
     /// From the stop signal to SIGKILL; `None` is the engine's 10 s.
     #[serde(
         skip_serializing_if = "Option::is_none",

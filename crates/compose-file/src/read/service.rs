@@ -9,7 +9,7 @@ use super::process::{
     capability, image, logging, memswap_limit, restart, security_option, ulimits,
 };
 use super::words::words;
-use super::{build, deploy, health, mounts, ports, swarm};
+use super::{build, deploy, health, hooks, mounts, ports, swarm};
 use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{Attachment, NetworkKey, PullPolicy, Service};
@@ -139,6 +139,14 @@ pub(super) fn service(name: &str, cursor: &Cursor<'_>) -> Option<Service> {
         restart: fields
             .get("restart")
             .and_then(|c| restart(&c))
+            .unwrap_or_default(),
+        post_start: fields
+            .get("post_start")
+            .map(|c| hooks::hooks(&c))
+            .unwrap_or_default(),
+        pre_stop: fields
+            .get("pre_stop")
+            .map(|c| hooks::hooks(&c))
             .unwrap_or_default(),
         stop_grace_period: fields.get("stop_grace_period").and_then(|c| duration(&c)),
         stop_signal: string("stop_signal"),

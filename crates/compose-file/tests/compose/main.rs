@@ -5,6 +5,7 @@
 mod beside_compose;
 mod compose2;
 mod errors;
+mod hooks;
 mod merging;
 mod profiles;
 mod resolution;
