@@ -20,12 +20,14 @@ use mongodb::options::IndexOptions;
 use mongodb::{Client, Collection, IndexModel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 const USAGE: &str =
     "usage: retention sweep ROUNDS ADDRESS DATABASE | ttl ROUNDS ADDRESS DATABASE ADDRESS DATABASE
 Each ADDRESS is of an API that writes to that DATABASE. MongoDB is at KEEPER_MONGO_URI";
 const CONNECTIONS: usize = 64;
-const TURN: Duration = Duration::from_secs(8);
+const TURN: Duration = Duration::from_secs(12);
+const WARM_UP: Duration = Duration::from_secs(4);
 /// Requests that are too old, so that there is always something to let go of.
 const OLD: u32 = 300_000;
 /// Of a stored request.
@@ -41,16 +43,18 @@ async fn main() {
     let of = |database: &str| client.database(database).collection::<Document>("requests");
     match arguments[..] {
         ["fill", database] => fill(&of(database)).await,
-        ["sweep", rounds, address, keeper] => {
+        ["sweep", rounds, address, program, ref arguments @ ..] => {
             let with = async || {
-                signal("-CONT", keeper);
+                let mut keeper = Command::new(program).args(arguments).spawn().unwrap();
+                // Connected, and at work.
+                sleep(WARM_UP).await;
                 let figures = turn(&client, address).await;
-                signal("-STOP", keeper);
+                keeper.kill().unwrap();
+                keeper.wait().unwrap();
                 figures
             };
             let without = async || turn(&client, address).await;
             compare(rounds.parse().unwrap(), without, with).await;
-            signal("-CONT", keeper);
         }
         ["ttl", rounds, first, first_database, second, database] => {
             of(first_database).drop_indexes().await.unwrap_or_default();
@@ -65,12 +69,6 @@ async fn main() {
         }
         _ => eprintln!("{USAGE}"),
     }
-}
-
-/// A keeper that runs: it is stopped where it stands, and goes on.
-fn signal(signal: &str, keeper: &str) {
-    let done = Command::new("kill").args([signal, keeper]).status();
-    assert!(done.unwrap().success());
 }
 
 /// Requests of a month ago.

@@ -1,7 +1,7 @@
 //! How fast requests go: a little at a time, so that writers hardly notice.
 //!
 //! Writers lose what the keeper takes of what they are short of. So after each batch it rests: where the
-//! machine is busy for so long that MongoDB works for it in few of a hundred seconds, where it is idle as
+//! machine is busy for so long that MongoDB works for it in one of a hundred seconds, where it is idle as
 //! long as the batch has taken. Whoever writes as fast as the machine can is slowed down by no more than
 //! that; where others write at their own pace, what is too old goes much faster than it comes in.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Of the time, the keeper has MongoDB work for so much while the machine is busy.
-const SHARE: f64 = 0.03;
+const SHARE: f64 = 0.01;
 /// While it isn't, or where there is no time for being considerate.
 const LARGEST_SHARE: f64 = 0.5;
 /// The machine isn't busy while so much of its processors' time is idle. Waiting for a disk isn't.
@@ -20,7 +20,7 @@ const IDLE: f64 = 0.4;
 const TICKS: u64 = 20;
 /// Longest rest after a batch: one that took long met a server that is busy, and says little of its own
 /// cost.
-const LONGEST_REST: Duration = Duration::from_secs(10);
+const LONGEST_REST: Duration = Duration::from_secs(20);
 
 /// Rests between batches.
 #[derive(Debug, Default)]

@@ -42,7 +42,7 @@ pub static TABLE: Table = Table {
             "how long more than an hour's requests that are too old at once have to wait, since the clock or \
              retention may be wrong; 24 times as long where the clock was set while the keeper runs",
         ),
-        key("interval", "10s", "between two looks at the collection"),
+        key("interval", "30s", "between two looks at the collection"),
     ],
 };
 
@@ -94,7 +94,7 @@ impl Settings {
             interval: values.duration(
                 "interval",
                 Duration::from_millis(10)..=DAY,
-                "a duration from 10ms to 1d, such as 10s",
+                "a duration from 10ms to 1d, such as 30s",
             )?,
             passed_over: values.passed_over().to_vec(),
         })
