@@ -116,6 +116,7 @@ pub(crate) async fn run_post_start(
     for (index, hook) in hooks.iter().enumerate() {
         let what = what(container, "post_start", hook, (index, hooks.len()));
         let ended = within(
+            &what,
             timeout.unwrap_or(LONGEST),
             hook::run(engine, container, hook),
         )
