@@ -1,5 +1,6 @@
 //! Which services are enabled, here and with Docker Compose 2.
 
+use compose_file::model::ServiceName;
 use serde_json::{Value, json};
 
 use crate::beside_compose::by_compose;
@@ -174,13 +175,13 @@ fn a_service_that_is_named_is_enabled_with_what_it_needs_of_its_profiles() {
     let mut fixture = Fixture::new(file);
     fixture.options.targets = vec!["tool".to_owned(), "nobody".to_owned()];
     let project = fixture.load().unwrap();
-    let names: Vec<&str> = project.services.keys().map(|it| it.as_str()).collect();
+    let names: Vec<&str> = project.services.keys().map(ServiceName::as_str).collect();
     assert_eq!(names, ["always", "tool", "db", "disk"]);
     let names: Vec<&str> = project
         .disabled
         .services
         .keys()
-        .map(|it| it.as_str())
+        .map(ServiceName::as_str)
         .collect();
     assert_eq!(names, ["other", "lone"]);
     fixture.options.targets = vec!["lone".to_owned()];
