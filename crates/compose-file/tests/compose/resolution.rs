@@ -250,7 +250,9 @@ fn rendering_loads_to_the_same() {
         .map(|entry| entry.unwrap().path());
     let mut count = 0;
     for file in files.chain([own.into()]) {
-        let fixture = Fixture::new(std::fs::read(&file).unwrap());
+        let mut fixture = Fixture::new(std::fs::read(&file).unwrap());
+        // What is disabled isn't rendered.
+        fixture.options.profiles = vec!["*".to_owned()];
         let project = fixture
             .load()
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
