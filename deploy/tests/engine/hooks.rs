@@ -9,7 +9,7 @@ services:
     environment: {OWN: own, TAKEN: away}
     volumes: ['log:/log']
     post_start:
-      - {command: [sh, -c, 'echo start $OWN $MORE $TAKEN. >> /log/log'], environment: {MORE: more, TAKEN: }}
+      - {command: [sh, -c, 'echo start $$OWN $$MORE $$TAKEN. >> /log/log'], environment: {MORE: more, TAKEN: }}
       - {command: [sh, -c, 'test ! -e /log/broken || { echo no; cat /run/secrets/password; false; }'], working_dir: /log}
     pre_stop:
       - {command: [sh, -c, 'echo stop >> /log/log; test ! -e /log/broken'], user: '0'}

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::stack::{Stack, outcome, outcome_of};
 
 /// Every command, in an order in which each finds what it needs, and some that fail.
-const COMMANDS: [(i32, &[&str]); 26] = [
+const COMMANDS: [(i32, &[&str]); 27] = [
     (0, &["config"]),
     (0, &["plan"]),
     (0, &["build"]),
@@ -30,6 +30,7 @@ const COMMANDS: [(i32, &[&str]); 26] = [
     (2, &["backup", "file"]),
     (2, &["restore", "nowhere"]),
     (2, &["replay", "--to", "http://127.0.0.1:1"]),
+    (1, &["nodes"]),
     (0, &["inspect"]),
     (0, &["lab", "list"]),
     (2, &["lab", "run", "nothing"]),

@@ -35,7 +35,7 @@ fn only_what_is_enabled_comes_up_and_what_was_enabled_stays() {
     assert_eq!(stack.id("tool-1"), id);
     assert_eq!(stack.networks().len(), 2);
     // What runs is as drawn.
-    stack.says("inspect", &["tool-1"]);
+    stack.says("inspect", &["tool "]);
 
     // The stack is all of it.
     stack.says("down", &["tool-1", "kept volume"]);
