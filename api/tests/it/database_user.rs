@@ -65,7 +65,7 @@ async fn the_database_user_inserts_and_finds_in_its_collection_and_nothing_else(
     );
     let admin = root.database("admin");
     let users = admin.run_command(doc! { "usersInfo": 1 }).await.unwrap();
-    assert_eq!(users.get_array("users").unwrap().len(), 3);
+    assert_eq!(users.get_array("users").unwrap().len(), 4);
     let mut databases = root.list_database_names().await.unwrap();
     databases.sort();
     assert_eq!(databases, ["admin", "config", "local", "myDatabase"]);
