@@ -67,7 +67,7 @@ async fn list(context: &Context) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
     let engine = Engine::connect().await?;
-    let here = swarm::manager(&engine).await?;
+    let here = manager(&engine).await?;
     let stack = Stack::observe(&engine, &project.name).await?;
     let tasks = tasks(&engine, &stack).await?;
     let rows: Vec<Row> = stack
@@ -96,7 +96,7 @@ async fn drain(context: &Context, args: Drain) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
     let engine = Engine::connect().await?;
-    swarm::manager(&engine).await?;
+    manager(&engine).await?;
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "nodes drain", patience).await?;
     let stack = Stack::observe(&engine, &project.name).await?;
@@ -204,7 +204,7 @@ async fn until_moved(
 async fn activate(context: &Context, name: &str) -> Result<()> {
     let output = &context.output;
     let engine = Engine::connect().await?;
-    swarm::manager(&engine).await?;
+    manager(&engine).await?;
     let nodes = node::all(&engine).await?;
     let node = named(&nodes, name)?;
     node.make(&engine, Availability::ACTIVE).await?;
@@ -219,7 +219,7 @@ async fn activate(context: &Context, name: &str) -> Result<()> {
 async fn join(context: &Context, role: NodeRole) -> Result<()> {
     let output = &context.output;
     let engine = Engine::connect().await?;
-    let here = swarm::manager(&engine).await?;
+    let here = manager(&engine).await?;
     let (token, address) = node::join_token(&engine, &here, role == NodeRole::Manager).await?;
     let command = format!("docker swarm join --token {token} {address}");
     output.event(&json!({"event": "join", "command": command}));
@@ -229,6 +229,18 @@ async fn join(context: &Context, role: NodeRole) -> Result<()> {
          `docker swarm join-token --rotate` makes another",
     );
     Ok(())
+}
+
+/// The id of the node that the engine is, whichever stack the file describes.
+async fn manager(engine: &Engine) -> Result<String> {
+    if swarm::is_manager(engine).await? {
+        return swarm::manager(engine).await;
+    }
+    Err(Error::failed(
+        format!("the engine at {} manages no Swarm", engine.address()),
+        "run this where a manager is (DOCKER_HOST); `docker swarm init --advertise-addr ADDRESS` makes this \
+         machine one (docs/swarm.md)",
+    ))
 }
 
 /// Every task of the project, with its service.
