@@ -102,8 +102,6 @@ outside() {
 
   step "Chromium, to try the console with"
   scripts/try-console.py --install
-  # By their binaries: another package is called console, too.
-  cargo build --locked --bin api --bin console
 
   step "images, and an engine of the tests' own"
   exec scripts/own-engine.sh --images "$0" --inside
