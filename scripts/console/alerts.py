@@ -48,7 +48,7 @@ def firing(stage: Stage) -> None:
         try:
             with stage.tab(viewport={"width": 360, "height": 740}) as tab:
                 tab.page.goto("/stack")
-                tab.page.get_by_text("CausewayDown").wait_for()
+                tab.page.get_by_text("CausewayDown", exact=True).wait_for()
                 names = tab.page.locator("section:has(#alerts) li strong").all_inner_texts()
                 expect(names == ["CausewayDown", "CausewaySlow"], f"{names}")
                 expect("<img src=x" in tab.page.locator("section:has(#alerts)").inner_text(), "no text")
