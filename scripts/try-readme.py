@@ -46,7 +46,7 @@ SHORT = {
     "curl --cacert secrets/ca.pem https://localhost:8443/": Try(says="Request information stored successfully: "),
     "make plan": Try(says="no changes"),
     "make deploy PROFILE=observe": Try(
-        says="prometheus 127.0.0.1:9090 open", after="deploy scale prometheus=0"
+        says="prometheus (127.0.0.1:9090) open", after="deploy scale prometheus=0"
     ),
     "make console": Try(says="/login/link?code="),
     "make verify": Try(says="verified: "),
