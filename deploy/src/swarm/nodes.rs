@@ -1,5 +1,6 @@
 //! `deploy nodes`: the Swarm's machines, with what each runs and keeps; takes one out of use, and in again.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bollard::models::NodeSpecAvailabilityEnum as Availability;
@@ -135,8 +136,8 @@ async fn drain(context: &Context, args: Drain) -> Result<()> {
     } else {
         node.make(&engine, Availability::DRAIN).await?;
     }
-    let left = until_moved(context, &engine, &project, node, args.timeout).await?;
-    output.event(&json!({"event": "drained", "node": node.name, "left": left}));
+    until_moved(context, &engine, &project, node, args.timeout).await?;
+    output.event(&json!({"event": "drained", "node": node.name}));
     output.line(&format!(
         "node {} is drained; `deploy nodes activate {}` lets it take tasks again",
         node.name, node.name
@@ -151,7 +152,7 @@ async fn until_moved(
     project: &Project,
     node: &Node,
     timeout: Option<Duration>,
-) -> Result<usize> {
+) -> Result<()> {
     let progress = context
         .output
         .task(&format!("node {}", node.name), "draining");
@@ -169,12 +170,12 @@ async fn until_moved(
         let moving: Vec<&str> = stack
             .services
             .values()
-            .filter(|it| it.running < it.desired && may_run(&stack, it, node))
+            .filter(|it| it.running < it.desired && others(&stack, it, node).next().is_some())
             .map(|it| it.name.as_str())
             .collect();
         if left.is_empty() && moving.is_empty() {
             progress.done("drained");
-            return Ok(0);
+            return Ok(());
         }
         if Instant::now() > deadline {
             let mut details: Vec<String> = left
@@ -270,10 +271,7 @@ fn fate(stack: &Stack, service: &Service, node: &Node) -> Fate {
     if mode.is_some_and(|it| it.global.is_some()) {
         return Fate::Ends;
     }
-    let others: Vec<String> = stack
-        .nodes
-        .iter()
-        .filter(|it| it.id != node.id && it.takes_tasks() && takes(it, service))
+    let others: Vec<String> = others(stack, service, node)
         .map(|it| it.name.clone())
         .collect();
     if others.is_empty() {
@@ -283,14 +281,12 @@ fn fate(stack: &Stack, service: &Service, node: &Node) -> Fate {
     }
 }
 
-/// Whether any other node than this one may run it.
-fn may_run(stack: &Stack, service: &Service, node: &Node) -> bool {
-    let mut others = stack.nodes.iter().filter(|it| it.id != node.id);
-    others.any(|it| it.takes_tasks() && takes(it, service))
-}
-
-/// Whether a node satisfies a service's constraints, as the engine has them.
-fn takes(node: &Node, service: &Service) -> bool {
+/// The other nodes that may run it, by its constraints as the engine has them.
+fn others<'a>(
+    stack: &'a Stack,
+    service: &Service,
+    node: &Node,
+) -> impl Iterator<Item = &'a Node> + use<'a> {
     let template = service.spec.task_template.as_ref();
     let placement = template.and_then(|it| it.placement.as_ref());
     let constraints = placement.and_then(|it| it.constraints.as_deref());
@@ -299,7 +295,9 @@ fn takes(node: &Node, service: &Service) -> bool {
         .iter()
         .filter_map(|it| Constraint::parse(it))
         .collect();
-    node.satisfies(&constraints)
+    let id = node.id.clone();
+    let others = stack.nodes.iter().filter(move |it| it.id != id);
+    others.filter(move |it| it.takes_tasks() && it.satisfies(&constraints))
 }
 
 fn named<'a>(nodes: &'a [Node], wanted: &str) -> Result<&'a Node> {
@@ -307,28 +305,21 @@ fn named<'a>(nodes: &'a [Node], wanted: &str) -> Result<&'a Node> {
         .iter()
         .filter(|it| it.name == wanted || it.id == wanted)
         .collect();
+    let list = |nodes: &mut dyn Iterator<Item = &str>| nodes.collect::<Vec<_>>().join(", ");
     match &fitting[..] {
         [node] => Ok(node),
         [] => Err(Error::usage(
             format!("no such node: {wanted}"),
             format!(
                 "choose among {}",
-                nodes
-                    .iter()
-                    .map(|it| it.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
+                list(&mut nodes.iter().map(|it| it.name.as_str()))
             ),
         )),
         several => Err(Error::usage(
             format!("{} nodes are called {wanted}", several.len()),
             format!(
                 "name one by its id: {}",
-                several
-                    .iter()
-                    .map(|it| it.id.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
+                list(&mut several.iter().map(|it| it.id.as_str()))
             ),
         )),
     }
@@ -364,7 +355,7 @@ fn row(stack: &Stack, tasks: &[(&Service, Task)], node: &Node) -> Row {
         .map(|(service, task)| ps::name(stack, service, task))
         .collect();
     names.sort_unstable();
-    let here = |labels: &std::collections::HashMap<String, String>| {
+    let here = |labels: &HashMap<String, String>| {
         labels.get(labels::NODE).is_some_and(|id| *id == node.id)
     };
     Row {
