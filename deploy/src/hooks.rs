@@ -5,8 +5,6 @@
 //! still in it when `deploy` was killed gets its hooks from the next `up`, from the first one on.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,11 +13,12 @@ use compose_file::model::Hook;
 use engine::Engine;
 use engine::error::{Error, Result};
 use engine::exec::{Ended, Within};
-use engine::{file, hook};
+use engine::hook;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::output::Output;
+use crate::records;
 use crate::rotation::tell::{last_lines, redacted};
 use crate::secrets::Secrets;
 
@@ -48,10 +47,9 @@ fn of(settings: Option<&Value>, key: &str) -> Vec<Hook> {
 /// When it isn't to be known.
 pub(crate) fn owed(project: &Project) -> Result<BTreeSet<String>> {
     let path = path(project);
-    match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|err| unusable(&path, &err)),
-        Err(err) if err.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),
-        Err(err) => Err(unusable(&path, &err)),
+    match records::read(&path).map_err(|err| unusable(&path, &err))? {
+        Some(text) => serde_json::from_slice(&text).map_err(|err| unusable(&path, &err)),
+        None => Ok(BTreeSet::new()),
     }
 }
 
@@ -74,24 +72,13 @@ pub(crate) fn settle(project: &Project, id: &str) -> Result<()> {
 fn write(project: &Project, owed: &BTreeSet<String>) -> Result<()> {
     let path = path(project);
     if owed.is_empty() {
-        return match fs::remove_file(&path) {
-            Err(err) if err.kind() != ErrorKind::NotFound => Err(unusable(&path, &err)),
-            _ => Ok(()),
-        };
+        return records::remove(&path).map_err(|err| unusable(&path, &err));
     }
-    let text = serde_json::to_vec(owed).map_err(std::io::Error::from);
-    let written = text
-        .map_err(file::WriteError::from)
-        .and_then(|text| file::put(&path, &text));
-    written.map_err(|err| unusable(&path, &err))
+    records::write(&path, owed).map_err(|err| unusable(&path, &err))
 }
 
 fn path(project: &Project) -> PathBuf {
-    project
-        .working_dir
-        .join(file::RECORDS)
-        .join(project.name.as_str())
-        .join("hooks.json")
+    records::path(project, "hooks.json")
 }
 
 fn unusable(path: &Path, err: &dyn std::error::Error) -> Error {

@@ -19,6 +19,7 @@ mod origin;
 mod output;
 mod plan;
 mod preflight;
+mod records;
 mod releases;
 mod replica_set;
 mod rotation;

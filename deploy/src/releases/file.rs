@@ -1,14 +1,13 @@
 //! The file that the releases are recorded in.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use compose_file::Project;
 use engine::error::{Error, Result};
-use engine::file;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::records;
 
 use super::{Begun, Release, Releases, Run};
 
@@ -24,10 +23,9 @@ struct WithoutHistory {
 
 pub(super) fn read(project: &Project) -> Result<Releases> {
     let path = path(project);
-    match fs::read(&path) {
-        Ok(text) => parse(&text).map_err(|err| damaged(&path, &err)),
-        Err(err) if err.kind() == ErrorKind::NotFound => Ok(Releases::default()),
-        Err(err) => Err(damaged(&path, &err)),
+    match records::read(&path).map_err(|err| damaged(&path, &err))? {
+        Some(text) => parse(&text).map_err(|err| damaged(&path, &err)),
+        None => Ok(Releases::default()),
     }
 }
 
@@ -68,15 +66,10 @@ impl From<WithoutHistory> for Releases {
     }
 }
 
-/// The file is the old one or the new one, also when the machine loses power.
+/// Environment variables are in it, which may hold what isn't for everybody.
 pub(super) fn write(releases: &Releases, project: &Project) -> Result<()> {
     let path = path(project);
-    // Environment variables are in it, which may hold what isn't for everybody.
-    let text = serde_json::to_vec_pretty(releases).map_err(std::io::Error::from);
-    let written = text
-        .map_err(file::WriteError::from)
-        .and_then(|text| file::put(&path, &text));
-    written.map_err(|err| {
+    records::write(&path, releases).map_err(|err| {
         Error::failed(
             format!("can't record the release in {}: {err}", path.display()),
             "see that the directory can be written, then run `deploy up` again",
@@ -86,18 +79,11 @@ pub(super) fn write(releases: &Releases, project: &Project) -> Result<()> {
 
 pub(super) fn remove(project: &Project) -> Result<()> {
     let path = path(project);
-    match fs::remove_file(&path) {
-        Err(err) if err.kind() != ErrorKind::NotFound => Err(damaged(&path, &err)),
-        _ => Ok(()),
-    }
+    records::remove(&path).map_err(|err| damaged(&path, &err))
 }
 
 fn path(project: &Project) -> PathBuf {
-    project
-        .working_dir
-        .join(file::RECORDS)
-        .join(project.name.as_str())
-        .join("releases.json")
+    records::path(project, "releases.json")
 }
 
 fn damaged(path: &Path, err: &dyn std::error::Error) -> Error {
