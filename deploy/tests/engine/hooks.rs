@@ -18,6 +18,10 @@ volumes: {log: }
 secrets: {password: {file: ./secrets/password, x-generate: password}}
 ";
 
+fn in_web(stack: &Stack, script: &str) -> String {
+    docker(&["exec", &stack.name("web-1"), "sh", "-c", script])
+}
+
 fn logged(stack: &Stack) -> String {
     docker(&["exec", &stack.name("web-1"), "cat", "/log/log"])
 }
@@ -46,13 +50,7 @@ fn they_run_after_each_start_and_before_each_stop() {
 fn what_fails_is_told_and_runs_again() {
     let stack = Stack::with("failing", SERVICES);
     stack.ok(&["up"]);
-    docker(&[
-        "exec",
-        &stack.name("web-1"),
-        "sh",
-        "-c",
-        "echo > /log/broken",
-    ]);
+    in_web(&stack, "echo > /log/broken");
     let said = stack.fails(1, &["up", "--force-recreate"]);
     said.assert_says(&[
         "its pre_stop (sh) ended with status 1; it is stopped all the same",
@@ -64,24 +62,12 @@ fn what_fails_is_told_and_runs_again() {
     assert!(!said.text.contains(password.trim()), "{}", said.text);
 
     // Nothing has changed but that it isn't broken any more.
-    docker(&[
-        "exec",
-        &stack.name("web-1"),
-        "sh",
-        "-c",
-        "echo -n > /log/log; exec busybox rm /log/broken",
-    ]);
+    in_web(&stack, "echo -n > /log/log; exec busybox rm /log/broken");
     stack.says("plan", &["its post_start didn't come to its end"]);
     stack.ok(&["up"]);
     assert_eq!(logged(&stack), "start own more .\n");
     stack.says("up", &["no changes"]);
-    docker(&[
-        "exec",
-        &stack.name("web-1"),
-        "sh",
-        "-c",
-        "echo > /log/broken",
-    ]);
+    in_web(&stack, "echo > /log/broken");
     stack.says("down", &["stopped all the same", "is down"]);
 }
 

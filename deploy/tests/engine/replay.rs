@@ -8,7 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 use testkit::http::{Request, Wire};
 
-use crate::stack::{Stack, local_port};
+use crate::stack::Stack;
 
 /// A server of HTTP: answers one request. The first page breaks off after its first request.
 const ANSWER: &str = r#"
@@ -41,27 +41,6 @@ $(other 4 '?hang-up' true)
 esac
 "#;
 
-fn stack(test: &str) -> Stack {
-    let port = local_port();
-    let stack = Stack::with(
-        test,
-        &format!(
-            "services:
-  console:
-    <<: *app
-    command: [busybox, nc, -ll, -p, '8081', -e, sh, /answer]
-    ports: ['127.0.0.1:{port}:8081']
-    volumes: ['./answer:/answer:ro']
-    secrets: [console_token]
-secrets:
-  console_token: {{file: ./secrets/console_token, x-generate: token}}
-"
-        ),
-    );
-    stack.write("answer", ANSWER);
-    stack
-}
-
 /// Where requests arrive, and those that did.
 fn server() -> (SocketAddr, mpsc::Receiver<Request>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -91,7 +70,7 @@ fn server() -> (SocketAddr, mpsc::Receiver<Request>) {
 
 #[test]
 fn what_was_recorded_is_sent_again_and_what_came_of_it_is_told() {
-    let stack = stack("replay");
+    let stack = Stack::with_console("replay", ANSWER);
     stack.ok(&["up"]);
     let (address, arrived) = server();
     let to = format!("http://{address}");
@@ -150,7 +129,7 @@ fn what_was_recorded_is_sent_again_and_what_came_of_it_is_told() {
 
 #[test]
 fn the_newest_that_match_are_sent_oldest_first_and_what_is_wrong_is_said() {
-    let stack = stack("replay-some");
+    let stack = Stack::with_console("replay-some", ANSWER);
     stack.ok(&["up"]);
     let newest = ["replay", "--to", "http://127.0.0.1:1", "--dry-run"];
     let newest = [&newest[..], &["--limit", "2", "--where", "method=GET"]].concat();

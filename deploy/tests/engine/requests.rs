@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use testkit::process::{Process, Signal};
 
-use crate::stack::{Stack, local_port};
+use crate::stack::Stack;
 
 const TOKEN: &str = "the-newest-token";
 const ID: &str = "65a1b2c3d4e5f60718293a4b";
@@ -58,23 +58,7 @@ esac
 "#;
 
 fn stack(test: &str) -> Stack {
-    let port = local_port();
-    let stack = Stack::with(
-        test,
-        &format!(
-            "services:
-  console:
-    <<: *app
-    command: [busybox, nc, -ll, -p, '8081', -e, sh, /answer]
-    ports: ['127.0.0.1:{port}:8081']
-    volumes: ['./answer:/answer:ro']
-    secrets: [console_token]
-secrets:
-  console_token: {{file: ./secrets/console_token, x-generate: token}}
-"
-        ),
-    );
-    stack.write("answer", ANSWER);
+    let stack = Stack::with_console(test, ANSWER);
     // In the middle of a rotation: the console knows one of them.
     stack.write("secrets/console_token", &format!("unknown-yet\n{TOKEN}\n"));
     stack

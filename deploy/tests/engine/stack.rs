@@ -51,6 +51,28 @@ impl Stack {
         stack
     }
 
+    /// A project with a console, as far as commands ask it: `answer`, a script, is given each connection.
+    pub(crate) fn with_console(test: &str, answer: &str) -> Self {
+        let port = local_port();
+        let stack = Self::with(
+            test,
+            &format!(
+                "services:
+  console:
+    <<: *app
+    command: [busybox, nc, -ll, -p, '8081', -e, sh, /answer]
+    ports: ['127.0.0.1:{port}:8081']
+    volumes: ['./answer:/answer:ro']
+    secrets: [console_token]
+secrets:
+  console_token: {{file: ./secrets/console_token, x-generate: token}}
+"
+            ),
+        );
+        stack.write("answer", answer);
+        stack
+    }
+
     /// Writes the Compose file. `IMAGE` and `PROJECT` stand for the test's own.
     pub(crate) fn compose(&self, body: &str) {
         let body = body
