@@ -16,6 +16,7 @@ use mongodb::bson::{Bson, Document};
 use mongodb::error::{Error, ErrorKind};
 use tokio::time::sleep;
 
+use crate::settings::Settings;
 use crate::store::Store;
 
 /// How long MongoDB may be away.
@@ -47,6 +48,14 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Stream(format!("the stream broke: {error}"))
     }
+}
+
+async fn store(settings: &Settings) -> Result<Store, Failure> {
+    let store = Store::new(&settings.mongo).await;
+    store.map_err(|error| Failure::Mongo {
+        doing: "setting up a client",
+        said: error.to_string(),
+    })
 }
 
 /// Waits while MongoDB is away, and not for ever.

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter};
 
-use super::{Failure, Patience, id_of, indexes, text_of, value_of};
+use super::{Failure, Patience, id_of, indexes, store, text_of, value_of};
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -49,11 +49,7 @@ pub async fn run(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
 ) -> Result<Summary, Failure> {
-    let store = Store::new(&settings.mongo).await;
-    let store = store.map_err(|error| Failure::Mongo {
-        doing: "setting up a client",
-        said: error.to_string(),
-    })?;
+    let store = store(settings).await?;
     tokio::select! {
         dumped = dump(settings, &store, output) => dumped,
         () = end_of(input) => Err(Failure::Stream("whoever wanted the dump is gone".to_owned())),

@@ -17,7 +17,7 @@ use tokio::io::{
     AsyncWriteExt as _, BufReader,
 };
 
-use super::{Failure, Patience, id_of, indexes, text_of, value_of};
+use super::{Failure, Patience, id_of, indexes, store, text_of, value_of};
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -41,11 +41,7 @@ pub async fn run(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin,
 ) -> Result<Progress, Failure> {
-    let store = Store::new(&settings.mongo).await;
-    let store = store.map_err(|error| Failure::Mongo {
-        doing: "setting up a client",
-        said: error.to_string(),
-    })?;
+    let store = store(settings).await?;
     let mut load = Load {
         store: &store,
         output,
