@@ -98,18 +98,7 @@ fn sampler(name: &str, share: f64) -> Option<Sampler> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Table;
-
-    static TABLE: Table = Table {
-        prefix: "WEB_",
-        keys: &[
-            ENDPOINT,
-            PROTOCOL,
-            SAMPLER,
-            SAMPLER_ARG,
-            service_name("web"),
-        ],
-    };
+    use crate::trace::tests::TABLE;
 
     fn read(environment: &[(&str, &str)]) -> Result<Option<TraceSettings>, SettingsError> {
         TraceSettings::read(&Values::from_environment(

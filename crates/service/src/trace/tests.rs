@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use super::*;
 use crate::settings::{Table, Values};
 
-static TABLE: Table = Table {
+/// Of a service that exports traces.
+pub(super) static TABLE: Table = Table {
     prefix: "WEB_",
     keys: &[
         ENDPOINT,
