@@ -18,13 +18,12 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Client, Collection, IndexModel};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use testkit::bench::{connection, cpu, median};
 use tokio::time::sleep;
 
 const USAGE: &str =
-    "usage: retention sweep ROUNDS ADDRESS DATABASE | ttl ROUNDS ADDRESS DATABASE ADDRESS DATABASE
-Each ADDRESS is of an API that writes to that DATABASE. MongoDB is at KEEPER_MONGO_URI";
+    "usage: retention fill DATABASE | sweep ROUNDS ADDRESS PROGRAM [ARGUMENT…] | ttl ROUNDS ADDRESS DATABASE ADDRESS DATABASE
+Each ADDRESS is of an API that writes to that DATABASE; PROGRAM is a keeper. MongoDB is at KEEPER_MONGO_URI";
 const CONNECTIONS: usize = 64;
 const TURN: Duration = Duration::from_secs(12);
 const WARM_UP: Duration = Duration::from_secs(4);
@@ -156,7 +155,12 @@ async fn compare(
 async fn turn(client: &Client, address: &str) -> Figures {
     let before = cpu(client).await;
     let begun = Instant::now();
-    let answered = join_all((0..CONNECTIONS).map(|_| connection(address, begun + TURN))).await;
+    let length = BODY.len();
+    let request = format!(
+        "POST /?a=b HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nUser-Agent: bench\r\n\r\n{BODY}"
+    );
+    let one = |_| connection(address, &request, begun + TURN);
+    let answered = join_all((0..CONNECTIONS).map(one)).await;
     let seconds = begun.elapsed().as_secs_f64();
     let requests = answered.into_iter().sum();
     Figures {
@@ -164,57 +168,4 @@ async fn turn(client: &Client, address: &str) -> Figures {
         seconds,
         cpu: (cpu(client).await - before) / f64::from(requests),
     }
-}
-
-/// Requests, one after the other, up to an end; how many were answered.
-async fn connection(address: &str, end: Instant) -> u32 {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let length = BODY.len();
-    let head = format!("POST /?a=b HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n");
-    let request = format!("{head}User-Agent: bench\r\n\r\n{BODY}");
-    let mut buffer = vec![0; 16 << 10];
-    let mut answered = 0;
-    while Instant::now() < end {
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut length = 0;
-        while !is_whole(&buffer[..length]) {
-            let more = stream.read(&mut buffer[length..]).await.unwrap();
-            assert!(more > 0, "{}", String::from_utf8_lossy(&buffer[..length]));
-            length += more;
-        }
-        assert!(buffer.starts_with(b"HTTP/1.1 200"));
-        answered += 1;
-    }
-    answered
-}
-
-fn is_whole(answer: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        return false;
-    };
-    let length = head.split_once("content-length: ");
-    let length = length.and_then(|(_, rest)| rest.lines().next()?.trim().parse().ok());
-    body.len() >= length.unwrap_or(usize::MAX)
-}
-
-/// MongoDB's CPU time so far, in µs.
-async fn cpu(client: &Client) -> f64 {
-    let status = client.database("admin");
-    let status = status.run_command(doc! { "serverStatus": 1 }).await;
-    let status = status.unwrap();
-    let extra = status.get_document("extra_info").unwrap();
-    let of = |field| {
-        let time = extra.get(field).unwrap();
-        time.as_i64().or(time.as_i32().map(i64::from)).unwrap()
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a figure")]
-    let micros = (of("user_time_us") + of("system_time_us")) as f64;
-    micros
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<_> = figures.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }

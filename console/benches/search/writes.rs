@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use mongodb::bson::doc;
 use mongodb::bson::raw::RawDocumentBuf;
-use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection, IndexModel};
+use testkit::bench::{cpu, median};
 
 use crate::DATABASE;
 use crate::documents::Documents;
@@ -72,16 +73,12 @@ pub(crate) async fn measure(client: &Client, rounds: usize) {
     println!("|---|---:|---:|---:|");
     for ((name, collection), (cpu, rate)) in collections.iter().zip(&figures) {
         // Each turn beside the one without an index of the same round.
-        let beside: Vec<_> = cpu
-            .iter()
-            .zip(&figures[0].0)
-            .map(|(a, b)| a / b - 1.0)
-            .collect();
+        let beside = cpu.iter().zip(&figures[0].0).map(|(a, b)| a / b - 1.0);
         println!(
             "| {name} | {:.1} | {:.0} | {:+.1} % |",
-            median(cpu),
-            median(rate),
-            median(&beside) * 100.0
+            median(cpu.iter().copied()),
+            median(rate.iter().copied()),
+            median(beside) * 100.0
         );
         collection.drop().await.unwrap();
     }
@@ -115,27 +112,4 @@ async fn turn(
     #[expect(clippy::cast_precision_loss, reason = "a figure")]
     let number = number as f64;
     ((cpu(client).await - before) / number, number / took)
-}
-
-/// MongoDB's CPU time so far, in µs.
-pub(crate) async fn cpu(client: &Client) -> f64 {
-    let status: Document = client
-        .database("admin")
-        .run_command(doc! { "serverStatus": 1 })
-        .await
-        .unwrap();
-    let extra = status.get_document("extra_info").unwrap();
-    let of = |field| {
-        let time = extra.get(field).unwrap();
-        time.as_i64().or(time.as_i32().map(i64::from)).unwrap()
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a figure")]
-    let micros = (of("user_time_us") + of("system_time_us")) as f64;
-    micros
-}
-
-pub(crate) fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }

@@ -11,6 +11,8 @@
     reason = "a test that can't go on fails"
 )]
 
+#[cfg(feature = "mongo")]
+pub mod bench;
 pub mod engine;
 pub mod fuzz;
 pub mod http;
