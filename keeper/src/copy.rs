@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::watch::{NAMESPACE_NOT_FOUND, has_code};
 
 /// How long MongoDB may be away.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,8 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 /// MongoDB's codes for what waiting doesn't help with: `Unauthorized`, `AuthenticationFailed`.
 const HOPELESS: [i32; 2] = [13, 18];
-/// What MongoDB has no such collection for: its first document makes it.
-const NAMESPACE_NOT_FOUND: i32 = 26;
 
 /// Why it can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -101,10 +100,6 @@ fn is_hopeless(error: &Error) -> bool {
     }
 }
 
-fn is_no_collection(error: &Error) -> bool {
-    matches!(&*error.kind, ErrorKind::Command(refusal) if refusal.code == NAMESPACE_NOT_FOUND)
-}
-
 /// A document's `_id`, in a document of its own.
 fn id_of(document: &RawDocument) -> Result<RawDocumentBuf, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| {
@@ -148,7 +143,7 @@ async fn indexes(store: &Store) -> Result<Vec<Document>, Failure> {
         });
         match listed.await {
             Ok(indexes) => return Ok(indexes),
-            Err(error) if is_no_collection(&error) => return Ok(Vec::new()),
+            Err(error) if has_code(&error, NAMESPACE_NOT_FOUND) => return Ok(Vec::new()),
             Err(error) => patience.after(error).await?,
         }
     }

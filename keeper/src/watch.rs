@@ -14,7 +14,7 @@ use crate::store::{Requests, Store};
 /// Longest time for one of the questions.
 const READ_LIMIT: Duration = Duration::from_secs(5);
 /// MongoDB's codes for a collection that isn't there, and for a server that is in no replica set.
-const NAMESPACE_NOT_FOUND: i32 = 26;
+pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
 const NO_REPLICATION_ENABLED: i32 = 76;
 
 /// What was seen. Sizes are bytes.
@@ -223,7 +223,7 @@ fn number(document: &Document, key: &str) -> u64 {
     }
 }
 
-fn has_code(error: &Error, code: i32) -> bool {
+pub(crate) fn has_code(error: &Error, code: i32) -> bool {
     matches!(&*error.kind, ErrorKind::Command(failed) if failed.code == code)
 }
 
