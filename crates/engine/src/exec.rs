@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
+use bollard::errors::Error as EngineError;
 use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use futures_util::{Stream, StreamExt};
@@ -26,6 +27,8 @@ use crate::state::Container;
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// How often the engine is asked whether a command has ended.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// Bytes of the end of what a command writes that are kept, where it may be long.
+const KEPT: usize = 16 << 10;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -154,14 +157,14 @@ async fn attached(
     while let Some(chunk) = output.next().await {
         said.push(chunk.doing(&doing)?);
     }
-    let status = status(docker, &id, &doing).await?;
+    let status = status(docker, &id).await.doing(&doing)?;
     Ok((status, said))
 }
 
 /// A command that was started, and the streams to it and from it.
 struct Attached {
     id: String,
-    output: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+    output: Pin<Box<dyn Stream<Item = Result<LogOutput, EngineError>> + Send>>,
     input: Pin<Box<dyn AsyncWrite + Send>>,
 }
 
@@ -180,34 +183,57 @@ async fn attach(
         cmd: Some(command.to_vec()),
         ..ExecConfig::default()
     };
-    let exec = docker
-        .create_exec(container.id, config)
-        .await
-        .doing(&doing)?;
     let options = capacity.map(|capacity| StartExecOptions {
         output_capacity: Some(capacity),
         ..StartExecOptions::default()
     });
-    match docker.start_exec(&exec.id, options).await.doing(&doing)? {
-        StartExecResults::Attached { output, input } => Ok(Attached {
-            id: exec.id,
-            output,
-            input,
-        }),
-        StartExecResults::Detached => Err(Error::failed(
+    match start(docker, container, config, options)
+        .await
+        .doing(&doing)?
+    {
+        (id, StartExecResults::Attached { output, input }) => Ok(Attached { id, output, input }),
+        (_, StartExecResults::Detached) => Err(Error::failed(
             format!("could not {}: the engine detached it", doing()),
             "run again",
         )),
     }
 }
 
+/// Starts a command: its id, and its streams.
+pub(crate) async fn start(
+    docker: &Docker,
+    container: Within<'_>,
+    config: ExecConfig,
+    options: Option<StartExecOptions>,
+) -> Result<(String, StartExecResults), EngineError> {
+    let exec = docker.create_exec(container.id, config).await?;
+    let started = docker.start_exec(&exec.id, options).await?;
+    Ok((exec.id, started))
+}
+
 /// The exit status of a command whose streams are closed. The engine may learn of its end a moment later.
-async fn status(docker: &Docker, id: &str, doing: impl Fn() -> String) -> Result<i64> {
+pub(crate) async fn status(docker: &Docker, id: &str) -> Result<i64, EngineError> {
     loop {
-        let ended = docker.inspect_exec(id).await.doing(&doing)?;
-        if let Some(status) = ended.exit_code {
+        let ended = docker.inspect_exec(id).await?;
+        if let Some(status) = ended.exit_code.filter(|_| ended.running != Some(true)) {
             return Ok(status);
         }
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// The end of what a command writes.
+#[derive(Debug, Default)]
+pub(crate) struct Tail(Vec<u8>);
+
+impl Tail {
+    pub(crate) fn push(&mut self, piece: &[u8]) {
+        self.0.extend_from_slice(piece);
+        let surplus = self.0.len().saturating_sub(KEPT);
+        self.0.drain(..surplus);
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
     }
 }

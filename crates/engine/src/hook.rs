@@ -1,21 +1,14 @@
 //! Runs the commands of `post_start` and `pre_stop` in a container.
 
-use std::time::Duration;
-
 use bollard::errors::Error as EngineError;
-use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
 use compose_file::model::Hook;
 use futures_util::StreamExt;
 
 use crate::Engine;
 use crate::error::{EngineContext, Result};
-use crate::exec::{Ended, Within};
-
-/// So much of the end of what a command writes is kept.
-const KEPT: usize = 16 << 10;
-/// How often the engine is asked whether a command has ended.
-const INTERVAL: Duration = Duration::from_millis(50);
+use crate::exec::{self, Ended, Tail, Within};
 
 /// Runs a command to its end, however long that takes: its status, and the end of what it wrote. `None`:
 /// the container doesn't run, or not any more.
@@ -41,34 +34,22 @@ pub async fn run(engine: &Engine, container: Within<'_>, hook: &Hook) -> Result<
         ..ExecConfig::default()
     };
     let docker = engine.docker();
-    let exec = match docker.create_exec(container.id, config).await {
+    let (id, started) = match exec::start(docker, container, config, None).await {
         Err(err) if is_over(&err) => return Ok(None),
         result => result.doing(doing)?,
     };
-    let started = match docker.start_exec(&exec.id, None::<StartExecOptions>).await {
-        Err(err) if is_over(&err) => return Ok(None),
-        result => result.doing(doing)?,
-    };
-    let mut said = Vec::new();
+    let mut said = Tail::default();
     if let StartExecResults::Attached { mut output, .. } = started {
         while let Some(chunk) = output.next().await {
-            said.extend_from_slice(&chunk.doing(doing)?.into_bytes());
-            if said.len() > 2 * KEPT {
-                said.drain(..said.len() - KEPT);
-            }
+            said.push(&chunk.doing(doing)?.into_bytes());
         }
     }
-    // The engine may learn of the end a moment after the streams are closed.
-    loop {
-        let ended = match docker.inspect_exec(&exec.id).await {
-            Err(err) if is_over(&err) => return Ok(None),
-            result => result.doing(doing)?,
-        };
-        if let Some(status) = ended.exit_code.filter(|_| ended.running != Some(true)) {
-            let said = String::from_utf8_lossy(&said).into_owned();
-            return Ok(Some(Ended { status, said }));
-        }
-        tokio::time::sleep(INTERVAL).await;
+    match exec::status(docker, &id).await {
+        Err(err) if is_over(&err) => Ok(None),
+        status => Ok(Some(Ended {
+            status: status.doing(doing)?,
+            said: said.into_text(),
+        })),
     }
 }
 

@@ -11,14 +11,12 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::{Attached, Ended, Within, attach, doing, status};
+use super::{Attached, Ended, Tail, Within, attach, doing, status};
 use crate::Engine;
 use crate::error::{EngineContext, Error, Result};
 
 /// Bytes of output that are read at a time; the engine's own pieces are 32 KiB.
 const PIECE: usize = 64 << 10;
-/// So much of what it wrote to standard error is kept, the end of it.
-const SAID: usize = 16 << 10;
 /// How long the engine may take to tell the status of a command whose streams are closed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -41,7 +39,7 @@ pub struct Output {
     docker: Docker,
     id: String,
     stream: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
-    said: Vec<u8>,
+    said: Tail,
     doing: String,
 }
 
@@ -69,7 +67,7 @@ impl Running {
                 docker: docker.clone(),
                 id,
                 stream: output,
-                said: Vec::new(),
+                said: Tail::default(),
                 doing,
             },
         })
@@ -125,11 +123,7 @@ impl Output {
     pub async fn read(&mut self) -> Result<Option<Bytes>> {
         while let Some(piece) = self.stream.next().await {
             match piece.doing(|| self.doing.clone())? {
-                LogOutput::StdErr { message } => {
-                    self.said.extend_from_slice(&message);
-                    let surplus = self.said.len().saturating_sub(SAID);
-                    self.said.drain(..surplus);
-                }
+                LogOutput::StdErr { message } => self.said.push(&message),
                 piece => return Ok(Some(piece.into_bytes())),
             }
         }
@@ -143,20 +137,20 @@ impl Output {
     /// When the connection to the engine breaks, or the engine doesn't tell.
     pub async fn end(mut self) -> Result<Ended> {
         while self.read().await?.is_some() {}
-        let doing = || self.doing.clone();
-        let status = tokio::time::timeout(PATIENCE, status(&self.docker, &self.id, doing));
-        let status = status.await.unwrap_or_else(|_| {
-            Err(Error::failed(
+        let status = tokio::time::timeout(PATIENCE, status(&self.docker, &self.id)).await;
+        let status = status.map_err(|_| {
+            Error::failed(
                 format!(
                     "could not {}: the engine doesn't say how it ended",
                     self.doing
                 ),
                 "see whether the engine is well (`docker info`), then run again",
-            ))
+            )
         })?;
+        let status = status.doing(|| self.doing.clone())?;
         Ok(Ended {
             status,
-            said: String::from_utf8_lossy(&self.said).into_owned(),
+            said: self.said.into_text(),
         })
     }
 }
