@@ -21,7 +21,6 @@ mod up;
 mod verify;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::env;
 use std::process::ExitCode;
 
@@ -38,6 +37,7 @@ use terminal::interrupted;
 use crate::apply::Applied;
 use crate::cli::{Cli, Command, Images, Logs, Requests, Verify};
 use crate::console::service_of;
+use crate::origin::profiles;
 use crate::output::{Form, Output};
 use crate::secrets::Secrets;
 use crate::swarm;
@@ -329,17 +329,11 @@ pub(crate) fn some_enabled(project: &Project) -> Result<()> {
     if !project.services.is_empty() {
         return Ok(());
     }
-    let services = project.disabled.services.values();
-    let profiles: BTreeSet<&str> = services
-        .flat_map(|it| &it.profiles)
-        .map(String::as_str)
-        .collect();
-    let profiles: Vec<&str> = profiles.into_iter().collect();
     Err(Error::usage(
         "no service is enabled: each is of a profile",
         format!(
             "enable one with --profile or COMPOSE_PROFILES: {}",
-            profiles.join(", ")
+            profiles(project.disabled.services.values())
         ),
     ))
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compose_file::model::Service;
 use compose_file::{Files, Project};
 pub(crate) use engine::origin::{Origin, Reach};
 use engine::origin::{are_among, of_newest};
@@ -118,18 +119,21 @@ pub(crate) fn not_enabled(project: &Project, state: &State) -> Option<String> {
     let names: Vec<&str> = containers.iter().map(|it| it.name.as_str()).collect();
     let services = containers.iter();
     let services = services.filter_map(|it| project.disabled.services.get(&*it.service));
-    let profiles: BTreeSet<&str> = services
-        .flat_map(|it| &it.profiles)
-        .map(String::as_str)
-        .collect();
-    let profiles: Vec<&str> = profiles.into_iter().collect();
+    let profiles = profiles(services);
     (!names.is_empty()).then(|| {
         format!(
             "{}: of a profile that isn't enabled ({}), and left as it is",
             names.join(", "),
-            profiles.join(", ")
+            profiles
         )
     })
+}
+
+/// The profiles of services, each once.
+pub(crate) fn profiles<'a>(services: impl Iterator<Item = &'a Service>) -> String {
+    let all = services.flat_map(|it| &it.profiles).map(String::as_str);
+    let all: Vec<&str> = all.collect::<BTreeSet<_>>().into_iter().collect();
+    all.join(", ")
 }
 
 /// The file's volumes that Docker Compose made.

@@ -7,6 +7,8 @@ use engine::error::{Error, Result};
 use engine::exec::{Ended, Running};
 use engine::state::{Container, State, Status};
 
+use crate::origin::profiles;
+
 /// A container of it that runs.
 pub(crate) struct Keeper {
     container: Container,
@@ -35,9 +37,17 @@ impl Keeper {
         let mut containers = state.of_service(&backup.service);
         let container = containers.find(|it| it.status == Status::Running);
         let container = container.ok_or_else(|| {
+            let disabled = project.disabled.services.get(&backup.service);
+            let next = match disabled {
+                Some(service) => format!(
+                    "it is of the profile {}, which isn't enabled: `deploy --profile … up` starts it",
+                    profiles([service].into_iter())
+                ),
+                None => "`deploy up` starts it; `deploy ps` shows what runs".to_owned(),
+            };
             Error::failed(
                 format!("no {} of {} runs", backup.service, project.name),
-                "`deploy up` starts it; `deploy ps` shows what runs",
+                next,
             )
         })?;
         Ok(Self {
