@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 pub(crate) use archive::Archive;
 pub(crate) use pieces::{PIECES, Pieces};
 pub(crate) use service::{Keeper, ended_well};
-pub(crate) use target::Target;
+pub(crate) use target::{Target, remove_left};
 pub(crate) use write::{Source, write};
 
 /// What the manifest is called in the archive.

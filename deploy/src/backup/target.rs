@@ -1,12 +1,14 @@
 //! The file that a backup becomes: there when it is whole, and not before.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use engine::error::{Error, Result};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
 /// How the names of files end that aren't whole yet.
 const PARTIAL: &str = ".partial";
@@ -52,10 +54,12 @@ impl Target {
         };
         let suffix = format!(".{:016x}{PARTIAL}", rand::random::<u64>());
         let partial = [".".as_ref(), name, suffix.as_ref()];
-        let partial = path.with_file_name(partial.into_iter().collect::<std::ffi::OsString>());
+        let partial = path.with_file_name(partial.into_iter().collect::<OsString>());
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600);
         let file = file.open(&partial).map_err(|err| unwritable(&err))?;
+        // Says that somebody is at it; where locks don't work, it is taken for left.
+        _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         let target = Self {
             path,
             partial,
@@ -97,6 +101,28 @@ impl Drop for Target {
         // Not there any more, if it has its name.
         _ = fs::remove_file(&self.partial);
     }
+}
+
+/// Removes from the directory of `path` what backups left that were killed, and says which files. Who
+/// still writes one holds its lock.
+pub(crate) fn remove_left(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory(path)).into_iter().flatten();
+    let ours = entries.flatten().filter(|it| is_partial(&it.file_name()));
+    let mut left: Vec<PathBuf> = ours.map(|entry| entry.path()).collect();
+    left.retain(|path| {
+        File::open(path)
+            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
+            && fs::remove_file(path).is_ok()
+    });
+    left
+}
+
+/// Whether a file is called as `create` calls them.
+fn is_partial(name: &OsStr) -> bool {
+    let name = name.as_bytes().strip_prefix(b".");
+    let stem = name.and_then(|name| name.strip_suffix(PARTIAL.as_bytes()));
+    stem.and_then(|stem| stem.rsplit(|byte| *byte == b'.').next())
+        .is_some_and(|number| number.len() == 16 && number.iter().all(u8::is_ascii_hexdigit))
 }
 
 fn directory(path: &Path) -> &Path {

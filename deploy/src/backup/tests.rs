@@ -174,6 +174,30 @@ fn a_file_of_the_name_is_not_replaced_unless_wanted() {
 }
 
 #[test]
+fn what_a_killed_backup_left_is_removed_and_nothing_else() {
+    let directory = TempDir::new().unwrap();
+    let file = |name: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, b"").unwrap();
+        path
+    };
+    let left = file(".monday.zip.0123456789abcdef.partial");
+    let others = [
+        ".monday.zip.partial",
+        "monday.zip.0123456789abcdef.partial",
+        ".0123456789abcdef",
+    ];
+    let others = others.map(file);
+    let path = directory.path().join("tuesday.zip");
+    let (written, _file) = Target::create(&path, false).unwrap();
+
+    assert_eq!(remove_left(&path), [left]);
+    assert!(others.iter().all(|it| it.exists()));
+    written.finish().unwrap();
+    assert_eq!(remove_left(&path), [] as [std::path::PathBuf; 0]);
+}
+
+#[test]
 fn sizes_are_for_people() {
     let sizes = [0, 1023, 1024, 150 << 20, 3 << 29].map(size);
     assert_eq!(

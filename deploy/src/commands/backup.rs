@@ -14,7 +14,9 @@ use tokio::sync::mpsc::{self, Sender};
 use tokio::task::spawn_blocking;
 
 use super::Context;
-use crate::backup::{self, Done, Keeper, PIECES, Pieces, Source, Target, ended_well, joined, size};
+use crate::backup::{
+    self, Done, Keeper, PIECES, Pieces, Source, Target, ended_well, joined, remove_left, size,
+};
 use crate::cli::Backup;
 use crate::output::Task;
 
@@ -40,6 +42,12 @@ pub(super) async fn run(context: &Context, args: Backup) -> Result<()> {
     let (target, out): (_, Box<dyn Out>) = if to_stdout {
         (None, Box::new(stdout()))
     } else {
+        for left in remove_left(&args.file) {
+            let left = left.display();
+            context
+                .output
+                .note(&format!("removed {left}, which a killed backup left"));
+        }
         let (target, file) = Target::create(&args.file, args.force)?;
         (Some(target), Box::new(file))
     };
