@@ -96,7 +96,7 @@ pub(crate) enum Command {
     /// Show the stack's network as it is: networks, sandboxes, endpoints, both ends of each veth
     Inspect(Inspect),
     /// Print the file with everything resolved
-    Config,
+    Config(Config),
     /// Open the console, where what was recorded can be seen: prints a link that logs a browser in
     ///
     /// The link can be used once, within a minute. It is opened where there is a display.
@@ -409,6 +409,14 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) watch: Option<u32>,
+}
+
+/// `deploy config`.
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// As `docker stack deploy --compose-file - NAME` reads it: for a Swarm
+    #[arg(long)]
+    pub(crate) stack: bool,
 }
 
 /// `deploy inspect`.

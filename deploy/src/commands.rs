@@ -183,7 +183,7 @@ fn targets(command: &Command) -> Vec<String> {
 fn form(cli: &Cli) -> Form {
     match cli.command {
         _ if !cli.json => Form::Text,
-        Command::Config
+        Command::Config(_)
         | Command::Console(_)
         | Command::Inspect(_)
         | Command::Lab(Lab::List)
@@ -221,7 +221,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<()> {
         Command::Restart(args) => restart::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
         Command::Inspect(args) => inspect::run(context, args).await,
-        Command::Config => config::run(context),
+        Command::Config(args) => config::run(context, &args),
         Command::Console(args) => console::run(context, args).await,
         Command::Replay(args) => replay::run(context, args).await,
         Command::Requests(args) => requests::run(context, args).await,

@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
         Command::Restart(args) => scale::restart(context, args).await?,
         Command::Rollback(args) => rollback::run(context, args).await?,
         Command::Nodes { command } => nodes::run(context, command).await?,
-        command @ (Command::Config | Command::Lab(_) | Command::Probe(_)) => {
+        command @ (Command::Config(_) | Command::Lab(_) | Command::Probe(_)) => {
             return Ok(Some(command));
         }
         Command::Releases => {

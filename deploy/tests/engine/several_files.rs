@@ -278,3 +278,31 @@ fn a_release_is_what_the_files_came_to() {
         .ok(&with_both(&["plan"]))
         .assert_says(&["\"over\" → \"later\""]);
 }
+
+/// It gets as far as to the engine, which isn't there: nothing of the file was refused.
+#[test]
+fn the_stack_for_a_swarm_is_one_that_docker_reads() {
+    let stack = Stack::new("docker-stack");
+    let files = ["compose.yaml", "compose.swarm.yaml"];
+    let files = files.map(|file| testkit::repository().join(file));
+    let mut config = stack.command(&["config", "--stack"]);
+    config.env("COMPOSE_FILE", std::env::join_paths(files).unwrap());
+    let told = outcome_of(config.current_dir(testkit::repository()));
+    told.assert_code(0);
+    stack.write("stack.yaml", &told.stdout);
+    let mut docker = std::process::Command::new("docker");
+    docker.env("DOCKER_HOST", "unix:///nowhere.sock");
+    let deployed = outcome_of(
+        docker
+            .args(["stack", "deploy", "--compose-file"])
+            .arg(stack.path().join("stack.yaml"))
+            .arg("docker-stack"),
+    );
+    deployed.assert_code(1);
+    deployed.assert_says(&["Ignoring unsupported options: security_opt", "nowhere.sock"]);
+    stack.refuses(
+        2,
+        "config --stack",
+        &["none of its networks has driver: overlay"],
+    );
+}
