@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BenchError
-from .scaling import Traffic
+from .scaling import IN_FLIGHT, Traffic
 
 SERVICES = {"listener": "listener", "proxy": "front", "api": "app", "mongo": "mongo"}
 """Parts by the names of their services."""
-IN_FLIGHT = 16
-"""Requests under way for each API, each on a connection of its own."""
 WARM_UP = 3.0
 SETTLED = 120.0
 """Seconds within which the tasks are where they belong."""
@@ -209,7 +207,7 @@ class Bed:
         parts = sum(after[service].memory * after[service].containers for service in SERVICES)
         memory["engine"] = after["wire"].memory - parts / len(self.names)
         # Answers to the clients leave the machines by the same interfaces.
-        between = per_request("wire", "sent") - moved["client"].back
+        between = max(0.0, per_request("wire", "sent") - moved["client"].back)
         return Point(nodes, path, requests, elapsed, cpu, moved, between, memory)
 
 

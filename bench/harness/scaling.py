@@ -1,20 +1,21 @@
 """What N nodes carry: a small model, from what a request costs each part.
 
 A request costs a part what it takes each time, and a share of what is done once for a batch: for what is
-written or read together. `cost = each + together / batch`, in CPU µs. While one batch is with MongoDB the
+written or read together. `cost = each + together / batch + kib × KiB of body`, in CPU µs. While one batch is with MongoDB the
 next one gathers, so half of an API's requests under way are one batch.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import statistics
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .series import Results
+    from .series import Results, Series
 
 PARTS = ("front", "app", "mongo", "rest")
 """Proxy, API, mongod; and what is on no container's account: interrupts, the engine, its logs."""
@@ -22,9 +23,13 @@ PEER = "causeway"
 FITTED = "stack-connections"
 MOST_IN_FLIGHT = 256
 """Beyond, connections cost more than they bring together."""
+BODIES = "stack-body"
+KIB = 1024
 VXLAN = 50
 """Bytes around each packet between nodes: IPv4 20, UDP 8, VXLAN 8, Ethernet 14."""
 MICROSECONDS = 1e6
+IN_FLIGHT = 16
+"""Requests under way for each API on the bed."""
 NODES = (1, 2, 3, 5, 10, 20, 50, 100)
 MAJORITY = 3
 """Members of a replica set, on a node each."""
@@ -43,10 +48,12 @@ class Cost:
     """For a request."""
     together: float
     """For a batch."""
+    kib: float = 0.0
+    """For each KiB of a request's body."""
 
-    def at(self, in_flight: float, pieces: float = 1) -> float:
+    def at(self, in_flight: float, body: int = 0, pieces: float = 1) -> float:
         """CPU µs for a request where so many are under way, and each batch goes to `pieces` servers."""
-        return self.each + self.together / max(1.0, batch(in_flight) / pieces)
+        return self.each + self.together / max(1.0, batch(in_flight) / pieces) + self.kib * body / KIB
 
     @classmethod
     def fit(cls, points: dict[float, float]) -> Cost:
@@ -80,7 +87,24 @@ def costs(results: Results) -> dict[str, Cost]:
         accounts["rest"] = max(0.1, (point.median("machine_cpu") or 0.0) - sum(accounts.values()))
         for part in PARTS:
             found[part][point.x or 1] = accounts[part]
-    return {part: Cost.fit(values) for part, values in found.items()}
+    bodies = next((s for s in results.series if s.name == BODIES), None)
+    return {part: replace(Cost.fit(values), kib=_for_a_kib(bodies, part)) for part, values in found.items()}
+
+
+def _for_a_kib(bodies: Series | None, part: str) -> float:
+    """CPU µs that a KiB of body adds to a part: the median over the sizes that were measured; 0 where none was."""
+    measured = {p.x: p.median(f"cpu.{part}") for p in bodies.curve(PEER)} if bodies else {}
+    without = measured.pop(0, None)
+    if without is None:
+        return 0.0
+    added = [(cost - without) / size * KIB for size, cost in measured.items() if size and cost is not None]
+    return max(0.0, statistics.median(added)) if added else 0.0
+
+
+def held_by_mongod(results: Results) -> float:
+    """MiB that mongod held at most at the end of a round of a benchmark, its cache full."""
+    points = [p for s in results.series if s.kind == "stack" for p in s.curve(PEER)]
+    return max((p.median("resident.mongo") or 0 for p in points), default=0) / 2**20
 
 
 @dataclass(frozen=True)
@@ -110,6 +134,11 @@ class Measured:
     points: list[dict[str, Any]]
     """Every point, as harness/nodes.py wrote it."""
 
+    def ping(self) -> float:
+        """Tell what a request that only asks mongod whether it is there costs it, as a share of one that is stored."""
+        by_path = {point["path"]: point["cpu"]["mongo"] for point in self.points}
+        return by_path["/hello"] / by_path["/"]
+
     @classmethod
     def read(cls, path: Path) -> Measured:
         """Read it back."""
@@ -136,6 +165,8 @@ class Setting:
     set_factor: float = 1.0
     """What a replica set costs mongod, as a multiple of a standalone."""
     shards: int = 1
+    writes: float = 1.0
+    """Share of the requests that are stored; the others are `/hello`."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +190,11 @@ class Carried:
 def predict(nodes: int, costs: dict[str, Cost], measured: Measured, setting: Setting) -> Carried:
     """Requests/s of `nodes` nodes, each with proxy and API, the database on the first (`shards` nodes)."""
     shards = min(setting.shards, nodes)
-    spread = sum(costs[part].at(setting.in_flight) for part in ("front", "app", "rest")) / nodes
-    mongo = costs["mongo"].at(setting.in_flight, pieces=shards) * setting.set_factor / shards
+    body = setting.body
+    spread = sum(costs[part].at(setting.in_flight, body) for part in ("front", "app", "rest")) / nodes
+    stored = costs["mongo"].at(setting.in_flight * setting.writes, body, shards) * setting.set_factor
+    asked = costs["mongo"].at(IN_FLIGHT) * measured.ping() if setting.writes < 1 else 0.0
+    mongo = (setting.writes * stored + (1 - setting.writes) * asked) / shards
     processor = setting.cores * setting.busy * MICROSECONDS
     database_bytes, other_bytes = _bytes(nodes, measured, setting, shards)
     link = setting.mbit * MICROSECONDS / 8
@@ -195,7 +229,7 @@ def _bytes(nodes: int, measured: Measured, setting: Setting, shards: int) -> tup
     # A node's proxy takes its share of the clients' requests and hands most of them on; as many come to its API.
     taken = share * (client.forth + body) + share * far * (public_forth + body + public_back)
     given = share * client.back + share * far * (public_back + public_forth + body)
-    to_database = elsewhere / shards * (private_forth + body)
+    to_database = elsewhere / shards * (private_forth + body) * setting.writes
     from_database = elsewhere / shards * private_back
     away = share if nodes > 1 else 0
     other = max(taken + away * private_back, given + away * (private_forth + body))
@@ -216,10 +250,11 @@ def bed_table(measured: Measured) -> str:
     ]
     for point in measured.points:
         cpu = point["cpu"]
+        said = f"{between(point['nodes'], measured):,.0f}" if point["path"] == "/" else "–"
         lines.append(
             f"| {point['nodes']}{' (`/hello`)' if point['path'] != '/' else ''} | {point['requests']:,} | {cpu['front']:.0f} "
             f"| {cpu['app']:.0f} | {cpu['mongo']:.0f} | {cpu['listener']:.1f} | {point['between']:,.0f} "
-            f"| {between(point['nodes'], measured):,.0f} |"
+            f"| {said} |"
         )
     return "\n".join(lines)
 
@@ -244,7 +279,7 @@ def traffic_table(measured: Measured) -> str:
 def memory_table(measured: Measured) -> str:
     """Lay out what each part holds."""
     names = " | ".join(measured.memory)
-    values = " | ".join(f"{value:.0f}" for value in measured.memory.values())
+    values = " | ".join(f"{value:.1f}" for value in measured.memory.values())
     return f"| MiB | {names} |\n|---|{'--:|' * len(measured.memory)}\n| held | {values} |"
 
 
@@ -269,13 +304,13 @@ def cost_table(costs: dict[str, Cost]) -> str:
     in_flight = (1, 8, 16, 64, 256)
     names = {"front": "proxy", "app": "API", "mongo": "mongod", "rest": "kernel, engine, logs"}
     lines = [
-        "| CPU µs a request | each | once a batch | " + " | ".join(f"{k} under way" for k in in_flight) + " |",
-        "|---|--:|--:|" + "--:|" * len(in_flight),
+        "| CPU µs a request | each | once a batch | for a KiB of body | " + " | ".join(f"{k} under way" for k in in_flight) + " |",
+        "|---|--:|--:|--:|" + "--:|" * len(in_flight),
     ]
     for part in PARTS:
         cost = costs[part]
         values = " | ".join(f"{cost.at(k):.0f}" for k in in_flight)
-        lines.append(f"| {names[part]} | {cost.each:.0f} | {cost.together:.0f} | {values} |")
+        lines.append(f"| {names[part]} | {cost.each:.0f} | {cost.together:.0f} | {cost.kib:.1f} | {values} |")
     return "\n".join(lines)
 
 

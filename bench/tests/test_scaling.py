@@ -10,7 +10,7 @@ SMALL = scaling.Traffic(500, 300, 2, 2)
 MEASURED = scaling.Measured(
     {"client": SMALL, "public": SMALL, "private": scaling.Traffic(900, 100, 1, 1)},
     {"listener": 1, "proxy": 5, "api": 10, "mongo": 1000, "engine": 150},
-    [],
+    [{"path": "/", "cpu": {"mongo": 800}}, {"path": "/hello", "cpu": {"mongo": 400}}],
 )
 
 
@@ -40,6 +40,12 @@ class Cost(unittest.TestCase):
         load = point.median("cpu.load")
         measured = point.median("per_second") * point.median("machine_cpu") / (point.median("machine_cpu") - load)
         self.assertLess(abs(predict(1).per_second / measured - 1), 0.15, (predict(1), measured))
+
+    def test_a_body_costs_mongod_what_was_measured(self):
+        results = Results.from_json(command.RESULTS.read_text())
+        series = next(it for it in results.series if it.name == "stack-body")
+        measured = series.point("causeway", 16 << 10).median("cpu.mongo")
+        self.assertLess(abs(COSTS["mongo"].at(16, 16 << 10) / measured - 1), 0.15)
 
     def test_a_benchmark_without_the_series_says_which_is_missing(self):
         results = Results.from_json(command.RESULTS.read_text())
@@ -76,6 +82,12 @@ class Prediction(unittest.TestCase):
         sharded = predict(10, shards=4).per_second
         self.assertGreater(sharded, alone)
         self.assertLess(sharded, 4 * alone)
+
+
+    def test_what_is_not_stored_leaves_mongod_but_a_question(self):
+        self.assertGreater(predict(10, writes=0.5).per_second, predict(10, in_flight=16).per_second)
+        self.assertLess(predict(10, writes=0.5).database_mbit / predict(10, writes=0.5).per_second,
+                        predict(10).database_mbit / predict(10).per_second)
 
 
 class Bed(unittest.TestCase):
