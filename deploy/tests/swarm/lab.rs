@@ -9,8 +9,20 @@ use testkit::process::outcome_of;
 /// Everything that an engine has of the lab.
 fn left() -> String {
     let listed = [
-        &["ps", "--all", "--quiet", "--filter", "label=dev.causeway.lab"][..],
-        &["network", "ls", "--quiet", "--filter", "label=dev.causeway.lab"],
+        &[
+            "ps",
+            "--all",
+            "--quiet",
+            "--filter",
+            "label=dev.causeway.lab",
+        ][..],
+        &[
+            "network",
+            "ls",
+            "--quiet",
+            "--filter",
+            "label=dev.causeway.lab",
+        ],
         &["volume", "ls", "--quiet"],
     ];
     let around = env::var("BED_AROUND").unwrap();
@@ -43,7 +55,10 @@ pub(crate) fn shows_a_packet_between_two_machines() {
         .map(|line| line.as_str().unwrap().trim())
         .collect();
     for part in ["VXLAN 08", "\"GET / HTTP/1.1\"", "mtu 1450", "mtu 1500"] {
-        assert!(evidence.iter().any(|it| it.contains(part)), "{part}: {evidence:#?}");
+        assert!(
+            evidence.iter().any(|it| it.contains(part)),
+            "{part}: {evidence:#?}"
+        );
     }
     assert_eq!(left(), before);
 }

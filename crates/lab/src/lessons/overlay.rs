@@ -35,7 +35,9 @@ const ONE: &str = "lab-one";
 const TWO: &str = "lab-two";
 /// The bridge through which containers on overlay networks reach the outside, which the engine makes with the swarm.
 const GATEWAY_BRIDGE: &str = "docker_gwbridge";
-/// Until both engines know of both containers.
+/// A machine that has joined, in the words of `docker node ls`.
+const READY: &str = "Ready";
+/// Until the engines know of both machines, and then of both containers.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 
@@ -57,8 +59,7 @@ async fn teach(bench: &Bench<'_>, steps: &mut Vec<Step>) -> Result<()> {
     second
         .docker(&["swarm", "join", "--token", &token, &manager])
         .await?;
-    let listed = first.docker(&["node", "ls", "--format", "{{json .}}"]);
-    steps.push(one_swarm(&nodes(&listed.await?)));
+    steps.push(one_swarm(&joined(&first).await?));
 
     let network = ["network", "create", "--driver", "overlay", "--attachable"];
     first.docker(&[&network[..], &[OVERLAY]].concat()).await?;
@@ -100,6 +101,20 @@ async fn teach(bench: &Bench<'_>, steps: &mut Vec<Step>) -> Result<()> {
 
 fn inspecting(network: &str) -> [&str; 5] {
     ["network", "inspect", "--format", "{{json .}}", network]
+}
+
+/// The machines as the manager knows them, as soon as both are ready.
+async fn joined(manager: &Machine<'_>) -> Result<Vec<Node>> {
+    let until = Instant::now() + KNOWN_WITHIN;
+    loop {
+        let listed = manager.docker(&["node", "ls", "--format", "{{json .}}"]);
+        let nodes = nodes(&listed.await?);
+        let ready = nodes.len() == 2 && nodes.iter().all(|it| it.status == READY);
+        if ready || Instant::now() > until {
+            return Ok(nodes);
+        }
+        sleep(TRY_AGAIN).await;
+    }
 }
 
 /// One asks the other, as soon as the engines have told each other of both.
@@ -174,7 +189,7 @@ fn vxlan(network: &NetworkInspect) -> Option<String> {
 }
 
 fn one_swarm(nodes: &[Node]) -> Step {
-    let ready = nodes.iter().filter(|it| it.status == "Ready").count();
+    let ready = nodes.iter().filter(|it| it.status == READY).count();
     let leader = nodes.iter().find(|it| it.manager_status == "Leader");
     Step::asks("What makes two machines one swarm?")
         .by_hand(&[
