@@ -25,7 +25,6 @@ use terminal::text;
 use tokio::time::timeout;
 
 use super::run::{READY, Run};
-use super::wire::Packet;
 
 /// A container that isn't ready after this long won't be.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -84,7 +83,7 @@ pub(super) struct Setup {
     pub(super) dns: Vec<String>,
     /// May read the rules of the network that it is on (`CAP_NET_ADMIN`).
     pub(super) reads_rules: bool,
-    /// Tells what it sees of an overlay network's packets, for [`Bench::packet`].
+    /// Tells what it sees of an overlay network's packets, for [`packet`](super::machines::packet).
     pub(super) watches: bool,
 }
 
@@ -200,7 +199,7 @@ impl<'a> Bench<'a> {
     }
 
     /// What it prints, from its start on.
-    fn lines(
+    pub(super) fn lines(
         &self,
         container: &Container,
     ) -> impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin {
@@ -210,35 +209,6 @@ impl<'a> Bench<'a> {
             .stderr(true)
             .build();
         Box::pin(self.docker().logs(&container.id, Some(options)))
-    }
-
-    /// The first packet that a container which [`watches`](Setup::watches) has seen, of those that `which` is about.
-    ///
-    /// # Errors
-    /// It hasn't seen any in time.
-    pub(super) async fn packet(
-        &self,
-        watching: &Container,
-        which: impl Fn(&Packet) -> bool,
-    ) -> Result<Packet> {
-        let mut lines = self.lines(watching);
-        let found = async {
-            while let Some(line) = lines.next().await {
-                let line = line.doing(|| format!("read the log of {}", watching.name))?;
-                let packet = serde_json::from_slice::<Packet>(&line.into_bytes()).ok();
-                if let Some(packet) = packet.filter(&which) {
-                    return Ok(Some(packet));
-                }
-            }
-            Ok(None)
-        };
-        let found = timeout(READY_WITHIN, found).await.unwrap_or(Ok(None))?;
-        found.ok_or_else(|| {
-            Error::failed(
-                format!("{} saw no such packet in time", watching.name),
-                "run the lesson again",
-            )
-        })
     }
 
     fn body(&self, setup: Setup) -> ContainerCreateBody {

@@ -12,13 +12,14 @@ use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum};
 use engine::error::{EngineContext, Error, Result};
 use engine::exec::{self, Within};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use netcheck::probe::{Report, Request};
 use tokio::process::Command;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::bench::{Bench, Container};
 use super::view;
+use super::wire::Packet;
 
 /// Debian with an engine.
 pub(super) const IMAGE: &str = "causeway/base-node:local";
@@ -26,6 +27,8 @@ pub(super) const IMAGE: &str = "causeway/base-node:local";
 const SCRIPT: &str = "scripts/node-image.sh";
 /// An engine that doesn't answer after this long won't.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// What is sent is seen at once; this is for a machine that is busy.
+const SEEN_WITHIN: Duration = Duration::from_secs(30);
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 /// Sees that there is the machines' image.
@@ -214,6 +217,35 @@ impl<'a> Machine<'a> {
         self.json(&["run", "--rm", "--network", "host", image, &request])
             .await
     }
+}
+
+/// The first packet that a container which [`watches`](super::bench::Setup::watches) has seen, of those that `which` is about.
+///
+/// # Errors
+/// It hasn't seen any in time.
+pub(super) async fn packet(
+    bench: &Bench<'_>,
+    watching: &Container,
+    which: impl Fn(&Packet) -> bool,
+) -> Result<Packet> {
+    let mut lines = bench.lines(watching);
+    let found = async {
+        while let Some(line) = lines.next().await {
+            let line = line.doing(|| format!("read the log of {}", watching.name))?;
+            let packet = serde_json::from_slice::<Packet>(&line.into_bytes()).ok();
+            if let Some(packet) = packet.filter(&which) {
+                return Ok(Some(packet));
+            }
+        }
+        Ok(None)
+    };
+    let found = timeout(SEEN_WITHIN, found).await.unwrap_or(Ok(None))?;
+    found.ok_or_else(|| {
+        Error::failed(
+            format!("{} saw no such packet in time", watching.name),
+            "run the lesson again",
+        )
+    })
 }
 
 fn owned(command: &[&str]) -> Vec<String> {

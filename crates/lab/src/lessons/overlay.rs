@@ -1,5 +1,7 @@
 //! The overlay network: one network across machines, shown on two.
 
+mod cable;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,9 +12,11 @@ use netcheck::probe::report::Interface;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
+use cable::{on_the_cable, smaller_packets};
+
 use super::prelude::*;
-use crate::machines::Machine;
-use crate::wire::{OVERHEAD, Packet};
+use crate::machines::{Machine, packet};
+use crate::wire::Packet;
 
 pub(super) const LESSON: Lesson = Lesson {
     name: "overlay",
@@ -74,7 +78,7 @@ async fn teach(bench: &Bench<'_>, steps: &mut Vec<Step>) -> Result<()> {
     let inside = talk(&first).await?;
     let is_request =
         |it: &Packet| it.text.starts_with("GET ") && *it.outer.from.ip() == first.address;
-    let packet = bench.packet(&watching, is_request).await?;
+    let packet = packet(bench, &watching, is_request).await?;
 
     let known: NetworkInspect = first.json(&inspecting(OVERLAY)).await?;
     let peers: Peers = first.json(&inspecting(OVERLAY)).await?;
@@ -283,67 +287,6 @@ fn by_name(inside: &Report, address: Option<IpAddr>) -> Step {
         )
 }
 
-fn on_the_cable(
-    packet: &Packet,
-    machines: &[IpAddr; 2],
-    vxlan: Option<String>,
-    host: &Report,
-) -> Step {
-    let Packet { outer, inner, .. } = packet;
-    let port = host
-        .interfaces
-        .iter()
-        .find(|it| it.index == packet.interface);
-    let bridge = port.and_then(|it| it.bridge.as_deref());
-    let header = u64::from_be_bytes(packet.header);
-    let [from, to] = &packet.frame;
-    let added = u32::from(outer.bytes).saturating_sub(u32::from(inner.bytes));
-    Step::asks("What goes over the cable when one sends the other a request?")
-        .by_hand(&[
-            "timeout 20 tcpdump -nn -c 12 -i any udp port 4789 & sleep 1; \
-             docker exec lab-m1 docker exec lab-one ping -c 3 lab-two; wait  # takes root",
-        ])
-        .saw(
-            format!(
-                "the host, on {} of bridge {}",
-                view::or_none(port.map(|it| &it.name)),
-                view::or_none(bridge)
-            ),
-            [
-                format!("IPv4 {} > {}, {} bytes", outer.from.ip(), outer.to.ip(), outer.bytes),
-                format!("  UDP {} > {}", outer.from.port(), outer.to.port()),
-                format!("    VXLAN {header:016x}: VNI {}", packet.vni),
-                format!("      Ethernet {from} > {to}"),
-                format!("        IPv4 {} > {}, {} bytes", inner.from.ip(), inner.to.ip(), inner.bytes),
-                format!("          TCP {} > {}", inner.from.port(), inner.to.port()),
-                format!("            {:?}", packet.text),
-            ],
-        )
-        .answer(format!(
-            "A UDP packet from machine to machine, port {}. In it, behind eight bytes that name the network \
-             ({}), is the whole frame that the container sent, with the containers' addresses.",
-            outer.to.port(),
-            packet.vni
-        ))
-        .same(
-            "between the machines",
-            show::list(machines),
-            show::list(&[(*outer.from.ip()).into(), (*outer.to.ip()).into()]),
-        )
-        .same("VNI", view::or_none(vxlan), packet.vni)
-        .same("a container's port inside", PORT, inner.to.port())
-        .same("bytes around it", OVERHEAD, added)
-        .check(
-            "on a port of the bridge between the machines",
-            view::or_none(bridge),
-            bridge.is_some(),
-        )
-        .means(
-            "The network in between needs to know nothing of it, but it sees everything: the request can be \
-             read. On a cable that isn't yours alone the network wants `--opt encrypted`.",
-        )
-}
-
 fn two_interfaces(inside: &Report, network: &NetworkInspect, gateway: &NetworkInspect) -> Step {
     let on_overlay = on_overlay(inside, network);
     let way_out = view::or_none(view::network_gateway(gateway));
@@ -386,171 +329,5 @@ fn on_overlay<'a>(inside: &'a Report, network: &NetworkInspect) -> Option<&'a In
     })
 }
 
-fn smaller_packets(
-    inside: &Report,
-    network: &NetworkInspect,
-    machine: &Report,
-    address: IpAddr,
-) -> Step {
-    let on_overlay = on_overlay(inside, network);
-    let on_cable = machine
-        .interfaces
-        .iter()
-        .find(|it| it.addresses.iter().any(|net| net.addr() == address));
-    let mtu = |interface: Option<&Interface>| interface.map_or(0, |it| it.mtu);
-    let (small, large) = (mtu(on_overlay), mtu(on_cable));
-    Step::asks("Why may a container on it send only smaller packets?")
-        .by_hand(&[
-            "docker exec lab-m1 docker exec lab-one ip link show eth0",
-            "docker exec lab-m1 ip link show eth0",
-        ])
-        .saw("inside lab-one on m1", on_overlay.map(show::interface))
-        .saw("machine m1", on_cable.map(show::interface))
-        .answer(format!(
-            "Its packets have {small} bytes at most, those of the machine {large}: {OVERHEAD} go around each."
-        ))
-        .check(
-            format!("{small} and {OVERHEAD} bytes around it fit into {large}"),
-            format!("{}", small + OVERHEAD),
-            small > 0 && small + OVERHEAD <= large,
-        )
-        .means(
-            "An engine takes it for granted that 1,500 bytes get from machine to machine. Where a tunnel or a \
-             cloud's network lets fewer through, large packets vanish while small ones arrive: connections open, \
-             and hang at the first page. Then the network wants `--opt com.docker.network.driver.mtu=…`, less by \
-             those bytes.",
-        )
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::fixtures::{default_route, interface, ip, loopback, resolution};
-    use super::*;
-    use crate::lesson::Verdict;
-    use crate::wire::tests::frame;
-
-    const MACHINES: [&str; 2] = ["172.18.0.2", "172.18.0.3"];
-
-    fn overlay(scope: &str) -> NetworkInspect {
-        serde_json::from_value(json!({
-            "Name": "lab-over", "Driver": "overlay", "Scope": scope,
-            "IPAM": {"Config": [{"Subnet": "10.0.1.0/24", "Gateway": "10.0.1.1"}]},
-            "Options": {"com.docker.network.driver.overlay.vxlanid_list": "4097"},
-            "Containers": {"2b1c": {"Name": "lab-two", "IPv4Address": "10.0.1.7/24"}},
-        }))
-        .unwrap()
-    }
-
-    fn gateway() -> NetworkInspect {
-        serde_json::from_value(json!({
-            "Name": "docker_gwbridge", "Driver": "bridge",
-            "IPAM": {"Config": [{"Subnet": "172.19.0.0/16", "Gateway": "172.19.0.1"}]},
-        }))
-        .unwrap()
-    }
-
-    /// Inside of a container on the overlay.
-    fn inside(mtu: u32, gateway: &str) -> Report {
-        let mut own = interface(7, "eth0", "veth", Some(8), Some("10.0.1.5/24"));
-        own.mtu = mtu;
-        Report {
-            interfaces: vec![
-                loopback(),
-                own,
-                interface(9, "eth1", "veth", Some(10), Some("172.19.0.3/16")),
-            ],
-            routes: vec![default_route(gateway)],
-            ..Report::default()
-        }
-    }
-
-    #[test]
-    fn a_machine_that_has_not_joined_is_missed() {
-        let listed = |other: &str| {
-            let m1 = r#"{"Hostname":"m1","Status":"Ready","ManagerStatus":"Leader"}"#;
-            let m2 = format!(r#"{{"Hostname":"m2","Status":"{other}","ManagerStatus":""}}"#);
-            one_swarm(&nodes(&format!("{m2}\n{m1}"))).verdict()
-        };
-        assert_eq!(listed("Ready"), Verdict::Passed);
-        assert_eq!(listed("Down"), Verdict::Failed);
-    }
-
-    #[test]
-    fn the_record_must_be_of_the_swarm_and_know_both_machines() {
-        let verdict = |scope: &str, peers: serde_json::Value| {
-            let peers = serde_json::from_value(json!({"Peers": peers})).unwrap();
-            network_record(&overlay(scope), &peers, &MACHINES.map(ip)).verdict()
-        };
-        let both = json!([{"Name": "b", "IP": MACHINES[1]}, {"Name": "a", "IP": MACHINES[0]}]);
-        assert_eq!(verdict("swarm", both.clone()), Verdict::Passed);
-        assert_eq!(verdict("local", both), Verdict::Failed);
-        let one = json!([{"Name": "a", "IP": MACHINES[0]}]);
-        assert_eq!(verdict("swarm", one), Verdict::Failed);
-    }
-
-    #[test]
-    fn the_other_must_answer_by_name() {
-        let verdict = |status: Option<u16>| {
-            let fetched = json!([{
-                "host": TWO, "port": PORT, "path": "/", "status": status, "body": "", "error": null,
-                "elapsed_us": 1
-            }]);
-            let report = Report {
-                resolved: vec![resolution(TWO, &["10.0.1.7"])],
-                fetched: serde_json::from_value(fetched).unwrap(),
-                ..Report::default()
-            };
-            by_name(&report, address_of(&overlay("swarm"), TWO)).verdict()
-        };
-        assert_eq!(verdict(Some(200)), Verdict::Passed);
-        assert_eq!(verdict(None), Verdict::Failed);
-    }
-
-    #[test]
-    fn the_packet_is_of_this_network_and_between_these_machines() {
-        let mut port = interface(7, "veth7", "veth", Some(8), None);
-        port.bridge = Some("br-cable".into());
-        let host = Report {
-            interfaces: vec![port],
-            ..Report::default()
-        };
-        let packet = Packet::parse(7, &frame("GET / HTTP/1.1\r\n")).unwrap();
-        let verdict = |machines: [&str; 2], vni: &str, host: &Report| {
-            on_the_cable(&packet, &machines.map(ip), Some(vni.to_owned()), host).verdict()
-        };
-        assert_eq!(verdict(MACHINES, "4097", &host), Verdict::Passed);
-        assert_eq!(verdict(MACHINES, "4098", &host), Verdict::Failed);
-        let others = ["172.18.0.2", "172.18.0.4"];
-        assert_eq!(verdict(others, "4097", &host), Verdict::Failed);
-        assert_eq!(
-            verdict(MACHINES, "4097", &Report::default()),
-            Verdict::Failed
-        );
-    }
-
-    #[test]
-    fn the_way_out_is_the_gateway_bridge() {
-        let verdict = |report| two_interfaces(&report, &overlay("swarm"), &gateway()).verdict();
-        assert_eq!(verdict(inside(1450, "172.19.0.1")), Verdict::Passed);
-        assert_eq!(verdict(inside(1450, "10.0.1.1")), Verdict::Failed);
-        let mut cut = inside(1450, "172.19.0.1");
-        cut.interfaces.remove(1);
-        assert_eq!(verdict(cut), Verdict::Failed);
-    }
-
-    #[test]
-    fn its_packets_must_leave_room_for_what_goes_around_them() {
-        let machine = Report {
-            interfaces: vec![interface(5, "eth0", "veth", Some(6), Some("172.18.0.2/16"))],
-            ..Report::default()
-        };
-        let verdict = |mtu| {
-            let inside = inside(mtu, "172.19.0.1");
-            smaller_packets(&inside, &overlay("swarm"), &machine, ip(MACHINES[0])).verdict()
-        };
-        assert_eq!(verdict(1450), Verdict::Passed);
-        assert_eq!(verdict(1500), Verdict::Failed);
-    }
-}
+mod tests;
