@@ -198,7 +198,7 @@ fn one_swarm(nodes: &[Node]) -> Step {
     Step::asks("What makes two machines one swarm?")
         .by_hand(&[
             "docker network create lab-cable",
-            "for m in m1 m2; do docker run -d --init --privileged --name lab-$m --hostname $m \
+            "for m in m1 m2; do docker run -d --init --privileged --cgroupns private --name lab-$m --hostname $m \
              --network lab-cable --tmpfs /sock --tmpfs /run:exec -v /var/lib/docker \
              causeway/base-node:local start.sh; done",
             "for m in m1 m2; do until docker exec lab-$m docker version >/dev/null 2>&1; do sleep 1; done; done",
