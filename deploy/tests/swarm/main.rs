@@ -9,7 +9,6 @@
 )]
 
 mod bed;
-mod lab;
 mod load;
 
 use std::time::Duration;
@@ -21,7 +20,6 @@ use testkit::wait::wait_within;
 
 #[test]
 fn a_stack_from_nothing_to_nothing() {
-    lab::shows_a_packet_between_two_machines();
     let bed = Bed::new();
     comes_up_on_every_node(&bed);
     stays_as_it_is(&bed);
