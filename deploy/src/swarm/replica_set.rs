@@ -141,3 +141,70 @@ pub(super) fn left_alone(set: Option<&ReplicaSet>, now: &Observed, conflicts: &m
 pub(super) async fn clear(engine: &engine::Engine, project: &str) -> Result<()> {
     job::remove(engine, project, JOB).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use compose_file::model::{Mount, ServiceName};
+    use compose_file::{LoadOptions, Project};
+
+    use super::super::{data, waves};
+
+    /// What is shipped for a Swarm of three.
+    fn project() -> Project {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let files = [
+            "compose.yaml",
+            "compose.swarm.yaml",
+            "compose.swarm-replica-set.yaml",
+        ];
+        let options = LoadOptions {
+            files: files.map(|file| root.join(file)).into(),
+            ..LoadOptions::default()
+        };
+        compose_file::load(&options).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn who_waits_for_a_member_waits_for_all() {
+        let project = project();
+        let waves = waves(&project);
+        let place = |name: &str| {
+            let has = |wave: &Vec<&ServiceName>| wave.iter().any(|it| it.as_str() == name);
+            waves.iter().position(has)
+        };
+        for member in ["mongo", "mongo-2", "mongo-3"] {
+            assert!(place(member) < place("api"), "{waves:?}");
+        }
+        assert!(place("api") < place("proxy"), "{waves:?}");
+    }
+
+    #[test]
+    fn each_member_has_a_volume_the_key_and_the_name_by_which_clients_find_it() {
+        let project = project();
+        let set = project.replica_set.as_ref().expect("x-replica-set");
+        let mut volumes: Vec<&Mount> = Vec::new();
+        for member in &set.members {
+            let service = &project.services[member];
+            let keeps = data::keepers(&project).filter(|(name, ..)| *name == member);
+            assert_eq!(keeps.count(), 1, "{member}");
+            volumes.extend(&service.volumes);
+            let key = service
+                .secrets
+                .iter()
+                .find(|it| it.source.as_str() == "mongo_key_file");
+            let key = key.expect("the key");
+            assert_eq!(
+                (key.uid, key.mode.map(|it| it.bits())),
+                (Some(999), Some(0o400))
+            );
+            for (service, variable) in [("api", "API_MONGO_URI"), ("keeper", "KEEPER_MONGO_URI")] {
+                let uri = &project.services[service].environment[variable];
+                assert!(uri.contains(&format!("{member}:27017")), "{service}: {uri}");
+            }
+        }
+        volumes.dedup();
+        assert_eq!(volumes.len(), 3);
+    }
+}

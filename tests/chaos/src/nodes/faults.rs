@@ -17,7 +17,7 @@ pub(super) enum Kind {
     None,
     /// A node without the primary loses its power, and gets it back.
     Kill,
-    /// A node without the primary loses its network, and gets it back.
+    /// A node without the primary loses the other nodes, and gets them back.
     CutOff,
     /// A node without the primary is drained, and made active again.
     Drain,
@@ -80,7 +80,7 @@ pub(crate) const ALL: &[Fault] = &[
     },
     Fault {
         name: "node-cut-off",
-        about: "a node with a secondary loses the network, later gets it back",
+        about: "a node with a secondary loses the other nodes, later gets them back",
         kind: Kind::CutOff,
     },
     Fault {
