@@ -5,7 +5,7 @@
 #   scripts/own-engine.sh scripts/swarm-bed.sh COMMAND…
 #
 # The stack's images that the engine around has (causeway/…) are loaded into each machine, the database's
-# into the first, where its data is to be. COMMAND finds
+# into the first, where its data is to be; with BED_MONGO=all into each. COMMAND finds
 #
 #   DOCKER_HOST   the first machine's engine, which is the manager
 #   BED           a folder with each machine's socket: n1/docker.sock, n2/…, n3/…
@@ -71,7 +71,7 @@ load() {
   local name=$1 images=()
   mapfile -t images < <(docker image ls --format '{{.Repository}}:{{.Tag}}' 'causeway/*' \
     | grep -E '^causeway/(listener|proxy|api|console):latest$')
-  if [ "$name" = n1 ]; then
+  if [ "$name" = n1 ] || [ "${BED_MONGO:-}" = all ]; then
     mapfile -t -O ${#images[@]} images < <(docker image ls --format '{{.Repository}}:{{.Tag}}' | grep -E '(^|/)(base-)?mongo:' || true)
   fi
   if [ ${#images[@]} -gt 0 ]; then

@@ -3,6 +3,7 @@
 //!
 //! The command of the file does it, in a member's container: it reads what is wanted as one JSON object
 //! ([`Wanted`]), and its last line says what it changed ([`Said`]). It has to work as often as it is run.
+//! On a Swarm it runs beside the members (`swarm/replica_set.rs`).
 
 use std::collections::BTreeMap;
 
@@ -31,11 +32,67 @@ struct Wanted<'a> {
 
 /// What the command says in the end.
 #[derive(Deserialize)]
-struct Said {
+pub(crate) struct Said {
     /// What it did.
     changed: Vec<String>,
     /// What goes on by itself, and is finished by the next `up`.
     pending: Vec<String>,
+    /// The member that takes writes.
+    #[serde(default)]
+    pub(crate) primary: Option<String>,
+}
+
+impl Said {
+    fn tell(&self, output: &Output, set: &ReplicaSet) {
+        if !self.changed.is_empty() {
+            let task = output.task(&format!("replica set {}", set.name), "changing");
+            task.done(&self.changed.join(", "));
+        }
+        for pending in &self.pending {
+            output.note(&format!("replica set {}: {pending}", set.name));
+        }
+    }
+}
+
+/// How the command is named in errors.
+pub(crate) fn what(set: &ReplicaSet) -> String {
+    format!("replica set {}: the command that makes it", set.name)
+}
+
+/// What the command is to read.
+///
+/// # Errors
+/// When the values have no form in JSON.
+pub(crate) fn wanted(
+    set: &ReplicaSet,
+    present: &[ServiceName],
+    secrets: &BTreeMap<&str, Vec<&str>>,
+) -> Result<Vec<u8>> {
+    let wanted = Wanted {
+        set,
+        present,
+        secrets,
+    };
+    serde_json::to_vec(&wanted).map_err(|_| misunderstood(set))
+}
+
+/// Shows what the command did; `said` is all that it wrote.
+///
+/// # Errors
+/// When its last line isn't what it has to be.
+pub(crate) fn heard(output: &Output, set: &ReplicaSet, said: &str) -> Result<Said> {
+    let mut lines = said.lines().rev();
+    let said: Option<Said> = lines.find_map(|line| serde_json::from_str(line.trim()).ok());
+    let said = said.ok_or_else(|| misunderstood(set))?;
+    said.tell(output, set);
+    Ok(said)
+}
+
+fn misunderstood(set: &ReplicaSet) -> Error {
+    Error::failed(
+        format!("{} and deploy don't understand each other", what(set)),
+        "its last line has to be {\"changed\": [TEXT...], \"pending\": [TEXT...]}",
+    )
 }
 
 /// Makes `present` members of the set, and what the file doesn't have none any more.
@@ -62,31 +119,8 @@ pub(crate) async fn join(
     };
     let secrets = Secrets::read(project)?;
     let values = secrets.read_by(project, service);
-    let wanted = Wanted {
-        set,
-        present,
-        secrets: &values,
-    };
-    let what = format!("replica set {}: the command that makes it", set.name);
-    let report = || {
-        Error::failed(
-            format!("{what} and deploy don't understand each other"),
-            "its last line has to be {\"changed\": [TEXT...], \"pending\": [TEXT...]}",
-        )
-    };
-    let input = serde_json::to_vec(&wanted).map_err(|_| report())?;
-    let said = said_by(engine, container, &set.command, &input, &values, &what).await?;
-    let said: Said = said
-        .lines()
-        .rev()
-        .find_map(|line| serde_json::from_str(line.trim()).ok())
-        .ok_or_else(report)?;
-    if !said.changed.is_empty() {
-        let task = output.task(&format!("replica set {}", set.name), "changing");
-        task.done(&said.changed.join(", "));
-    }
-    for pending in &said.pending {
-        output.note(&format!("replica set {}: {pending}", set.name));
-    }
+    let input = wanted(set, present, &values)?;
+    let said = said_by(engine, container, &set.command, &input, &values, &what(set)).await?;
+    heard(output, set, &said)?;
     Ok(())
 }

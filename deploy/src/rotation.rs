@@ -30,7 +30,7 @@ use crate::apply::{self, Applied, Options};
 use crate::certificates;
 use crate::output::Output;
 use crate::secrets::{self, Secrets};
-pub(crate) use tell::{Telling, said_by};
+pub(crate) use tell::{Telling, failed, said_by};
 
 /// The secrets that the names on the command line choose; without names all that are generated.
 ///

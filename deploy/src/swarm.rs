@@ -14,6 +14,7 @@ mod objects;
 mod plan;
 mod preflight;
 mod ps;
+mod replica_set;
 mod rollback;
 mod scale;
 mod up;
@@ -132,9 +133,12 @@ fn waves(project: &Project) -> Vec<Vec<&ServiceName>> {
         let Some((name, service)) = project.services.get_key_value(name.as_str()) else {
             continue;
         };
-        let below = depths
-            .iter()
-            .filter(|(it, _)| service.depends_on.contains_key(it.as_str()));
+        // Who waits for one of a replica set waits for all.
+        let is_member = |it: &str| project.replica_set_of(it).is_some();
+        let of_set = !is_member(name) && service.depends_on.keys().any(|it| is_member(it));
+        let below = depths.iter().filter(|(it, _)| {
+            service.depends_on.contains_key(it.as_str()) || of_set && is_member(it)
+        });
         let depth = below.map(|(_, depth)| depth + 1).max().unwrap_or(0);
         depths.push((name, depth));
     }

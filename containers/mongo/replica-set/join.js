@@ -1,10 +1,10 @@
 // Makes the services of x-replica-set one replica set: initiates it, adds members, removes those that
 // the file doesn't have any more, sets its settings. `deploy up` runs it in a member's container after
-// each member that is there. Standard input is one JSON object: `name`, `members` (services), `present`
-// (those that can be asked by now), `settings`, and `secrets` as {"<secret>": ["newest", ...], ...}. The
-// last line of the output is {"changed": [...], "pending": [...]}. It can be run again at any time. Works
-// in `mongosh` and in the legacy shell, which opens regular files only, but reads a line where it would
-// ask for a password.
+// each member that is there; on a Swarm, beside the members. Standard input is one JSON object: `name`,
+// `members` (services), `present` (those that can be asked by now), `settings`, and `secrets` as
+// {"<secret>": ["newest", ...], ...}. The last line of the output is {"changed": [...], "pending": [...],
+// "primary": "<service>"}. It can be run again at any time. Works in `mongosh` and in the legacy shell,
+// which opens regular files only, but reads a line where it would ask for a password.
 var mongosh = typeof require === "function";
 var asked = JSON.parse(mongosh ? require("fs").readFileSync(0, "utf8") : passwordPrompt());
 var settings = asked.settings || {};
@@ -97,7 +97,11 @@ function initiate() {
 
 // The primary may be one that is about to leave.
 function primary() {
-  return login(eventually("a primary", function () {
+  return login(leader());
+}
+
+function leader() {
+  return eventually("a primary", function () {
     var answers = told();
     for (var i = 0; i < answers.length; i++) {
       var it = answers[i].primary && hello(answers[i].primary);
@@ -106,7 +110,7 @@ function primary() {
       }
     }
     return null;
-  }));
+  });
 }
 
 function config(database) {
@@ -212,9 +216,11 @@ function run() {
   });
 }
 
+var leads;
 try {
   run();
+  leads = leader().replace(/:\d+$/, "");
 } catch (error) {
   fail(error.message);
 }
-print(JSON.stringify({ changed: changed, pending: pending }));
+print(JSON.stringify({ changed: changed, pending: pending, primary: leads }));

@@ -27,6 +27,11 @@ function search(id, marker) {
   }
   return {};
 }
+// Of a replica set, the member that takes writes.
+var here = db.adminCommand({hello: 1});
+if (!here.isWritablePrimary && here.primary) {
+  db = new Mongo('mongodb://' + here.primary + '/?directConnection=true').getDB('admin');
+}
 var asked = JSON.parse(mongosh ? read(0) : passwordPrompt());
 // Not everybody who may ask the engine may read the files on the host. The one here may be older.
 var passwords = asked.secrets.mongo_root_password || [read('/run/secrets/mongo_root_password').trim()];

@@ -97,14 +97,31 @@ pub(crate) async fn said_by(
     if ended.status == 0 {
         return Ok(ended.said);
     }
-    let said = redacted(&ended.said, values);
+    Err(failed(
+        ended.status,
+        &ended.said,
+        values,
+        what,
+        &container.name,
+    ))
+}
+
+/// That a command which has read secrets failed in `place`, with the end of what it said.
+pub(crate) fn failed(
+    status: i64,
+    said: &str,
+    values: &BTreeMap<&str, Vec<&str>>,
+    what: &str,
+    place: &str,
+) -> Error {
+    let said = redacted(said, values);
     let last = last_lines(&said).into_iter();
-    let details = last.map(|line| format!("{}: {line}", container.name));
-    Err(Error::failed(
-        format!("{what} ended with status {}", ended.status),
+    let details = last.map(|line| format!("{place}: {line}"));
+    Error::failed(
+        format!("{what} ended with status {status}"),
         "correct the cause and run `deploy up` again",
     )
-    .with_details(details))
+    .with_details(details)
 }
 
 /// The last lines of what a command wrote, as far as they are shown.

@@ -1,8 +1,9 @@
 //! Where data is. A volume is one node's, so a service that keeps data in one is pinned to a node by a
 //! constraint (the loader refuses one that isn't). Here it is seen to that the constraint leads to the
 //! node that has the data, and to no other: which node that is was recorded when the service was first
-//! brought up, in the Swarm itself, and the service is told that node's id, too. A database that starts elsewhere, on an empty volume, looks like one
-//! that works.
+//! brought up, in the Swarm itself, and the service is told that node's id, too. A database that starts
+//! elsewhere, on an empty volume, looks like one that works. Members of a replica set are each on a node of
+//! its own, which is chosen here the first time.
 
 use std::collections::BTreeMap;
 
@@ -92,9 +93,9 @@ pub(super) fn ids(homes: &[Home<'_>]) -> BTreeMap<ServiceName, String> {
         .collect()
 }
 
-/// Whether data was made with a secret: another value locks everybody out of it.
+/// Whether data was made with a secret: another value locks everybody out of it, or parts a replica set.
 pub(super) fn is_made_with(secret: &Secret) -> bool {
-    secret.rotate.is_some() || secret.generate == Some(Generate::Password)
+    secret.rotate.is_some() || matches!(secret.generate, Some(Generate::Password | Generate::Key))
 }
 
 /// The record of where a volume's data is.
@@ -116,23 +117,51 @@ pub(super) fn homes<'a>(
     stack: &'a Stack,
     here: &str,
 ) -> (Vec<Home<'a>>, Vec<String>) {
-    let (mut homes, mut obstacles) = (Vec::new(), Vec::new());
+    let mut homes: Vec<Home<'_>> = Vec::new();
+    let (mut obstacles, mut homeless) = (Vec::new(), Vec::new());
     for (name, service, volume) in keepers(project) {
-        match home(stack, name, service, volume, here) {
+        match home(stack, name, service, volume) {
+            Ok(Some(home)) => homes.push(home),
+            Ok(None) => homeless.push((name, service, volume)),
+            Err(why) => obstacles.push(format!("services.{name}: {why}")),
+        }
+    }
+    // In the set's order: its first member has data where the stack ran on one machine.
+    let set = project.replica_set.as_ref();
+    let place = |name: &ServiceName| set.and_then(|it| it.members.iter().position(|it| it == name));
+    homeless.sort_by_key(|(name, ..)| place(name));
+    for (name, service, volume) in homeless {
+        let taken: Vec<&Home<'_>> = homes
+            .iter()
+            .filter(|it| place(name).is_some() && it.service != name && place(it.service).is_some())
+            .collect();
+        match first(stack, name, service, volume, here, &taken) {
             Ok(home) => homes.push(home),
             Err(why) => obstacles.push(format!("services.{name}: {why}")),
+        }
+    }
+    let members = |it: &&Home<'_>| place(it.service).is_some();
+    for (index, home) in homes.iter().enumerate().filter(|(_, it)| members(it)) {
+        let mut before = homes[..index].iter().filter(members);
+        let other = before.find(|it| it.service != home.service && it.node.id == home.node.id);
+        if let Some(other) = other {
+            obstacles.push(format!(
+                "services.{}: its data and that of {} are to be on node {}, and a replica set is to outlive it: \
+                 label another node for one that has no data yet (`docker node update --label-add …`), or leave it out",
+                home.service, other.service, home.node.name
+            ));
         }
     }
     (homes, obstacles)
 }
 
+/// None: nobody has said where it is to be.
 fn home<'a>(
     stack: &'a Stack,
     name: &'a ServiceName,
     service: &'a Service,
     volume: &'a VolumeKey,
-    here: &str,
-) -> Result<Home<'a>, String> {
+) -> Result<Option<Home<'a>>, String> {
     let pins: Vec<&Constraint> = service.deploy.placement.pins().collect();
     let shown: Vec<String> = pins.iter().map(ToString::to_string).collect();
     let shown = shown.join(", ");
@@ -145,25 +174,18 @@ fn home<'a>(
     let recorded = record.and_then(|it| it.labels.get(labels::NODE));
     let place = |id: &String| stack.node_name(id).to_owned();
     match (&fitting[..], recorded) {
-        ([node], Some(id)) if node.id == *id => Ok(Home {
+        ([node], recorded) if recorded.is_none_or(|id| node.id == *id) => Ok(Some(Home {
             service: name,
             volume,
             node,
             labels: Vec::new(),
-            recorded: true,
-        }),
-        ([node], None) => Ok(Home {
-            service: name,
-            volume,
-            node,
-            labels: Vec::new(),
-            recorded: false,
-        }),
-        ([node], Some(id)) => Err(format!(
+            recorded: recorded.is_some(),
+        })),
+        ([node], _) => Err(format!(
             "{shown} leads to node {}, and its data (volume {volume}) is on node {}. Move the label back; or \
              if you moved the data there yourself, `docker config rm {}`, then run again",
             node.name,
-            place(id),
+            recorded.map(place).unwrap_or_default(),
             record.map_or("", |it| it.name.as_str()),
         )),
         ([], Some(id)) if stack.nodes.iter().any(|it| it.id == *id) => Err(format!(
@@ -179,8 +201,7 @@ fn home<'a>(
             record.map_or("", |it| it.name.as_str()),
             commands(&pins, "NODE"),
         )),
-        ([], None) => first(stack, name, volume, &pins, here)
-            .ok_or_else(|| format!("no node satisfies {shown}: name one that the Swarm has")),
+        ([], None) => Ok(None),
         (several, _) => {
             let names: Vec<&str> = several.iter().map(|it| it.name.as_str()).collect();
             Err(format!(
@@ -193,25 +214,49 @@ fn home<'a>(
 }
 
 /// On a first `up`, the node that this engine is gets the labels: where the stack ran on one machine, its
-/// volume is here.
+/// volume is here. Of a replica set's members, only one does: the others get those of nodes that no
+/// member (`taken`) has, in the order of their names.
 fn first<'a>(
     stack: &'a Stack,
-    service: &'a ServiceName,
+    name: &'a ServiceName,
+    service: &'a Service,
     volume: &'a VolumeKey,
-    pins: &[&'a Constraint],
     here: &str,
-) -> Option<Home<'a>> {
-    let node = stack.nodes.iter().find(|it| it.id == here)?;
+    taken: &[&Home<'_>],
+) -> Result<Home<'a>, String> {
+    let pins: Vec<&Constraint> = service.deploy.placement.pins().collect();
+    let shown: Vec<String> = pins.iter().map(ToString::to_string).collect();
+    let shown = shown.join(", ");
+    let is_here = |it: &&Node| it.id == here;
+    let free = |it: &&Node| taken.iter().all(|home| home.node.id != it.id);
+    let others = stack
+        .nodes
+        .iter()
+        .filter(|it| !taken.is_empty() && it.takes_tasks());
+    let node = stack.nodes.iter().filter(is_here).chain(others).find(free);
+    let Some(node) = node else {
+        let held: Vec<String> = taken
+            .iter()
+            .map(|it| format!("{} is on {}", it.service, it.node.name))
+            .collect();
+        return Err(format!(
+            "no node is left that takes tasks and has no member of the replica set ({}): let another machine \
+             join (`deploy nodes join`), or leave {name} out",
+            held.join(", ")
+        ));
+    };
     let labels: Option<Vec<(&str, &str)>> = pins
         .iter()
         .filter(|it| !node.satisfies([**it]))
         .map(|it| Some((it.label()?, it.value.as_str())))
         .collect();
-    Some(Home {
-        service,
+    let labels =
+        labels.ok_or_else(|| format!("no node satisfies {shown}: name one that the Swarm has"))?;
+    Ok(Home {
+        service: name,
         volume,
         node,
-        labels: labels?,
+        labels,
         recorded: false,
     })
 }
@@ -228,21 +273,27 @@ fn commands(pins: &[&Constraint], node: &str) -> String {
 mod tests {
     use std::collections::HashMap;
 
-    use bollard::models::{self, NodeDescription, NodeSpec};
+    use bollard::models::{
+        self, NodeDescription, NodeSpec, NodeSpecAvailabilityEnum, NodeState, NodeStatus,
+    };
     use compose_file::LoadOptions;
     use engine::swarm::object::Kind;
 
     use super::*;
 
     fn project() -> Project {
+        let text = "services:\n  db:\n    image: db\n    networks: [n]\n    volumes: ['data:/data']\n    \
+                    deploy: {placement: {constraints: [node.labels.db == 1]}}\n\
+                    networks: {n: {driver: overlay}}\nvolumes: {data: }\n";
+        load(text)
+    }
+
+    fn load(text: &str) -> Project {
         let options = LoadOptions {
             files: vec!["compose.yaml".into()],
             project_name: Some("shop".to_owned()),
             ..LoadOptions::default()
         };
-        let text = "services:\n  db:\n    image: db\n    networks: [n]\n    volumes: ['data:/data']\n    \
-                    deploy: {placement: {constraints: [node.labels.db == 1]}}\n\
-                    networks: {n: {driver: overlay}}\nvolumes: {data: }\n";
         compose_file::load_text(&options, text).expect("a valid file")
     }
 
@@ -260,7 +311,12 @@ mod tests {
                 }),
                 spec: Some(NodeSpec {
                     labels: Some(label.into_iter().collect()),
+                    availability: Some(NodeSpecAvailabilityEnum::ACTIVE),
                     ..NodeSpec::default()
+                }),
+                status: Some(NodeStatus {
+                    state: Some(NodeState::READY),
+                    ..NodeStatus::default()
                 }),
                 ..models::Node::default()
             })
@@ -328,5 +384,58 @@ mod tests {
             assert!(homes.is_empty(), "{said}");
             assert!(obstacles[0].contains(said), "{obstacles:?}");
         }
+    }
+
+    /// A set of members of which each keeps data, and is pinned by a label of its own.
+    fn set(members: &[&str]) -> Project {
+        let services: Vec<String> = members
+            .iter()
+            .map(|it| {
+                format!(
+                    "  {it}:\n    image: db\n    networks: [n]\n    volumes: ['{it}:/data']\n    \
+                     deploy: {{placement: {{constraints: [node.labels.{it} == 1]}}}}\n"
+                )
+            })
+            .collect();
+        let volumes: Vec<String> = members.iter().map(|it| format!("  {it}:\n")).collect();
+        load(&format!(
+            "services:\n{}networks: {{n: {{driver: overlay}}}}\nvolumes:\n{}x-replica-set: {{name: rs, members: \
+             [{}], command: [join]}}\n",
+            services.concat(),
+            volumes.concat(),
+            members.join(", ")
+        ))
+    }
+
+    #[test]
+    fn members_of_a_replica_set_get_a_node_each() {
+        // By the name of its service, the last one comes first: the set's order counts.
+        let project = set(&["db", "db-2", "db-1"]);
+        let stack = stack(&[], None);
+        let (homes, obstacles) = homes(&project, &stack, "2");
+        assert_eq!(obstacles, [""; 0]);
+        let placed: Vec<(&str, &str)> = homes
+            .iter()
+            .map(|it| (it.service.as_str(), it.node.id.as_str()))
+            .collect();
+        assert_eq!(placed, [("db", "2"), ("db-2", "1"), ("db-1", "3")]);
+        assert_eq!(homes[1].labels, [("db-2", "1")]);
+    }
+
+    #[test]
+    fn a_member_without_a_node_of_its_own_is_not_started() {
+        let four = set(&["db", "db-1", "db-2", "db-3"]);
+        let (_, none_left) = homes(&four, &stack(&[], None), "1");
+        assert_eq!(none_left.len(), 1, "{none_left:?}");
+        assert!(
+            none_left[0].contains("no node is left") && none_left[0].contains("db is on n1"),
+            "{none_left:?}"
+        );
+        let mut together = stack(&["1"], None);
+        let labels = &mut together.nodes[0].labels;
+        labels.insert("db-2".to_owned(), "1".to_owned());
+        let two = set(&["db", "db-2"]);
+        let (_, on_one) = homes(&two, &together, "1");
+        assert!(on_one[0].contains("to be on node n1"), "{on_one:?}");
     }
 }

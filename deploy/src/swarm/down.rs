@@ -15,7 +15,7 @@ use engine::swarm::stack::{self, Stack};
 use engine::swarm::task;
 use serde_json::json;
 
-use super::{data, plan, waves};
+use super::{data, plan, replica_set, waves};
 use crate::cli::Down;
 use crate::commands::Context;
 use crate::lock::Lock;
@@ -38,6 +38,7 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let stack = Stack::observe(&engine, &project.name).await?;
     let reach = Reach::from(args.reach);
 
+    replica_set::clear(&engine, &project.name).await?;
     let going = services(&project, &stack, reach);
     for wave in going {
         remove_services(&engine, output, &project, &stack, &wave).await?;

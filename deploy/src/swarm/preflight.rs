@@ -9,6 +9,7 @@ use engine::swarm::object::Kind;
 
 use super::data;
 use super::plan::{Observed, Plan};
+use super::replica_set;
 use crate::preflight::settled;
 use crate::secrets;
 
@@ -45,6 +46,7 @@ pub(super) async fn check(
     }
     networks(project, now, &mut conflicts);
     told(project, now, &mut conflicts);
+    replica_set::left_alone(project.replica_set.as_ref(), now, &mut conflicts);
     let machine = State::observe(engine, &project.name).await?;
     if let Some(container) = machine.containers.first() {
         conflicts.push(format!(

@@ -10,7 +10,7 @@ use engine::image::{self, Images};
 use engine::swarm::object::Object;
 use engine::swarm::spec::{self, References};
 use engine::swarm::stack::{self, Stack};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde_json::json;
 
 use super::converge::Wait;
@@ -220,10 +220,13 @@ impl Work<'_> {
     /// Makes and changes services, each once those that it depends on are up.
     async fn services(&self, plan: &Plan<'_>) -> Result<()> {
         for wave in waves(self.project) {
-            let steps = wave
-                .into_iter()
-                .filter_map(|name| Some(self.service(name, plan.services.get(name)?)));
-            let mut results = join_all(steps).await.into_iter();
+            let others = wave
+                .iter()
+                .filter(|it| self.project.replica_set_of(it).is_none());
+            let steps =
+                others.filter_map(|name| Some(self.service(name, plan.services.get(*name)?)));
+            let (results, members) = join(join_all(steps), self.members(plan, &wave)).await;
+            let mut results = results.into_iter().chain([members]);
             let Some(mut error) = results.by_ref().find_map(Result::err) else {
                 continue;
             };
@@ -237,7 +240,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn service(&self, name: &ServiceName, step: &Step) -> Result<()> {
+    pub(super) async fn service(&self, name: &ServiceName, step: &Step) -> Result<()> {
         let Some(service) = self.project.services.get(name) else {
             return Ok(());
         };

@@ -40,13 +40,17 @@ pub(crate) struct Options {
     /// Have many clients misbehave, instead of breaking parts
     #[arg(long)]
     pub(crate) attacks: bool,
+    /// Have a Swarm of three machines lose one, or the primary of its database (docs/swarm.md)
+    #[arg(long, conflicts_with_all = ["attacks", "project"])]
+    pub(crate) nodes: bool,
     /// Only these faults or attacks, separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// How long a fault lasts, give or take one second [default: 3], or an attack [default: 20]
+    /// How long a fault lasts, give or take one second [default: 3], an attack [default: 20], or a node is
+    /// away [default: 15]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60))]
     pub(crate) seconds: Option<u64>,
-    /// Requests a second [default: 200; beside an attack: 20]
+    /// Requests a second [default: 200; beside an attack: 20; to nodes: 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000))]
     pub(crate) rate: Option<u32>,
     /// How many documents are lost and restored (restore)
@@ -101,7 +105,11 @@ pub(crate) struct Pace {
 impl Options {
     /// As it was asked for, or as it is for faults and for attacks.
     pub(crate) fn pace(&self) -> Pace {
-        let (seconds, rate) = if self.attacks { (20, 20) } else { (3, 200) };
+        let (seconds, rate) = match (self.attacks, self.nodes) {
+            (true, _) => (20, 20),
+            (_, true) => (15, 50),
+            _ => (3, 200),
+        };
         Pace {
             seconds: self.seconds.unwrap_or(seconds),
             rate: self.rate.unwrap_or(rate),

@@ -2,8 +2,9 @@
 //! part in the check.
 
 mod seed;
+mod set;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,14 @@ impl Database {
     /// # Errors
     /// When the password can't be read, or the process's network namespace can't be entered.
     pub(crate) async fn of(pid: i32, password_file: &Path) -> Result<Self> {
+        Self::at(&PathBuf::from(format!("/proc/{pid}")), password_file).await
+    }
+
+    /// For the server that has this folder in `/proc`, by whichever way that leads to it.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(crate) async fn at(process: &Path, password_file: &Path) -> Result<Self> {
         let password = tokio::fs::read_to_string(password_file)
             .await
             .map_err(|error| {
@@ -58,9 +67,12 @@ impl Database {
             .password(password.trim_end().to_owned())
             .source("admin".to_owned())
             .build();
-        let passage = Passage::to(pid, PORT).await.map_err(|error| {
+        let passage = Passage::to(process, PORT).await.map_err(|error| {
             Error::failed(
-                format!("can't enter the network of the database's process {pid}: {error}"),
+                format!(
+                    "can't enter the network of the database's process {}: {error}",
+                    process.display()
+                ),
                 "run the suite as root, on the engine's host",
             )
         })?;

@@ -4,7 +4,8 @@
 //! seed; each [`round`] keeps up a [`load`], injects one of the [`faults`] and ends it; the
 //! [`ledger`] has the client's side, [`database`] the other, [`audit`] compares them, and
 //! [`verdict`] holds them against the promises; [`report`] prints it. [`attacks`] are another kind of
-//! round: nothing is broken, many clients misbehave, and a light load stands by.
+//! round: nothing is broken, many clients misbehave, and a light load stands by. [`nodes`] has a Swarm of
+//! three machines lose one.
 
 mod attacks;
 mod audit;
@@ -18,6 +19,7 @@ mod ledger;
 mod load;
 mod machine;
 mod memory;
+mod nodes;
 mod passage;
 mod recovery;
 mod report;

@@ -49,6 +49,7 @@ pub(crate) struct Load {
 /// What the senders share.
 struct Generator {
     target: Published,
+    patience: Duration,
     ledger: Ledger,
     mix: Mutex<Mix>,
     /// Kept connections that nobody uses at the moment.
@@ -60,8 +61,14 @@ struct Generator {
 impl Load {
     /// Starts sending `rate` requests a second to `target`.
     pub(crate) fn start(target: Published, rate: u32, mix: Mix) -> Self {
+        Self::patiently(target, rate, mix, TIMEOUT)
+    }
+
+    /// The same, by clients that wait so long for an answer.
+    pub(crate) fn patiently(target: Published, rate: u32, mix: Mix, patience: Duration) -> Self {
         let generator = Arc::new(Generator {
             target,
+            patience,
             ledger: Ledger::default(),
             mix: Mutex::new(mix),
             idle: Mutex::default(),
@@ -169,7 +176,7 @@ impl Generator {
 
     async fn send(&self, request: Request) -> Outcome {
         let place = self.ledger.open(request.clone());
-        let outcome = timeout(TIMEOUT, self.exchange(&request))
+        let outcome = timeout(self.patience, self.exchange(&request))
             .await
             .unwrap_or(Outcome::TimedOut);
         self.ledger.close(place, outcome.clone());

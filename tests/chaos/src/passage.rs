@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -22,12 +23,12 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
-    /// To `port` in the network namespace of the process `pid`.
+    /// To `port` in the network namespace of the process that has this folder in `/proc`.
     ///
     /// # Errors
     /// When the namespace can't be opened: it takes root, and a process that runs.
-    pub(crate) async fn to(pid: i32, port: u16) -> io::Result<Self> {
-        let namespace = Arc::new(File::open(format!("/proc/{pid}/ns/net"))?);
+    pub(crate) async fn to(process: &Path, port: u16) -> io::Result<Self> {
+        let namespace = Arc::new(File::open(process.join("ns/net"))?);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let mut relay = JoinSet::new();

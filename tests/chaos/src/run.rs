@@ -18,6 +18,7 @@ use crate::faults::{self, Surroundings};
 use crate::host;
 use crate::machine::Machine;
 use crate::memory::{self, Levels};
+use crate::nodes;
 use crate::report::{Report, table};
 use crate::round::{Played, Run, interrupted};
 use crate::schedule::{self, Round};
@@ -93,6 +94,17 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<bool> {
             attacked.map_err(|error| unable("attack", &error))?;
             Ok(true)
         }
+        None if cli.options.nodes => {
+            let faults = chosen(&cli.options, nodes::ALL, |fault| fault.name, "fault")?;
+            if cli.options.list {
+                let all = nodes::ALL.iter().map(|it| (it.name, it.about));
+                show(all, "fault", output);
+                return Ok(true);
+            }
+            let interrupt = CancellationToken::new();
+            listen_for_signals(&interrupt)?;
+            nodes::run(&cli.options, &faults, &run_id(), &interrupt, output).await
+        }
         None if cli.options.list => {
             list(cli.options.attacks, output);
             Ok(true)
@@ -117,19 +129,22 @@ enum Rounds {
 }
 
 fn list(attacks: bool, output: &Output) {
-    let row = |name: &str, about: &str| {
+    if attacks {
+        let all = attacks::ALL.iter().map(|it| (it.name, it.about));
+        show(all, "attack", output);
+    } else {
+        let all = faults::ALL.iter().map(|it| (it.name, it.about));
+        show(all, "fault", output);
+    }
+}
+
+fn show<'a>(all: impl Iterator<Item = (&'a str, &'a str)>, kind: &str, output: &Output) {
+    let row = |(name, about): (&str, &str)| {
         let about = (about.to_owned(), Tone::Plain);
         vec![(name.to_owned(), Tone::Strong), about]
     };
-    if attacks {
-        let all = attacks::ALL.iter();
-        let rows: Vec<_> = all.map(|it| row(it.name, it.about)).collect();
-        output.table(&["attack", "what is done"], &rows);
-    } else {
-        let all = faults::ALL.iter();
-        let rows: Vec<_> = all.map(|it| row(it.name, it.about)).collect();
-        output.table(&["fault", "what is done"], &rows);
-    }
+    let rows: Vec<_> = all.map(row).collect();
+    output.table(&[kind, "what is done"], &rows);
 }
 
 /// Those of `all` whose `name` was asked for, or all of them; `kind` is what they are called.
@@ -144,7 +159,7 @@ fn chosen<T>(
     if let Some(unknown) = options.only.iter().find(unknown) {
         return Err(Error::usage(
             format!("--only {unknown}: there is no such {kind}"),
-            "--list lists them: faults, and with --attacks the attacks",
+            "--list lists them: faults, with --attacks the attacks, with --nodes the faults of nodes",
         ));
     }
     let all = all.iter();

@@ -76,6 +76,9 @@ pub fn service(
     ] {
         labels.insert(label.to_owned(), value);
     }
+    if let Some(set) = project.replica_set_of(service_name) {
+        labels.insert(labels::REPLICA_SET.to_owned(), set.name.clone());
+    }
     if let Some(check) = &service.healthcheck {
         let check = json!(healthcheck(check)).to_string();
         labels.insert(labels::HEALTH.to_owned(), check);
