@@ -3,6 +3,7 @@
 //!
 //! The engine schedules, updates, restarts and rolls back; nothing here does.
 
+pub mod attachment;
 pub mod node;
 pub mod object;
 pub mod settings;
