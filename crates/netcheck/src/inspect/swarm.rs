@@ -275,7 +275,9 @@ fn overlay(
     let peers = found.peers.take();
     let mut network = network(key, found, own);
     // The driver's own ends, and what looks for us.
-    network.others.retain(|it| !it.starts_with("lb-") && !it.ends_with("-endpoint"));
+    network
+        .others
+        .retain(|it| !it.starts_with("lb-") && !it.ends_with("-endpoint"));
     if network.driver != "overlay" {
         return network;
     }
@@ -403,7 +405,10 @@ pub(crate) fn of_two_nodes() -> Topology {
     Topology {
         project: "p".to_owned(),
         host: Host::default(),
-        nodes: vec![node("n1", "10.77.0.11", true), node("n2", "10.77.0.12", false)],
+        nodes: vec![
+            node("n1", "10.77.0.11", true),
+            node("n2", "10.77.0.12", false),
+        ],
         networks: vec![
             network("front", "10.0.1.0/24", 4097, false),
             network("back", "10.0.2.0/24", 4098, true),
@@ -415,15 +420,26 @@ pub(crate) fn of_two_nodes() -> Topology {
                 "api",
                 "n1",
                 1,
-                &[("front", "10.0.1.4/24", names), ("back", "10.0.2.4/24", &["api"])],
+                &[
+                    ("front", "10.0.1.4/24", names),
+                    ("back", "10.0.2.4/24", &["api"]),
+                ],
             ),
             sandbox(
                 "api",
                 "n2",
                 2,
-                &[("front", "10.0.1.5/24", names), ("back", "10.0.2.5/24", &["api"])],
+                &[
+                    ("front", "10.0.1.5/24", names),
+                    ("back", "10.0.2.5/24", &["api"]),
+                ],
             ),
-            sandbox("store", "n1", 1, &[("back", "10.0.2.3/24", &["store", "mongo"])]),
+            sandbox(
+                "store",
+                "n1",
+                1,
+                &[("back", "10.0.2.3/24", &["store", "mongo"])],
+            ),
         ],
         notes: Vec::new(),
     }
@@ -436,7 +452,9 @@ mod tests {
     #[test]
     fn packets_leave_room_for_what_the_nodes_put_around_them() {
         let mtu = |options: &[(&str, &str)]| {
-            let options = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            let options = options
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
             let overlay = of_options(&options.collect());
             (overlay.path_mtu, overlay.mtu)
         };

@@ -78,7 +78,12 @@ fn draw(topology: &Topology, text: &mut String) -> Result {
             ("#cf222e", "#ffebe9")
         };
         rect(text, (x, top, NODE, bottom - top), line, fill, "")?;
-        label(text, (x + 14, top + 28), "t", &format!("node {}", node.name))?;
+        label(
+            text,
+            (x + 14, top + 28),
+            "t",
+            &format!("node {}", node.name),
+        )?;
         let role = if node.manager { "manager" } else { "worker" };
         let state = match (node.ready, node.takes_tasks) {
             (false, _) => ", not heard of",
@@ -103,12 +108,7 @@ fn draw(topology: &Topology, text: &mut String) -> Result {
     Ok(())
 }
 
-fn bar(
-    text: &mut String,
-    number: usize,
-    network: &Network,
-    (y, width): (i32, i32),
-) -> Result {
+fn bar(text: &mut String, number: usize, network: &Network, (y, width): (i32, i32)) -> Result {
     let (line, fill) = colour(number);
     let dashes = if network.internal {
         "stroke-dasharray=\"7 5\""

@@ -45,7 +45,14 @@ pub(in super::super) fn render(topology: &Topology, style: Style) -> String {
         style,
         "Tasks",
         &[
-            "TASK", "NODE", "NETWORK", "ADDRESS", "MTU", "NAMES", "DECLARED", "PUBLISHED",
+            "TASK",
+            "NODE",
+            "NETWORK",
+            "ADDRESS",
+            "MTU",
+            "NAMES",
+            "DECLARED",
+            "PUBLISHED",
         ],
         &tasks,
     );
