@@ -14,3 +14,5 @@ mod swarm;
 pub mod table;
 
 pub use model::Topology;
+#[cfg(test)]
+pub(crate) use swarm::of_two_nodes;

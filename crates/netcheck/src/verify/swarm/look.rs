@@ -185,7 +185,7 @@ pub(super) fn beyond(topology: &Topology) -> Beyond {
 }
 
 /// Groups the tasks that run.
-fn sets(survey: &Survey) -> Vec<Set> {
+pub(super) fn sets(survey: &Survey) -> Vec<Set> {
     let mut sets: BTreeMap<(Vec<String>, String), Set> = BTreeMap::new();
     let topology = &survey.topology;
     let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -276,7 +276,7 @@ fn others_on(topology: &Topology, networks: &[String]) -> Vec<IpAddr> {
 }
 
 /// What is asked on the nodes' own networks.
-fn of_nodes(nodes: &[Node], beyond: &Beyond, timeout_ms: u64) -> Request {
+pub(super) fn of_nodes(nodes: &[Node], beyond: &Beyond, timeout_ms: u64) -> Request {
     let mut request = Request {
         timeout_ms,
         ..Request::default()
