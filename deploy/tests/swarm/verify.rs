@@ -62,11 +62,7 @@ fn shows_which_node_has_what(bed: &Bed) {
     assert_eq!(overlay["encrypted"], false);
     assert_eq!(overlay["mtu"], 1450);
     assert_eq!(overlay["vxlan"].as_array().unwrap().len(), 1, "{overlay}");
-    assert_eq!(
-        overlay["peers"],
-        json!(["n1", "n2", "n3"]),
-        "{overlay}"
-    );
+    assert_eq!(overlay["peers"], json!(["n1", "n2", "n3"]), "{overlay}");
 }
 
 /// Into the machines that don't have it.

@@ -250,7 +250,7 @@ fn endpoint(service: &Service, attachment: &Attachment) -> Endpoint {
     let attached = template.and_then(|it| it.networks.as_ref());
     let ours = attached.into_iter().flatten().find(|it| {
         let target = it.target.as_deref();
-        target == Some(&attachment.id) || target == Some(&attachment.network)
+        target == Some(attachment.id.as_str()) || target == Some(attachment.network.as_str())
     });
     let nets: Vec<IpNet> = attachment
         .addresses

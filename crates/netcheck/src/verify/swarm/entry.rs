@@ -162,14 +162,16 @@ fn judged(project: &Project, door: &Door<'_>, report: &Report) -> Check {
         };
         return check((HOST, &to, "tcp"), "open", result);
     };
-    let answer = fetched(report, &resource).map_or_else(
-        || Err(Silence::NotAsked("the probe was silent".to_owned())),
-        |it| {
+    let answer = match fetched(report, &resource) {
+        None => Err(Silence::NotAsked("the probe was silent".to_owned())),
+        Some(it) => {
             let status = it.status.and_then(|it| StatusCode::from_u16(it).ok());
-            let silence = it.error.clone().unwrap_or_default();
-            Ok((status.ok_or(silence)?, it.body.clone()))
-        },
-    );
+            match status {
+                Some(status) => Ok((status, it.body.clone())),
+                None => Err(Silence::Seen(it.error.clone().unwrap_or_default())),
+            }
+        }
+    };
     let document = match spoken(project, service, port) {
         Spoken::Http(entry) => entry.document.as_ref(),
         _ => None,
@@ -188,7 +190,7 @@ fn reduced(project: &Project, local: &Topology, here: &str) -> (Project, Vec<Str
     let mut project = project.clone();
     let mut notes = Vec::new();
     for (name, service) in &mut project.services {
-        if !service.ports.is_empty() && !runs(name) {
+        if !service.ports.is_empty() && !runs(name.as_str()) {
             service.ports.clear();
             notes.push(format!(
                 "no request was sent through {here}: {name} doesn't run there"
@@ -199,14 +201,14 @@ fn reduced(project: &Project, local: &Topology, here: &str) -> (Project, Vec<Str
         return (project, notes);
     };
     for entry in verify.entry_points.values_mut() {
-        if let Some(document) = entry.document.take_if(|it| !runs(&it.service)) {
+        if let Some(document) = entry.document.take_if(|it| !runs(it.service.as_str())) {
             notes.push(format!(
                 "what a request leaves wasn't looked up: {} isn't on {here}, and commands are run in containers of \
                  this engine alone",
                 document.service
             ));
         }
-        if let Some(tls) = entry.tls.take_if(|it| !runs(&it.service)) {
+        if let Some(tls) = entry.tls.take_if(|it| !runs(it.service.as_str())) {
             notes.push(format!(
                 "nothing was asked with TLS: {}, which has the client, isn't on {here}",
                 tls.service

@@ -261,7 +261,7 @@ pub(super) fn pieces(survey: &Survey, seen: &Look) -> Vec<String> {
             let to = topology
                 .nodes
                 .iter()
-                .find(|it| it.address.parse() == Ok(path.address) && it.id != node.id);
+                .find(|it| it.address.parse::<IpAddr>() == Ok(path.address) && it.id != node.id);
             if let (Some(to), Some(answered)) = (to, path.answered.filter(|it| *it < needed)) {
                 notes.push(format!(
                     "from {} to {} packets of up to {answered} bytes get through, and those of the networks are up to \

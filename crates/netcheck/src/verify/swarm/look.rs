@@ -193,7 +193,7 @@ pub(super) fn sets(survey: &Survey) -> Vec<Set> {
         let node = sandbox.node.as_deref().unwrap_or_default();
         if !sandbox.is_up()
             || sandbox.endpoints.is_empty()
-            || !seen.insert((&sandbox.service, node))
+            || !seen.insert((sandbox.service.as_str(), node))
         {
             continue;
         }
@@ -266,7 +266,7 @@ fn others_on(topology: &Topology, networks: &[String]) -> Vec<IpAddr> {
                 .ip()
                 .filter(|_| networks.contains(&endpoint.network));
             if let Some(address) = address
-                && known.insert((&endpoint.network, node))
+                && known.insert((endpoint.network.as_str(), node))
             {
                 addresses.push(address);
             }
@@ -315,11 +315,10 @@ fn see_through_virtual_ips(report: &mut Report, survey: &Survey) {
 }
 
 fn tasks_behind(survey: &Survey, address: IpAddr) -> Option<Vec<IpAddr>> {
-    let is_it =
-        |(_, ip): &(String, String)| ip.parse::<IpNet>().is_ok_and(|it| it.addr() == address);
+    let is_it = |ip: &str| ip.parse::<IpNet>().is_ok_and(|it| it.addr() == address);
     let mut services = survey.stack.services.iter();
     let (key, network) = services.find_map(|(key, service)| {
-        let (network, _) = service.virtual_ips.iter().find(|it| is_it(it))?;
+        let (network, _) = service.virtual_ips.iter().find(|(_, ip)| is_it(ip))?;
         Some((key, network))
     })?;
     let mut networks = survey.stack.networks.iter();

@@ -97,7 +97,7 @@ fn report(topology: &Topology, source: &Sandbox, request: &Request) -> Report {
         let node = topology
             .nodes
             .iter()
-            .any(|it| it.address.parse() == Ok(address));
+            .any(|it| it.address.parse::<IpAddr>() == Ok(address));
         if shared || (node && out) {
             Reach::Reached
         } else {
