@@ -40,7 +40,7 @@ pub(crate) fn is_verified_over_its_nodes(bed: &Bed) {
     }
 
     let held = bed.ends(0, &["up"]);
-    assert!(held.contains("verified: "), "{held}");
+    assert!(held.contains("expectations hold ("), "{held}");
     let services = bed.docker(&["service", "ls", "--format", "{{.Name}}"]);
     assert!(!services.contains("_verify-"), "{services}");
 }

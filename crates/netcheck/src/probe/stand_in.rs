@@ -8,6 +8,7 @@
 //! look removes it, and so does `deploy down`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -213,7 +214,7 @@ async fn answer(engine: &Engine, image: &Image, task: &Task) -> Result<Report> {
 /// What the task printed, on both streams.
 async fn log(engine: &Engine, task: &Task) -> Result<(Vec<u8>, Vec<u8>)> {
     let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
-    let mut lines = engine.docker().task_logs(&task.id, Some(options));
+    let mut lines = pin!(engine.docker().task_logs(&task.id, Some(options)));
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     while let Some(chunk) = lines
         .try_next()
