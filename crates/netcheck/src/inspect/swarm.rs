@@ -8,7 +8,7 @@ pub(super) mod table;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use bollard::models::{NetworkInspect, PeerInfo, TaskState};
+use bollard::models::{NetworkInspect, PeerInfo};
 use bollard::query_parameters::InspectNetworkOptionsBuilder;
 use compose_file::Project;
 use compose_file::model::{Mode, PublishMode};

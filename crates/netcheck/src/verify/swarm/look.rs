@@ -42,7 +42,6 @@ pub(super) struct Set {
 /// Everything that was seen.
 #[derive(Debug)]
 pub(super) struct Look {
-    pub(super) sets: Vec<Set>,
     /// In the order of the sets.
     pub(super) answers: Vec<Answers>,
     /// On the nodes' own networks.
@@ -98,7 +97,6 @@ pub(super) async fn look(
     }
     let observations = observations(&topology, &sets, &answers, &hosts, &expected);
     Ok(Look {
-        sets,
         answers,
         hosts,
         observations,
