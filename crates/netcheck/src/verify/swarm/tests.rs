@@ -202,8 +202,7 @@ fn verification(survey: &Survey, change: impl Fn(&mut Look)) -> Verification {
         observations,
     };
     change(&mut seen);
-    seen.observations =
-        look::observations(&topology, &seen.sets, &seen.answers, &seen.hosts, &expected);
+    seen.observations = look::observations(&topology, &sets, &seen.answers, &seen.hosts, &expected);
     let checks = facts::checks(survey, &seen);
     assemble(survey, &seen, checks, Vec::new(), Instant::now())
 }
