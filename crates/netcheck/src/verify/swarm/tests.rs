@@ -196,7 +196,6 @@ fn verification(survey: &Survey, change: impl Fn(&mut Look)) -> Verification {
     let hosts = hosts.collect();
     let observations = look::observations(&topology, &sets, &answers, &hosts, &expected);
     let mut seen = Look {
-        sets,
         answers,
         hosts,
         observations,
