@@ -10,15 +10,6 @@ use super::bed::Bed;
 
 pub(crate) fn is_verified_over_its_nodes(bed: &Bed) {
     shows_which_node_has_what(bed);
-    // Where there is no registry, a node that can't look is named, with what it lacks.
-    let unproven = bed.ends(4, &["verify"]);
-    let lacks = "it has no image causeway/probe:";
-    let (_, image) = unproven
-        .split_once(lacks)
-        .unwrap_or_else(|| panic!("{unproven}"));
-    let hash = image.split(',').next().unwrap_or_default();
-    load(&format!("causeway/probe:{hash}"));
-
     // Whoever asks the keeper for its figures does so over this network.
     let service = "causeway_keeper";
     bed.docker(&[
@@ -31,13 +22,20 @@ pub(crate) fn is_verified_over_its_nodes(bed: &Bed) {
     ]);
     let node = bed.tasks().into_iter().find(|it| it.0 == "keeper");
     let node = node.map(|it| it.1).unwrap_or_default();
+    // Where there is no registry, a node that can't look is named as well, with what it lacks.
+    let lacks = "n3 → the others (look): it has no image causeway/probe:";
     let failed = bed.fails(&["verify"]);
     for told in [
-        format!("proxy (n3) → keeper ({node}): expected open"),
-        "causeway_keeper.1 has no endpoint on public-net-1".to_owned(),
+        &format!("engine → keeper ({node}) (networks): expected"),
+        &format!("proxy (n1) → keeper ({node}): expected open"),
+        "causeway_keeper.1 has no endpoint on public-net-1",
+        lacks,
     ] {
-        assert!(failed.contains(&told), "{told}: {failed}");
+        assert!(failed.contains(told), "{told}: {failed}");
     }
+    let image = failed.split(lacks).nth(1).unwrap_or_default();
+    let hash = image.split(',').next().unwrap_or_default();
+    load(&format!("causeway/probe:{hash}"));
 
     let held = bed.ends(0, &["up"]);
     assert!(held.contains("expectations hold ("), "{held}");

@@ -80,7 +80,7 @@ pub(super) async fn verify(
 }
 
 /// Looks a second time, with more patience, where something may have been passing: another task than
-/// before, a node that answers late.
+/// before, a node that answers late. What the engine itself says is otherwise doesn't pass.
 async fn look_patiently(
     engine: &Engine,
     project: &Project,
@@ -89,7 +89,8 @@ async fn look_patiently(
     let survey = Survey::take(engine, project).await?;
     let seen = look::look(engine, image, &survey, TIMEOUT_MS).await?;
     let failed = |link: &Link| link.verdict == Verdict::Fail;
-    if !seen.links().iter().any(failed) {
+    let told = |check: &Check| check.verdict == Verdict::Fail;
+    if !seen.links().iter().any(failed) || facts::checks(&survey, &seen).iter().any(told) {
         return Ok((survey, seen));
     }
     let survey = Survey::take(engine, project).await?;

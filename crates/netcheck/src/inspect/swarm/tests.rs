@@ -24,7 +24,7 @@ pub(crate) fn of_two_nodes() -> Topology {
         pools: vec![Pool {
             subnet: subnet.parse().ok(),
             ip_range: None,
-            gateway: None,
+            gateway: subnet.replace(".0/24", ".1").parse().ok(),
         }],
         overlay: Some(Overlay {
             peers: Some(vec!["n1".to_owned(), "n2".to_owned()]),

@@ -151,6 +151,12 @@ pub(super) fn isolated(topology: &Topology) -> Topology {
         metric: None,
     };
     isolated.host.routes = vec![route(IpNet::default())];
+    // Of an overlay network the gateway is a bridge in a namespace of its own, and no address of the node.
+    for network in &mut isolated.networks {
+        for pool in &mut network.pools {
+            pool.gateway = None;
+        }
+    }
     for sandbox in &mut isolated.sandboxes {
         let on = sandbox.endpoints.iter();
         let on = on.filter_map(|it| topology.network(&it.network));

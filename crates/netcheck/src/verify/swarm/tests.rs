@@ -226,6 +226,7 @@ fn a_stack_as_it_is_drawn_holds_from_every_node() {
             "store (n1)"
         ]
     );
+    assert!(verification.links.iter().all(|it| it.to != "host"));
     assert_eq!(verification.targets, ["proxy", "api", "store", "outside"]);
     let told: Vec<String> = verification
         .links
