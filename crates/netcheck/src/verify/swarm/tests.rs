@@ -237,7 +237,13 @@ fn a_stack_as_it_is_drawn_holds_from_every_node() {
             format!("{} {by} {} {:?}", it.to, it.open, it.verdict)
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    let told = told.join("\n");
+    for words in [
+        r#"api.1 (n1) {"by":"name","name":"flask-app"} true Pass"#,
+        r#"store (n1) {"by":"name","name":"mongo"} false Pass"#,
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
 }
 
 #[test]
@@ -249,7 +255,13 @@ fn a_task_on_a_network_that_the_file_does_not_give_it_is_named_with_its_node() {
         ..Endpoint::default()
     });
     let verification = verification(&survey, |_| ());
-    insta::assert_snapshot!(findings(&verification).join("\n"));
+    let findings = findings(&verification).join("\n");
+    for words in [
+        "proxy (n2) → store (n1): expected closed, saw",
+        "p_proxy.n2 has an endpoint on back, which the file doesn't give it",
+    ] {
+        assert!(findings.contains(words), "{words}: {findings}");
+    }
 }
 
 #[test]
@@ -281,5 +293,13 @@ fn a_shorter_path_a_closed_port_and_a_node_that_is_silent_are_told_once() {
         .iter()
         .map(|it| it.sentence.as_str())
         .collect();
-    insta::assert_snapshot!([findings(&verification), unjudged].concat().join("\n"));
+    let told = [findings(&verification), unjudged].concat().join("\n");
+    for words in [
+        "n1 → n2 over front (mtu): expected 1450 bytes, saw 1350 bytes",
+        "driver.mtu: \"1400\"",
+        "n2 → n1 (2377/tcp): expected open, saw timeout",
+        "n2 → the others (look): it has no image causeway/probe:1; load it",
+    ] {
+        assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
+    }
 }
