@@ -5,7 +5,7 @@ mod build;
 mod config;
 mod console;
 mod down;
-mod inspect;
+pub(crate) mod inspect;
 pub(crate) mod logs;
 mod plan;
 mod ps;
@@ -125,13 +125,16 @@ pub fn run(cli: Cli) -> ExitCode {
         let listens = matches!(command, Command::Replay(_));
         tokio::select! {
             result = dispatch(&context, command) => result.map(|()| ExitCode::SUCCESS),
-            ending = interrupted(), if !listens => if endless {
-                Ok(ExitCode::from(ending.status()))
-            } else {
-                Err(Error::failed(
-                    format!("interrupted by {ending}"),
-                    after,
-                ))
+            ending = interrupted(), if !listens => {
+                swarm::clean_up().await;
+                if endless {
+                    Ok(ExitCode::from(ending.status()))
+                } else {
+                    Err(Error::failed(
+                        format!("interrupted by {ending}"),
+                        after,
+                    ))
+                }
             },
         }
     });
@@ -351,7 +354,7 @@ pub(crate) fn addresses(engine: &Engine, project: &Project) -> (Vec<String>, Opt
 }
 
 /// How `verify` gets at the values of a secret.
-fn secret_values(project: &Project) -> impl Fn(&SecretName) -> Vec<String> {
+pub(crate) fn secret_values(project: &Project) -> impl Fn(&SecretName) -> Vec<String> {
     |name| {
         let secrets = Secrets::read(project).unwrap_or_default();
         let secret = project.secrets.get(name);

@@ -8,6 +8,7 @@
 mod converge;
 mod data;
 mod down;
+mod inspect;
 mod logs;
 mod nodes;
 mod objects;
@@ -18,6 +19,7 @@ mod replica_set;
 mod rollback;
 mod scale;
 mod up;
+mod verify;
 
 use compose_file::Project;
 use compose_file::model::ServiceName;
@@ -26,9 +28,11 @@ use engine::error::{Error, Result};
 use engine::swarm;
 use engine::swarm::stack::Stack;
 
-use crate::cli::{Command, Restore, Verify};
+use crate::cli::{Command, Restore};
 use crate::commands::Context;
 use crate::plan as machine;
+
+pub(crate) use verify::clean_up;
 
 /// Runs a verb. None: it is the same on a Swarm.
 ///
@@ -44,6 +48,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
         Command::Scale(args) => scale::scale(context, args).await?,
         Command::Restart(args) => scale::restart(context, args).await?,
         Command::Rollback(args) => rollback::run(context, args).await?,
+        Command::Verify(args) => verify::run(context, args).await?,
+        Command::Inspect(args) => inspect::run(context, args).await?,
         Command::Nodes { command } => nodes::run(context, command).await?,
         command @ (Command::Config(_) | Command::Lab(_) | Command::Probe(_)) => {
             return Ok(Some(command));
@@ -58,18 +64,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
             return Err(not_yet(
                 "build",
                 "build with the file for one machine (`deploy -f compose.yaml build`), and bring the images to each node (docs/swarm.md)",
-            ));
-        }
-        Command::Verify(Verify { .. }) => {
-            return Err(not_yet(
-                "verify",
-                "`deploy ps` says what runs where; ask each node's port",
-            ));
-        }
-        Command::Inspect(_) => {
-            return Err(not_yet(
-                "inspect",
-                "`docker network inspect --verbose NETWORK` on a manager says which task has which address",
             ));
         }
         Command::Secrets(_) => {

@@ -13,6 +13,7 @@ pub mod image;
 pub mod labels;
 pub mod origin;
 pub mod owner;
+mod raw;
 pub mod said;
 pub mod state;
 pub mod swarm;

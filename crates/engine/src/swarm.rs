@@ -3,6 +3,7 @@
 //!
 //! The engine schedules, updates, restarts and rolls back; nothing here does.
 
+pub mod attachment;
 pub mod job;
 pub mod node;
 pub mod object;

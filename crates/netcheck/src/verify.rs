@@ -6,6 +6,8 @@
 //! and `cause` looks for the likely cause of each difference; [`facts`] compares what the engine and the
 //! kernel say of networks and resolvers, `ports` what is published; `journey` sends a marked request;
 //! through TLS as well (`tls`); `matrix` shows it all; `watch` goes on looking and tells what changes.
+//!
+//! `swarm` does the same over the nodes of a Swarm, by tasks that stand in for the stack's own.
 
 mod beyond;
 mod cause;
@@ -20,6 +22,7 @@ mod matrix;
 mod observe;
 mod ports;
 mod request;
+mod swarm;
 mod tls;
 mod watch;
 
@@ -181,6 +184,9 @@ async fn verify(
     project: &Project,
     secrets: &SecretValues<'_>,
 ) -> Result<Verification> {
+    if project.is_for_swarm() {
+        return swarm::verify(engine, project, secrets).await;
+    }
     let begun = Instant::now();
     let survey = observe::survey(engine, project).await?;
     let (topology, image) = &survey;

@@ -9,6 +9,7 @@ use netcheck::probe::image::Image;
 
 use super::{Context, as_it_runs};
 use crate::cli::{Format, Inspect};
+use crate::output::Output;
 use crate::output::style::Style;
 
 pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
@@ -18,9 +19,16 @@ pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
     let image = Image::ensure(engine.docker()).await?;
     let mut topology = Topology::of_engine(&engine, &project).await?;
     topology.look(&engine, &image).await;
-    let output = &context.output;
+    show(&context.output, &topology, args)
+}
+
+/// Shows it in the form that is asked for, or writes it into a file.
+///
+/// # Errors
+/// When the file can't be written.
+pub(crate) fn show(output: &Output, topology: &Topology, args: Inspect) -> Result<()> {
     if output.is_json() && args.output.is_none() {
-        output.document(&topology);
+        output.document(topology);
         return Ok(());
     }
     let format = if output.is_json() {
@@ -34,11 +42,11 @@ pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
         output.style()
     };
     let text = match format {
-        Format::Table => table::render(&topology, style),
-        Format::Json => serde_json::to_string_pretty(&topology)
+        Format::Table => table::render(topology, style),
+        Format::Json => serde_json::to_string_pretty(topology)
             .map_err(|error| Error::failed(error.to_string(), "report this"))?,
-        Format::Mermaid => mermaid::render(&topology),
-        Format::Svg => svg::render(&topology),
+        Format::Mermaid => mermaid::render(topology),
+        Format::Svg => svg::render(topology),
     };
     let text = text.trim_end();
     match args.output {

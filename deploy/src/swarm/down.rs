@@ -13,6 +13,7 @@ use engine::swarm;
 use engine::swarm::object::{Kind, Object};
 use engine::swarm::stack::{self, Stack};
 use engine::swarm::task;
+use netcheck::probe::stand_in;
 use serde_json::json;
 
 use super::{data, plan, replica_set, waves};
@@ -35,6 +36,8 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let here = swarm::manager(&engine).await?;
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "down", patience).await?;
+    // What looked at its networks, and was killed meanwhile, is on them.
+    stand_in::remove_of(&engine, &project.name).await?;
     let stack = Stack::observe(&engine, &project.name).await?;
     let reach = Reach::from(args.reach);
 

@@ -8,7 +8,7 @@ use engine::image::{self, Images};
 use engine::swarm;
 use serde_json::json;
 
-use super::up;
+use super::{up, verify};
 use crate::apply::Options;
 use crate::cli::Rollback;
 use crate::commands::Context;
@@ -37,6 +37,9 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let applied = applied.map_err(|err| releases::with_way_back(&project, err))?;
     record.went_back(&project, release.number)?;
     output.note("`deploy plan` shows what `deploy up` would change again");
+    if !args.no_verify {
+        verify::after_deploy(&engine, output, &project).await?;
+    }
     output.event(&json!({
         "event": "rollback",
         "release": release.number,

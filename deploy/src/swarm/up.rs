@@ -16,7 +16,7 @@ use serde_json::json;
 use super::converge::Wait;
 use super::objects::{self, Contents};
 use super::plan::{self, Observed, Plan, Step};
-use super::{data, preflight, waves};
+use super::{data, preflight, verify, waves};
 use crate::apply::Options;
 use crate::cli::Up;
 use crate::commands::{Context, addresses, refresh, some_enabled};
@@ -60,7 +60,8 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         .record(&engine, output, &project, &applied.images)
         .await?;
     if !args.no_verify {
-        output.note("the network isn't verified: `deploy verify` can't do that on a Swarm yet");
+        let verified = verify::after_deploy(&engine, output, &project).await;
+        verified.map_err(|err| releases::with_way_back(&project, err))?;
     }
     let (urls, _) = addresses(&engine, &project);
     output.event(&json!({

@@ -10,6 +10,7 @@
 
 mod bed;
 mod load;
+mod verify;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ fn a_stack_from_nothing_to_nothing() {
     let bed = Bed::new();
     comes_up_on_every_node(&bed);
     stays_as_it_is(&bed);
+    verify::is_verified_over_its_nodes(&bed);
     is_updated_without_loss(&bed);
     takes_back_what_never_works(&bed);
     keeps_the_database_where_its_data_is(&bed);

@@ -1,6 +1,7 @@
 //! The nodes of a Swarm.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 
 use bollard::models::{
     self, NodeSpec, NodeSpecAvailabilityEnum as Availability, NodeState, Reachability,
@@ -150,6 +151,16 @@ impl From<models::Node> for Node {
         let spec = node.spec.unwrap_or_default();
         let description = node.description.unwrap_or_default();
         let status = node.status.unwrap_or_default();
+        // What a manager that others joined says of itself may be no address.
+        let told = status.addr.unwrap_or_default();
+        let manager = node.manager_status.as_ref().and_then(|it| it.addr.as_ref());
+        let manager = manager.and_then(|it| it.parse::<SocketAddr>().ok());
+        let address = match told.parse::<IpAddr>() {
+            Ok(it) if it.is_unspecified() || it.is_loopback() => {
+                manager.map_or(told, |it| it.ip().to_string())
+            }
+            _ => told,
+        };
         let role = node
             .manager_status
             .map_or(Role::Worker, |it| Role::Manager {
@@ -167,7 +178,7 @@ impl From<models::Node> for Node {
                 .engine
                 .and_then(|it| it.engine_version)
                 .unwrap_or_default(),
-            address: status.addr.unwrap_or_default(),
+            address,
             version: node.version.and_then(|it| it.index).unwrap_or_default(),
             spec,
         }

@@ -52,6 +52,9 @@ pub struct Service {
     pub running: u64,
     /// So many are to.
     pub desired: u64,
+    /// Where its name leads to instead of to its tasks, with the ids of the networks; none where it is
+    /// `dnsrr`.
+    pub virtual_ips: Vec<(String, String)>,
     version: u64,
 }
 
@@ -153,6 +156,8 @@ impl From<models::Service> for Service {
             template.container_spec.get_or_insert_default().health_check = Some(check);
         }
         let status = service.service_status.unwrap_or_default();
+        let endpoint = service.endpoint.unwrap_or_default();
+        let virtual_ips = endpoint.virtual_ips.unwrap_or_default().into_iter();
         Self {
             id: service.id.unwrap_or_default(),
             name: spec.name.clone().unwrap_or_default(),
@@ -160,6 +165,9 @@ impl From<models::Service> for Service {
             update: service.update_status,
             running: status.running_tasks.unwrap_or_default(),
             desired: status.desired_tasks.unwrap_or_default(),
+            virtual_ips: virtual_ips
+                .filter_map(|it| Some((it.network_id?, it.addr?)))
+                .collect(),
             version: service.version.and_then(|it| it.index).unwrap_or_default(),
         }
     }

@@ -119,6 +119,7 @@ impl Topology {
         Ok(Self {
             project,
             host: Host::default(),
+            nodes: Vec::new(),
             networks,
             sandboxes,
             notes,
@@ -126,7 +127,7 @@ impl Topology {
     }
 }
 
-fn is_missing(error: &bollard::errors::Error) -> bool {
+pub(super) fn is_missing(error: &bollard::errors::Error) -> bool {
     matches!(
         error,
         bollard::errors::Error::DockerResponseServerError {
@@ -171,6 +172,7 @@ fn sandbox(inspected: ContainerInspectResponse) -> Option<Sandbox> {
             .trim_start_matches('/')
             .to_owned(),
         id: inspected.id?,
+        node: None,
         service: labels
             .get(labels::COMPOSE_SERVICE)
             .cloned()
@@ -241,7 +243,7 @@ fn published(ports: PortMap) -> Vec<Published> {
     published
 }
 
-fn network(key: Option<String>, found: NetworkInspect, own: &[String]) -> Network {
+pub(super) fn network(key: Option<String>, found: NetworkInspect, own: &[String]) -> Network {
     let options: BTreeMap<String, String> = found.options.unwrap_or_default().into_iter().collect();
     let driver = found.driver.unwrap_or_default();
     let id = found.id.unwrap_or_default();
@@ -280,5 +282,6 @@ fn network(key: Option<String>, found: NetworkInspect, own: &[String]) -> Networ
         bridge,
         bridge_interface: None,
         others,
+        overlay: None,
     }
 }

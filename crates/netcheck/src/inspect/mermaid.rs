@@ -3,12 +3,17 @@
 use std::fmt::Write;
 
 use super::model::{Sandbox, Topology};
+use super::swarm;
 
 /// The diagram's source.
 pub fn render(topology: &Topology) -> String {
     let mut text = String::from("flowchart TB\n");
     // Writing to a string can't fail.
-    let _ = draw(topology, &mut text);
+    let _ = if topology.is_of_swarm() {
+        swarm::mermaid::draw(topology, &mut text)
+    } else {
+        draw(topology, &mut text)
+    };
     text
 }
 
@@ -81,6 +86,6 @@ fn container(sandbox: &Sandbox, topology: &Topology) -> String {
 }
 
 /// Mermaid's way to write a quote within a quoted label.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     text.replace('"', "#quot;")
 }

@@ -20,6 +20,9 @@ pub struct Topology {
     pub project: String,
     /// The machine that the engine runs on.
     pub host: Host,
+    /// The machines of its Swarm; none for a stack for one machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<Node>,
     /// The file's networks in its order, then others that containers are attached to.
     pub networks: Vec<Network>,
     /// The project's containers in the file's order.
@@ -45,6 +48,39 @@ pub struct Host {
     pub listening: Vec<Listener>,
     /// Which network namespace it is (`probe::namespace`).
     pub namespace: Option<String>,
+}
+
+/// A machine of a Swarm.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Node {
+    /// Its id in the Swarm.
+    pub id: String,
+    /// Its host name.
+    pub name: String,
+    /// Where the other nodes reach it.
+    pub address: String,
+    /// Whether it is a manager.
+    pub manager: bool,
+    /// Whether its engine is heard of.
+    pub ready: bool,
+    /// Whether it is given tasks.
+    pub takes_tasks: bool,
+}
+
+/// What only a network has that reaches over nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Overlay {
+    /// The ids by which its packets are known between the nodes (RFC 7348, VNI), one for each subnet.
+    pub vxlan: Vec<u32>,
+    /// Whether they are encrypted on the way (IPsec).
+    pub encrypted: bool,
+    /// The longest packet of its interfaces, in bytes.
+    pub mtu: u32,
+    /// So long are its packets between the nodes, in bytes.
+    pub path_mtu: u32,
+    /// The nodes that are on it, by name, as the manager that was asked hears; none where it isn't on the
+    /// network itself, and so hears of nobody.
+    pub peers: Option<Vec<String>>,
 }
 
 /// A network of the engine.
@@ -76,6 +112,9 @@ pub struct Network {
     pub bridge_interface: Option<Interface>,
     /// Containers that are attached and don't belong to the project.
     pub others: Vec<String>,
+    /// For the overlay driver only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
 }
 
 impl Network {
@@ -103,9 +142,12 @@ pub struct Sandbox {
     pub container: String,
     /// The container's id.
     pub id: String,
+    /// The node that it is on, by name; none on one machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The service that it runs.
     pub service: String,
-    /// Its number within the service.
+    /// Its number within the service; 0 where each node has one.
     pub number: u32,
     /// What its process does.
     pub status: Status,
@@ -146,13 +188,27 @@ impl<'a> From<&'a Sandbox> for Within<'a> {
 }
 
 impl Sandbox {
-    /// How people call it: the service, and the number where it has several containers.
+    /// How people call it: the service, and the number where it has several containers; on a Swarm with
+    /// the node.
     pub fn label(&self, topology: &Topology) -> String {
         let same = |other: &&Sandbox| other.service == self.service;
-        if topology.sandboxes.iter().filter(same).count() > 1 {
-            format!("{}-{}", self.service, self.number)
-        } else {
-            self.service.clone()
+        let several = topology.sandboxes.iter().filter(same).count() > 1;
+        let Self {
+            service, number, ..
+        } = self;
+        match &self.node {
+            Some(node) if several && *number > 0 => format!("{service}.{number} ({node})"),
+            Some(node) => format!("{service} ({node})"),
+            None if several => format!("{service}-{number}"),
+            None => service.clone(),
+        }
+    }
+
+    /// Where it is looked from, in words: on a Swarm from one place for all of a service's on a node.
+    pub fn place(&self, topology: &Topology) -> String {
+        match &self.node {
+            Some(node) => format!("{} ({node})", self.service),
+            None => self.label(topology),
         }
     }
 
@@ -249,6 +305,11 @@ pub struct Published {
 }
 
 impl Topology {
+    /// Whether it is that of a Swarm.
+    pub fn is_of_swarm(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+
     /// The network of this name.
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|network| network.name == name)

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use super::model::{Endpoint, Network, Sandbox, Topology};
+use super::swarm;
 
 const MARGIN: i32 = 28;
 const BOX: i32 = 268;
@@ -19,7 +20,7 @@ const ENDPOINT: i32 = 58;
 const GUTTER: i32 = 26;
 /// What fits beside a hardware address, in characters.
 const LONGEST_ALIAS: usize = 12;
-const STYLE: &str = "text{font:13px ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fill:#24292f}\
+pub(super) const STYLE: &str = "text{font:13px ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,sans-serif;fill:#24292f}\
 .t{font-weight:600;font-size:15px}.m{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:12px}\
 .f{fill:#57606a;font-size:12px}.e{text-anchor:middle}";
 /// Of networks, in turn: line and fill.
@@ -33,6 +34,9 @@ const COLOURS: [(&str, &str); 5] = [
 
 /// A whole SVG document.
 pub fn render(topology: &Topology) -> String {
+    if topology.is_of_swarm() {
+        return swarm::svg::render(topology);
+    }
     let mut picture = Picture {
         topology,
         text: String::new(),
@@ -359,11 +363,11 @@ fn across(boxes: usize) -> i32 {
 }
 
 /// Counts of boxes: no stack comes near the limit.
-fn whole(count: usize) -> i32 {
+pub(super) fn whole(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX / (BOX + GAP) / 2)
 }
 
-fn colour(number: usize) -> (&'static str, &'static str) {
+pub(super) fn colour(number: usize) -> (&'static str, &'static str) {
     COLOURS
         .get(number % COLOURS.len())
         .copied()
@@ -371,7 +375,7 @@ fn colour(number: usize) -> (&'static str, &'static str) {
 }
 
 /// Text as XML has it. Control characters have no place in XML 1.0.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

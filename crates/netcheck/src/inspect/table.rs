@@ -5,23 +5,18 @@ use terminal::table::{Cell, lines};
 use terminal::text::escape;
 
 use super::model::{Endpoint, Network, Sandbox, Topology};
+use super::swarm;
 
 /// All tables, with what couldn't be looked at below.
 pub fn render(topology: &Topology, style: Style) -> String {
+    if topology.is_of_swarm() {
+        return swarm::table::render(topology, style);
+    }
     let mut text = Vec::new();
-    let mut section = |title: &str, heading: &[&str], rows: &[Vec<Cell>]| {
-        if !rows.is_empty() {
-            text.push(style.paint(Tone::Strong, title));
-            text.extend(
-                lines(heading, rows, style)
-                    .into_iter()
-                    .map(|line| format!("  {line}")),
-            );
-            text.push(String::new());
-        }
-    };
     let networks: Vec<_> = topology.networks.iter().map(network).collect();
     section(
+        &mut text,
+        style,
         "Networks",
         &[
             "NAME",
@@ -44,6 +39,8 @@ pub fn render(topology: &Topology, style: Style) -> String {
         })
         .collect();
     section(
+        &mut text,
+        style,
         "Endpoints (a veth pair each: one end in the container, one on the host)",
         &[
             "CONTAINER",
@@ -63,6 +60,8 @@ pub fn render(topology: &Topology, style: Style) -> String {
         .map(|it| sandbox(topology, it))
         .collect();
     section(
+        &mut text,
+        style,
         "Sandboxes",
         &[
             "CONTAINER",
@@ -84,6 +83,23 @@ pub fn render(topology: &Topology, style: Style) -> String {
         ));
     }
     text.join("\n")
+}
+
+/// A table under its title; nothing where it has no rows.
+pub(super) fn section(
+    text: &mut Vec<String>,
+    style: Style,
+    title: &str,
+    heading: &[&str],
+    rows: &[Vec<Cell>],
+) {
+    if rows.is_empty() {
+        return;
+    }
+    text.push(style.paint(Tone::Strong, title));
+    let lines = lines(heading, rows, style).into_iter();
+    text.extend(lines.map(|line| format!("  {line}")));
+    text.push(String::new());
 }
 
 fn network(network: &Network) -> Vec<Cell> {
@@ -178,11 +194,11 @@ fn sandbox(topology: &Topology, sandbox: &Sandbox) -> Vec<Cell> {
     ]
 }
 
-fn plain(text: &str) -> Cell {
+pub(super) fn plain(text: &str) -> Cell {
     (escape(text).into_owned(), Tone::Plain)
 }
 
-fn or_dash(values: &[String]) -> String {
+pub(super) fn or_dash(values: &[String]) -> String {
     if values.is_empty() {
         "-".to_owned()
     } else {

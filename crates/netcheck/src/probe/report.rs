@@ -35,6 +35,9 @@ pub struct Report {
     pub pinged: Vec<Echo>,
     /// Answers to [`Request::get`](super::Request::get), in its order.
     pub fetched: Vec<Fetched>,
+    /// Answers to [`Request::path_mtu`](super::Request::path_mtu), in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathMtu>,
     /// The rules of [`Request::masquerading`](super::Request::masquerading).
     pub masquerading: Vec<Masquerade>,
     /// Why these couldn't be read, in a sentence.
@@ -305,6 +308,17 @@ impl Reach {
             Self::Failed => "failed",
         }
     }
+}
+
+/// How long a packet may be to get to an address and back in one piece.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathMtu {
+    /// The address.
+    pub address: IpAddr,
+    /// What the interface towards it would send at most, in bytes; none where there is no route.
+    pub interface: Option<u32>,
+    /// The longest packet that was answered, in bytes; none where not even a short one was.
+    pub answered: Option<u32>,
 }
 
 /// What came of fetching an HTTP resource.

@@ -1,7 +1,7 @@
 //! What a probe is asked.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub struct Request {
     pub ping: Vec<String>,
     /// HTTP resources to be fetched.
     pub get: Vec<Resource>,
+    /// Addresses to which the longest packet is to be found that gets there and back.
+    pub path_mtu: Vec<IpAddr>,
     /// Whether to read the rules for masquerading, which takes `CAP_NET_ADMIN`.
     pub masquerading: bool,
 }
@@ -33,6 +35,7 @@ impl Default for Request {
             connect: Vec::new(),
             ping: Vec::new(),
             get: Vec::new(),
+            path_mtu: Vec::new(),
             masquerading: false,
         }
     }

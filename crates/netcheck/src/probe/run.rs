@@ -28,7 +28,7 @@ const OVERHEAD: Duration = Duration::from_secs(20);
 const CHARACTERS_PER_ARGUMENT: usize = 30 * 1024;
 /// What [`LABEL`] says on a container that looks. Its image has the label too, and so has
 /// whatever somebody else starts from that.
-const LOOKING: &str = "look";
+pub(super) const LOOKING: &str = "look";
 /// A probe that was created this long ago and never started has lost its parent.
 const ABANDONED: Duration = Duration::from_secs(60);
 
@@ -181,7 +181,7 @@ fn body(image: &Image, place: &Place, request: &str) -> ContainerCreateBody {
 }
 
 /// The request in pieces that each fit into one argument; the probe joins them.
-fn arguments(request: &str) -> Vec<String> {
+pub(super) fn arguments(request: &str) -> Vec<String> {
     let characters: Vec<char> = request.chars().collect();
     characters
         .chunks(CHARACTERS_PER_ARGUMENT)
@@ -190,12 +190,21 @@ fn arguments(request: &str) -> Vec<String> {
 }
 
 /// Questions wait for each other only beyond the probe's own concurrency, and names come first.
-fn questions_take(request: &Request) -> Duration {
-    let count =
-        request.resolve.len() + request.connect.len() + request.ping.len() + request.get.len();
+pub(super) fn questions_take(request: &Request) -> Duration {
+    let count = request.resolve.len()
+        + request.connect.len()
+        + request.ping.len()
+        + request.get.len()
+        + request.path_mtu.len();
     let rounds = u32::try_from(count / super::CONCURRENCY)
         .unwrap_or(u32::MAX)
         .saturating_add(2);
+    let rounds = if request.path_mtu.is_empty() {
+        rounds
+    } else {
+        // Sizes are tried one after the other.
+        rounds.saturating_add(u32::try_from(super::MTU_TRIES).unwrap_or(u32::MAX))
+    };
     Duration::from_millis(request.timeout_ms).saturating_mul(rounds)
 }
 

@@ -4,6 +4,7 @@ mod files;
 mod interfaces;
 mod listening;
 mod masquerading;
+mod mtu;
 mod names;
 mod reach;
 mod routes;
@@ -63,11 +64,13 @@ pub async fn report(request: &Request) -> Report {
     let names = names::Names::new(&report.resolver, &report.hosts, timeout);
     let pinger = reach::Pinger::new(timeout);
     let (names, pinger) = (&names, &pinger);
+    let (interfaces, routes) = (&report.interfaces, &report.routes);
     (
         report.resolved,
         report.connected,
         report.pinged,
         report.fetched,
+        report.paths,
     ) = tokio::join!(
         each(&request.resolve, |name| names.resolve(name)),
         each(&request.connect, |target| async move {
@@ -102,6 +105,9 @@ pub async fn report(request: &Request) -> Report {
             )
             .await
         }),
+        each(&request.path_mtu, |to| mtu::longest(
+            *to, interfaces, routes, timeout
+        )),
     );
     report
 }

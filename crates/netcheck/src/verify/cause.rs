@@ -44,6 +44,12 @@ impl Evidence<'_> {
         self.end(self.links.first()?.ends.1)
     }
 
+    /// On a Swarm, where both are.
+    fn nodes(&self) -> Option<(&str, &str)> {
+        let (source, target) = (self.source()?, self.target()?);
+        Some((source.node.as_deref()?, target.node.as_deref()?))
+    }
+
     /// Something that should be open isn't. The most certain evidence comes first.
     pub(super) fn why_closed(&self) -> String {
         let Some(target) = self.target() else {
@@ -73,6 +79,12 @@ impl Evidence<'_> {
             .collect();
         if let Some(port) = refused.first() {
             return why_refused(target, *port);
+        }
+        if let Some((from, to)) = self.nodes().filter(|(from, to)| from != to) {
+            return format!(
+                "no packet of theirs comes back from node {to}: 4789/udp (VXLAN) has to pass between {from} and {to}, \
+                 both ways"
+            );
         }
         "the endpoints are there and no packet comes back: a rule on the host drops it \
          (look at `iptables -S DOCKER-USER` and `iptables -S FORWARD`)"
@@ -175,6 +187,13 @@ impl Evidence<'_> {
                     ));
                 }
             }
+        }
+        if let Some((from, to)) = self.nodes() {
+            return Some(format!(
+                "the engine's name server on node {from} hasn't heard of {}, which is on {to}: 7946/tcp and \
+                 7946/udp have to pass between the nodes",
+                target.container
+            ));
         }
         // Seen on Docker 20.10 after `docker swarm leave`, for all containers that ran then.
         Some(format!(
@@ -339,6 +358,13 @@ impl Evidence<'_> {
 
 /// Why the target's own kernel says that nothing listens.
 fn why_refused(target: &Sandbox, port: u16) -> String {
+    if target.node.is_some() {
+        // Nobody looked into it.
+        return format!(
+            "{} runs, and nothing in it listens on port {port} of its own address",
+            target.container
+        );
+    }
     let on_port = target
         .listening
         .iter()

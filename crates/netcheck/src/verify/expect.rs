@@ -43,6 +43,26 @@ pub(super) fn links(project: &Project, topology: &Topology, beyond: &Beyond) -> 
     links
 }
 
+/// Everything that the file implies for one container, to the others and to what is `beyond` them.
+pub(super) fn links_from(
+    project: &Project,
+    topology: &Topology,
+    beyond: &Beyond,
+    (from, source): (usize, &Sandbox),
+) -> Vec<Expectation> {
+    let mut links = Vec::new();
+    let stack = Stack { project, topology };
+    for (to, target) in topology.sandboxes.iter().enumerate() {
+        if from != to {
+            stack.between((from, source), (to, target), &mut links);
+        }
+    }
+    if let Some(open) = stack.has_way_out(source) {
+        links.extend(beyond.links(project, topology, (from, source), open));
+    }
+    links
+}
+
 /// Whether the container ran to its end as it should: nobody starts it again, nobody reaches it.
 pub(super) fn is_done(project: &Project, sandbox: &Sandbox) -> bool {
     let ends = project
@@ -227,11 +247,16 @@ impl Stack<'_> {
             })
     }
 
-    /// Only bridges are kept apart by the engine; what others reach is up to the outside.
+    /// Only bridges are kept apart by the engine, and on a Swarm the networks that reach over its nodes;
+    /// what others reach is up to the outside.
     fn isolates(&self, sandbox: &Sandbox) -> bool {
         sandbox.endpoints.iter().all(|endpoint| {
             let network = self.topology.network(&endpoint.network);
-            network.is_some_and(|network| network.driver == "bridge")
+            network.is_some_and(|network| match network.driver.as_str() {
+                "bridge" => true,
+                "overlay" => self.topology.is_of_swarm(),
+                _ => false,
+            })
         })
     }
 

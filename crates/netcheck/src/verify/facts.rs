@@ -78,7 +78,12 @@ fn runs(project: &Project, name: &str, service: &Service, containers: &[&Sandbox
 }
 
 /// Every attachment of the file is there, and none beside them.
-fn attached(project: &Project, topology: &Topology, sandbox: &Sandbox, checks: &mut Vec<Check>) {
+pub(super) fn attached(
+    project: &Project,
+    topology: &Topology,
+    sandbox: &Sandbox,
+    checks: &mut Vec<Check>,
+) {
     let Some(given) = project.attachments(&sandbox.service) else {
         return;
     };
@@ -151,7 +156,8 @@ fn servers(resolver: &Resolver) -> String {
     }
 }
 
-fn internal(project: &Project, network: &Network) -> Option<Check> {
+/// Whether a network has a way out is as the file says.
+pub(super) fn internal(project: &Project, network: &Network) -> Option<Check> {
     let given = project
         .network_named(&network.name)
         .filter(|given| !given.external)?;

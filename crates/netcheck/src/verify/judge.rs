@@ -22,8 +22,9 @@ pub(super) fn links(seen: &Observation) -> Vec<Link> {
         .filter_map(|expectation| {
             let (verdict, saw) = judge(expectation, seen)?;
             Some(Link {
-                from: name(expectation.from, &seen.topology),
+                from: place(expectation.from, &seen.topology),
                 to: name(expectation.to, &seen.topology),
+                column: column(expectation.to, &seen.topology),
                 by: expectation.by.clone(),
                 open: expectation.open,
                 seen: saw,
@@ -142,6 +143,25 @@ fn name(end: End, topology: &Topology) -> String {
             .sandboxes
             .get(index)
             .map_or_else(String::new, |sandbox| sandbox.label(topology)),
+    }
+}
+
+/// Where something is tried from.
+fn place(end: End, topology: &Topology) -> String {
+    let source = match end {
+        End::Sandbox(index) => topology.sandboxes.get(index),
+        _ => None,
+    };
+    source.map_or_else(|| name(end, topology), |it| it.place(topology))
+}
+
+fn column(end: End, topology: &Topology) -> String {
+    match end {
+        End::Sandbox(index) if topology.is_of_swarm() => topology
+            .sandboxes
+            .get(index)
+            .map_or_else(String::new, |it| it.service.clone()),
+        end => name(end, topology),
     }
 }
 

@@ -207,6 +207,9 @@ pub(super) struct Link {
     pub(super) verdict: Verdict,
     #[serde(skip)]
     pub(super) ends: (End, End),
+    /// Under which heading it is counted: on a Swarm, one for all of a service's tasks.
+    #[serde(skip)]
+    pub(super) column: String,
 }
 
 impl Link {

@@ -50,7 +50,7 @@ pub(super) fn show(output: &Output, verification: &Verification) {
         .map(|source| {
             let mut row = vec![(source.clone(), Tone::Strong)];
             row.extend(verification.targets.iter().map(|target| {
-                let between = |link: &&Link| link.from == *source && link.to == *target;
+                let between = |link: &&Link| link.from == *source && link.column == *target;
                 cell(
                     &verification
                         .links

@@ -152,7 +152,8 @@ pub(super) fn fetched<'a>(report: &'a Report, resource: &Resource) -> Option<&'a
     report.fetched.iter().find(|it| it.resource == *resource)
 }
 
-fn ask(request: &mut Request, by: &By) {
+/// Puts a question among those of a request.
+pub(super) fn ask(request: &mut Request, by: &By) {
     match by {
         By::Name { name } => add(&mut request.resolve, name.clone()),
         By::Tcp { host, port } => {
@@ -168,7 +169,8 @@ fn ask(request: &mut Request, by: &By) {
     }
 }
 
-fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
+/// Adds what isn't there.
+pub(super) fn add<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if !list.contains(&item) {
         list.push(item);
     }

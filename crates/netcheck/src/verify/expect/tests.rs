@@ -47,6 +47,7 @@ fn sandbox(service: &str, on: &[(&str, &str)]) -> Sandbox {
     Sandbox {
         container: format!("p-{service}-1"),
         id: service.to_owned(),
+        node: None,
         service: service.to_owned(),
         number: 1,
         status: Status::Running,
@@ -73,6 +74,7 @@ fn topology() -> Topology {
     Topology {
         project: "p".to_owned(),
         host: Host::default(),
+        nodes: Vec::new(),
         networks: vec![network("front", &[]), network("back", &[])],
         sandboxes: vec![
             sandbox("proxy", &[("front", "10.1.0.2/16")]),
