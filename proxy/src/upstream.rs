@@ -7,6 +7,7 @@
 
 pub(crate) mod balancer;
 pub(crate) mod connection;
+mod distance;
 pub mod name;
 pub(crate) mod name_service;
 pub(crate) mod pool;
@@ -28,6 +29,7 @@ use tokio::net::TcpStream;
 use tracing::{info, warn};
 
 use crate::settings::Settings;
+use distance::Distance;
 use name::{Host, UpstreamName};
 use name_service::AddressFamily;
 use pool::IdleConnections;
@@ -46,6 +48,7 @@ pub(crate) struct Backend {
     retired: AtomicBool,
     /// Requests that are being answered.
     outstanding: AtomicU32,
+    distance: Distance,
     counters: Arc<Counters>,
     /// Idle connections, one set per worker: a connection belongs to its worker's event loop.
     idle: Box<[IdleConnections]>,
@@ -71,6 +74,7 @@ impl Backend {
             ejected: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             outstanding: AtomicU32::new(0),
+            distance: Distance::default(),
             counters,
             idle: (0..workers).map(|_| IdleConnections::default()).collect(),
             slots: (0..workers).map(|_| Slots::new(places / workers)).collect(),
@@ -90,6 +94,11 @@ impl Backend {
     /// Requests that are being answered.
     pub(crate) fn outstanding(&self) -> u32 {
         self.outstanding.load(Relaxed)
+    }
+
+    /// Whether another one is clearly nearer.
+    pub(crate) fn is_far(&self) -> bool {
+        self.distance.is_far()
     }
 
     /// Idle connections of all workers.
@@ -114,7 +123,7 @@ impl Backend {
     }
 
     /// Notes that a connection was made, which puts an ejected backend back.
-    pub(crate) fn connected(&self) {
+    fn connected(&self) {
         self.counters.connects.fetch_add(1, Relaxed);
         self.reinstate();
     }
@@ -211,6 +220,25 @@ impl Upstream {
         }
     }
 
+    /// Notes that a connection to `backend` was made.
+    pub(crate) fn connected(&self, backend: &Backend, connection: &TcpStream) {
+        backend.connected();
+        self.measure(backend, connection);
+    }
+
+    /// Notes how far away `backend` is, by a connection that was just made.
+    fn measure(&self, backend: &Backend, connection: &TcpStream) {
+        if let Some(round_trip) = distance::round_trip(connection) {
+            backend.distance.note(round_trip);
+            self.compare_distances();
+        }
+    }
+
+    fn compare_distances(&self) {
+        let backends = self.backends.load();
+        Distance::compare(backends.iter().map(|backend| &backend.distance));
+    }
+
     /// Makes the given addresses the set of backends of one family, which all of them are of. Those
     /// that stay keep their state; those of the other family aren't touched.
     fn set_addresses(&self, family: AddressFamily, addresses: &[IpAddr]) {
@@ -238,6 +266,7 @@ impl Upstream {
             ));
         }
         self.backends.store(Arc::new(after));
+        self.compare_distances();
         for backend in gone {
             info!(backend = backend.label, "backend removed");
             backend.retire();

@@ -225,7 +225,7 @@ async fn open(
     let connect = TcpStream::connect(backend.address);
     match deadline.within(Turn::Upstream, limit, connect).await {
         Ok(Ok(stream)) => {
-            backend.connected();
+            worker.upstream.connected(backend, &stream);
             worker.metrics.upstream_connect.observe(started.elapsed());
             // If these fail, it only takes longer: to send, and to notice that the backend has vanished.
             let _ = stream.set_nodelay(true);

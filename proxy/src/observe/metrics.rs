@@ -381,6 +381,11 @@ impl Metrics {
             "backend_idle_connections",
             "Idle connections to a backend",
             &|backend| count(backend.idle_connections()),
+        )?;
+        family(
+            "backend_far",
+            "Whether another backend is clearly nearer, and gets a request first when both are as idle",
+            &|backend| i64::from(backend.is_far()),
         )
     }
 

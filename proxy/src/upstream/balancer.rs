@@ -1,4 +1,5 @@
-//! Which backend gets a request: the one with the fewest requests outstanding.
+//! Which backend gets a request: the one with the fewest requests outstanding, and of several such
+//! one that is no farther away than another ([`distance`](super::distance)).
 //!
 //! Least outstanding needs no weights and no measurements: a backend that is slow, or has just
 //! come back, gets what it can cope with. The count is shared by all workers.
@@ -57,7 +58,7 @@ impl Upstream {
             .filter(|candidate| !contains(unreachable, candidate))
             .min_by_key(|backend| {
                 let (ejected, suspected) = (backend.is_ejected(), contains(suspect, backend));
-                (ejected, suspected, backend.outstanding())
+                (ejected, suspected, backend.outstanding(), backend.is_far())
             })
             .map(|backend| Lease::new(Arc::clone(backend)))
     }
@@ -135,6 +136,29 @@ mod tests {
         backends[0].connected();
         let next = upstream.choose(&[], &[]).unwrap();
         assert!(Arc::ptr_eq(next.backend(), &backends[0]));
+    }
+
+    #[test]
+    fn the_nearer_one_of_those_that_are_as_idle_goes_first() {
+        let upstream = upstream(&["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+        let backends = upstream.backends();
+        for (backend, round_trip) in backends.iter().zip([400, 40, 400]) {
+            (0..3).for_each(|_| backend.distance.note(round_trip));
+        }
+        upstream.compare_distances();
+        let is_near = |lease: &Lease| Arc::ptr_eq(lease.backend(), &backends[1]);
+        assert!((0..6).all(|_| is_near(&upstream.choose(&[], &[]).unwrap())));
+        // The load is shared all the same.
+        let leases: Vec<_> = (0..9).map(|_| upstream.choose(&[], &[]).unwrap()).collect();
+        assert!(is_near(&leases[0]) && !is_near(&leases[1]));
+        assert!(backends.iter().all(|backend| backend.outstanding() == 3));
+        drop(leases);
+        // Without it, the others are as far away as each other.
+        set(&upstream, AddressFamily::V4, &["127.0.0.1", "127.0.0.3"]);
+        let leases: Vec<_> = (0..4).map(|_| upstream.choose(&[], &[]).unwrap()).collect();
+        assert!(leases.iter().all(|it| !it.backend().is_far()));
+        let left = upstream.backends();
+        assert!(left.iter().all(|backend| backend.outstanding() == 2));
     }
 
     #[test]
