@@ -185,7 +185,8 @@ async fn verify(
     secrets: &SecretValues<'_>,
 ) -> Result<Verification> {
     if project.is_for_swarm() {
-        return swarm::verify(engine, project, secrets).await;
+        // It is large, and every caller would be with it.
+        return Box::pin(swarm::verify(engine, project, secrets)).await;
     }
     let begun = Instant::now();
     let survey = observe::survey(engine, project).await?;

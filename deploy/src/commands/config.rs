@@ -16,7 +16,12 @@ pub(super) fn run(context: &Context, args: &Config) -> Result<()> {
     if output.is_json() {
         output.document(&project);
     } else {
-        output.line(project.to_yaml().map_err(unwritable)?.trim_end());
+        output.line(
+            project
+                .to_yaml()
+                .map_err(|err| unwritable(&err))?
+                .trim_end(),
+        );
     }
     Ok(())
 }
@@ -35,7 +40,8 @@ fn stack(output: &Output, project: &Project) -> Result<()> {
             "name the Swarm's file too (`-f`; docs/swarm.md)",
         ));
     }
-    let (yaml, left_out) = project.to_stack_yaml().map_err(unwritable)?;
+    let stack = project.to_stack_yaml();
+    let (yaml, left_out) = stack.map_err(|err| unwritable(&err))?;
     if !left_out.is_empty() {
         output.note(&format!(
             "`docker stack deploy` can't express, and its services are without: {}",
@@ -46,7 +52,7 @@ fn stack(output: &Output, project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn unwritable(err: RenderError) -> Error {
+fn unwritable(err: &RenderError) -> Error {
     Error::failed(
         format!("the project can't be written as YAML: {err}"),
         "use `--json`",

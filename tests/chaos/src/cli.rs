@@ -33,6 +33,7 @@ pub struct Cli {
 
 /// A run.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct Options {
     /// Fixes order, timings, victims and requests; another number, another run
     #[arg(long, value_name = "N", default_value_t = 1)]

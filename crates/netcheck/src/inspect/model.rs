@@ -72,7 +72,7 @@ pub struct Node {
 pub struct Overlay {
     /// The ids by which its packets are known between the nodes (RFC 7348, VNI), one for each subnet.
     pub vxlan: Vec<u32>,
-    /// Whether they are encrypted on the way (IPsec).
+    /// Whether they are encrypted on the way (`IPsec`).
     pub encrypted: bool,
     /// The longest packet of its interfaces, in bytes.
     pub mtu: u32,

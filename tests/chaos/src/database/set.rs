@@ -15,7 +15,7 @@ impl Database {
     pub(crate) async fn is_primary(&self) -> bool {
         let admin = self.client.database("admin");
         let said = tokio::time::timeout(PATIENCE, admin.run_command(doc! { "hello": 1 })).await;
-        matches!(said, Ok(Ok(said)) if said.get_bool("isWritablePrimary") == Ok(true))
+        matches!(said, Ok(Ok(said)) if said.get_bool("isWritablePrimary").unwrap_or_default())
     }
 
     /// So many members of its set serve, as it sees them.

@@ -187,7 +187,7 @@ impl Rounds<'_> {
         let mut lines: Vec<Line> = Vec::new();
         for stream in streams {
             let documents = database.documents(&stream.prefix).await?;
-            let seen = stream.load.ledger().read(|entries| {
+            let mut seen = stream.load.ledger().read(|entries| {
                 let findings = Findings::of(entries, &documents);
                 Line::of(entries, stream.began, findings, calm)
             });
@@ -198,15 +198,14 @@ impl Rounds<'_> {
             } else {
                 fault.name.to_owned()
             };
-            match lines.iter_mut().find(|it| it.name == name) {
-                Some(line) => line.add(seen),
-                None => lines.push(Line {
-                    name,
-                    about: fault.about,
-                    victim: victim.name.clone(),
-                    ..seen
-                }),
+            if let Some(line) = lines.iter_mut().find(|it| it.name == name) {
+                line.add(seen);
+                continue;
             }
+            seen.name = name;
+            seen.about = fault.about;
+            seen.victim.clone_from(&victim.name);
+            lines.push(seen);
         }
         Ok(lines)
     }

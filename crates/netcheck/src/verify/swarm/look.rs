@@ -209,32 +209,29 @@ pub(super) fn sets(survey: &Survey) -> Vec<Set> {
         let dns = dns(&survey.project, sandbox);
         let constraints = constraints(survey, sandbox);
         let key = (networks.clone(), format!("{dns:?}"));
-        match sets.get_mut(&key) {
-            Some(set) => {
-                set.sources.push(index);
-                // Where any of them may run.
-                let common = &mut set.stand_in.constraints;
-                common.retain(|it| constraints.contains(it));
-            }
-            None => {
-                let ids = networks.iter().filter_map(|name| {
-                    let known = survey.stack.networks.get(name);
-                    known.map(|it| it.id.clone())
-                });
-                let stand_in = StandIn {
-                    networks: ids.collect(),
-                    dns,
-                    constraints,
-                    request: Request::default(),
-                };
-                let set = Set {
-                    networks,
-                    sources: vec![index],
-                    stand_in,
-                };
-                sets.insert(key, set);
-            }
+        if let Some(set) = sets.get_mut(&key) {
+            set.sources.push(index);
+            // Where any of them may run.
+            let common = &mut set.stand_in.constraints;
+            common.retain(|it| constraints.contains(it));
+            continue;
         }
+        let ids = networks.iter().filter_map(|name| {
+            let known = survey.stack.networks.get(name);
+            known.map(|it| it.id.clone())
+        });
+        let stand_in = StandIn {
+            networks: ids.collect(),
+            dns,
+            constraints,
+            request: Request::default(),
+        };
+        let set = Set {
+            networks,
+            sources: vec![index],
+            stand_in,
+        };
+        sets.insert(key, set);
     }
     sets.into_values().collect()
 }
