@@ -49,7 +49,6 @@ help: ## List the targets
 	@echo '  make lab SWARM=1                  with the overlay lesson, on an engine of its own'
 	@echo "  make chaos CHAOS='--seed 7 --only kill-api,kill-mongo'"
 	@echo '  make chaos CHAOS=--attacks        many clients that misbehave: docs/attacks.md'
-	@echo '  make chaos CHAOS=--nodes          a Swarm that loses nodes: docs/swarm.md'
 
 deploy: ## Bring the stack up and verify it: engine, images, networks, containers
 	@scripts/deploy.sh "$(PROJECT)" $(FLAGS)
