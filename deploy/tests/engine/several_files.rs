@@ -300,6 +300,7 @@ fn the_stack_for_a_swarm_is_one_that_docker_reads() {
     );
     deployed.assert_code(1);
     deployed.assert_says(&["Ignoring unsupported options: security_opt", "nowhere.sock"]);
+    stack.write(COMPOSE, "services: {s: {image: i}}");
     stack.refuses(
         2,
         "config --stack",
