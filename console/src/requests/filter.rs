@@ -304,7 +304,8 @@ mod tests {
         ] {
             assert_eq!(filter(&format!("since={same}")).since, noon, "{same}");
         }
-        let age = DateTime::now().saturating_duration_since(filter("since=10m").since.unwrap());
+        let since = filter("since=10m").since.unwrap();
+        let age = DateTime::now().saturating_duration_since(since);
         assert!((600..660).contains(&age.as_secs()), "{age:?}");
         let begin = filter("until=1000y").until.unwrap();
         assert_eq!(begin.timestamp_millis(), 0);

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    net::{Shutdown, TcpStream},
+    net::{IpAddr, Shutdown, TcpStream},
     os::fd::AsFd,
     time::Duration,
 };
@@ -197,15 +197,22 @@ fn its_own_connections_do_not_pile_up() {
     }
 }
 
-/// The connections that wait to be accepted: `rx_queue` of sockets in state 0A (LISTEN).
+/// The connections that wait to be accepted: `rx_queue` of sockets in state 0A (LISTEN) at this
+/// address; another test's process may listen at the same port of another one.
 fn waiting(address: SocketAddr) -> u32 {
-    let port = format!(":{:04X}", address.port());
+    let IpAddr::V4(ip) = address.ip() else {
+        panic!("{address} isn't in /proc/net/tcp");
+    };
+    let local = format!(
+        "{:08X}:{:04X}",
+        u32::from_ne_bytes(ip.octets()),
+        address.port()
+    );
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let listening = table.lines().filter_map(|line| {
         let fields: Vec<_> = line.split_whitespace().collect();
-        let (local, state, queues) = (fields.get(1)?, fields.get(3)?, fields.get(4)?);
-        let waiting = queues.split_once(':')?.1;
-        (local.ends_with(&port) && *state == "0A")
+        let waiting = fields.get(4)?.split_once(':')?.1;
+        (*fields.get(1)? == local && *fields.get(3)? == "0A")
             .then(|| u32::from_str_radix(waiting, 16).unwrap())
     });
     listening.sum()
