@@ -16,6 +16,31 @@ impl<T> EngineContext<T> for std::result::Result<T, bollard::errors::Error> {
     }
 }
 
+/// Whether what was asked for isn't there.
+pub fn is_missing(err: &bollard::errors::Error) -> bool {
+    use bollard::errors::Error as Engine;
+    matches!(
+        err,
+        Engine::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
+}
+
+/// Of a removal: well where there is nothing any more.
+///
+/// # Errors
+/// Any other refusal.
+pub fn unless_gone(
+    removed: std::result::Result<(), bollard::errors::Error>,
+) -> std::result::Result<(), bollard::errors::Error> {
+    match removed {
+        Err(err) if is_missing(&err) => Ok(()),
+        removed => removed,
+    }
+}
+
 /// What the engine refused or how it failed, while `doing` was tried.
 pub fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
     use bollard::errors::Error as Engine;

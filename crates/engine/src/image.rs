@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Engine;
-use crate::error::{EngineContext, Error, Result};
+use crate::error::{EngineContext, Error, Result, is_missing};
 use crate::labels;
 use crate::owner::Labels;
 use withheld::Withheld;
@@ -176,9 +176,7 @@ impl Images {
 pub async fn inspect(engine: &Engine, image: &str) -> Result<Option<ImageInspect>> {
     match engine.docker().inspect_image(image).await {
         Ok(found) => Ok(Some(found)),
-        Err(bollard::errors::Error::DockerResponseServerError {
-            status_code: 404, ..
-        }) => Ok(None),
+        Err(err) if is_missing(&err) => Ok(None),
         Err(err) => Err(err).doing(|| format!("inspect image {image}")),
     }
 }

@@ -9,7 +9,7 @@ use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
     RemoveImageOptions,
 };
-use engine::error::{EngineContext, Error, Result};
+use engine::error::{EngineContext, Error, Result, is_missing};
 use tokio::time::{Instant, sleep};
 
 use super::{labels, swarm};
@@ -194,24 +194,14 @@ async fn remove_container(docker: &Docker, container: &ContainerSummary) -> Opti
         .v(true)
         .build();
     let error = docker.remove_container(id, Some(options)).await.err()?;
-    still_there(&error).then(|| format!("container {id}: {error}"))
+    (!is_missing(&error)).then(|| format!("container {id}: {error}"))
 }
 
 async fn remove_network(docker: &Docker, network: &Network) -> Option<String> {
     let id = network.id.as_deref()?;
     let name = network.name.as_deref().unwrap_or(id);
     let error = docker.remove_network(id).await.err()?;
-    still_there(&error).then(|| format!("network {name}: {error}"))
-}
-
-fn still_there(error: &bollard::errors::Error) -> bool {
-    !matches!(
-        error,
-        bollard::errors::Error::DockerResponseServerError {
-            status_code: 404,
-            ..
-        }
-    )
+    (!is_missing(&error)).then(|| format!("network {name}: {error}"))
 }
 
 #[cfg(test)]

@@ -10,10 +10,9 @@ use compose_file::Project;
 use compose_file::model::{NetworkKey, NetworkMode, ServiceName};
 use engine::Engine;
 use engine::container::{self, Blueprint};
-use engine::error::{EngineContext, Error, Result};
+use engine::error::{EngineContext, Error, Result, unless_gone};
 use engine::state::{Container, Status};
 
-use super::resource::unless_gone;
 use crate::output::Output;
 use crate::plan::{Creation, Value};
 use crate::secrets::{self, Secrets};

@@ -9,7 +9,7 @@ use bollard::query_parameters::{ListNetworksOptionsBuilder, RemoveVolumeOptions}
 use compose_file::Project;
 use engine::Engine;
 use engine::container;
-use engine::error::{EngineContext, Error, Result};
+use engine::error::{EngineContext, Error, Result, unless_gone};
 use engine::labels;
 
 use crate::spec;
@@ -136,14 +136,4 @@ pub(super) async fn remove_volume(engine: &Engine, name: &str) -> Result<()> {
         ));
     }
     unless_gone(removed).doing(|| format!("remove volume {name}"))
-}
-
-/// Ok where there is nothing any more.
-pub(super) fn unless_gone(result: Result<(), EngineError>) -> Result<(), EngineError> {
-    match result {
-        Err(EngineError::DockerResponseServerError {
-            status_code: 404, ..
-        }) => Ok(()),
-        result => result,
-    }
 }

@@ -13,7 +13,7 @@ use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use compose_file::Project;
 use compose_file::model::Mount;
 use engine::Engine;
-use engine::error::{EngineContext, Result};
+use engine::error::{EngineContext, Result, is_missing};
 
 use crate::secrets;
 
@@ -95,9 +95,7 @@ async fn sees(engine: &Engine, paths: &[PathBuf]) -> Result<bool> {
         .create_container(None::<CreateContainerOptions>, body)
         .await
     {
-        Err(EngineError::DockerResponseServerError {
-            status_code: 404, ..
-        }) => Ok(true),
+        Err(err) if is_missing(&err) => Ok(true),
         Err(EngineError::DockerResponseServerError {
             status_code: 400,
             message,

@@ -8,7 +8,7 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use compose_file::Project;
 use compose_file::model::ServiceName;
 use engine::Engine;
-use engine::error::{EngineContext, Result};
+use engine::error::{EngineContext, Result, is_missing};
 use engine::swarm;
 use engine::swarm::object::{Kind, Object};
 use engine::swarm::stack::{self, Stack};
@@ -168,10 +168,8 @@ async fn remove_networks(
         let deadline = Instant::now() + PATIENCE;
         loop {
             match engine.docker().remove_network(&there.id).await {
-                Ok(())
-                | Err(EngineError::DockerResponseServerError {
-                    status_code: 404, ..
-                }) => break,
+                Ok(()) => break,
+                Err(err) if is_missing(&err) => break,
                 // Tasks that have just ended are still on it for a moment.
                 Err(_) if Instant::now() < deadline => tokio::time::sleep(INTERVAL).await,
                 Err(err) => {
@@ -211,9 +209,7 @@ async fn remove_volumes(
                     task.done("removed");
                     break;
                 }
-                Err(EngineError::DockerResponseServerError {
-                    status_code: 404, ..
-                }) => break,
+                Err(err) if is_missing(&err) => break,
                 Err(EngineError::DockerResponseServerError {
                     status_code: 409, ..
                 }) if Instant::now() < deadline => tokio::time::sleep(INTERVAL).await,

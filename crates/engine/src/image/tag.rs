@@ -4,7 +4,7 @@ use bollard::errors::Error as EngineError;
 use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 
 use crate::Engine;
-use crate::error::{EngineContext, Result};
+use crate::error::{EngineContext, Result, is_missing};
 
 /// Gives `image` a second tag in its repository. Returns the full name.
 pub async fn add(engine: &Engine, image: &str, tag: &str) -> Result<String> {
@@ -29,9 +29,7 @@ pub async fn remove(engine: &Engine, name: &str) -> Result<Option<String>> {
         .remove_image(name, None::<RemoveImageOptions>, None)
         .await;
     match removed {
-        Err(EngineError::DockerResponseServerError {
-            status_code: 404, ..
-        }) => Ok(None),
+        Err(err) if is_missing(&err) => Ok(None),
         Err(EngineError::DockerResponseServerError {
             status_code: 409, ..
         }) => Ok(Some(format!(

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::recorded;
 use crate::Engine;
-use crate::error::{EngineContext, Result};
+use crate::error::{EngineContext, Result, is_missing};
 use crate::image;
 use crate::labels;
 use crate::owner::{Labels, Owner};
@@ -212,9 +212,7 @@ fn is_anonymous(volume: &str) -> bool {
 async fn inspect(engine: &Engine, id: &str) -> Result<Option<ContainerInspectResponse>> {
     match engine.docker().inspect_container(id, None).await {
         Ok(inspected) => Ok(Some(inspected)),
-        Err(bollard::errors::Error::DockerResponseServerError {
-            status_code: 404, ..
-        }) => Ok(None),
+        Err(err) if is_missing(&err) => Ok(None),
         Err(err) => Err(err).doing(|| format!("inspect container {id}")),
     }
 }

@@ -12,7 +12,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest, Sha256};
 
 use crate::Engine;
-use crate::error::{EngineContext, Result};
+use crate::error::{EngineContext, Result, unless_gone};
 use crate::labels;
 
 /// The engine's own limit on names.
@@ -90,7 +90,7 @@ impl Object {
             Kind::Secret => docker.delete_secret(&self.id).await,
             Kind::Config => docker.delete_config(&self.id).await,
         };
-        super::stack::unless_gone(removed).doing(|| format!("remove {} {}", self.kind, self.name))
+        unless_gone(removed).doing(|| format!("remove {} {}", self.kind, self.name))
     }
 }
 
