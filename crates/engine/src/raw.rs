@@ -14,8 +14,6 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::Engine;
 use crate::error::{Error, Result};
 
-/// Of the API as Docker 20.10 has it.
-const VERSION: &str = "v1.41";
 /// A Swarm's tasks take about 3 kB each.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,15 +35,17 @@ impl Engine {
     }
 
     async fn fetch(&self, path: &str) -> std::result::Result<Bytes, Failure> {
+        // As the client speaks: newer engines know no version below 1.44.
+        let path = format!("/v{}{path}", self.docker().client_version());
         let address = self.address();
         if let Some(socket) = address.strip_prefix("unix://") {
-            return exchange(UnixStream::connect(socket).await?, path).await;
+            return exchange(UnixStream::connect(socket).await?, &path).await;
         }
         let host = ["tcp://", "http://"]
             .iter()
             .find_map(|scheme| address.strip_prefix(scheme))
             .ok_or_else(|| format!("{address} is neither unix:// nor tcp://"))?;
-        exchange(TcpStream::connect(host.trim_end_matches('/')).await?, path).await
+        exchange(TcpStream::connect(host.trim_end_matches('/')).await?, &path).await
     }
 }
 
@@ -55,7 +55,7 @@ async fn exchange(
 ) -> std::result::Result<Bytes, Failure> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(format!("/{VERSION}{path}"))
+    let request = Request::get(path)
         .header(header::HOST, "docker")
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
