@@ -58,7 +58,7 @@ impl Target {
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600);
         let file = file.open(&partial).map_err(|err| unwritable(&err))?;
-        // Says that somebody is at it; where locks don't work, it is taken for left.
+        // Says that somebody is at it. Where locks don't work, nothing is ever taken for left.
         _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
         let target = Self {
             path,
@@ -107,7 +107,10 @@ impl Drop for Target {
 /// still writes one holds its lock.
 pub(crate) fn remove_left(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory(path)).into_iter().flatten();
-    let ours = entries.flatten().filter(|it| is_partial(&it.file_name()));
+    let files = entries
+        .flatten()
+        .filter(|it| it.file_type().is_ok_and(|it| it.is_file()));
+    let ours = files.filter(|it| is_partial(&it.file_name()));
     let mut left: Vec<PathBuf> = ours.map(|entry| entry.path()).collect();
     left.retain(|path| {
         File::open(path)

@@ -226,7 +226,8 @@ impl Work<'_> {
                 .filter(|it| self.project.replica_set_of(it).is_none());
             let steps =
                 others.filter_map(|name| Some(self.service(name, plan.services.get(*name)?)));
-            let (results, members) = join(join_all(steps), self.members(plan, &wave)).await;
+            let (results, members) =
+                join(join_all(steps), Box::pin(self.members(plan, &wave))).await;
             let mut results = results.into_iter().chain([members]);
             let Some(mut error) = results.by_ref().find_map(Result::err) else {
                 continue;
