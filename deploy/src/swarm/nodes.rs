@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bollard::models::NodeSpecAvailabilityEnum as Availability;
 use compose_file::Project;
-use compose_file::model::Constraint;
 use engine::Engine;
 use engine::error::{Error, Result};
 use engine::swarm::node::{self, Node, Role};
@@ -284,20 +283,11 @@ fn fate(stack: &Stack, service: &Service, node: &Node) -> Fate {
 /// The other nodes that may run it, by its constraints as the engine has them.
 fn others<'a>(
     stack: &'a Stack,
-    service: &Service,
-    node: &Node,
-) -> impl Iterator<Item = &'a Node> + use<'a> {
-    let template = service.spec.task_template.as_ref();
-    let placement = template.and_then(|it| it.placement.as_ref());
-    let constraints = placement.and_then(|it| it.constraints.as_deref());
-    let constraints: Vec<Constraint> = constraints
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|it| Constraint::parse(it))
-        .collect();
-    let id = node.id.clone();
-    let others = stack.nodes.iter().filter(move |it| it.id != id);
-    others.filter(move |it| it.takes_tasks() && it.satisfies(&constraints))
+    service: &'a Service,
+    node: &'a Node,
+) -> impl Iterator<Item = &'a Node> {
+    let others = stack.nodes.iter().filter(|it| it.id != node.id);
+    others.filter(|it| it.may_run(service.constraints()))
 }
 
 fn named<'a>(nodes: &'a [Node], wanted: &str) -> Result<&'a Node> {

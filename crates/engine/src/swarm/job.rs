@@ -4,19 +4,18 @@
 
 use std::time::{Duration, Instant};
 
+use bollard::container::LogOutput;
 use bollard::models::{
     HealthConfig, MountTmpfsOptions, MountType, ServiceSpec, ServiceSpecMode,
     ServiceSpecModeReplicatedJob, TaskSpecContainerSpecFile, TaskSpecContainerSpecSecrets,
     TaskSpecPlacement, TaskSpecRestartPolicy, TaskSpecRestartPolicyConditionEnum, TaskState,
 };
-use bollard::query_parameters::LogsOptionsBuilder;
-use futures_util::StreamExt;
 
 use super::object::{Kind, New};
 use super::stack::Service;
 use super::task::{self, Task};
 use crate::Engine;
-use crate::error::{EngineContext, Error, Result};
+use crate::error::{Error, Result};
 use crate::labels;
 
 /// How often the engine is asked.
@@ -70,10 +69,13 @@ impl Job<'_> {
             Ok(_) => until_over(engine, &name).await,
             Err(error) => Err(error),
         };
-        // The service first: a secret that one refers to can't go.
-        remove(engine, project, key).await?;
-        input.remove(engine).await?;
-        ended
+        // The service first: a secret that one refers to can't go. Both are tried: what is secret isn't to
+        // stay because something else does.
+        let service = remove(engine, project, key).await;
+        let secret = input.remove(engine).await;
+        let ended = ended?;
+        service.and(secret)?;
+        Ok(ended)
     }
 
     fn spec(self, input_id: &str, input_name: &str) -> ServiceSpec {
@@ -148,9 +150,7 @@ impl Job<'_> {
 /// # Errors
 /// When the engine refuses.
 pub async fn remove(engine: &Engine, project: &str, name: &str) -> Result<()> {
-    let name = service_name(project, name);
-    let removed = engine.docker().delete_service(&name).await;
-    super::stack::unless_gone(removed).doing(|| format!("remove service {name}"))
+    super::stack::remove_service(engine, &service_name(project, name)).await
 }
 
 fn service_name(project: &str, name: &str) -> String {
@@ -200,16 +200,9 @@ async fn over(engine: &Engine, task: &Task) -> Result<Ended> {
     Ok(Ended { status, said })
 }
 
+/// Where its node can't be asked, there is nothing.
 async fn log(engine: &Engine, task: &Task) -> String {
-    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
-    let mut lines = engine.docker().task_logs(&task.id, Some(options));
-    let mut said = Vec::new();
-    let read = async {
-        while let Some(Ok(piece)) = lines.next().await {
-            said.extend_from_slice(&piece.into_bytes());
-        }
-    };
-    // Where its node can't be asked, there is nothing.
-    _ = tokio::time::timeout(LOG_PATIENCE, read).await;
+    let pieces = task.log(engine).await.unwrap_or_default().into_iter();
+    let said: Vec<u8> = pieces.flat_map(LogOutput::into_bytes).collect();
     String::from_utf8_lossy(&said).into_owned()
 }

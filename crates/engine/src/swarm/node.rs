@@ -74,6 +74,12 @@ impl Node {
         })
     }
 
+    /// Whether it is given tasks that have these constraints.
+    pub fn may_run(&self, constraints: &[String]) -> bool {
+        let constraints = constraints.iter().filter_map(|it| Constraint::parse(it));
+        self.takes_tasks() && constraints.into_iter().all(|it| self.satisfies([&it]))
+    }
+
     /// Gives it a label.
     ///
     /// # Errors

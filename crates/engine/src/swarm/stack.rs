@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::auth::DockerCredentials;
-use bollard::errors::Error as EngineError;
 use bollard::models::{self, NetworkCreateRequest, ServiceSpec, ServiceUpdateStatus};
 use bollard::query_parameters::{
     InspectServiceOptions, ListNetworksOptions, ListServicesOptionsBuilder,
@@ -17,7 +16,7 @@ use super::node::{self, Node};
 use super::object::{self, Object};
 use crate::Engine;
 use crate::container;
-use crate::error::{EngineContext, Result};
+use crate::error::{EngineContext, Result, unless_gone};
 use crate::image::pull;
 use crate::labels;
 use crate::owner::Owner;
@@ -174,6 +173,14 @@ impl From<models::Service> for Service {
 }
 
 impl Service {
+    /// Of the nodes that its tasks may be on.
+    pub fn constraints(&self) -> &[String] {
+        let template = self.spec.task_template.as_ref();
+        let placement = template.and_then(|it| it.placement.as_ref());
+        let constraints = placement.and_then(|it| it.constraints.as_deref());
+        constraints.unwrap_or_default()
+    }
+
     /// As it is now.
     ///
     /// # Errors
@@ -232,6 +239,15 @@ impl Service {
     }
 }
 
+/// Takes away the service of this name or id. One that is gone already is removed.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn remove_service(engine: &Engine, service: &str) -> Result<()> {
+    let removed = engine.docker().delete_service(service).await;
+    unless_gone(removed).doing(|| format!("remove service {service}"))
+}
+
 /// What nodes log in with at the registry that a service's image comes from; none where it was loaded
 /// into them.
 pub fn credentials(output: &Output, spec: &ServiceSpec) -> Option<DockerCredentials> {
@@ -274,14 +290,4 @@ pub async fn create_network(
     Ok(made
         .doing(|| format!("create network {}", network.name))?
         .id)
-}
-
-/// Ok where there is nothing any more.
-pub(super) fn unless_gone(result: Result<(), EngineError>) -> Result<(), EngineError> {
-    match result {
-        Err(EngineError::DockerResponseServerError {
-            status_code: 404, ..
-        }) => Ok(()),
-        result => result,
-    }
 }

@@ -1,13 +1,19 @@
 //! Tasks: what a Swarm runs of a service, each on one node.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::models::{self, TaskSpec, TaskState};
-use bollard::query_parameters::{ListTasksOptions, ListTasksOptionsBuilder};
+use bollard::query_parameters::{ListTasksOptions, ListTasksOptionsBuilder, LogsOptionsBuilder};
+use futures_util::TryStreamExt;
 
 use super::settings;
 use crate::Engine;
-use crate::error::{EngineContext, Result};
+use crate::error::{EngineContext, Error, Result};
+
+/// For a log, which comes from another node.
+const LOG_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A task, as the manager last heard of it.
 #[derive(Debug, Clone)]
@@ -85,6 +91,19 @@ impl Task {
             .filter(|code| *code != 0 && !error.contains("exit"));
         let code = code.map(|code| format!(" (exit status {code})"));
         Some(format!("{error}{}", code.unwrap_or_default()))
+    }
+
+    /// All that it has printed, which the managers pass on from its node.
+    ///
+    /// # Errors
+    /// When the engine refuses, or the log doesn't come.
+    pub async fn log(&self, engine: &Engine) -> Result<Vec<LogOutput>> {
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
+        let pieces = engine.docker().task_logs(&self.id, Some(options));
+        match tokio::time::timeout(LOG_TIMEOUT, pieces.try_collect()).await {
+            Ok(read) => read.doing(|| "read a task's log".to_owned()),
+            Err(_) => Err(Error::failed("a task's log didn't come", "run it again")),
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, NetworkInspect, PortMap,
 };
 use bollard::query_parameters::{
-    InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
+    InspectContainerOptions, InspectNetworkOptionsBuilder, ListContainersOptionsBuilder,
 };
 use compose_file::Project;
 use engine::Engine;
 use engine::concurrency;
-use engine::error::{EngineContext, Result};
+use engine::error::{EngineContext, Result, is_missing};
 use engine::labels;
 use engine::state::{Status, with_owners};
 use ipnet::IpNet;
@@ -66,49 +66,8 @@ impl Topology {
         };
         sandboxes.sort_by_key(|it| (position(&it.service), it.service.clone(), it.number));
 
-        let mut wanted: Vec<(Option<String>, String)> = project
-            .networks
-            .iter()
-            .map(|(key, network)| (Some(key.to_string()), network.name.clone()))
-            .collect();
-        for endpoint in sandboxes.iter().flat_map(|sandbox| &sandbox.endpoints) {
-            if !wanted.iter().any(|(_, name)| *name == endpoint.network) {
-                wanted.push((None, endpoint.network.clone()));
-            }
-        }
-        let own: Vec<String> = sandboxes.iter().map(|sandbox| sandbox.id.clone()).collect();
-        let networks = concurrency::try_all(wanted.into_iter().map(async |(key, name)| {
-            match docker
-                .inspect_network(&name, None::<InspectNetworkOptions>)
-                .await
-            {
-                Ok(found) => Ok(network(key, found, &own)),
-                Err(missing) if is_missing(&missing) => Ok(Network {
-                    key,
-                    name,
-                    ..Network::default()
-                }),
-                Err(error) => Err(error).doing(|| format!("inspect network {name}")),
-            }
-        }))
-        .await?;
-
-        // As the networks are listed, so that tables and pictures have one order.
-        let order =
-            |endpoint: &Endpoint| networks.iter().position(|it| it.name == endpoint.network);
-        for sandbox in &mut sandboxes {
-            sandbox.endpoints.sort_by_key(order);
-        }
-
-        let mut notes = Vec::new();
-        for network in networks.iter().filter(|network| network.id.is_none()) {
-            notes.push(format!("network {} doesn't exist", network.name));
-        }
-        for service in project.services.keys() {
-            if !sandboxes.iter().any(|sandbox| sandbox.service == **service) {
-                notes.push(format!("{service} has no container"));
-            }
-        }
+        let networks = networks(engine, project, &mut sandboxes, false, network).await?;
+        let mut notes = absent(project, &networks, &sandboxes, "container");
         for stopped in sandboxes.iter().filter(|sandbox| !sandbox.is_up()) {
             notes.push(format!(
                 "{} isn't running: it has no sandbox now",
@@ -127,14 +86,62 @@ impl Topology {
     }
 }
 
-pub(super) fn is_missing(error: &bollard::errors::Error) -> bool {
-    matches!(
-        error,
-        bollard::errors::Error::DockerResponseServerError {
-            status_code: 404,
-            ..
+/// The file's networks in its order, then others that sandboxes are on: what `read` makes of each that the
+/// engine has. With `verbose` it tells what it hears of other nodes. The sandboxes' endpoints are put into
+/// the same order, so that tables and pictures have one.
+pub(super) async fn networks(
+    engine: &Engine,
+    project: &Project,
+    sandboxes: &mut [Sandbox],
+    verbose: bool,
+    read: impl Fn(Option<String>, NetworkInspect, &[String]) -> Network,
+) -> Result<Vec<Network>> {
+    let mut wanted: Vec<(Option<String>, String)> = project
+        .networks
+        .iter()
+        .map(|(key, network)| (Some(key.to_string()), network.name.clone()))
+        .collect();
+    for endpoint in sandboxes.iter().flat_map(|it| &it.endpoints) {
+        if !wanted.iter().any(|(_, name)| *name == endpoint.network) {
+            wanted.push((None, endpoint.network.clone()));
         }
-    )
+    }
+    let own: Vec<String> = sandboxes.iter().map(|it| it.id.clone()).collect();
+    let (own, read) = (&own, &read);
+    let networks = concurrency::try_all(wanted.into_iter().map(async |(key, name)| {
+        let options = InspectNetworkOptionsBuilder::new().verbose(verbose).build();
+        match engine.docker().inspect_network(&name, Some(options)).await {
+            Ok(found) => Ok(read(key, found, own)),
+            Err(missing) if is_missing(&missing) => Ok(Network {
+                key,
+                name,
+                ..Network::default()
+            }),
+            Err(error) => Err(error).doing(|| format!("inspect network {name}")),
+        }
+    }))
+    .await?;
+    let order = |it: &Endpoint| networks.iter().position(|on| on.name == it.network);
+    for sandbox in sandboxes {
+        sandbox.endpoints.sort_by_key(order);
+    }
+    Ok(networks)
+}
+
+/// A note for each of the file's networks that isn't there, and each service without any `of_it`.
+pub(super) fn absent(
+    project: &Project,
+    networks: &[Network],
+    sandboxes: &[Sandbox],
+    of_it: &str,
+) -> Vec<String> {
+    let missing = networks.iter().filter(|it| it.id.is_none());
+    let missing = missing.map(|it| format!("network {} doesn't exist", it.name));
+    let services = project.services.keys();
+    let idle = services.filter(|key| !sandboxes.iter().any(|it| it.service == ***key));
+    missing
+        .chain(idle.map(|key| format!("{key} has no {of_it}")))
+        .collect()
 }
 
 fn sandbox(inspected: ContainerInspectResponse) -> Option<Sandbox> {

@@ -67,6 +67,17 @@ pub struct Node {
     pub takes_tasks: bool,
 }
 
+impl Node {
+    /// Why no more tasks come to it; none where they may.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        match (self.ready, self.takes_tasks) {
+            (false, _) => Some("not heard of"),
+            (true, false) => Some("takes no tasks"),
+            (true, true) => None,
+        }
+    }
+}
+
 /// What only a network has that reaches over nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Overlay {

@@ -11,12 +11,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use bollard::models::{NetworkInspect, PeerInfo};
-use bollard::query_parameters::InspectNetworkOptionsBuilder;
 use compose_file::Project;
 use compose_file::model::{Mode, PublishMode};
 use engine::Engine;
-use engine::concurrency;
-use engine::error::{EngineContext, Result};
+use engine::error::Result;
 use engine::image;
 use engine::state::Status;
 use engine::swarm::attachment::{self, Attachment};
@@ -25,7 +23,7 @@ use engine::swarm::stack::{Service, Stack};
 use engine::swarm::task::{self, Task};
 use ipnet::IpNet;
 
-use super::engine::{is_missing, network};
+use super::engine::{absent, network, networks};
 use super::model::{Endpoint, Host, Network, Node, Overlay, Published, Sandbox, Topology};
 
 #[cfg(test)]
@@ -69,45 +67,11 @@ impl Topology {
             }
         }
 
-        let mut wanted: Vec<(Option<String>, String)> = project
-            .networks
-            .iter()
-            .map(|(key, network)| (Some(key.to_string()), network.name.clone()))
-            .collect();
-        for endpoint in sandboxes.iter().flat_map(|it| &it.endpoints) {
-            if !wanted.iter().any(|(_, name)| *name == endpoint.network) {
-                wanted.push((None, endpoint.network.clone()));
-            }
-        }
-        let own: Vec<String> = sandboxes.iter().map(|it| it.id.clone()).collect();
-        let own = &own;
-        let networks = concurrency::try_all(wanted.into_iter().map(async |(key, name)| {
-            let options = InspectNetworkOptionsBuilder::new().verbose(true).build();
-            match engine.docker().inspect_network(&name, Some(options)).await {
-                Ok(found) => Ok(overlay(key, found, own, stack)),
-                Err(missing) if is_missing(&missing) => Ok(Network {
-                    key,
-                    name,
-                    ..Network::default()
-                }),
-                Err(error) => Err(error).doing(|| format!("inspect network {name}")),
-            }
-        }))
-        .await?;
-
-        // As the networks are listed, so that tables and pictures have one order.
-        let order = |it: &Endpoint| networks.iter().position(|on| on.name == it.network);
-        for sandbox in &mut sandboxes {
-            sandbox.endpoints.sort_by_key(order);
-        }
-        for network in networks.iter().filter(|it| it.id.is_none()) {
-            notes.push(format!("network {} doesn't exist", network.name));
-        }
-        for service in project.services.keys() {
-            if !sandboxes.iter().any(|it| it.service == **service) {
-                notes.push(format!("{service} has no task"));
-            }
-        }
+        let read = |key: Option<String>, found: NetworkInspect, own: &[String]| {
+            overlay(key, found, own, stack)
+        };
+        let networks = networks(engine, project, &mut sandboxes, true, read).await?;
+        notes.extend(absent(project, &networks, &sandboxes, "task"));
         let topology = Self {
             project: project.name.to_string(),
             host: Host::default(),

@@ -75,14 +75,15 @@ pub fn render(topology: &Topology, style: Style) -> String {
         ],
         &sandboxes,
     );
-    for note in &topology.notes {
-        text.push(format!(
-            "{} {}",
-            style.paint(Tone::Notice, "note:"),
-            escape(note)
-        ));
-    }
+    notes(&mut text, style, topology);
     text.join("\n")
+}
+
+/// What couldn't be looked at, a line each.
+pub(super) fn notes(text: &mut Vec<String>, style: Style, topology: &Topology) {
+    let heading = style.paint(Tone::Notice, "note:");
+    let notes = topology.notes.iter();
+    text.extend(notes.map(|note| format!("{heading} {}", escape(note))));
 }
 
 /// A table under its title; nothing where it has no rows.

@@ -8,7 +8,6 @@
 //! look removes it, and so does `deploy down`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,15 +18,13 @@ use bollard::models::{
     TaskSpecContainerSpecPrivileges, TaskSpecLogDriver, TaskSpecPlacement, TaskSpecResources,
     TaskSpecRestartPolicy, TaskSpecRestartPolicyConditionEnum, TaskState,
 };
-use bollard::query_parameters::{ListServicesOptionsBuilder, LogsOptionsBuilder};
-use compose_file::model::Constraint;
+use bollard::query_parameters::ListServicesOptionsBuilder;
 use engine::error::{EngineContext, Error, Result};
 use engine::swarm::node::Node;
-use engine::swarm::stack::Service;
+use engine::swarm::stack::{Service, remove_service};
 use engine::swarm::task::{self, Task};
 use engine::{Engine, labels};
 use futures_util::future::join_all;
-use futures_util::stream::TryStreamExt;
 use rand::distr::{Alphanumeric, SampleString};
 
 use super::image::{Image, LABEL};
@@ -44,8 +41,6 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const OVERHEAD: Duration = Duration::from_secs(45);
 /// A stand-in that was made so long ago has lost its parent: no look takes that long.
 const ABANDONED: Duration = Duration::from_secs(180);
-/// For a log, which comes from another node.
-const LOG_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Containers on the same networks, for which a task on each node stands in.
 #[derive(Debug, Clone, Default)]
@@ -79,8 +74,12 @@ pub async fn ask(
     let mut failed = None;
     for (number, stand_in) in stand_ins.iter().enumerate() {
         let name = format!("{project}_verify-{}-{number}", run());
-        match Service::create(engine, spec(&name, project, image, stand_in)?, None).await {
-            Ok(_) => names.push(name),
+        let made = match spec(&name, project, image, stand_in) {
+            Ok(spec) => Service::create(engine, spec, None).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(()) => names.push(name),
             Err(error) => {
                 failed = Some(error);
                 break;
@@ -93,7 +92,7 @@ pub async fn ask(
     } else {
         Vec::new()
     };
-    let removed = join_all(names.iter().map(|it| remove(engine, it))).await;
+    let removed = join_all(names.iter().map(|it| remove_service(engine, it))).await;
     if let Some(error) = failed {
         return Err(error);
     }
@@ -124,14 +123,9 @@ async fn answers(
     stand_in: &StandIn,
     name: &str,
 ) -> Result<Answers> {
-    let constraints: Vec<Constraint> = stand_in
-        .constraints
-        .iter()
-        .filter_map(|it| Constraint::parse(it))
-        .collect();
     let mut wanted: BTreeSet<&str> = nodes
         .iter()
-        .filter(|node| node.takes_tasks() && node.satisfies(&constraints))
+        .filter(|node| node.may_run(&stand_in.constraints))
         .map(|node| node.id.as_str())
         .collect();
     let deadline = Instant::now() + OVERHEAD + questions_take(&stand_in.request);
@@ -189,14 +183,16 @@ async fn answer(engine: &Engine, image: &Image, task: &Task) -> Result<Report> {
             "run it again",
         ));
     }
-    let (stdout, stderr) = tokio::time::timeout(LOG_TIMEOUT, log(engine, task))
-        .await
-        .unwrap_or_else(|_| Err(Error::failed("the probe's log didn't come", "run it again")))?;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    for piece in task.log(engine).await? {
+        let stream = match piece {
+            LogOutput::StdErr { .. } => &mut stderr,
+            _ => &mut stdout,
+        };
+        stream.extend_from_slice(&piece.into_bytes());
+    }
     // The engine cuts long lines; a line break is no part of the document (RFC 8259 §7).
-    let stdout: Vec<u8> = stdout
-        .into_iter()
-        .filter(|byte| !matches!(byte, b'\n' | b'\r'))
-        .collect();
+    stdout.retain(|byte| !matches!(byte, b'\n' | b'\r'));
     serde_json::from_slice(&stdout).map_err(|error| {
         let said = String::from_utf8_lossy(&stderr);
         let said = match (said.trim(), task.complaint()) {
@@ -209,27 +205,6 @@ async fn answer(engine: &Engine, image: &Image, task: &Task) -> Result<Report> {
             "run it again; if it stays, report it with this message",
         )
     })
-}
-
-/// What the task printed, on both streams.
-async fn log(engine: &Engine, task: &Task) -> Result<(Vec<u8>, Vec<u8>)> {
-    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
-    let mut lines = pin!(engine.docker().task_logs(&task.id, Some(options)));
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    while let Some(chunk) = lines
-        .try_next()
-        .await
-        .doing(|| "read a probe's log".to_owned())?
-    {
-        match chunk {
-            LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
-            LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                stdout.extend_from_slice(&message);
-            }
-            LogOutput::StdIn { .. } => {}
-        }
-    }
-    Ok((stdout, stderr))
 }
 
 /// As little as a look needs, as for a probe that joins a container. It isn't one of the stack's services.
@@ -347,18 +322,8 @@ async fn remove_all(engine: &Engine, label: &str, age: Duration) -> Result<()> {
         let made = service.created_at.as_deref().and_then(moment);
         let old = made.is_none_or(|made| now.duration_since(made).is_ok_and(|it| it > age));
         if let Some(id) = service.id.filter(|_| old || age.is_zero()) {
-            remove(engine, &id).await?;
+            remove_service(engine, &id).await?;
         }
     }
     Ok(())
-}
-
-async fn remove(engine: &Engine, service: &str) -> Result<()> {
-    match engine.docker().delete_service(service).await {
-        Err(bollard::errors::Error::DockerResponseServerError {
-            status_code: 404, ..
-        })
-        | Ok(()) => Ok(()),
-        Err(error) => Err(error).doing(|| format!("remove service {service}")),
-    }
 }

@@ -69,10 +69,11 @@ pub(super) async fn verify(
     let image = Image::ensure(engine.docker()).await?;
     let survey = Survey::take(engine, project).await?;
     let (seen, entry) = tokio::join!(
-        look_patiently(engine, project, &image),
+        look_patiently(engine, project, &image, &survey),
         entry::checks(engine, &survey, secrets, &image, &here),
     );
-    let (survey, seen) = seen?;
+    let (newer, seen) = seen?;
+    let survey = newer.unwrap_or(survey);
     let (entry, notes) = entry;
     let mut checks = facts::checks(&survey, &seen);
     checks.extend(entry);
@@ -80,22 +81,23 @@ pub(super) async fn verify(
 }
 
 /// Looks a second time, with more patience, where something may have been passing: another task than
-/// before, a node that answers late. What the engine itself says is otherwise doesn't pass.
+/// before, a node that answers late. What the engine itself says is otherwise doesn't pass. Gives what there
+/// was to look at then, if it looked again.
 async fn look_patiently(
     engine: &Engine,
     project: &Project,
     image: &Image,
-) -> Result<(Survey, Look)> {
-    let survey = Survey::take(engine, project).await?;
-    let seen = look::look(engine, image, &survey, TIMEOUT_MS).await?;
+    survey: &Survey,
+) -> Result<(Option<Survey>, Look)> {
+    let seen = look::look(engine, image, survey, TIMEOUT_MS).await?;
     let failed = |link: &Link| link.verdict == Verdict::Fail;
     let told = |check: &Check| check.verdict == Verdict::Fail;
-    if !seen.links().iter().any(failed) || facts::checks(&survey, &seen).iter().any(told) {
-        return Ok((survey, seen));
+    if !seen.links().iter().any(failed) || facts::checks(survey, &seen).iter().any(told) {
+        return Ok((None, seen));
     }
     let survey = Survey::take(engine, project).await?;
     let seen = look::look(engine, image, &survey, PATIENT_TIMEOUT_MS).await?;
-    Ok((survey, seen))
+    Ok((Some(survey), seen))
 }
 
 fn assemble(

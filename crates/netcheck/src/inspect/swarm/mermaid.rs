@@ -36,10 +36,7 @@ pub(in super::super) fn draw(topology: &Topology, text: &mut String) -> Result {
 }
 
 fn task_label(sandbox: &Sandbox) -> String {
-    let mut lines = vec![match sandbox.number {
-        0 => sandbox.service.clone(),
-        number => format!("{}.{number}", sandbox.service),
-    }];
+    let mut lines = vec![name(sandbox)];
     if !sandbox.is_up() {
         lines.push("not running".to_owned());
     }
@@ -47,6 +44,14 @@ fn task_label(sandbox: &Sandbox) -> String {
         lines.push(format!(":{} → :{}", port.host_port, port.port));
     }
     lines.join("<br/>")
+}
+
+/// How a task is called within its node.
+pub(super) fn name(sandbox: &Sandbox) -> String {
+    match sandbox.number {
+        0 => sandbox.service.clone(),
+        number => format!("{}.{number}", sandbox.service),
+    }
 }
 
 /// What is said of a network, a line each.

@@ -85,12 +85,10 @@ fn draw(topology: &Topology, text: &mut String) -> Result {
             &format!("node {}", node.name),
         )?;
         let role = if node.manager { "manager" } else { "worker" };
-        let state = match (node.ready, node.takes_tasks) {
-            (false, _) => ", not heard of",
-            (true, false) => ", takes no tasks",
-            (true, true) => "",
-        };
-        let about = format!("{}  {role}{state}", node.address);
+        let mut about = format!("{}  {role}", node.address);
+        if let Some(trouble) = node.trouble() {
+            about = format!("{about}, {trouble}");
+        }
         label(text, (x + 14, top + 47), "f", about.trim())?;
         let mut y = top + HEAD;
         for sandbox in tasks(node) {
@@ -130,11 +128,7 @@ fn task(text: &mut String, topology: &Topology, sandbox: &Sandbox, (x, y): (i32,
         ("#cf222e", "#ffebe9", "stroke-dasharray=\"4 4\"")
     };
     rect(text, (x, y, width, height(sandbox)), line, fill, dashes)?;
-    let name = match sandbox.number {
-        0 => sandbox.service.clone(),
-        number => format!("{}.{number}", sandbox.service),
-    };
-    label(text, (x + 12, y + 22), "t", &name)?;
+    label(text, (x + 12, y + 22), "t", &mermaid::name(sandbox))?;
     let mut at = y + TITLE;
     for endpoint in &sandbox.endpoints {
         let number = topology

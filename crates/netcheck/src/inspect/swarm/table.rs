@@ -2,10 +2,9 @@
 
 use terminal::style::{Style, Tone};
 use terminal::table::Cell;
-use terminal::text::escape;
 
 use super::super::model::{Endpoint, Network, Node, Sandbox, Topology};
-use super::super::table::{or_dash, plain, section};
+use super::super::table::{notes, or_dash, plain, section};
 
 /// All tables, with what is to be known of them below.
 pub(in super::super) fn render(topology: &Topology, style: Style) -> String {
@@ -56,21 +55,15 @@ pub(in super::super) fn render(topology: &Topology, style: Style) -> String {
         ],
         &tasks,
     );
-    for note in &topology.notes {
-        text.push(format!(
-            "{} {}",
-            style.paint(Tone::Notice, "note:"),
-            escape(note)
-        ));
-    }
+    notes(&mut text, style, topology);
     text.join("\n")
 }
 
 fn node(node: &Node, topology: &Topology) -> Vec<Cell> {
-    let state = match (node.ready, node.takes_tasks) {
-        (false, _) => ("not heard of".to_owned(), Tone::Bad),
-        (true, false) => ("takes no tasks".to_owned(), Tone::Notice),
-        (true, true) => ("ready".to_owned(), Tone::Good),
+    let tone = if node.ready { Tone::Notice } else { Tone::Bad };
+    let state = match node.trouble() {
+        Some(trouble) => (trouble.to_owned(), tone),
+        None => ("ready".to_owned(), Tone::Good),
     };
     let tasks = topology
         .sandboxes

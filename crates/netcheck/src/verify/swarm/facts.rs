@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use compose_file::Project;
-use compose_file::model::Constraint;
 use engine::swarm::stack::Service;
 
 use super::super::check::{Check, check};
@@ -102,18 +101,8 @@ fn wanted(survey: &Survey, service: &Service) -> usize {
     if let Some(replicated) = mode.replicated {
         return usize::try_from(replicated.replicas.unwrap_or(1)).unwrap_or(usize::MAX);
     }
-    let template = service.spec.task_template.as_ref();
-    let placement = template.and_then(|it| it.placement.as_ref());
-    let constraints = placement.and_then(|it| it.constraints.as_ref());
-    let constraints: Vec<Constraint> = constraints
-        .into_iter()
-        .flatten()
-        .filter_map(|it| Constraint::parse(it))
-        .collect();
     let nodes = survey.stack.nodes.iter();
-    nodes
-        .filter(|it| it.takes_tasks() && it.satisfies(&constraints))
-        .count()
+    nodes.filter(|it| it.may_run(service.constraints())).count()
 }
 
 fn encryption(project: &Project, network: &Network) -> Option<Check> {

@@ -7,6 +7,7 @@ use bollard::models::TaskSpecContainerSpecDnsConfig;
 use compose_file::Project;
 use engine::Engine;
 use engine::error::Result;
+use engine::swarm::stack::Service;
 use ipnet::IpNet;
 use rand::distr::{Alphanumeric, SampleString};
 
@@ -207,7 +208,8 @@ pub(super) fn sets(survey: &Survey) -> Vec<Set> {
             .map(|it| it.network.clone())
             .collect();
         let dns = dns(&survey.project, sandbox);
-        let constraints = constraints(survey, sandbox);
+        let service = survey.stack.services.get(&sandbox.service);
+        let constraints = service.map_or(&[][..], Service::constraints);
         let key = (networks.clone(), format!("{dns:?}"));
         if let Some(set) = sets.get_mut(&key) {
             set.sources.push(index);
@@ -223,7 +225,7 @@ pub(super) fn sets(survey: &Survey) -> Vec<Set> {
         let stand_in = StandIn {
             networks: ids.collect(),
             dns,
-            constraints,
+            constraints: constraints.to_vec(),
             request: Request::default(),
         };
         let set = Set {
@@ -245,15 +247,6 @@ fn dns(project: &Project, sandbox: &Sandbox) -> TaskSpecContainerSpecDnsConfig {
             options: Some(service.dns_opt.clone()),
         }
     })
-}
-
-fn constraints(survey: &Survey, sandbox: &Sandbox) -> Vec<String> {
-    let service = survey.stack.services.get(&sandbox.service);
-    let template = service.and_then(|it| it.spec.task_template.as_ref());
-    let placement = template.and_then(|it| it.placement.as_ref());
-    placement
-        .and_then(|it| it.constraints.clone())
-        .unwrap_or_default()
 }
 
 /// On each of the networks, an address on each node.
