@@ -14,6 +14,7 @@ pub mod labels;
 pub mod origin;
 pub mod owner;
 pub mod said;
+mod ssh;
 pub mod state;
 pub mod swarm;
 
