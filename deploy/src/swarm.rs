@@ -8,6 +8,7 @@
 mod converge;
 mod data;
 mod down;
+mod images;
 mod logs;
 mod nodes;
 mod objects;
@@ -44,21 +45,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
         Command::Restart(args) => scale::restart(context, args).await?,
         Command::Rollback(args) => rollback::run(context, args).await?,
         Command::Nodes { command } => nodes::run(context, command).await?,
-        command @ (Command::Config | Command::Lab(_) | Command::Probe(_)) => {
-            return Ok(Some(command));
-        }
-        Command::Releases => {
-            return Err(not_yet(
-                "releases",
-                "`deploy rollback --to N` takes the number that `deploy up` printed",
-            ));
-        }
-        Command::Build(_) => {
-            return Err(not_yet(
-                "build",
-                "build with the file for one machine (`deploy -f compose.yaml build`), and bring the images to each node (docs/swarm.md)",
-            ));
-        }
+        command @ (Command::Build(_)
+        | Command::Config
+        | Command::Lab(_)
+        | Command::Probe(_)
+        | Command::Releases) => return Ok(Some(command)),
         Command::Verify(Verify { .. }) => {
             return Err(not_yet(
                 "verify",

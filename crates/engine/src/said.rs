@@ -44,6 +44,11 @@ pub(crate) fn is_no_such_image(reason: &str) -> bool {
     missing.iter().any(|word| reason.contains(word))
 }
 
+/// A node has no image of the name that a task is made from.
+pub fn is_without_image(complaint: &str) -> bool {
+    complaint.contains("No such image")
+}
+
 /// A bind mount's source isn't there.
 pub fn is_not_there(message: &str) -> bool {
     message.contains("does not exist")

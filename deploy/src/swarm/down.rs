@@ -1,6 +1,7 @@
 //! `deploy down` on a Swarm: services first, dependents before what they depend on, then what they used.
 //! Volumes stay unless asked for, and with them what their data was made with.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error as EngineError;
@@ -15,7 +16,7 @@ use engine::swarm::stack::{self, Stack};
 use engine::swarm::task;
 use serde_json::json;
 
-use super::{data, plan, waves};
+use super::{data, images, plan, waves};
 use crate::cli::Down;
 use crate::commands::Context;
 use crate::lock::Lock;
@@ -59,6 +60,7 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     }
     if args.volumes {
         remove_volumes(&engine, output, &project, &stack, &here).await?;
+        images::tidy(&engine, output, &project, &stack, &here, &BTreeSet::new()).await;
         Releases::read(&project)?
             .forget(&engine, output, &project)
             .await?;

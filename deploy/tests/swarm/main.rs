@@ -9,6 +9,7 @@
 )]
 
 mod bed;
+mod images;
 mod load;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use testkit::wait::wait_within;
 #[test]
 fn a_stack_from_nothing_to_nothing() {
     let bed = Bed::new();
+    images::get_to_the_nodes(&bed);
     comes_up_on_every_node(&bed);
     stays_as_it_is(&bed);
     is_updated_without_loss(&bed);
