@@ -178,7 +178,7 @@ pub(super) async fn look(
             }
             (None, None, Some(_)) => {
                 let (repository, name) = at(LOADED);
-                to_nodes.push(nodes::Copy {
+                to_nodes.push(nodes::Parcel {
                     name: image.name.to_owned(),
                     id: found.id.unwrap_or_default(),
                     repository,

@@ -17,7 +17,7 @@ const AT_ONCE: usize = 4;
 
 /// An image that nodes are to have under a name that says its content.
 #[derive(Debug, Clone)]
-pub(super) struct Copy {
+pub(super) struct Parcel {
     /// In the file.
     pub(super) name: String,
     pub(super) id: String,
@@ -28,7 +28,7 @@ pub(super) struct Copy {
     pub(super) nodes: BTreeSet<String>,
 }
 
-impl Copy {
+impl Parcel {
     fn reference(&self) -> String {
         format!("{}:{}", self.repository, self.tag)
     }
@@ -41,9 +41,9 @@ pub(super) struct Lack {
     pub(super) node: String,
     engine: Engine,
     /// It has these, without their names.
-    unnamed: Vec<Copy>,
+    unnamed: Vec<Parcel>,
     /// It hasn't got these.
-    pub(super) missing: Vec<Copy>,
+    pub(super) missing: Vec<Parcel>,
 }
 
 /// Asks every node, this one too, what it lacks. Returns that, and a sentence for each that is away.
@@ -55,7 +55,7 @@ pub(super) async fn look(
     way: &str,
     stack: &Stack,
     here: &str,
-    copies: &[Copy],
+    copies: &[Parcel],
 ) -> Result<(Vec<Lack>, Vec<String>)> {
     let may = |node: &&Node| copies.iter().any(|it| it.nodes.contains(&node.id));
     let everywhere = |node: &&Node| node.id == here || may(node);
@@ -155,7 +155,7 @@ pub(super) async fn supply(engine: &Engine, output: &Output, lacks: &[Lack]) -> 
         let images: Vec<&str> = lack.missing.iter().map(|it| it.name.as_str()).collect();
         let images = images.join(", ");
         let task = output.task(&format!("node {}", lack.node), &format!("loading {images}"));
-        let names: Vec<String> = lack.missing.iter().map(Copy::reference).collect();
+        let names: Vec<String> = lack.missing.iter().map(Parcel::reference).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         transfer::run(engine, &lack.engine, &names, &task).await?;
         task.done(&format!("has {images}"));
