@@ -76,6 +76,9 @@ begin() {
   # An ACME server, and a clock that can be moved, for the proxy's tests.
   scripts/debian.sh trixie pebble >/dev/null
   scripts/debian.sh bookworm libfaketime >/dev/null
+  # An SSH server, for tests of engines on other machines.
+  scripts/debian.sh bookworm openssh-server >/dev/null
+  scripts/debian.sh bookworm libwrap0 >/dev/null
   # What judges metrics, rules and the dashboard, and what the console asks for alerts.
   scripts/debian.sh trixie promtool >/dev/null
   scripts/debian.sh trixie prometheus >/dev/null

@@ -7,7 +7,7 @@
 
 mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use compose_file::Project;
@@ -100,6 +100,12 @@ impl Releases {
     /// The release with this number.
     pub(crate) fn get(&self, number: u32) -> Option<&Release> {
         self.kept.iter().find(|it| it.number == number)
+    }
+
+    /// The contents of all images that releases are kept with.
+    pub(crate) fn contents(&self) -> BTreeSet<String> {
+        let pins = self.kept.iter().flat_map(|it| it.images.values());
+        pins.map(|pin| pin.content.clone()).collect()
     }
 
     /// The release to go back to: what ran before the current one; the current one itself

@@ -8,6 +8,7 @@
 mod converge;
 mod data;
 mod down;
+mod images;
 mod inspect;
 mod logs;
 mod nodes;
@@ -51,21 +52,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
         Command::Verify(args) => verify::run(context, args).await?,
         Command::Inspect(args) => inspect::run(context, args).await?,
         Command::Nodes { command } => nodes::run(context, command).await?,
-        command @ (Command::Config(_) | Command::Lab(_) | Command::Probe(_)) => {
-            return Ok(Some(command));
-        }
-        Command::Releases => {
-            return Err(not_yet(
-                "releases",
-                "`deploy rollback --to N` takes the number that `deploy up` printed",
-            ));
-        }
-        Command::Build(_) => {
-            return Err(not_yet(
-                "build",
-                "build with the file for one machine (`deploy -f compose.yaml build`), and bring the images to each node (docs/swarm.md)",
-            ));
-        }
+        command @ (Command::Build(_)
+        | Command::Config(_)
+        | Command::Lab(_)
+        | Command::Probe(_)
+        | Command::Releases) => return Ok(Some(command)),
         Command::Secrets(_) => {
             return Err(not_yet(
                 "secrets recover",

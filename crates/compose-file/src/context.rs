@@ -209,7 +209,7 @@ impl Context {
                     // Extensions mean nothing by themselves; where they are merged in, the copy is
                     // interpolated.
                     let means_something =
-                        ["x-backup", "x-replica-set", "x-verify"].contains(&&*entry.key);
+                        ["x-backup", "x-replica-set", "x-swarm", "x-verify"].contains(&&*entry.key);
                     if !(path.is_empty() && entry.key.starts_with("x-") && !means_something) {
                         self.interpolate(&mut entry.value, &join(path, &entry.key));
                     }

@@ -133,6 +133,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         replica_set,
         backup,
         configs,
+        swarm,
         verify,
     } = sections;
     Ok(Project {
@@ -144,6 +145,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
         replica_set,
         backup,
         configs,
+        swarm,
         verify,
         disabled,
         files,

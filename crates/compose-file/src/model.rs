@@ -65,6 +65,9 @@ pub struct Project {
     /// Files for the services of a Swarm.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub configs: IndexMap<ConfigName, Config>,
+    /// How images get to the nodes of a Swarm.
+    #[serde(rename = "x-swarm", skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Swarm>,
     /// What there is to prove that the rest of the file doesn't say.
     #[serde(rename = "x-verify", skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,

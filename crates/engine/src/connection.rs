@@ -11,6 +11,7 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
 use crate::error::{Error, Result, chain};
 use crate::said;
+use crate::ssh::{self, Destination};
 
 /// Engine API 1.41 is Docker 20.10, the oldest that we support.
 const OLDEST_API: (usize, usize) = (1, 41);
@@ -34,9 +35,18 @@ impl Engine {
     /// [`Exit::NoEngine`](crate::error::Exit::NoEngine) when nothing answers there
     /// or what answers is older than Docker 20.10.
     pub async fn connect() -> Result<Self> {
-        let address = address()?;
-        let found = dial(&address, API_DEFAULT_VERSION)?.version().await;
-        let found = found.map_err(|err| unreachable(&address, &chain(&err)))?;
+        Self::at(address()?).await
+    }
+
+    /// Connects to the engine at `address`, which is as `DOCKER_HOST` would say it.
+    ///
+    /// # Errors
+    /// As [`Engine::connect`].
+    pub async fn at(address: String) -> Result<Self> {
+        let found = match dial(&address, API_DEFAULT_VERSION)?.version().await {
+            Ok(found) => found,
+            Err(err) => return Err(silent(&address, &chain(&err)).await),
+        };
         let (major, minor) = spoken(&found);
         if (major, minor) < OLDEST_API {
             return Err(Error::no_engine(
@@ -74,9 +84,10 @@ impl Engine {
     /// The host at which a port that is published on this address can be reached from here; none: on
     /// every address.
     pub fn published_host(&self, address: Option<IpAddr>) -> String {
-        let rest = ["tcp://", "http://"]
+        let rest = ["tcp://", "http://", ssh::SCHEME]
             .iter()
             .find_map(|scheme| self.address.strip_prefix(scheme));
+        let rest = rest.map(|rest| rest.rsplit_once('@').map_or(rest, |(_, host)| host));
         let remote = rest.map(|rest| match rest.strip_prefix('[') {
             Some(address) => address.split(']').next().unwrap_or_default(),
             None => rest.split(['/', ':']).next().unwrap_or_default(),
@@ -177,18 +188,32 @@ fn dial(address: &str, version: &ClientVersion) -> Result<Docker> {
         if env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty()) {
             return Err(Error::usage(
                 "DOCKER_TLS_VERIFY is set, but deploy does not speak TLS to an engine",
-                "forward the engine's socket instead: `ssh -NL /tmp/docker.sock:/var/run/docker.sock HOST` \
-                 and DOCKER_HOST=unix:///tmp/docker.sock",
+                "go over SSH instead (DOCKER_HOST=ssh://USER@HOST), and unset DOCKER_TLS_VERIFY",
             ));
         }
         Docker::connect_with_http(address, seconds, version)
+    } else if let Some(destination) = address.strip_prefix(ssh::SCHEME) {
+        Destination::parse(destination)?.client(seconds, version)
     } else {
         return Err(Error::usage(
-            format!("DOCKER_HOST={address}: expected unix:///path or tcp://host:port"),
+            format!(
+                "DOCKER_HOST={address}: expected unix:///path, tcp://host:port or ssh://[user@]host"
+            ),
             "set DOCKER_HOST to one of these, or unset it for the local engine",
         ));
     };
     dialled.map_err(|err| unreachable(address, &chain(&err)))
+}
+
+/// Why nothing answers: where `ssh` is in between, it knows.
+async fn silent(address: &str, reason: &str) -> Error {
+    let destination = address.strip_prefix(ssh::SCHEME);
+    if let Some(Ok(destination)) = destination.map(Destination::parse)
+        && let Some(error) = destination.diagnose().await
+    {
+        return error;
+    }
+    unreachable(address, reason)
 }
 
 fn unreachable(address: &str, reason: &str) -> Error {

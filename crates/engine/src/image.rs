@@ -4,7 +4,9 @@ pub mod build;
 pub mod context;
 pub mod ignore;
 pub mod pull;
+pub mod push;
 pub mod tag;
+pub mod transfer;
 pub mod withheld;
 
 use std::collections::BTreeMap;
@@ -196,7 +198,7 @@ pub async fn labels_of(engine: &Engine, id: &str) -> Result<Labels> {
 /// A digest of what a container would get from the image: file system layers and
 /// settings. Unlike the image's id it stays the same when a rebuild came to the same
 /// result, so that an edited README rebuilds an image and restarts nothing.
-fn content(image: &ImageInspect) -> String {
+pub fn content(image: &ImageInspect) -> String {
     let layers = image
         .root_fs
         .as_ref()

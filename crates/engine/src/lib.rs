@@ -15,6 +15,7 @@ pub mod origin;
 pub mod owner;
 mod raw;
 pub mod said;
+mod ssh;
 pub mod state;
 pub mod swarm;
 

@@ -17,9 +17,19 @@ pub(crate) fn is_not_permitted(reason: &str) -> bool {
     reason.contains("ermission denied")
 }
 
+/// `ssh` doesn't take the other side for who it says it is.
+pub(crate) fn is_unknown_host_key(said: &str) -> bool {
+    said.contains("ost key verification failed") || said.contains("HOST IDENTIFICATION HAS CHANGED")
+}
+
 /// A registry wants a login.
 pub(crate) fn wants_login(reason: &str) -> bool {
     reason.contains("unauthorized") || reason.contains("no basic auth")
+}
+
+/// A registry speaks no TLS, and the engine wasn't told that it needn't.
+pub(crate) fn wants_tls(reason: &str) -> bool {
+    reason.contains("server gave HTTP response to HTTPS client")
 }
 
 /// A registry doesn't have the image, or doesn't say whether it does to who isn't logged in.
@@ -32,6 +42,11 @@ pub(crate) fn is_no_such_image(reason: &str) -> bool {
         "unknown",
     ];
     missing.iter().any(|word| reason.contains(word))
+}
+
+/// A node has no image of the name that a task is made from.
+pub fn is_without_image(complaint: &str) -> bool {
+    complaint.contains("No such image")
 }
 
 /// A bind mount's source isn't there.

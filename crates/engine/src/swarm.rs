@@ -49,6 +49,16 @@ pub async fn manager(engine: &Engine) -> Result<String> {
     }
 }
 
+/// The id of the node that the engine is; none: it is in no Swarm.
+///
+/// # Errors
+/// When it doesn't answer.
+pub async fn node_id(engine: &Engine) -> Result<Option<String>> {
+    let info = engine.docker().info().await;
+    let info = info.doing(|| "ask which node the engine is".into())?;
+    Ok(info.swarm.and_then(|it| it.node_id))
+}
+
 /// Whether the engine can be asked for a Swarm's services.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! What the tests of several crates are made of: [`wait`]ing for a condition, addresses of one's own
-//! ([`net`]), [`http`] on the wire and over [`tls`], [`process`]es that end with their test, Docker ([`engine`]), a real MongoDB (`mongo`), a receiver of traces (`otlp`), the
+//! ([`net`]), [`http`] on the wire and over [`tls`], [`ssh`], [`process`]es that end with their test, Docker ([`engine`]), a real MongoDB (`mongo`), a receiver of traces (`otlp`), the
 //! [`table`]s of cases, the fuzzer ([`fuzz`]), and docs/metrics.md held against what a part tells ([`metrics_page`]).
 //!
 //! Nothing here is part of a binary. A helper panics where a test can't go on.
@@ -23,6 +23,7 @@ pub mod net;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod process;
+pub mod ssh;
 pub mod table;
 pub mod tls;
 pub mod wait;

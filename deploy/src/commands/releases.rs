@@ -1,8 +1,10 @@
 //! `deploy releases`: what ran since when, and what changed with it.
 
+use compose_file::Project;
 use engine::Engine;
 use engine::error::Result;
 use engine::state::{self, Status};
+use engine::swarm::{self, stack::Stack};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -40,7 +42,7 @@ struct Row {
 #[serde(rename_all = "snake_case")]
 enum State {
     Runs,
-    /// It was brought up last, and none of its containers runs.
+    /// It was brought up last, and none of its containers or tasks runs.
     Down,
     Replaced,
     RolledBack,
@@ -50,12 +52,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let output = &context.output;
     let project = context.project()?;
     let engine = Engine::connect().await?;
-    let there = state::State::observe(&engine, &project.name).await?;
-    let last = if there
-        .containers
-        .iter()
-        .any(|it| it.status == Status::Running)
-    {
+    let last = if runs(&engine, &project).await? {
         State::Runs
     } else {
         State::Down
@@ -111,6 +108,18 @@ pub(super) async fn run(context: &Context) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether anything of the project does.
+async fn runs(engine: &Engine, project: &Project) -> Result<bool> {
+    if project.is_for_swarm() {
+        swarm::manager(engine).await?;
+        let stack = Stack::observe(engine, &project.name).await?;
+        return Ok(stack.services.values().any(|it| it.running > 0));
+    }
+    let there = state::State::observe(engine, &project.name).await?;
+    let mut containers = there.containers.iter();
+    Ok(containers.any(|it| it.status == Status::Running))
 }
 
 /// The settings and images in which two releases differ.

@@ -36,7 +36,7 @@ pub(crate) struct Line {
     pub(crate) kind: &'static str,
     /// Its name on the engine.
     pub(crate) name: String,
-    /// `create`, `build`, `pull`, `renew`, `tell`, `start`, `recreate`, `restart` or `remove`; on a Swarm
+    /// `create`, `build`, `pull`, `push`, `load`, `renew`, `tell`, `start`, `recreate`, `restart` or `remove`; on a Swarm
     /// `update` or `label`, too.
     pub(crate) action: &'static str,
     /// Why, or how; may be empty.
@@ -215,7 +215,7 @@ impl PlanView {
         };
         format!(
             "{} to create, {} to change, {} to remove; {} {} unchanged",
-            count(&["create", "build", "pull"]),
+            count(&["create", "build", "pull", "push", "load"]),
             count(&[
                 "renew", "tell", "recreate", "restart", "start", "update", "label"
             ]),

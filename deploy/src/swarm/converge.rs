@@ -8,6 +8,7 @@ use bollard::query_parameters::LogsOptionsBuilder;
 use compose_file::model::{Healthcheck, Mode, Service};
 use engine::Engine;
 use engine::error::{Error, Result};
+use engine::said;
 use engine::swarm::node::Node;
 use engine::swarm::settings;
 use engine::swarm::stack::{self, Stack};
@@ -228,11 +229,26 @@ impl Wait<'_> {
             complaints.extend(self.last_lines(task).await);
         }
         let key = self.name.split_once('_').map_or(self.name, |(_, key)| key);
-        Error::failed(
-            format!("service {}: {what}", self.name),
-            format!("see `deploy logs {key}` and `docker service ps --no-trunc {}`, then run `deploy up` again", self.name),
-        )
-        .with_details(complaints)
+        let without =
+            |it: &&SwarmTask| it.complaint().is_some_and(|it| said::is_without_image(&it));
+        let node = tasks
+            .iter()
+            .copied()
+            .find(without)
+            .and_then(|it| it.node.as_deref());
+        let node = self.stack.nodes.iter().find(|it| Some(&*it.id) == node);
+        let next = match node {
+            Some(node) => format!(
+                "CAUSEWAY_NODE_SSH or CAUSEWAY_REGISTRY in .env has `deploy up` bring the image to node {} (docs/swarm.md); \
+                 by hand it is `docker save {} | ssh root@{} docker load`",
+                node.name, self.service.image, node.address
+            ),
+            None => format!(
+                "see `deploy logs {key}` and `docker service ps --no-trunc {}`, then run `deploy up` again",
+                self.name
+            ),
+        };
+        Error::failed(format!("service {}: {what}", self.name), next).with_details(complaints)
     }
 }
 

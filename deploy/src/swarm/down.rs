@@ -1,6 +1,7 @@
 //! `deploy down` on a Swarm: services first, dependents before what they depend on, then what they used.
 //! Volumes stay unless asked for, and with them what their data was made with.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error as EngineError;
@@ -16,7 +17,7 @@ use engine::swarm::task;
 use netcheck::probe::stand_in;
 use serde_json::json;
 
-use super::{data, plan, replica_set, waves};
+use super::{data, images, plan, replica_set, waves};
 use crate::cli::Down;
 use crate::commands::Context;
 use crate::lock::Lock;
@@ -63,6 +64,7 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     }
     if args.volumes {
         remove_volumes(&engine, output, &project, &stack, &here).await?;
+        images::tidy(&engine, output, &project, &stack, &here, &BTreeSet::new()).await;
         Releases::read(&project)?
             .forget(&engine, output, &project)
             .await?;

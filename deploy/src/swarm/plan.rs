@@ -7,13 +7,14 @@ use compose_file::Project;
 use compose_file::model::{SecretName, Service, ServiceName};
 use engine::Engine;
 use engine::error::Result;
-use engine::image::{self, ImageState, Images, Need};
+use engine::image::{Images, Need};
 use engine::labels;
-use engine::swarm::spec::{self, Image, References};
+use engine::swarm::spec::{self, References};
 use engine::swarm::stack::{self, Stack};
 use engine::swarm::{self, settings};
 
 use super::data::{self, Home};
+use super::images::{self, Outlook};
 use super::objects::Contents;
 use super::preflight;
 use crate::apply::Options;
@@ -43,8 +44,10 @@ pub(super) struct Observed {
 pub(super) struct Plan<'a> {
     /// Files of secrets to be generated.
     pub(super) secrets: Vec<&'a SecretName>,
-    /// Images to be pulled.
-    pub(super) pulls: Vec<(&'a str, &'static str)>,
+    /// Images to be built or pulled first: with them, there is another plan.
+    pub(super) needs: Vec<(&'a Service, Need)>,
+    /// How the others get to the nodes.
+    pub(super) images: Outlook,
     /// Networks to be made, by key.
     pub(super) networks: Vec<&'a str>,
     /// Where data is to be.
@@ -106,7 +109,11 @@ impl Observed {
     ) -> Result<Plan<'a>> {
         let stack = &self.stack;
         let mut references = networks(stack);
-        references.images = references_of(engine, project, &self.images).await?;
+        let (homes, homeless) = data::homes(project, stack, &self.here);
+        references.homes = data::ids(&homes);
+        let wanted = images::of_project(project, &self.images, stack, &references.homes);
+        let outlook = images::look(engine, project, stack, &self.here, &wanted).await?;
+        references.images.clone_from(&outlook.references);
         let contents = Contents::read(project, &self.secrets)?;
         let new = contents.find(project, stack, &mut references);
         let mut lines = Lines::default();
@@ -122,9 +129,17 @@ impl Observed {
                 None => lines.add("secret", name, "create", "generated", &[]),
             }
         }
-        let pulls = pulls(project, &self.images);
-        for (image, reason) in &pulls {
-            lines.add("image", image, "pull", reason, &[]);
+        let needs = needs(project, &self.images);
+        for (service, need) in &needs {
+            match need {
+                Need::Build { reason, .. } => {
+                    lines.add("image", &service.image, "build", reason, &[]);
+                }
+                Need::Pull { reason } => lines.add("image", &service.image, "pull", reason, &[]),
+            }
+        }
+        for (image, action, reason) in outlook.lines() {
+            lines.add("image", &image, action, &reason, &[]);
         }
         let networks = missing_networks(project, stack);
         for key in &networks {
@@ -137,8 +152,6 @@ impl Observed {
         for object in &new {
             lines.add(object.kind().word(), object.name(), "create", "", &[]);
         }
-        let (homes, homeless) = data::homes(project, stack, &self.here);
-        references.homes = data::ids(&homes);
         for home in &homes {
             for (key, value) in &home.labels {
                 let reason = format!("{key}={value}: {}'s data is to be there", home.service);
@@ -148,7 +161,15 @@ impl Observed {
 
         let mut services = BTreeMap::new();
         for (name, service) in &project.services {
+            let open = self.images.get(&service.image).need.is_some();
+            if open && let Some(image) = images::as_it_runs(stack, name) {
+                references.images.insert(service.image.clone(), image);
+            }
             match self.step(project, (name, service), &references, options) {
+                None if open => {
+                    let reason = "if its image comes out as another one";
+                    lines.add("service", &spec::name(project, name), "update", reason, &[]);
+                }
                 None => lines.unchanged += 1,
                 Some(step) => {
                     let (action, changes) = match &step {
@@ -171,6 +192,16 @@ impl Observed {
             );
         }
         let mut notes = self.notes.clone();
+        notes.extend(outlook.notes.iter().cloned());
+        let starting: Vec<&ServiceName> = services.keys().copied().collect();
+        notes.extend(images::by_hand(
+            project,
+            stack,
+            &self.here,
+            &references.images,
+            &references.homes,
+            &starting,
+        ));
         notes.extend(kept.iter().map(|it| {
             format!(
                 "service {} isn't in the file: it was brought up from another one, and stays (`--remove-orphans` \
@@ -180,7 +211,8 @@ impl Observed {
         }));
         Ok(Plan {
             secrets: generated,
-            pulls,
+            needs,
+            images: outlook,
             networks,
             homes,
             homeless,
@@ -254,70 +286,17 @@ pub(super) fn networks(stack: &Stack) -> References {
     }
 }
 
-/// What nodes are told to run: by the digest that the registry has it under, where it came from one. What
-/// was only loaded is known by its name, and has its content written beside it, so that another one under
-/// the same name is noticed.
-pub(super) async fn references_of(
-    engine: &Engine,
-    project: &Project,
-    images: &Images,
-) -> Result<BTreeMap<String, Image>> {
-    let mut references = BTreeMap::new();
+/// Each image that has to be built or pulled, by a service that is made from it.
+fn needs<'a>(project: &'a Project, images: &Images) -> Vec<(&'a Service, Need)> {
+    let mut needs: Vec<(&Service, Need)> = Vec::new();
     for service in project.services.values() {
-        let name = &service.image;
-        if references.contains_key(name) {
-            continue;
-        }
-        let ImageState {
-            content, pinned, ..
-        } = images.get(name);
-        let found = image::inspect(engine, pinned.as_deref().unwrap_or(name)).await?;
-        let digests = found.and_then(|it| it.repo_digests).unwrap_or_default();
-        let reference = match digest(name, &digests) {
-            Some(digest) => Image {
-                reference: format!("{name}@{digest}"),
-                content: None,
-            },
-            None => Image {
-                reference: name.clone(),
-                content,
-            },
-        };
-        references.insert(name.clone(), reference);
-    }
-    Ok(references)
-}
-
-/// Of what the engine knows an image by in registries, the digest in that of its name.
-fn digest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
-    if name.contains('@') {
-        return None;
-    }
-    let (path, last) = name
-        .rsplit_once('/')
-        .map_or(("", name), |(path, last)| (path, last));
-    let last = last.split(':').next().unwrap_or(last);
-    let repository = if path.is_empty() {
-        last.to_owned()
-    } else {
-        format!("{path}/{last}")
-    };
-    let mut known = known.iter().filter_map(|it| it.split_once('@'));
-    let (_, digest) = known.find(|(it, _)| *it == repository)?;
-    Some(digest)
-}
-
-fn pulls<'a>(project: &'a Project, images: &Images) -> Vec<(&'a str, &'static str)> {
-    let mut pulls = Vec::new();
-    for service in project.services.values() {
-        let name = service.image.as_str();
-        if let Some(Need::Pull { reason }) = images.get(name).need
-            && pulls.iter().all(|(it, _)| *it != name)
+        if let Some(need) = images.get(&service.image).need
+            && needs.iter().all(|(it, _)| it.image != service.image)
         {
-            pulls.push((name, reason));
+            needs.push((service, need));
         }
     }
-    pulls
+    needs
 }
 
 #[derive(Default)]
@@ -378,23 +357,4 @@ pub(super) async fn run(context: &Context, args: cli::Plan) -> Result<()> {
     }
     plan.view.show(output);
     fit
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_is_pinned_by_the_digest_of_its_own_repository() {
-        let known = [
-            "reg:5000/a/api@sha256:1".to_owned(),
-            "mongo@sha256:2".to_owned(),
-        ];
-        assert_eq!(digest("reg:5000/a/api:1.2", &known), Some("sha256:1"));
-        assert_eq!(digest("reg:5000/a/api", &known), Some("sha256:1"));
-        assert_eq!(digest("mongo:7.0", &known), Some("sha256:2"));
-        for name in ["a/api:1", "api", "mongo@sha256:2"] {
-            assert_eq!(digest(name, &known), None, "{name}");
-        }
-    }
 }

@@ -55,6 +55,10 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
 /// Nodes run what each of them has under an image's name, unless a registry gave it a digest. Where the
 /// name has moved on since the release, that isn't what ran then.
 async fn check(engine: &Engine, project: &Project, images: &Images) -> Result<()> {
+    // By other ways, a node has it under a name that says its content.
+    if project.swarm.is_some() {
+        return Ok(());
+    }
     let mut moved = Vec::new();
     for service in project.services.values() {
         let Some(tag) = images.get(&service.image).pinned else {

@@ -6,7 +6,7 @@ use compose_file::Project;
 use compose_file::model::ServiceName;
 use engine::Engine;
 use engine::error::{Error, Result};
-use engine::image::{self, Images};
+use engine::image::{self, Images, Need, Refresh};
 use engine::swarm::object::Object;
 use engine::swarm::spec::{self, References};
 use engine::swarm::stack::{self, Stack};
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::converge::Wait;
 use super::objects::{self, Contents};
 use super::plan::{self, Observed, Plan, Step};
-use super::{data, preflight, verify, waves};
+use super::{data, images, preflight, verify, waves};
 use crate::apply::Options;
 use crate::cli::Up;
 use crate::commands::{Context, addresses, refresh, some_enabled};
@@ -31,6 +31,10 @@ pub(super) struct Applied {
     pub(super) changed: bool,
     /// What the services are made from.
     pub(super) images: Images,
+    /// As it was before.
+    stack: Stack,
+    /// The id of the node that the engine is.
+    here: String,
 }
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
@@ -56,9 +60,14 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     };
     let applied = apply(&engine, output, &project, &options).await;
     let applied = applied.map_err(|err| releases::with_way_back(&project, err))?;
-    let release = Releases::read(&project)?
+    let mut releases = Releases::read(&project)?;
+    let release = releases
         .record(&engine, output, &project, &applied.images)
         .await?;
+    if applied.changed {
+        let Applied { stack, here, .. } = &applied;
+        images::tidy(&engine, output, &project, stack, here, &releases.contents()).await;
+    }
     if !args.no_verify {
         let verified = verify::after_deploy(&engine, output, &project).await;
         verified.map_err(|err| releases::with_way_back(&project, err))?;
@@ -103,9 +112,47 @@ pub(super) async fn apply(
         };
         Releases::read(project)?.begin(project, begun)?;
     }
-    let pulled = prepare(engine, output, project, &now, &plan).await?;
-    let images = pulled.as_ref().unwrap_or(&now.images);
-    let references = place(engine, output, project, &now.stack, &plan, images).await?;
+    generate(output, project, &now, &plan)?;
+    if plan.needs.is_empty() {
+        carry_out(engine, output, project, options, &now, &plan).await?;
+        drop(plan);
+        return Ok(Applied::new(changed, now));
+    }
+    make(engine, output, project, &plan).await?;
+    drop(plan);
+    // What they came out as decides what is done.
+    let made = Options {
+        refresh: Refresh::default(),
+        ..options.clone()
+    };
+    let now = Observed::look(engine, project, &made).await?;
+    let plan = now.plan(engine, project, &made).await?;
+    carry_out(engine, output, project, options, &now, &plan).await?;
+    drop(plan);
+    Ok(Applied::new(changed, now))
+}
+
+impl Applied {
+    fn new(changed: bool, now: Observed) -> Self {
+        Self {
+            changed,
+            images: now.images,
+            stack: now.stack,
+            here: now.here,
+        }
+    }
+}
+
+/// Makes the Swarm as the plan says.
+async fn carry_out(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    options: &Options,
+    now: &Observed,
+    plan: &Plan<'_>,
+) -> Result<()> {
+    let references = place(engine, output, project, &now.stack, plan).await?;
     let work = Work {
         engine,
         output,
@@ -114,27 +161,17 @@ pub(super) async fn apply(
         references: &references,
         timeout: options.timeout,
     };
-    work.services(&plan).await?;
+    work.services(plan).await?;
     for service in &plan.gone {
         let task = output.task(&format!("service {}", service.name), "removing");
         service.remove(engine).await?;
         task.done("removed");
     }
-    tidy(engine, output, &now.stack, &references, &plan).await?;
-    drop(plan);
-    let images = pulled.unwrap_or(now.images);
-    Ok(Applied { changed, images })
+    tidy(engine, output, &now.stack, &references, plan).await
 }
 
-/// Makes what is on this machine: files of secrets, and images of which the digest has to be known. Returns
-/// the images where some were pulled.
-async fn prepare(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    now: &Observed,
-    plan: &Plan<'_>,
-) -> Result<Option<Images>> {
+/// Makes the files of secrets.
+fn generate(output: &Output, project: &Project, now: &Observed, plan: &Plan<'_>) -> Result<()> {
     for name in &plan.secrets {
         // A certificate's key comes with it.
         let Some(secret) = project.secrets.get(*name) else {
@@ -151,13 +188,20 @@ async fn prepare(
             output.note(&note);
         }
     }
-    if plan.pulls.is_empty() {
-        return Ok(None);
+    Ok(())
+}
+
+/// Builds and pulls images.
+async fn make(engine: &Engine, output: &Output, project: &Project, plan: &Plan<'_>) -> Result<()> {
+    for (service, need) in &plan.needs {
+        match (need, &service.build) {
+            (Need::Build { hash, .. }, Some(build)) => {
+                image::build::run(engine, output, project, service, build, hash).await?;
+            }
+            _ => image::pull::run(engine, output, &service.image).await?,
+        }
     }
-    for (image, _) in &plan.pulls {
-        image::pull::run(engine, output, image).await?;
-    }
-    Images::present(engine, project).await.map(Some)
+    Ok(())
 }
 
 /// Makes what services refer to.
@@ -167,10 +211,9 @@ async fn place(
     project: &Project,
     stack: &Stack,
     plan: &Plan<'_>,
-    images: &Images,
 ) -> Result<References> {
     let mut references = plan::networks(stack);
-    references.images = plan::references_of(engine, project, images).await?;
+    references.images = plan.images.carry_out(engine, output).await?;
     references.homes = data::ids(&plan.homes);
     for key in &plan.networks {
         let Some(network) = project.networks.get(*key) else {

@@ -23,6 +23,7 @@ mod lock;
 mod lost_secrets;
 mod network;
 mod origin;
+mod over_ssh;
 mod ownership;
 mod podman;
 mod preflight;

@@ -9,6 +9,7 @@
 )]
 
 mod bed;
+mod images;
 mod load;
 mod verify;
 
@@ -22,6 +23,7 @@ use testkit::wait::wait_within;
 #[test]
 fn a_stack_from_nothing_to_nothing() {
     let bed = Bed::new();
+    images::get_to_the_nodes(&bed);
     comes_up_on_every_node(&bed);
     stays_as_it_is(&bed);
     verify::is_verified_over_its_nodes(&bed);

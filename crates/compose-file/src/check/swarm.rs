@@ -37,12 +37,6 @@ impl Check<'_> {
                 );
             }
         }
-        if service.build.is_some() {
-            refused(
-                "build",
-                "name an image that every node can get, and remove it (`!reset null` in the file for the Swarm)",
-            );
-        }
         if matches!(service.restart, RestartPolicy::OnFailure { .. }) {
             refused("restart", "use deploy.restart_policy");
         }

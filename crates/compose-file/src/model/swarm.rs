@@ -196,3 +196,14 @@ pub enum Config {
 
 /// A config as a service sees it; at `/<source>` by default.
 pub type ConfigMount = FileMount<ConfigName>;
+
+/// `x-swarm`, an extension that other tools skip: how what is on one node gets to the others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Swarm {
+    /// Where images are pushed to, and nodes pull them from: `HOST[:PORT][/PREFIX]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+    /// Where a node's SSH server is: `[USER@]HOST[:PORT]`, with `{address}` or `{name}` for the node's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
+}

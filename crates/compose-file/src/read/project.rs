@@ -14,7 +14,7 @@ use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
     Backup, Config, ConfigName, Generate, Network, NetworkKey, ProjectName, ReplicaSet, Rotate,
-    Secret, SecretName, Service, ServiceName, Verify, Volume, VolumeKey,
+    Secret, SecretName, Service, ServiceName, Swarm, Verify, Volume, VolumeKey,
 };
 
 /// Top-level keys of Compose that aren't supported, and what to do instead.
@@ -34,6 +34,7 @@ pub(crate) struct Sections {
     pub(crate) replica_set: Option<ReplicaSet>,
     pub(crate) backup: Option<Backup>,
     pub(crate) configs: IndexMap<ConfigName, Config>,
+    pub(crate) swarm: Option<Swarm>,
     pub(crate) verify: Option<Verify>,
 }
 
@@ -119,6 +120,7 @@ pub(crate) fn project(root: &Cursor<'_>) -> Sections {
         } else {
             IndexMap::new()
         },
+        swarm: fields.get("x-swarm").and_then(|c| swarm::swarm(&c)),
         verify: fields.get("x-verify").and_then(|c| verify::verify(&c)),
     };
     fields.finish(HINTS);

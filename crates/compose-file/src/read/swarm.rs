@@ -6,7 +6,7 @@ use crate::cursor::Cursor;
 use crate::fields::Fields;
 use crate::model::{
     Config, ConfigMount, ConfigName, Constraint, EndpointMode, Mode, OVERLAY, Placement,
-    Preference, PublishMode, Ratio, RestartCondition, TaskRestart,
+    Preference, PublishMode, Ratio, RestartCondition, Swarm, TaskRestart,
 };
 use crate::yaml::{Entry, Node, Value};
 
@@ -19,6 +19,57 @@ pub(crate) fn is_for_swarm(root: &Cursor<'_>) -> bool {
     let driver =
         |network: &Entry| network.value.get("driver").and_then(Node::text) == Some(OVERLAY);
     networks.iter().any(driver)
+}
+
+/// `x-swarm`. What is empty isn't set: the values come from `.env`.
+pub(super) fn swarm(cursor: &Cursor<'_>) -> Option<Swarm> {
+    let fields = Fields::of(cursor)?;
+    let registry = fields
+        .get("registry")
+        .and_then(|c| set(&c, is_registry, REGISTRY));
+    let ssh = fields.get("ssh").and_then(|c| set(&c, is_way, WAY));
+    fields.finish(&[]);
+    let swarm = Swarm { registry, ssh };
+    (swarm != Swarm::default()).then_some(swarm)
+}
+
+const REGISTRY: &str = "HOST[:PORT][/PREFIX] in lower case, such as registry.example:5000/team";
+const WAY: &str =
+    "[USER@]HOST[:PORT] with {address} or {name} for the node's, such as root@{address}";
+
+fn set(cursor: &Cursor<'_>, is: fn(&str) -> bool, expected: &str) -> Option<String> {
+    let text = cursor.string()?;
+    if text.is_empty() {
+        return None;
+    }
+    if !is(text) {
+        cursor.expected(expected);
+    }
+    Some(text.to_owned())
+}
+
+/// Of what looks like a name on Docker Hub, nobody could tell that it isn't a host.
+fn is_registry(text: &str) -> bool {
+    let (host, prefix) = text.split_once('/').unwrap_or((text, "a"));
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    let is_host = host.contains(['.', ':']) || host == "localhost";
+    let mut parts = prefix.split('/');
+    is_host
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+        && parts.all(|it| {
+            it.starts_with(|c: char| c.is_ascii_alphanumeric()) && it.chars().all(allowed)
+        })
+}
+
+fn is_way(text: &str) -> bool {
+    let rest = text.replacen("{address}", "", 1).replacen("{name}", "", 1);
+    rest != text
+        && !rest.starts_with('-')
+        && rest
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "@:._-".contains(c))
 }
 
 /// `deploy.mode`.

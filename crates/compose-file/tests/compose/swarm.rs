@@ -106,7 +106,6 @@ fn what_a_swarm_does_not_carry_out_is_refused() {
             "container_name: me",
             "a Swarm doesn't carry container_name out",
         ),
-        ("build: .", "a Swarm doesn't carry build out"),
         ("cpu_shares: 512", "a Swarm doesn't carry cpu_shares out"),
         (
             "security_opt: ['seccomp=unconfined']",
@@ -155,5 +154,41 @@ fn a_file_for_one_machine_takes_none_of_it() {
             problems.iter().any(|it| it.to_string().contains(said)),
             "{keys}: {problems:?}"
         );
+    }
+}
+
+#[test]
+fn how_images_get_to_the_nodes_is_read() {
+    let with = |swarm: &str| {
+        Fixture::new(format!(
+            "services: {{s: {{image: i, build: ., networks: [n]}}}}\nnetworks: {{n: {{driver: overlay}}}}\nx-swarm: {swarm}\n"
+        ))
+    };
+    let set = with("{registry: 'registry.example:5000/team', ssh: '${WAY}'}");
+    assert_eq!(
+        set.env("WAY", "root@{address}").json()["x-swarm"],
+        json!({"registry": "registry.example:5000/team", "ssh": "root@{address}"})
+    );
+    let unset = with("{registry: '${NONE:-}', ssh: '${NONE:-}'}");
+    assert_eq!(unset.load().unwrap().swarm, None);
+    for (swarm, said) in [
+        ("{registry: team}", "expected HOST[:PORT][/PREFIX]"),
+        (
+            "{registry: 'https://a.example'}",
+            "expected HOST[:PORT][/PREFIX]",
+        ),
+        (
+            "{registry: 'a.example/Team'}",
+            "expected HOST[:PORT][/PREFIX]",
+        ),
+        ("{ssh: root@10.0.0.2}", "with {address} or {name}"),
+        (
+            "{ssh: '-oProxyCommand=x {name}'}",
+            "with {address} or {name}",
+        ),
+        ("{nodes: []}", "the key nodes isn't supported"),
+    ] {
+        let problems = with(swarm).problems();
+        assert!(problems[0].message.contains(said), "{swarm}: {problems:?}");
     }
 }

@@ -25,7 +25,7 @@ pub async fn run(engine: &Engine, output: &Output, image: &str) -> Result<()> {
         tag,
         ..CreateImageOptions::default()
     };
-    let credentials = credentials(output, registry(image));
+    let credentials = credentials(output, "pulling from", registry(image));
     let docker = engine.patient(SILENCE);
     let mut events = Box::pin(docker.create_image(Some(options), None, credentials));
     let mut layers = Layers::new(output);
@@ -102,7 +102,12 @@ pub(crate) fn registry(image: &str) -> &str {
     }
 }
 
-pub(crate) fn credentials(output: &Output, registry: &str) -> Option<DockerCredentials> {
+/// What `docker login` has left for a registry. `doing` begins the note where it can't be read.
+pub(crate) fn credentials(
+    output: &Output,
+    doing: &str,
+    registry: &str,
+) -> Option<DockerCredentials> {
     // Docker Hub's credentials are stored under its historical address.
     let server = if registry == "docker.io" {
         "https://index.docker.io/v1/"
@@ -127,7 +132,7 @@ pub(crate) fn credentials(output: &Output, registry: &str) -> Option<DockerCrede
         ) => None,
         Err(err) => {
             output.note(&format!(
-                "pulling from {registry} without credentials: {}",
+                "{doing} {registry} without credentials: {}",
                 text::escape(&err.to_string())
             ));
             None

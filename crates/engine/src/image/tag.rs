@@ -8,7 +8,14 @@ use crate::error::{EngineContext, Result, is_missing};
 
 /// Gives `image` a second tag in its repository. Returns the full name.
 pub async fn add(engine: &Engine, image: &str, tag: &str) -> Result<String> {
-    let repository = repository(image);
+    add_as(engine, image, repository(image), tag).await
+}
+
+/// Gives `image` another name. Returns it.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn add_as(engine: &Engine, image: &str, repository: &str, tag: &str) -> Result<String> {
     let options = TagImageOptionsBuilder::new()
         .repo(repository)
         .tag(tag)
@@ -43,12 +50,28 @@ pub async fn remove(engine: &Engine, name: &str) -> Result<Option<String>> {
 }
 
 /// The name without tag and digest. A colon before a slash belongs to a port.
-fn repository(image: &str) -> &str {
+pub fn repository(image: &str) -> &str {
     let image = image.split('@').next().unwrap_or(image);
     let last = image.rfind('/').map_or(0, |slash| slash + 1);
     match image[last..].rfind(':') {
         Some(colon) => &image[..last + colon],
         None => image,
+    }
+}
+
+/// Of what the engine knows an image by in registries, the digest in this repository.
+pub fn digest<'a>(repository: &str, known: &'a [String]) -> Option<&'a str> {
+    let mut known = known.iter().filter_map(|it| it.split_once('@'));
+    let (_, digest) = known.find(|(it, _)| *it == repository)?;
+    Some(digest)
+}
+
+/// The name without its registry, tag and digest.
+pub fn path(image: &str) -> &str {
+    let repository = repository(image);
+    match repository.split_once('/') {
+        Some((host, path)) if super::pull::registry(image) == host => path,
+        _ => repository,
     }
 }
 
@@ -66,6 +89,19 @@ mod tests {
             ("host:5000/a/b:1", "host:5000/a/b"),
         ] {
             assert_eq!(repository(image), expected);
+        }
+    }
+
+    #[test]
+    fn a_path_is_the_name_without_registry_tag_and_digest() {
+        for (image, expected) in [
+            ("mongo:7", "mongo"),
+            ("causeway/api:latest", "causeway/api"),
+            ("host:5000/a/b:1", "a/b"),
+            ("docker.io/a/b", "a/b"),
+            ("localhost/a@sha256:00", "a"),
+        ] {
+            assert_eq!(path(image), expected);
         }
     }
 }

@@ -253,7 +253,7 @@ pub async fn remove_service(engine: &Engine, service: &str) -> Result<()> {
 pub fn credentials(output: &Output, spec: &ServiceSpec) -> Option<DockerCredentials> {
     let container = spec.task_template.as_ref()?.container_spec.as_ref()?;
     let (image, _) = container.image.as_deref()?.split_once('@')?;
-    pull::credentials(output, pull::registry(image))
+    pull::credentials(output, "nodes pull from", pull::registry(image))
 }
 
 /// Makes the project's network with this key. Returns its id.
