@@ -3,6 +3,8 @@
 //!
 //! The engine schedules, updates, restarts and rolls back; nothing here does.
 
+pub mod here;
+pub mod lock;
 pub mod node;
 pub mod object;
 pub mod settings;
