@@ -140,9 +140,15 @@ mod tests {
     fn where_a_task_is_and_what_to_run_there_is_told() {
         let files = ["-f", "compose.yaml", "-f", "compose.swarm.yaml"];
         let words = [&files[..], &["backup", "/backups/a.zip"]].concat();
-        insta::assert_snapshot!(told(&[("n2", "10.77.0.12")], &words), @"");
+        insta::assert_snapshot!(told(&[("n2", "10.77.0.12")], &words), @r"
+        keeper runs on node n2 (10.77.0.12), and only that engine can run something in it
+        run it at that engine: `DOCKER_HOST=ssh://10.77.0.12 deploy -f compose.yaml -f compose.swarm.yaml backup /backups/a.zip`
+        ");
         let nodes = [("n2", "10.77.0.12"), ("n3", "10.77.0.13")];
-        insta::assert_snapshot!(told(&nodes, &["requests", "--where", "path=/?it's"]), @"");
+        insta::assert_snapshot!(told(&nodes, &["requests", "--where", "path=/?it's"]), @r"
+        keeper runs on node n2 (10.77.0.12), n3 (10.77.0.13), and only that engine can run something in it
+        run it at that engine: `DOCKER_HOST=ssh://10.77.0.12 deploy requests --where 'path=/?it'\''s'`
+        ");
         assert_eq!(told(&[], &words), "");
         assert!(!told(&nodes, &["\u{1b}[2J"]).contains('\u{1b}'));
     }
