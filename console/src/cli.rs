@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use service::cli::{Program, USAGE, fail, stop_signal};
+use service::cli::{Program, Tool, USAGE, fail, stop_signal};
 use service::logging;
 
 use crate::app::Application;
+use crate::relay;
 use crate::settings::{Settings, TABLE};
 
 /// Does what the arguments and the environment say.
@@ -19,7 +20,12 @@ pub fn run() -> ExitCode {
         load: |file| Settings::load(file, std::env::vars_os()),
         admin: |settings: &Settings| settings.admin_listen,
         serve,
-        tools: &[],
+        tools: &[Tool {
+            name: "relay",
+            about: "Pass bytes between standard input and output and the running console (`deploy` on a Swarm)",
+            has_arguments: false,
+            run: |_| relay::run(),
+        }],
     };
     program.run()
 }

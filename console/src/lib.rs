@@ -24,6 +24,7 @@ pub mod export;
 pub mod live;
 pub mod observe;
 pub mod pages;
+mod relay;
 pub mod replies;
 pub mod requests;
 pub mod settings;

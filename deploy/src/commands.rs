@@ -243,6 +243,7 @@ fn is_endless(command: &Command) -> bool {
         Command::Verify(Verify { watch: Some(_) })
             | Command::Logs(Logs { follow: true, .. })
             | Command::Requests(Requests { follow: true, .. })
+            | Command::Console(_)
     )
 }
 

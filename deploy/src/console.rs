@@ -1,4 +1,6 @@
-//! The running console: where its port is published, and the token that lets programs in.
+//! The running console: the way to it, and the token that lets programs in.
+
+mod relay;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,15 +17,20 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub(crate) use self::relay::Relay;
+use crate::running;
 use crate::secrets::Secrets;
 
 /// The service's name in the Compose file.
 pub(crate) const SERVICE: &str = "console";
 /// The secret that it lets programs and browsers in with.
 const TOKEN: &str = "console_token";
+/// Its port, in its container.
+pub(crate) const PORT: u16 = 8081;
 /// Until there is a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Until an answer is there, or has begun: longer than the longest search (`CONSOLE_QUERY_TIMEOUT`, 60 s at
@@ -35,18 +42,31 @@ const MAX_ANSWER: usize = 128 * 1024 * 1024;
 
 /// A console that runs. Not `Debug`: it has the token.
 pub(crate) struct Console {
-    /// Where its port is.
-    host: String,
-    port: u16,
+    way: Way,
     /// As which it is asked, as a URL has it.
     name: String,
     /// Those in the file: while they are rotated, the console may know either.
     tokens: Vec<String>,
     /// Where they are.
     pub(crate) token_file: PathBuf,
-    /// Whether the port is on a machine that isn't this one.
-    remote: bool,
 }
+
+/// How it is reached.
+enum Way {
+    /// At its published port.
+    Port {
+        host: String,
+        port: u16,
+        /// Whether that is on a machine that isn't this one.
+        remote: bool,
+    },
+    /// From within its container: a Swarm publishes its port nowhere.
+    Relay(Relay),
+}
+
+/// A connection to it.
+trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 
 impl Console {
     /// Finds the project's.
@@ -75,35 +95,35 @@ impl Console {
                 ),
             ));
         }
-        let state = State::observe(engine, &project.name).await?;
-        let mut running = state
-            .of_service(SERVICE)
-            .filter(|it| it.status == Status::Running);
-        let Some((host, port)) = running.find_map(|it| published(engine, it)) else {
-            return Err(Error::failed(
-                format!(
-                    "no {SERVICE} of {} runs with a published port",
-                    project.name
-                ),
-                "`deploy up` starts it; `deploy ps` shows what runs",
-            ));
-        };
+        let way = Way::find(engine, project).await?;
         let names = service.environment.get("CONSOLE_HOSTS");
         let first = names.and_then(|names| names.split(',').next());
         let name = first.map(str::trim).filter(|name| !name.is_empty());
+        let name = name.map_or_else(|| way.name(), str::to_owned);
         Ok(Self {
-            name: name.map_or_else(|| as_in_url(&host), str::to_owned),
-            host,
-            port,
+            way,
+            name,
             tokens,
             token_file: secret.file.clone(),
-            remote: !engine.is_local(),
         })
+    }
+
+    /// The way to it where a browser has none, since its port is published nowhere.
+    pub(crate) fn relay(&self) -> Option<&Relay> {
+        match &self.way {
+            Way::Relay(relay) => Some(relay),
+            Way::Port { .. } => None,
+        }
+    }
+
+    /// As which one of its pages is known to a browser that comes by this port.
+    pub(crate) fn url_by(&self, port: u16, path: &str) -> String {
+        format!("http://{}:{port}{path}", self.name)
     }
 
     /// The address of one of its pages, for a browser.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}:{}{path}", self.name, self.port)
+        self.url_by(self.way.port(), path)
     }
 
     /// Asks as a program. The answer is a good one, its body still to be read; `path` may have a query.
@@ -158,9 +178,7 @@ impl Console {
         token: &str,
     ) -> Result<Response<Incoming>, String> {
         let said = |err: &dyn std::error::Error| chain(err);
-        let connect = TcpStream::connect((self.host.as_str(), self.port));
-        let connect = async { connect.await.map_err(|err| said(&err)) };
-        let stream = within(CONNECT_TIMEOUT, "connection", connect).await?;
+        let stream = within(CONNECT_TIMEOUT, "connection", self.way.connect()).await?;
         let connected = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = connected.map_err(|err| said(&err))?;
         // Ends with the answer's body, or with whoever drops that.
@@ -168,7 +186,7 @@ impl Console {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, format!("{}:{}", self.name, self.port))
+            .header(HOST, format!("{}:{}", self.name, self.way.port()))
             .header(AUTHORIZATION, format!("Bearer {token}"))
             .body(Empty::<Bytes>::new())
             .map_err(|err| said(&err))?;
@@ -177,19 +195,20 @@ impl Console {
     }
 
     fn unreachable(&self, why: &str) -> Error {
-        let (host, port) = (&self.host, self.port);
-        let next = if self.remote {
-            format!(
+        let next = match self.way {
+            Way::Port {
+                port, remote: true, ..
+            } => format!(
                 "the port is published on the engine's host: run this there, or forward it to here with \
                  `ssh -L {port}:127.0.0.1:{port} HOST` and log in at http://localhost:{port}/"
-            )
-        } else {
-            format!("see whether it is well: `deploy ps`, `deploy logs {SERVICE}`")
+            ),
+            _ => format!("see whether it is well: `deploy ps`, `deploy logs {SERVICE}`"),
         };
-        Error::failed(
-            format!("can't reach the console at {host}:{port}: {why}"),
-            next,
-        )
+        let place = match &self.way {
+            Way::Port { host, port, .. } => format!("at {host}:{port}"),
+            Way::Relay(relay) => format!("in {}", relay.container()),
+        };
+        Error::failed(format!("can't reach the console {place}: {why}"), next)
     }
 
     /// What an answer that is no good says.
@@ -227,6 +246,59 @@ impl Console {
             ),
         };
         Error::failed(message, next)
+    }
+}
+
+impl Way {
+    async fn find(engine: &Engine, project: &Project) -> Result<Self> {
+        if project.is_for_swarm() {
+            let container = running::container(engine, project, SERVICE).await?;
+            return Ok(Self::Relay(Relay::new(engine, container)));
+        }
+        let state = State::observe(engine, &project.name).await?;
+        let mut running = state
+            .of_service(SERVICE)
+            .filter(|it| it.status == Status::Running);
+        let Some((host, port)) = running.find_map(|it| published(engine, it)) else {
+            return Err(Error::failed(
+                format!(
+                    "no {SERVICE} of {} runs with a published port",
+                    project.name
+                ),
+                "`deploy up` starts it; `deploy ps` shows what runs",
+            ));
+        };
+        let remote = !engine.is_local();
+        Ok(Self::Port { host, port, remote })
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::Port { port, .. } => *port,
+            Self::Relay(_) => PORT,
+        }
+    }
+
+    /// As which it is asked where the file names nothing.
+    fn name(&self) -> String {
+        match self {
+            Self::Port { host, .. } => as_in_url(host),
+            Self::Relay(_) => "localhost".to_owned(),
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Connection>, String> {
+        match self {
+            Self::Port { host, port, .. } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await;
+                let stream = stream.map_err(|err| chain(&err))?;
+                Ok(Box::new(stream))
+            }
+            Self::Relay(relay) => {
+                let stream = relay.connect().await.map_err(|err| err.message)?;
+                Ok(Box::new(stream))
+            }
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod records;
 mod releases;
 mod replica_set;
 mod rotation;
+mod running;
 mod secrets;
 mod spec;
 mod swarm;

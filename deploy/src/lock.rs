@@ -3,9 +3,11 @@
 //!
 //! The lock is `flock(2)` on a file that belongs to engine and project, so the kernel
 //! frees it however its holder ends. It serialises everybody on one host who may operate
-//! the engine, and nobody else can hold it; two hosts that operate one engine it does not.
+//! the engine, and nobody else can hold it; two hosts that operate one engine it does not. A
+//! Swarm's project is locked on the Swarm as well ([`swarm`]).
 
 mod files;
+mod swarm;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -28,7 +30,11 @@ const MAX_FACTS: u64 = 4096;
 
 /// The right to change a project, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Lock(Files);
+pub(crate) struct Lock {
+    /// Freed first: who has the files knows of whoever had them before that it is gone.
+    _swarm: Option<swarm::Held>,
+    files: Files,
+}
 
 /// Who holds a lock, as its file says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,9 +44,36 @@ struct Holder {
     since: String,
     user: String,
     host: String,
+    /// See [`swarm::place`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
 }
 
 impl Lock {
+    /// Locks `project` of a Swarm, as [`Lock::acquire`] does, for all of its managers.
+    ///
+    /// # Errors
+    /// Those, and where the engine isn't a manager.
+    pub(crate) async fn of_swarm(
+        engine: &Engine,
+        output: &Output,
+        project: &str,
+        command: &str,
+        patience: Option<Duration>,
+    ) -> Result<Self> {
+        let begun = Instant::now();
+        engine::swarm::manager(engine).await?;
+        let here = Self::acquire(engine, output, project, command, patience).await?;
+        let mut holder = Holder::new(command);
+        holder.place = swarm::place(&identity(engine).await?);
+        let rest = patience.map(|patience| patience.saturating_sub(begun.elapsed()));
+        let held = swarm::Held::acquire(engine, output, project, &holder, rest).await?;
+        Ok(Self {
+            _swarm: Some(held),
+            files: here.files,
+        })
+    }
+
     /// Locks `project` for `deploy <command>`. While another `deploy` holds it, says who
     /// that is and waits: for ever, or as long as `patience` allows.
     ///
@@ -61,7 +94,10 @@ impl Lock {
             let file = match place.attempt().map_err(|err| unusable(project, &err))? {
                 Attempt::Held(file) => file,
                 Attempt::Locked(files) => {
-                    let lock = Self(files);
+                    let lock = Self {
+                        _swarm: None,
+                        files,
+                    };
                     lock.introduce(&Holder::new(command))
                         .map_err(|err| unusable(project, &err))?;
                     if let Some(task) = waiting {
@@ -90,7 +126,7 @@ impl Lock {
     /// Writes into the files who holds them, for those who wait.
     fn introduce(&self, holder: &Holder) -> io::Result<()> {
         let facts = serde_json::to_vec(holder)?;
-        for mut file in self.0.iter() {
+        for mut file in self.files.iter() {
             file.set_len(0)?;
             file.rewind()?;
             file.write_all(&facts)?;
@@ -115,6 +151,7 @@ impl Holder {
                 user
             },
             host: system.nodename().to_string_lossy().into_owned(),
+            place: None,
         }
     }
 }
@@ -130,6 +167,7 @@ fn description(holder: Option<&Holder>) -> String {
         since,
         user,
         host,
+        place: _,
     } = holder;
     let said = format!("`{command}` (pid {pid}, {user} on {host}, since {since})");
     text::escape(&said).into_owned()

@@ -24,7 +24,7 @@ const FOLLOWS: &str =
 
 struct Console {
     address: SocketAddr,
-    _tokens: NamedTempFile,
+    tokens: NamedTempFile,
 }
 
 impl Console {
@@ -46,7 +46,7 @@ impl Console {
         });
         Self {
             address: told.recv().unwrap(),
-            _tokens: file,
+            tokens: file,
         }
     }
 
@@ -628,7 +628,7 @@ fn the_log_says_what_was_refused_and_no_secret() {
     let listen = ready["listen"].as_str().unwrap().trim_matches(['[', ']']);
     let console = Console {
         address: listen.parse().unwrap(),
-        _tokens: token_file(""),
+        tokens: token_file(""),
     };
 
     let cookie = console.log_in();
@@ -649,4 +649,49 @@ fn the_log_says_what_was_refused_and_no_secret() {
     for secret in [TOKEN, OTHER, session, link.split('=').nth(1).unwrap()] {
         assert!(!log.contains(secret), "{log}");
     }
+}
+
+/// Where its port is published nowhere: who may run something in its container asks it from there.
+#[test]
+fn a_relay_is_a_connection_from_this_machine() {
+    let console = Console::start();
+    let relay = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_console"));
+        command
+            .arg("relay")
+            .envs(environment(&console.tokens))
+            .env("CONSOLE_LISTEN", console.address.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let request = format!(
+        "POST /api/login-links HTTP/1.1\r\n{}{}Content-Length: 0\r\n\r\n",
+        console.host(),
+        bearer(TOKEN)
+    );
+    let mut running = relay();
+    let mut to = running.stdin.take().unwrap();
+    let mut from = BufReader::new(running.stdout.take().unwrap());
+    for _ in 0..2 {
+        to.write_all(request.as_bytes()).unwrap();
+        let mut status = String::new();
+        // The body before it has no line of its own.
+        while !status.contains("HTTP/1.1") {
+            status.clear();
+            assert!(from.read_line(&mut status).unwrap() > 0);
+        }
+        assert!(status.ends_with("HTTP/1.1 201 Created\r\n"), "{status}");
+    }
+    // It ends with whoever started it.
+    drop(to);
+    assert!(running.wait().unwrap().success());
+
+    let mut running = relay();
+    let close = request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let mut to = running.stdin.take().unwrap();
+    to.write_all(close.as_bytes()).unwrap();
+    let ended = running.wait_with_output().unwrap();
+    assert!(ended.status.success(), "with the connection");
+    drop(to);
 }

@@ -42,6 +42,8 @@ pub const REPLICA_SET: &str = "dev.causeway.replica-set";
 pub const NODE: &str = "dev.causeway.node";
 /// Docker Swarm: the stack that an object belongs to.
 pub const STACK: &str = "com.docker.stack.namespace";
+/// Docker Swarm: the name of the service that a task's container is of, written by the node's engine.
+pub const SWARM_SERVICE: &str = "com.docker.swarm.service.name";
 
 /// What the names of all of Docker Compose's labels begin with.
 pub const COMPOSE_PREFIX: &str = "com.docker.compose.";

@@ -208,7 +208,7 @@ pub async fn with_owners(
     containers: Vec<ContainerSummary>,
 ) -> Result<Vec<(ContainerSummary, Owner)>> {
     let names_project = |labels: &Labels| {
-        let keys = [labels::PROJECT, labels::COMPOSE_PROJECT];
+        let keys = [labels::PROJECT, labels::COMPOSE_PROJECT, labels::STACK];
         keys.iter()
             .any(|key| labels.get(*key).is_some_and(|it| it == project))
     };

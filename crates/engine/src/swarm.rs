@@ -4,7 +4,9 @@
 //! The engine schedules, updates, restarts and rolls back; nothing here does.
 
 pub mod attachment;
+pub mod here;
 pub mod job;
+pub mod lock;
 pub mod node;
 pub mod object;
 pub mod settings;

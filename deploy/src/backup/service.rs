@@ -5,9 +5,9 @@ use compose_file::model::Backup;
 use engine::Engine;
 use engine::error::{Error, Result};
 use engine::exec::{Ended, Running};
-use engine::state::{Container, State, Status};
+use engine::state::Container;
 
-use crate::origin::profiles;
+use crate::running;
 
 /// A container of it that runs.
 pub(crate) struct Keeper {
@@ -31,28 +31,10 @@ impl Keeper {
     /// Finds one.
     ///
     /// # Errors
-    /// When none runs.
+    /// When none runs where it can be reached.
     pub(crate) async fn find(engine: &Engine, project: &Project, backup: &Backup) -> Result<Self> {
-        let state = State::observe(engine, &project.name).await?;
-        let mut containers = state.of_service(&backup.service);
-        let container = containers.find(|it| it.status == Status::Running);
-        let container = container.ok_or_else(|| {
-            let disabled = project.disabled.services.get(&backup.service);
-            let next = match disabled {
-                Some(service) => format!(
-                    "it is of the profile {}, which isn't enabled: `deploy --profile … up` starts it",
-                    profiles([service].into_iter())
-                ),
-                None => "`deploy up` starts it; `deploy ps` shows what runs".to_owned(),
-            };
-            Error::failed(
-                format!("no {} of {} runs", backup.service, project.name),
-                next,
-            )
-        })?;
-        Ok(Self {
-            container: container.clone(),
-        })
+        let container = running::container(engine, project, &backup.service).await?;
+        Ok(Self { container })
     }
 
     /// Starts one of its commands.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::cli;
-use crate::console::Console;
+use crate::console::{Console, PORT, Relay};
 
 /// What the console answers.
 #[derive(Deserialize)]
@@ -28,7 +28,16 @@ pub(super) async fn run(context: &Context, args: cli::Console) -> Result<()> {
     let engine = Engine::connect().await?;
     let console = Console::find(&engine, &project).await?;
     let link: LoginLink = console.json(Method::POST, "/api/login-links").await?;
-    let url = console.url(&link.path);
+    // A browser of this machine comes by this process where the port is published nowhere.
+    let relay = match console.relay() {
+        Some(relay) => Some((relay, Relay::listen(PORT).await?)),
+        None => None,
+    };
+    let url = |path: &str| match &relay {
+        Some((_, (_, port))) => console.url_by(*port, path),
+        None => console.url(path),
+    };
+    let (home, url) = (url("/"), url(&link.path));
     let token_file = &console.token_file;
     let shown = token_file
         .strip_prefix(&project.working_dir)
@@ -42,13 +51,21 @@ pub(super) async fn run(context: &Context, args: cli::Console) -> Result<()> {
     output.line(&format!(
         "logs one browser in, within {} seconds; at {} the token in {} does at any time",
         link.expires_in,
-        console.url("/"),
+        home,
         shown.display()
     ));
     if !args.no_open && !output.is_json() {
         open(&url);
     }
-    Ok(())
+    match relay {
+        Some((relay, (listener, _))) => {
+            output.note(
+                "the way there leads through this command: it goes on until it is interrupted",
+            );
+            relay.serve(listener).await
+        }
+        None => Ok(()),
+    }
 }
 
 /// Opens it in a browser where there is a display. The link is used up by that, so it may stand among a

@@ -18,11 +18,13 @@ use engine::Engine;
 use engine::error::{Error, Result};
 use engine::exec;
 use engine::state::{Container, State, Status};
+use engine::swarm::object::Object;
 
 use super::lost::fingerprint;
 use super::{Secrets, consumers, lost, store, used};
 use crate::output::Output;
 use crate::rotation::Telling;
+use crate::running;
 
 /// Where files are recovered.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct Recovery<'a> {
     pub(crate) project: &'a Project,
     /// What is on the engine.
     pub(crate) state: &'a State,
+    /// A Swarm's secrets, where a manager was asked: what is in them is in force.
+    pub(crate) objects: &'a [Object],
 }
 
 impl Recovery<'_> {
@@ -50,6 +54,7 @@ impl Recovery<'_> {
                 .line("every secret has its file; nothing to recover");
             return Ok(());
         }
+        self.within_reach(&gone).await?;
         let lost: Vec<SecretName> = lost(self.project, self.state, &secrets)
             .map(|it| it.name.clone())
             .collect();
@@ -115,6 +120,18 @@ impl Recovery<'_> {
             .into_iter()
             .filter(|(name, _)| wanted(name) && !secrets.exists(name))
             .collect())
+    }
+
+    /// On a Swarm, whether the services that have the values in their data run on this engine: they judge
+    /// what is found, and are the ones most likely to have it.
+    async fn within_reach(&self, gone: &[(&SecretName, &Secret)]) -> Result<()> {
+        let mut told = gone.iter().filter_map(|(_, secret)| secret.rotate.as_ref());
+        match told.next().filter(|_| self.project.is_for_swarm()) {
+            Some(rotate) => running::container(self.engine, self.project, &rotate.service)
+                .await
+                .map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Puts the value that a container has among `secrets`; or says why none can be had.
@@ -193,7 +210,11 @@ impl Recovery<'_> {
         let by_fingerprint = consumers(self.project, name)
             .flat_map(|(service, _)| self.state.of_service(service))
             .any(|it| fingerprint(it, name).is_some());
-        let Some(rotate) = secret.rotate.as_ref().filter(|_| !by_fingerprint) else {
+        let content = secrets.content(name).unwrap_or_default();
+        let mut objects = self.objects.iter();
+        let by_object = objects.any(|it| it.is_secret(name) && it.holds(content));
+        let known = by_fingerprint || by_object;
+        let Some(rotate) = secret.rotate.as_ref().filter(|_| !known) else {
             return Ok(());
         };
         let telling = Telling {

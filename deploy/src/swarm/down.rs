@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let engine = Engine::connect().await?;
     let here = swarm::manager(&engine).await?;
     let patience = args.wait.patience();
-    let _lock = Lock::acquire(&engine, output, &project.name, "down", patience).await?;
+    let _lock = Lock::of_swarm(&engine, output, &project.name, "down", patience).await?;
     // What looked at its networks, and was killed meanwhile, is on them.
     stand_in::remove_of(&engine, &project.name).await?;
     let stack = Stack::observe(&engine, &project.name).await?;

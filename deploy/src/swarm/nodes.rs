@@ -98,7 +98,7 @@ async fn drain(context: &Context, args: Drain) -> Result<()> {
     let engine = Engine::connect().await?;
     manager(&engine).await?;
     let patience = args.wait.patience();
-    let _lock = Lock::acquire(&engine, output, &project.name, "nodes drain", patience).await?;
+    let _lock = Lock::of_swarm(&engine, output, &project.name, "nodes drain", patience).await?;
     let stack = Stack::observe(&engine, &project.name).await?;
     let node = named(&stack.nodes, &args.node)?;
     let fates = fates(&engine, &stack, node).await?;

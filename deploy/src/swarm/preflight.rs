@@ -95,7 +95,7 @@ fn told(project: &Project, now: &Observed, conflicts: &mut Vec<String>) {
         match now.secrets.content(name) {
             None => conflicts.push(format!(
                 "secret {name}: {file} is gone, and data was made with it: bring the file back (from the \
-                 machine that deployed before, or from a task: `docker exec` on its node)"
+                 machine that deployed before, or from a task: `deploy secrets recover`)"
             )),
             Some(content) if !objects.any(|it| it.key() == name.as_str() && it.holds(content)) => {
                 conflicts.push(format!(

@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let engine = Engine::connect().await?;
     swarm::manager(&engine).await?;
     let patience = args.wait.patience();
-    let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
+    let _lock = Lock::of_swarm(&engine, output, &project.name, "rollback", patience).await?;
     let (mut record, release, project) = chosen(context, &project, args.to)?;
     let images = Images::of_release(&engine, &release.images).await?;
     check(&engine, &project, &images).await?;

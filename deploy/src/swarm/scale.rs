@@ -36,7 +36,7 @@ pub(super) async fn scale(context: &Context, args: Scale) -> Result<()> {
     let engine = Engine::connect().await?;
     swarm::manager(&engine).await?;
     let patience = args.wait.patience();
-    let _lock = Lock::acquire(&engine, output, &project.name, "scale", patience).await?;
+    let _lock = Lock::of_swarm(&engine, output, &project.name, "scale", patience).await?;
     let stack = Stack::observe(&engine, &project.name).await?;
     for (name, count) in &args.counts {
         let there = running(&stack, name)?;
@@ -75,7 +75,7 @@ pub(super) async fn restart(context: &Context, args: Restart) -> Result<()> {
     let engine = Engine::connect().await?;
     swarm::manager(&engine).await?;
     let patience = args.wait.patience();
-    let _lock = Lock::acquire(&engine, output, &project.name, "restart", patience).await?;
+    let _lock = Lock::of_swarm(&engine, output, &project.name, "restart", patience).await?;
     let stack = Stack::observe(&engine, &project.name).await?;
     let chosen = |name: &&ServiceName| args.services.iter().any(|it| it == name.as_str());
     let names: Vec<ServiceName> = waves(&project)

@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let project = context.project()?;
     some_enabled(&project)?;
     let engine = Engine::connect().await?;
-    let _lock = Lock::acquire(&engine, output, &project.name, "up", args.wait.patience()).await?;
+    let _lock = Lock::of_swarm(&engine, output, &project.name, "up", args.wait.patience()).await?;
     let options = Options {
         refresh: refresh(args.images),
         timeout: args.timeout,

@@ -59,6 +59,11 @@ impl Bed {
         bed
     }
 
+    /// Where the files are.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Their addresses.
     pub(crate) fn nodes(&self) -> &[String] {
         &self.nodes
@@ -103,12 +108,24 @@ impl Bed {
     }
 
     fn deploy(&self, files: &[&str], arguments: &[&str]) -> Outcome {
+        outcome_of(&mut self.command(files, arguments))
+    }
+
+    fn command(&self, files: &[&str], arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deploy"));
         command
             .current_dir(self.directory.path())
             .args(files.iter().flat_map(|file| ["-f", file]))
             .args(arguments);
-        outcome_of(&mut command)
+        command
+    }
+
+    /// The command, at this node's engine.
+    pub(crate) fn at(&self, node: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(&FILES, arguments);
+        let socket = format!("{}/{node}/docker.sock", env::var("BED").unwrap());
+        command.env("DOCKER_HOST", format!("unix://{socket}"));
+        command
     }
 
     /// What a command that lists prints with `--json`.

@@ -9,6 +9,7 @@
 )]
 
 mod bed;
+mod commands;
 mod images;
 mod load;
 mod verify;
@@ -27,6 +28,8 @@ fn a_stack_from_nothing_to_nothing() {
     comes_up_on_every_node(&bed);
     stays_as_it_is(&bed);
     verify::is_verified_over_its_nodes(&bed);
+    commands::run_where_the_tasks_are(&bed);
+    commands::one_deploy_at_a_time(&bed);
     is_updated_without_loss(&bed);
     takes_back_what_never_works(&bed);
     keeps_the_database_where_its_data_is(&bed);
@@ -56,7 +59,7 @@ fn comes_up_on_every_node(bed: &Bed) {
 fn stays_as_it_is(bed: &Bed) {
     let before = bed.versions();
     let again = bed.ok(&["up"]);
-    assert!(again.contains("no changes: 5 services"), "{again}");
+    assert!(again.contains("no changes: 6 services"), "{again}");
     assert_eq!(bed.versions(), before);
 }
 

@@ -64,6 +64,11 @@ impl Object {
         self.labels.get(labels::RESOURCE).map_or("", String::as_str)
     }
 
+    /// Whether it is the secret with this key.
+    pub fn is_secret(&self, key: &str) -> bool {
+        self.kind == Kind::Secret && self.key() == key
+    }
+
     /// Whether it is one that services see, and not a record ([`create_record`]).
     pub fn is_content(&self) -> bool {
         self.labels.contains_key(labels::CONTENT)
@@ -200,7 +205,7 @@ pub async fn create_record<const N: usize>(
     Ok(())
 }
 
-fn of_project(project: &str, key: &str) -> HashMap<String, String> {
+pub(super) fn of_project(project: &str, key: &str) -> HashMap<String, String> {
     HashMap::from([
         (labels::PROJECT.to_owned(), project.to_owned()),
         (labels::RESOURCE.to_owned(), key.to_owned()),
