@@ -38,7 +38,7 @@ pub(crate) use verify::clean_up;
 /// Runs a verb. None: it is the same on a Swarm.
 ///
 /// # Errors
-/// Those of the verb; and where a Swarm doesn't have it yet.
+/// Those of the verb.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Command>> {
     match command {
         Command::Up(args) => up::run(context, args).await?,
@@ -52,27 +52,20 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
         Command::Verify(args) => verify::run(context, args).await?,
         Command::Inspect(args) => inspect::run(context, args).await?,
         Command::Nodes { command } => nodes::run(context, command).await?,
-        command @ (Command::Build(_)
+        // Those that do their work in a container find it for themselves (`running`).
+        command @ (Command::Backup(_)
+        | Command::Build(_)
         | Command::Config(_)
+        | Command::Console(_)
         | Command::Lab(_)
         | Command::Probe(_)
-        | Command::Releases) => return Ok(Some(command)),
-        // In a container, which each finds for itself.
-        command @ (Command::Backup(_)
-        | Command::Console(_)
+        | Command::Releases
         | Command::Replay(_)
         | Command::Requests(_)
         | Command::Restore(_)
         | Command::Secrets(_)) => return Ok(Some(command)),
     }
     Ok(None)
-}
-
-fn not_yet(verb: &str, next: &str) -> Error {
-    Error::usage(
-        format!("`deploy {verb}` can't do its work on a Swarm yet; nothing was changed"),
-        next,
-    )
 }
 
 /// Refuses to bring up beside a Swarm's stack of this name what would run twice.

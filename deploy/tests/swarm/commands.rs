@@ -50,7 +50,7 @@ fn leads_a_browser_to_the_console(bed: &Bed) {
     let port = host.strip_prefix("localhost:").unwrap().parse().unwrap();
     let mut browser = Wire::new(TcpStream::connect(("127.0.0.1", port)).unwrap());
     browser
-        .try_send(&format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+        .try_send(format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
         .unwrap();
     let page = browser.response("GET").unwrap();
     assert_eq!(page.status, 303, "{page:?}");

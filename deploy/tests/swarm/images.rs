@@ -138,7 +138,7 @@ fn over_ssh(bed: &Bed, small: &Small) -> String {
         image.starts_with("loaded.invalid/causeway-test/small:small-"),
         "{image}"
     );
-    assert_eq!(on("n3", "loaded.invalid/*/*"), [image.clone()]);
+    assert_eq!(on("n3", "loaded.invalid/*/*"), std::slice::from_ref(&image));
     let again = small.ok(&["up"]);
     assert!(again.contains("no changes"), "{again}");
     image

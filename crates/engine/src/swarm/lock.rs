@@ -9,9 +9,8 @@ use bollard::errors::Error as EngineError;
 use bollard::models::ConfigSpec;
 
 use super::object::of_project;
-use super::stack::unless_gone;
 use crate::Engine;
-use crate::error::{EngineContext, Result};
+use crate::error::{EngineContext, Result, unless_gone};
 
 /// The key of its name, `<project>_deploy.lock`.
 const KEY: &str = "deploy.lock";
