@@ -15,7 +15,6 @@
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 image=causeway/base-node:local
-cache=$(realpath -m "${CARGO_TARGET_DIR:-target}")/images/node.tar
 nodes=(n1 n2 n3)
 started=$SECONDS
 say() { printf 'bed: %s (%d s)\n' "$*" $((SECONDS - started)); }
@@ -33,18 +32,6 @@ remove() {
   docker rm --force --volumes "${nodes[@]/#/bed-}" >/dev/null 2>&1 || true
   docker network rm bed >/dev/null 2>&1 || true
   rm -rf "$BED"
-}
-
-# Assembled once, and kept: an engine of its own has no images.
-node_image() {
-  docker image inspect "$image" >/dev/null 2>&1 && return
-  if [ -f "$cache" ]; then
-    docker load --quiet --input "$cache" >/dev/null
-    return
-  fi
-  containers/base/assemble.sh node "$image"
-  docker save --output "$cache.new" "$image"
-  mv "$cache.new" "$cache"
 }
 
 on() { docker --host "unix://$BED/$1/docker.sock" "${@:2}"; }
@@ -86,7 +73,7 @@ echo '{"insecure-registries": ["10.77.0.0/24"]}' >"$BED/daemon.json"
 trap remove EXIT
 trap 'remove; exit 130' INT
 trap 'remove; exit 143' TERM HUP
-node_image
+scripts/node-image.sh
 say "the machines' image is there"
 docker network create --subnet 10.77.0.0/24 bed >/dev/null
 jobs=() address=10 addresses=()

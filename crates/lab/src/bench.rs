@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, Ipam,
     IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
@@ -18,13 +19,12 @@ use bollard::query_parameters::{
     LogsOptionsBuilder, StartContainerOptions,
 };
 use engine::error::{EngineContext, Error, Result};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use netcheck::probe::{Report, Request};
 use terminal::text;
 use tokio::time::timeout;
 
 use super::run::{READY, Run};
-use super::swarm;
 
 /// A container that isn't ready after this long won't be.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -83,6 +83,8 @@ pub(super) struct Setup {
     pub(super) dns: Vec<String>,
     /// May read the rules of the network that it is on (`CAP_NET_ADMIN`).
     pub(super) reads_rules: bool,
+    /// Tells what it sees of an overlay network's packets, for [`packet`](super::machines::packet).
+    pub(super) watches: bool,
 }
 
 /// How a network differs from what the engine would choose.
@@ -109,6 +111,15 @@ impl<'a> Bench<'a> {
     /// The name on the engine of what the lesson calls `name`.
     pub(super) fn name(&self, name: &str) -> String {
         format!("lab-{}-{}-{name}", self.run.id(), self.number)
+    }
+
+    pub(super) fn run(&self) -> &Run {
+        self.run
+    }
+
+    /// The labels of what this lesson makes.
+    pub(super) fn labels(&self) -> HashMap<String, String> {
+        self.run.labels(self.lesson)
     }
 
     fn docker(&self) -> &bollard::Docker {
@@ -143,9 +154,16 @@ impl<'a> Bench<'a> {
     }
 
     async fn start(&self, name: &str, setup: Setup) -> Result<Container> {
+        self.start_body(name, self.body(setup)).await
+    }
+
+    pub(super) async fn start_body(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<Container> {
         self.run.may_go_on()?;
         let name = self.name(name);
-        let body = self.body(setup);
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let created = self
             .docker()
@@ -165,12 +183,7 @@ impl<'a> Bench<'a> {
 
     /// The first line it prints, and whether that is the one that it serves.
     async fn first_line(&self, container: &Container) -> Result<(bool, String)> {
-        let options = LogsOptionsBuilder::default()
-            .follow(true)
-            .stdout(true)
-            .stderr(true)
-            .build();
-        let mut lines = self.docker().logs(&container.id, Some(options));
+        let mut lines = self.lines(container);
         let line = timeout(READY_WITHIN, lines.next()).await.map_err(|_| {
             Error::failed(
                 format!("the container {} said nothing in time", container.name),
@@ -185,6 +198,19 @@ impl<'a> Bench<'a> {
         Ok((line.starts_with(READY), line))
     }
 
+    /// What it prints, from its start on.
+    pub(super) fn lines(
+        &self,
+        container: &Container,
+    ) -> impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin {
+        let options = LogsOptionsBuilder::default()
+            .follow(true)
+            .stdout(true)
+            .stderr(true)
+            .build();
+        Box::pin(self.docker().logs(&container.id, Some(options)))
+    }
+
     fn body(&self, setup: Setup) -> ContainerCreateBody {
         let mut arguments = Vec::new();
         if let Some(port) = setup.http {
@@ -192,6 +218,9 @@ impl<'a> Bench<'a> {
         }
         if let Some(record) = setup.record {
             arguments.extend(["--record".to_owned(), record]);
+        }
+        if setup.watches {
+            arguments.push("--watch-overlays".to_owned());
         }
         let tcp = |port: &u16| format!("{port}/tcp");
         let loopback = || {
@@ -260,7 +289,7 @@ impl<'a> Bench<'a> {
                 }]),
                 ..Ipam::default()
             }),
-            labels: Some(self.run.labels(self.lesson)),
+            labels: Some(self.labels()),
             ..NetworkCreateRequest::default()
         };
         self.docker()
@@ -303,12 +332,6 @@ impl<'a> Bench<'a> {
             .disconnect_network(network, request)
             .await
             .doing(|| format!("disconnect {} from {network}", container.name))
-    }
-
-    /// Puts the engine into a swarm, where it isn't in one; [`Run::finish`] takes it out.
-    pub(super) async fn join_swarm(&self) -> Result<()> {
-        self.run.may_go_on()?;
-        swarm::join(self.docker(), self.run.id()).await
     }
 
     /// What the engine knows of a container.

@@ -38,7 +38,7 @@ pub struct LabRun {
     /// Also write everything to this file, as Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Let the overlay lesson put the engine into a swarm of its own, and take it out again
+    /// Let the overlay lesson run two machines: containers with all rights, an engine in each
     #[arg(long)]
     pub allow_swarm: bool,
 }
@@ -174,8 +174,8 @@ impl<'a> Shown<'a> {
 }
 
 impl runner::Progress for Shown<'_> {
-    fn removed(&self, leftover: &str) {
-        self.output.note(leftover);
+    fn note(&self, text: &str) {
+        self.output.note(text);
     }
 
     fn lesson(&self, report: &LessonReport) {

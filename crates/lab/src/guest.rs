@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::run::READY;
+use super::wire::Watch;
 
 /// A client that doesn't finish its request within this many bytes gets its answer anyway.
 const REQUEST_LIMIT: usize = 4096;
@@ -27,6 +28,9 @@ pub struct GuestOptions {
     /// Answer DNS queries on port 53: this name has this address, no other exists
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = record)]
     record: Option<(Name, Ipv4Addr)>,
+    /// Print the packets of overlay networks that pass by here, one as JSON on each line
+    #[arg(long)]
+    watch_overlays: bool,
     /// End when standard input is closed
     #[arg(long)]
     until_stdin_closes: bool,
@@ -73,7 +77,12 @@ pub async fn serve(options: &GuestOptions) -> Result<()> {
         stop(SignalKind::terminate())?,
         stop(SignalKind::interrupt())?,
     );
+    let watch = options.watch_overlays.then(Watch::open).transpose();
+    let watch = watch.map_err(unwatchable)?;
     announce(&ready);
+    if let Some(watch) = watch {
+        watch.tell(announce);
+    }
     tokio::select! {
         () = serve_http(http) => {}
         () = serve_dns(dns, options.record.as_ref()) => {}
@@ -84,7 +93,7 @@ pub async fn serve(options: &GuestOptions) -> Result<()> {
     Ok(())
 }
 
-/// The lab waits for this line; nobody else reads it, so a closed pipe is no error.
+/// The lab waits for these lines; nobody else reads them, so a closed pipe is no error.
 fn announce(line: &str) {
     let mut out = std::io::stdout().lock();
     _ = writeln!(out, "{line}");
@@ -178,6 +187,13 @@ fn unbound(protocol: &str, port: u16, err: &io::Error) -> Error {
     Error::failed(
         format!("cannot listen on {protocol} port {port}: {err}"),
         "this process serves inside the lab's containers; use `deploy lab run`",
+    )
+}
+
+fn unwatchable(err: nix::Error) -> Error {
+    Error::failed(
+        format!("cannot see the network's packets: {err}"),
+        "this process watches inside the lab's containers; use `deploy lab run`",
     )
 }
 

@@ -1,6 +1,6 @@
 //! The labels by which a run recognises what is its own.
 
-/// The run that made a container, a network or a swarm.
+/// The run that made a container or a network.
 pub(super) const RUN: &str = "dev.causeway.lab";
 /// What the object is for: [`KEEPER`], or the lesson it belongs to.
 pub(super) const ROLE: &str = "dev.causeway.lab.role";
@@ -8,5 +8,3 @@ pub(super) const ROLE: &str = "dev.causeway.lab.role";
 pub(super) const KEEPER: &str = "keeper";
 /// On a keeper: the image that the run brought along and will remove.
 pub(super) const IMAGE: &str = "dev.causeway.lab.image";
-/// On a swarm: that `docker_gwbridge` came with it, so that it goes with it.
-pub(super) const GATEWAY_BRIDGE: &str = "dev.causeway.lab.gwbridge";

@@ -18,13 +18,14 @@ pub mod guest;
 mod labels;
 pub mod lesson;
 pub mod lessons;
+mod machines;
 pub mod needs;
 pub mod report;
 mod run;
 pub mod runner;
 mod show;
-mod swarm;
 mod sweep;
 mod view;
+mod wire;
 
 pub use command::{Lab, run};

@@ -1,12 +1,10 @@
 //! What a lesson needs of the engine, and why this engine can't serve it.
 
 use bollard::Docker;
-use bollard::models::{ContainerSummary, LocalNodeState, NetworkInspect, SystemInfo};
-use bollard::query_parameters::{InspectNetworkOptions, ListContainersOptions};
+use bollard::models::{NetworkInspect, SystemInfo};
+use bollard::query_parameters::InspectNetworkOptions;
 use engine::error::{EngineContext, Result};
 use serde::Serialize;
-
-use super::labels;
 
 /// The name of the network a container joins when none is asked for.
 pub(super) const DEFAULT_BRIDGE: &str = "bridge";
@@ -21,8 +19,8 @@ pub enum Need {
     /// What the engine calls its host is the machine itself: not a network namespace
     /// within it (rootless), nor a virtual machine (Docker Desktop).
     OwnHost,
-    /// The engine is in a swarm, or may be put into one for a moment.
-    Swarm,
+    /// Containers may be machines with an engine of their own, with all that takes.
+    Machines,
 }
 
 /// The engine's circumstances, asked once per run.
@@ -42,12 +40,6 @@ pub struct Facts {
     pub rootless: bool,
     /// Whether it runs in a virtual machine that Docker Desktop manages.
     pub desktop: bool,
-    /// Whether it is in a swarm at present.
-    pub swarm: bool,
-    /// A running container of somebody else's on a user-defined network, if there is one. An
-    /// engine that leaves a swarm stops to answer such containers' DNS until they are restarted
-    /// (seen with 20.10), so the lab makes no swarm beside them.
-    pub bystander: Option<String>,
     /// Whether it has the default bridge network.
     pub default_bridge: bool,
     /// Whether containers on the default bridge may talk to each other.
@@ -65,14 +57,7 @@ impl Facts {
             .inspect_network(DEFAULT_BRIDGE, None::<InspectNetworkOptions>)
             .await
             .ok();
-        let running = docker
-            .list_containers(None::<ListContainersOptions>)
-            .await
-            .doing(|| "list the running containers".into())?;
-        Ok(Self {
-            bystander: running.into_iter().find_map(bystander),
-            ..Self::from_engine(info, bridge.as_ref())
-        })
+        Ok(Self::from_engine(info, bridge.as_ref()))
     }
 
     fn from_engine(info: SystemInfo, bridge: Option<&NetworkInspect>) -> Self {
@@ -89,11 +74,6 @@ impl Facts {
                 .flatten()
                 .any(|option| option.split(',').any(|part| part == "name=rootless")),
             desktop: system == "Docker Desktop",
-            swarm: info
-                .swarm
-                .and_then(|swarm| swarm.local_node_state)
-                .is_some_and(|state| state == LocalNodeState::ACTIVE),
-            bystander: None,
             default_bridge: bridge.is_some(),
             inter_container: icc.is_none_or(|value| value == "true"),
             system,
@@ -125,44 +105,22 @@ impl Facts {
                  machine in front of you are not those of the engine's host"
                     .into(),
             ),
-            Need::Swarm if !self.swarm && self.rootless => {
-                Some("a rootless engine has no overlay networks".into())
-            }
-            Need::Swarm if !self.swarm && !allow_swarm => Some(
-                "the engine is not in a swarm, and making one changes the whole engine, so it isn't \
-                 done unasked: `make lab SWARM=1` teaches it on an engine of its own, and `deploy \
-                 lab run --allow-swarm overlay` makes a swarm of this one and leaves it again"
+            Need::Machines if self.rootless => Some(
+                "the engine is rootless, and gives no container what another engine in it needs".into(),
+            ),
+            Need::Machines if !allow_swarm => Some(
+                "it takes two machines, which are containers with all rights of root, so they aren't made \
+                 unasked: `make lab SWARM=1` teaches it on an engine of its own, and `deploy lab run \
+                 --allow-swarm overlay` makes them on this one"
                     .into(),
             ),
-            Need::Swarm if !self.swarm => self.bystander.as_ref().map(|name| {
-                format!(
-                    "container {name} runs on a user-defined network; making and leaving a swarm \
-                     would cut it off from DNS until it is restarted: stop it first, or have \
-                     `make lab SWARM=1` teach it on an engine of its own"
-                )
-            }),
             _ => None,
         })
     }
 }
 
-/// The name of a running container that isn't the lab's and is on a user-defined network.
-fn bystander(container: ContainerSummary) -> Option<String> {
-    let ours = container
-        .labels
-        .is_some_and(|labels| labels.contains_key(labels::RUN));
-    let networks = container.network_settings?.networks?;
-    let user_defined = networks
-        .keys()
-        .any(|network| !matches!(network.as_str(), "bridge" | "host" | "none"));
-    let name = container.names?.into_iter().next()?;
-    (user_defined && !ours).then(|| name.trim_start_matches('/').to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use bollard::models::SwarmInfo;
-
     use super::*;
 
     fn plain() -> Facts {
@@ -175,22 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_engine_serves_all_but_the_swarm() {
+    fn an_ordinary_engine_serves_all_but_machines_unasked() {
         let every = [Need::DefaultBridge, Need::InterContainer, Need::OwnHost];
         assert_eq!(plain().reason_to_skip(&every, false), None);
-        assert!(
-            plain()
-                .reason_to_skip(&[Need::Swarm], false)
-                .unwrap()
-                .contains("--allow-swarm")
-        );
-        assert_eq!(plain().reason_to_skip(&[Need::Swarm], true), None);
-        let beside_a_stack = Facts {
-            bystander: Some("causeway-api-1".into()),
-            ..plain()
-        };
-        let reason = beside_a_stack.reason_to_skip(&[Need::Swarm], true).unwrap();
-        assert!(reason.contains("causeway-api-1"));
+        let reason = plain().reason_to_skip(&[Need::Machines], false).unwrap();
+        assert!(reason.contains("--allow-swarm"));
+        assert_eq!(plain().reason_to_skip(&[Need::Machines], true), None);
     }
 
     #[test]
@@ -214,7 +162,7 @@ mod tests {
         let facts = Facts::from_engine(info.clone(), Some(&bridge));
         let reason = |facts: &Facts, need| facts.reason_to_skip(&[need], true).unwrap();
         assert!(reason(&facts, Need::OwnHost).contains("rootless"));
-        assert!(reason(&facts, Need::Swarm).contains("rootless"));
+        assert!(reason(&facts, Need::Machines).contains("rootless"));
         assert!(reason(&facts, Need::InterContainer).contains("icc"));
         let desktop = SystemInfo {
             operating_system: Some("Docker Desktop".into()),
@@ -227,19 +175,5 @@ mod tests {
         assert!(reason(&facts, Need::DefaultBridge).contains("daemon.json"));
         let facts = Facts::from_engine(SystemInfo::default(), None);
         assert!(facts.reason_to_skip(&[], true).unwrap().contains("Windows"));
-    }
-
-    #[test]
-    fn a_swarm_member_needs_no_permission() {
-        let info = SystemInfo {
-            os_type: Some("linux".into()),
-            swarm: Some(SwarmInfo {
-                local_node_state: Some(LocalNodeState::ACTIVE),
-                ..SwarmInfo::default()
-            }),
-            ..SystemInfo::default()
-        };
-        let facts = Facts::from_engine(info, None);
-        assert_eq!(facts.reason_to_skip(&[Need::Swarm], false), None);
     }
 }

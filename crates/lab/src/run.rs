@@ -20,6 +20,7 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListImagesOptionsBuilder,
     StartContainerOptions,
 };
+use engine::Engine;
 use engine::error::{EngineContext, Error, Result};
 use futures_util::TryStreamExt;
 use netcheck::probe::image::{self, Image};
@@ -42,7 +43,7 @@ const LOOK_ROUNDS: u32 = 4;
 /// One run, from its keeper's start to [`finish`](Run::finish).
 pub(super) struct Run {
     id: String,
-    docker: Docker,
+    engine: Engine,
     image: String,
     image_is_new: bool,
     /// The image's entry point, `/deploy probe`.
@@ -68,12 +69,13 @@ impl Run {
     /// `left` are images that killed runs brought along: if the run uses one of them, it
     /// counts as its own; the others are removed.
     pub(super) async fn start(
-        docker: Docker,
+        engine: &Engine,
         left: Vec<String>,
         stop: CancellationToken,
     ) -> Result<Self> {
-        let before = probe_images(&docker).await?;
-        let image = Image::ensure(&docker).await?;
+        let docker = engine.docker();
+        let before = probe_images(docker).await?;
+        let image = Image::ensure(docker).await?;
         let found = docker
             .inspect_image(image.name())
             .await
@@ -89,7 +91,7 @@ impl Run {
             id: Alphanumeric
                 .sample_string(&mut rand::rng(), 6)
                 .to_lowercase(),
-            docker,
+            engine: engine.clone(),
             image: image.name().to_owned(),
             image_is_new: is_new || left.iter().any(|left| left == image.name()),
             probe,
@@ -98,7 +100,7 @@ impl Run {
             stop,
         };
         for image in left.iter().filter(|left| *left != &run.image) {
-            sweep::remove_image(&run.docker, image).await;
+            sweep::remove_image(docker, image).await;
         }
         if let Err(error) = run.start_keeper().await {
             run.finish().await?;
@@ -122,7 +124,7 @@ impl Run {
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let doing = || "start the lab's keeper".to_owned();
         self.keeper = self
-            .docker
+            .docker()
             .create_container(Some(options), body)
             .await
             .doing(doing)?
@@ -132,12 +134,12 @@ impl Run {
             .stdin(true)
             .build();
         let attached = self
-            .docker
+            .docker()
             .attach_container(&self.keeper, Some(attach))
             .await
             .doing(doing)?;
         self.lifeline = Some(attached.input);
-        self.docker
+        self.docker()
             .start_container(&self.keeper, None::<StartContainerOptions>)
             .await
             .doing(doing)
@@ -148,9 +150,9 @@ impl Run {
     /// # Errors
     /// Something couldn't be removed; it is named.
     pub(super) async fn finish(self) -> Result<()> {
-        sweep::remove(&self.docker, &self.id).await?;
+        sweep::remove(self.docker(), &self.id).await?;
         if self.image_is_new {
-            sweep::remove_image(&self.docker, &self.image).await;
+            sweep::remove_image(self.docker(), &self.image).await;
         }
         Ok(())
     }
@@ -160,8 +162,22 @@ impl Run {
         &self.id
     }
 
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     pub(super) fn docker(&self) -> &Docker {
-        &self.docker
+        self.engine.docker()
+    }
+
+    /// The image that guests are made of.
+    pub(super) fn image(&self) -> &str {
+        &self.image
+    }
+
+    /// This program, in that image.
+    pub(super) fn program(&self) -> &str {
+        self.probe.first().map_or("/deploy", String::as_str)
     }
 
     pub(super) fn keeper(&self) -> &str {
@@ -178,10 +194,7 @@ impl Run {
 
     /// The body of a container that runs a [guest](super::guest).
     pub(super) fn guest(&self, role: &str, arguments: &[String]) -> ContainerCreateBody {
-        let program = self.probe.iter().take(1).cloned();
-        let entrypoint = program
-            .chain(["lab".to_owned(), "guest".to_owned()])
-            .collect();
+        let entrypoint = [self.program(), "lab", "guest"].map(str::to_owned).to_vec();
         guest_body(&self.image, entrypoint, arguments, self.labels(role))
     }
 
@@ -230,12 +243,12 @@ impl Run {
             ..CreateExecOptions::default()
         };
         let exec = self
-            .docker
+            .docker()
             .create_exec(container, options)
             .await
             .doing(doing)?;
         let started = self
-            .docker
+            .docker()
             .start_exec(&exec.id, None::<StartExecOptions>)
             .await
             .doing(doing)?;

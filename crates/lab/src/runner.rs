@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::bench::Bench;
 use super::lesson::{Lesson, Step};
 use super::lessons;
-use super::needs::Facts;
+use super::machines;
+use super::needs::{Facts, Need};
 use super::report::{LessonReport, Report};
 use super::run::Run;
 use super::sweep::{self, Leftover};
@@ -21,8 +22,8 @@ const CONCURRENCY: usize = 4;
 
 /// Tells how far a run is.
 pub trait Progress {
-    /// Something that a killed run left was removed.
-    fn removed(&self, leftover: &str);
+    /// Something that a killed run left was removed, or something takes its time.
+    fn note(&self, text: &str);
     /// A lesson is done; called in the order of the lessons.
     fn lesson(&self, report: &LessonReport);
 }
@@ -44,10 +45,10 @@ pub async fn run(
     let docker = engine.docker();
     let left = clear_up(engine, progress).await?;
     let facts = Facts::ask(docker).await?;
-    let run = Run::start(docker.clone(), left, stop.clone()).await?;
+    let run = Run::start(engine, left, stop.clone()).await?;
     let id = run.id().to_owned();
     let reports: Vec<LessonReport> = stream::iter(lessons)
-        .map(|lesson| teach(&run, lesson, &facts, allow_swarm))
+        .map(|lesson| teach(&run, lesson, &facts, allow_swarm, progress))
         .buffered(CONCURRENCY)
         .inspect(|report| {
             if !stop.is_cancelled() {
@@ -65,10 +66,20 @@ pub async fn run(
     })
 }
 
-async fn teach(run: &Run, lesson: &Lesson, facts: &Facts, allow_swarm: bool) -> LessonReport {
+async fn teach(
+    run: &Run,
+    lesson: &Lesson,
+    facts: &Facts,
+    allow_swarm: bool,
+    progress: &impl Progress,
+) -> LessonReport {
     let started = Instant::now();
     let mut steps: Vec<Step> = Vec::new();
-    let skipped = facts.reason_to_skip(lesson.needs, allow_swarm);
+    let mut skipped = facts.reason_to_skip(lesson.needs, allow_swarm);
+    if skipped.is_none() && lesson.needs.contains(&Need::Machines) {
+        let image = machines::image(run.docker(), |text| progress.note(text));
+        skipped = image.await.err();
+    }
     let place = lessons::ALL.iter().position(|it| it.name == lesson.name);
     let number = place.unwrap_or_default() + 1;
     let error = match skipped {
@@ -86,7 +97,7 @@ async fn clear_up(engine: &Engine, progress: &impl Progress) -> Result<Vec<Strin
     let mut images = Vec::new();
     for leftover in sweep::leftovers(engine.docker()).await? {
         sweep::remove(engine.docker(), &leftover.run).await?;
-        progress.removed(&sentence(&leftover));
+        progress.note(&sentence(&leftover));
         images.extend(leftover.image);
     }
     Ok(images)
@@ -101,9 +112,6 @@ fn sentence(leftover: &Leftover) -> String {
     };
     count(leftover.containers, "container");
     count(leftover.networks, "network");
-    if leftover.swarm {
-        parts.push("its swarm".to_owned());
-    }
     format!(
         "removed what an interrupted run ({}) left: {}",
         leftover.run,

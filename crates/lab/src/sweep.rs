@@ -12,7 +12,7 @@ use bollard::query_parameters::{
 use engine::error::{EngineContext, Error, Result, is_missing};
 use tokio::time::{Instant, sleep};
 
-use super::{labels, swarm};
+use super::labels;
 
 /// The engine lets go of a network a moment after its last container is gone.
 const REMOVED_WITHIN: Duration = Duration::from_secs(20);
@@ -26,7 +26,6 @@ pub(super) struct Leftover {
     pub(super) run: String,
     pub(super) containers: usize,
     pub(super) networks: usize,
-    pub(super) swarm: bool,
     /// The image that it brought along.
     pub(super) image: Option<String>,
 }
@@ -35,17 +34,15 @@ pub(super) struct Leftover {
 pub(super) async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>> {
     let containers = containers(docker, labels::RUN).await?;
     let networks = networks(docker, labels::RUN).await?;
-    let swarm = swarm::made_by(docker).await?;
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Ok(dead_runs(&containers, &networks, swarm, now))
+    Ok(dead_runs(&containers, &networks, now))
 }
 
 fn dead_runs(
     containers: &[ContainerSummary],
     networks: &[Network],
-    swarm: Option<String>,
     now: Duration,
 ) -> Vec<Leftover> {
     let mut runs: BTreeMap<String, Leftover> = BTreeMap::new();
@@ -74,9 +71,6 @@ fn dead_runs(
         if let Some(run) = label(network.labels.as_ref(), labels::RUN) {
             of(run, &|leftover| leftover.networks += 1);
         }
-    }
-    if let Some(run) = swarm {
-        of(&run, &|leftover| leftover.swarm = true);
     }
     runs.into_values()
         .filter(|leftover| !alive.contains(&leftover.run))
@@ -133,7 +127,6 @@ pub(super) async fn remove(docker: &Docker, run: &str) -> Result<()> {
             reasons.extend(remove_network(docker, &network).await);
         }
         if reasons.is_empty() {
-            swarm::leave_if_made_by(docker, run).await?;
             for keeper in &keepers {
                 reasons.extend(remove_container(docker, keeper).await);
             }
@@ -222,7 +215,7 @@ mod tests {
     }
 
     fn runs(containers: &[ContainerSummary], now: u64) -> Vec<String> {
-        dead_runs(containers, &[], None, Duration::from_secs(now))
+        dead_runs(containers, &[], Duration::from_secs(now))
             .into_iter()
             .map(|leftover| leftover.run)
             .collect()
@@ -245,22 +238,17 @@ mod tests {
     }
 
     #[test]
-    fn a_network_or_a_swarm_alone_is_a_leftover_too() {
+    fn a_network_alone_is_a_leftover_too() {
         let network = Network {
             labels: Some([(labels::RUN.to_owned(), "b".to_owned())].into()),
             ..Network::default()
         };
-        let found = dead_runs(&[], &[network], Some("c".to_owned()), Duration::ZERO);
+        let found = dead_runs(&[], &[network], Duration::ZERO);
         let b = Leftover {
             run: "b".into(),
             networks: 1,
             ..Leftover::default()
         };
-        let c = Leftover {
-            run: "c".into(),
-            swarm: true,
-            ..Leftover::default()
-        };
-        assert_eq!(found, [b, c]);
+        assert_eq!(found, [b]);
     }
 }

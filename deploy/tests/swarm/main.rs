@@ -11,6 +11,7 @@
 mod bed;
 mod commands;
 mod images;
+mod lab;
 mod load;
 mod verify;
 
@@ -23,6 +24,7 @@ use testkit::wait::wait_within;
 
 #[test]
 fn a_stack_from_nothing_to_nothing() {
+    lab::shows_a_packet_between_two_machines();
     let bed = Bed::new();
     images::get_to_the_nodes(&bed);
     comes_up_on_every_node(&bed);

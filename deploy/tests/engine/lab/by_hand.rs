@@ -142,7 +142,7 @@ macro_rules! works_by_hand {
     };
 }
 
-// The overlay lesson is left out: one swarm at a time on one engine.
+// The overlay lesson is left out: its commands take two machines, and half a minute.
 works_by_hand! {
     self_check: "self-check",
     default_bridge: "default-bridge",

@@ -9,15 +9,17 @@ use super::support::{Lab, docker, run, things_of, wait_until};
 #[test]
 fn every_lesson_passes_and_nothing_is_left() {
     let lab = Lab::new("all");
-    let swarm = || docker(&["info", "-f", "{{.Swarm.LocalNodeState}}"]);
-    let gateway_bridge = || docker(&["network", "ls", "-q", "--filter", "name=docker_gwbridge"]);
-    let before = (swarm(), gateway_bridge());
     let path = lab.path().join("report.md");
-    let report = lab.report(&["--allow-swarm", "--report", path.to_str().unwrap()]);
+    let report = lab.report(&["--report", path.to_str().unwrap()]);
 
     let lessons = report["lessons"].as_array().unwrap();
     assert_eq!(lessons.len(), 10);
     for lesson in lessons {
+        // Takes two machines: deploy/tests/swarm/lab.rs.
+        if lesson["name"] == "overlay" {
+            assert_eq!(lesson["verdict"], "skipped", "{lesson:#}");
+            continue;
+        }
         assert_eq!(lesson["verdict"], "passed", "{lesson:#}");
         for step in lesson["steps"].as_array().unwrap() {
             assert!(!step["evidence"].as_array().unwrap().is_empty(), "{step:#}");
@@ -34,12 +36,11 @@ fn every_lesson_passes_and_nothing_is_left() {
     for lesson in lessons {
         assert!(document.contains(lesson["title"].as_str().unwrap()));
     }
-    assert!(document.contains("10 lessons passed"));
+    assert!(document.contains("9 lessons passed, 1 skipped"));
     assert!(!document.contains('✘'), "{document}");
 
     assert_eq!(things_of(report["run"].as_str().unwrap()), [""; 0]);
     assert!(!lab.image_is_there());
-    assert_eq!((swarm(), gateway_bridge()), before);
 }
 
 #[test]

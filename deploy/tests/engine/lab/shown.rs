@@ -38,7 +38,7 @@ fn it_says_how_to_tidy_up_and_why_a_lesson_is_skipped() {
     );
     let (_, end) = said.split_once("1 lesson passed, 1 skipped").unwrap();
     for part in [
-        "overlay was skipped: the engine is not in a swarm",
+        "overlay was skipped: it takes two machines",
         "`make lab SWARM=1`",
     ] {
         assert!(end.contains(part), "{said}");
