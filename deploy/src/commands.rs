@@ -18,7 +18,7 @@ pub(crate) mod rollback;
 mod scale;
 mod secrets;
 mod up;
-mod verify;
+pub(crate) mod verify;
 
 use std::cell::RefCell;
 use std::env;
@@ -304,8 +304,13 @@ async fn verified(
         let applied = applied?;
         if wanted {
             let project = as_it_runs(engine, project.clone()).await?;
-            netcheck::verify::after_deploy(engine, output, &project, &secret_values(&project))
-                .await?;
+            let subject = netcheck::verify::Subject {
+                engine,
+                project: &project,
+                secrets: &secret_values(&project),
+                image: None,
+            };
+            netcheck::verify::after_deploy(output, &subject).await?;
         }
         Ok(applied)
     };

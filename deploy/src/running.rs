@@ -107,11 +107,11 @@ fn at(node: &Node, arguments: impl Iterator<Item = String>) -> String {
         _ => format!("'{}'", word.replace('\'', r"'\''")),
     });
     let words: Vec<String> = words.collect();
-    let host = match node.address.as_str() {
-        ipv6 if ipv6.contains(':') => format!("[{ipv6}]"),
-        address => address.to_owned(),
-    };
-    let command = format!("DOCKER_HOST=ssh://{host} deploy {}", words.join(" "));
+    let command = format!(
+        "DOCKER_HOST=ssh://{} deploy {}",
+        node.host(),
+        words.join(" ")
+    );
     text::escape(&command).into_owned()
 }
 
@@ -126,10 +126,11 @@ mod tests {
     use super::*;
 
     fn told(nodes: &[(&str, &str)], words: &[&str]) -> String {
-        let node = |(name, address): &(&str, &str)| Node {
-            name: (*name).to_owned(),
-            address: (*address).to_owned(),
-            ..Node::default()
+        let node = |(name, address): &(&str, &str)| {
+            let mut node = Node::default();
+            node.name = (*name).to_owned();
+            node.address = (*address).to_owned();
+            node
         };
         let nodes: Vec<Node> = nodes.iter().map(node).collect();
         let error = on_others("keeper", &nodes, words.iter().map(|it| (*it).to_owned()));

@@ -201,13 +201,11 @@ pub(super) mod tests {
             ),
         ];
         let engine = Facts {
-            bystander: None,
             version: "20.10.24".into(),
             system: "Debian GNU/Linux 12".into(),
             linux: true,
             rootless: false,
             desktop: false,
-            swarm: false,
             default_bridge: true,
             inter_container: true,
         };

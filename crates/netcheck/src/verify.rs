@@ -53,6 +53,27 @@ const PATIENT_TIMEOUT_MS: u64 = 3_000;
 /// which not everybody may who may ask the engine.
 pub type SecretValues<'a> = dyn Fn(&SecretName) -> Vec<String> + 'a;
 
+/// What is verified, and with what.
+pub struct Subject<'a> {
+    /// Of a Swarm: a manager's.
+    pub engine: &'a Engine,
+    /// As the file draws it.
+    pub project: &'a Project,
+    /// What the request through the stack may need.
+    pub secrets: &'a SecretValues<'a>,
+    /// The image that looks, where all nodes of a Swarm have it; none: it is made on the engine.
+    pub image: Option<Image>,
+}
+
+impl Subject<'_> {
+    async fn image(&self) -> Result<Image> {
+        match &self.image {
+            Some(image) => Ok(image.clone()),
+            None => Image::ensure(self.engine.docker()).await,
+        }
+    }
+}
+
 /// Everything that was found out; the document of `verify --json`.
 #[derive(Debug, Serialize)]
 struct Verification {
@@ -137,15 +158,10 @@ impl Verification {
 /// # Errors
 /// [`Exit::Failed`] if anything isn't as drawn,
 /// [`Exit::Unproven`] if not everything could be judged.
-pub async fn run(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    secrets: &SecretValues<'_>,
-) -> Result<()> {
+pub async fn run(output: &Output, subject: &Subject<'_>) -> Result<()> {
     let task = output.silent_task("verify");
     task.detail("looking");
-    let verification = verify(engine, project, secrets).await?;
+    let verification = verify(subject).await?;
     drop(task);
     if output.is_json() {
         output.event(&verification);
@@ -160,13 +176,8 @@ pub async fn run(
 ///
 /// # Errors
 /// If anything isn't as drawn.
-pub async fn after_deploy(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    secrets: &SecretValues<'_>,
-) -> Result<()> {
-    match run(engine, output, project, secrets).await {
+pub async fn after_deploy(output: &Output, subject: &Subject<'_>) -> Result<()> {
+    match run(output, subject).await {
         Err(unproven) if unproven.exit == Exit::Unproven => {
             for detail in &unproven.details {
                 output.note(detail);
@@ -179,20 +190,22 @@ pub async fn after_deploy(
 }
 
 /// Looks at everything.
-async fn verify(
-    engine: &Engine,
-    project: &Project,
-    secrets: &SecretValues<'_>,
-) -> Result<Verification> {
+async fn verify(subject: &Subject<'_>) -> Result<Verification> {
+    let &Subject {
+        engine,
+        project,
+        secrets,
+        ..
+    } = subject;
     if project.is_for_swarm() {
         // It is large, and every caller would be with it.
-        return Box::pin(swarm::verify(engine, project, secrets)).await;
+        return Box::pin(swarm::verify(subject)).await;
     }
     let begun = Instant::now();
-    let survey = observe::survey(engine, project).await?;
+    let survey = observe::survey(subject).await?;
     let (topology, image) = &survey;
     let (seen, journey) = tokio::join!(
-        observe_patiently(engine, project, survey.clone()),
+        observe_patiently(subject, survey.clone()),
         journey::checks(engine, project, secrets, topology, image),
     );
     let seen = seen?;
@@ -240,15 +253,17 @@ async fn verify(
 /// Looks a second time, with more patience, where something may have been passing. What isn't as
 /// drawn both times is a failure.
 async fn observe_patiently(
-    engine: &Engine,
-    project: &Project,
+    subject: &Subject<'_>,
     survey: (Topology, Image),
 ) -> Result<Observation> {
+    let &Subject {
+        engine, project, ..
+    } = subject;
     let seen = observe::observe(engine, project, survey, TIMEOUT_MS).await;
     if !judge::links(&seen).iter().any(Link::deserves_a_second_look) {
         return Ok(seen);
     }
-    let survey = observe::survey(engine, project).await?;
+    let survey = observe::survey(subject).await?;
     Ok(observe::observe(engine, project, survey, PATIENT_TIMEOUT_MS).await)
 }
 

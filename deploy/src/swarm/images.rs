@@ -67,11 +67,7 @@ struct Push {
 ///
 /// # Errors
 /// When the registry or a node doesn't take one.
-#[expect(
-    dead_code,
-    reason = "for images that no service has, such as that of a probe"
-)]
-pub(crate) async fn distribute(
+pub(super) async fn distribute(
     engine: &Engine,
     output: &Output,
     project: &Project,

@@ -66,7 +66,11 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         .await?;
     if applied.changed {
         let Applied { stack, here, .. } = &applied;
-        images::tidy(&engine, output, &project, stack, here, &releases.contents()).await;
+        let mut kept = releases.contents();
+        if !args.no_verify {
+            kept.extend(verify::content(&engine).await?);
+        }
+        images::tidy(&engine, output, &project, stack, here, &kept).await;
     }
     if !args.no_verify {
         let verified = verify::after_deploy(&engine, output, &project).await;

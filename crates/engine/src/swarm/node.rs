@@ -56,6 +56,15 @@ impl Node {
         self.ready && self.availability == Some(Availability::ACTIVE)
     }
 
+    /// Its address as a URL has it.
+    pub fn host(&self) -> String {
+        if self.address.contains(':') {
+            format!("[{}]", self.address)
+        } else {
+            self.address.clone()
+        }
+    }
+
     /// Whether all of these hold for it. What isn't an id, a name, a role or a label is for the engine to
     /// judge, and taken for true.
     pub fn satisfies<'a>(&self, constraints: impl IntoIterator<Item = &'a Constraint>) -> bool {

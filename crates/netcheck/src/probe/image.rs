@@ -76,6 +76,12 @@ impl Image {
         Ok(image)
     }
 
+    /// The same image by another name, as the nodes of a Swarm have it.
+    #[must_use]
+    pub fn known_as(self, name: String) -> Self {
+        Self { name }
+    }
+
     /// The name to create containers from.
     pub fn name(&self) -> &str {
         &self.name

@@ -23,7 +23,7 @@ use engine::error::{EngineContext, Error, Result};
 use engine::swarm::node::Node;
 use engine::swarm::stack::{Service, remove_service};
 use engine::swarm::task::{self, Task};
-use engine::{Engine, labels};
+use engine::{Engine, labels, said};
 use futures_util::future::join_all;
 use rand::distr::{Alphanumeric, SampleString};
 
@@ -169,11 +169,12 @@ async fn answers(
 async fn answer(engine: &Engine, image: &Image, task: &Task) -> Result<Report> {
     if task.state == TaskState::REJECTED || task.container.is_none() {
         let said = task.complaint().unwrap_or_else(|| task.state.to_string());
-        if said.contains("No such image") {
+        if said::is_without_image(&said) {
             return Err(Error::failed(
                 format!("it has no image {}, which looks from there", image.name()),
                 format!(
-                    "load it into each node, as the stack's own images: `docker save {} | ssh NODE docker load`",
+                    "CAUSEWAY_NODE_SSH or CAUSEWAY_REGISTRY in .env has `deploy` bring it there (docs/swarm.md); by \
+                     hand it is `docker save {} | ssh NODE docker load`",
                     image.name()
                 ),
             ));

@@ -7,6 +7,7 @@ use compose_file::Project;
 use engine::error::{Error, Result};
 use engine::{Engine, reached_at};
 
+use super::Subject;
 use super::beyond::Beyond;
 use super::expect::links;
 use super::link::{Basis, By, End, Expectation};
@@ -35,7 +36,10 @@ pub(super) struct Observation {
 ///
 /// # Errors
 /// When nothing of the stack runs, or the engine refuses.
-pub(super) async fn survey(engine: &Engine, project: &Project) -> Result<(Topology, Image)> {
+pub(super) async fn survey(subject: &Subject<'_>) -> Result<(Topology, Image)> {
+    let &Subject {
+        engine, project, ..
+    } = subject;
     let mut topology = Topology::of_engine(engine, project).await?;
     if !topology.sandboxes.iter().any(Sandbox::is_up) {
         return Err(Error::failed(
@@ -43,7 +47,7 @@ pub(super) async fn survey(engine: &Engine, project: &Project) -> Result<(Topolo
             "`deploy up` brings it up",
         ));
     }
-    let image = Image::ensure(engine.docker()).await?;
+    let image = subject.image().await?;
     topology.look(engine, &image).await;
     Ok((topology, image))
 }

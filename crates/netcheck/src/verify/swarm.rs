@@ -21,7 +21,7 @@ use engine::swarm::stack::Stack;
 
 use super::check::{Check, Finding};
 use super::link::{Link, OUTSIDE, Seen, Verdict};
-use super::{PATIENT_TIMEOUT_MS, SecretValues, Verification, judge};
+use super::{PATIENT_TIMEOUT_MS, Subject, Verification, judge};
 use crate::inspect::Topology;
 use crate::inspect::model::Sandbox;
 use crate::probe::image::Image;
@@ -59,14 +59,16 @@ impl Survey {
     }
 }
 
-pub(super) async fn verify(
-    engine: &Engine,
-    project: &Project,
-    secrets: &SecretValues<'_>,
-) -> Result<Verification> {
+pub(super) async fn verify(subject: &Subject<'_>) -> Result<Verification> {
+    let &Subject {
+        engine,
+        project,
+        secrets,
+        ..
+    } = subject;
     let begun = Instant::now();
     let here = swarm::manager(engine).await?;
-    let image = Image::ensure(engine.docker()).await?;
+    let image = subject.image().await?;
     let survey = Survey::take(engine, project).await?;
     let (seen, entry) = tokio::join!(
         look_patiently(engine, project, &image, &survey),

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use compose_file::Project;
-use engine::Engine;
 use engine::error::{Error, Exit, Result};
 use serde_json::json;
 use terminal::style::Tone;
 use terminal::{Output, text};
 
 use super::check::Finding;
-use super::{SecretValues, Verification, verify};
+use super::{Subject, Verification, verify};
 
 /// What is the matter at one time, by what it is about: whether it is wrong or couldn't be judged, and
 /// the sentence.
@@ -44,18 +42,12 @@ struct Known {
 ///
 /// # Errors
 /// When the engine doesn't answer any more.
-pub async fn watch(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    secrets: &SecretValues<'_>,
-    pause: Duration,
-) -> Result<()> {
+pub async fn watch(output: &Output, subject: &Subject<'_>, pause: Duration) -> Result<()> {
     let teller = Teller { output };
     let mut known: BTreeMap<String, Known> = BTreeMap::new();
     let mut changed = true;
     loop {
-        let Look { state, tally } = look(engine, project, secrets).await?;
+        let Look { state, tally } = look(subject).await?;
         known.retain(|subject, known| {
             // What nobody could look at hasn't ended.
             let lasts = tally.is_none() || state.contains_key(subject);
@@ -87,8 +79,8 @@ pub async fn watch(
 
 /// What is the matter now. That the stack can't be looked at, since it isn't
 /// there for one, is the matter too.
-async fn look(engine: &Engine, project: &Project, secrets: &SecretValues<'_>) -> Result<Look> {
-    match verify(engine, project, secrets).await {
+async fn look(subject: &Subject<'_>) -> Result<Look> {
+    match verify(subject).await {
         Ok(verification) => Ok(Look {
             state: state(&verification),
             tally: Some(verification.tally()),

@@ -131,12 +131,7 @@ pub(super) async fn connect(way: &str, node: &Node) -> Result<Engine> {
 
 /// Where a node's engine is, as `DOCKER_HOST` would say it.
 fn address(way: &str, node: &Node) -> String {
-    let address = if node.address.contains(':') {
-        format!("[{}]", node.address)
-    } else {
-        node.address.clone()
-    };
-    let way = way.replace("{address}", &address);
+    let way = way.replace("{address}", &node.host());
     format!("ssh://{}", way.replace("{name}", &node.name))
 }
 
@@ -170,10 +165,11 @@ mod tests {
 
     #[test]
     fn the_way_to_a_node_has_its_name_or_its_address() {
-        let node = |address: &str| Node {
-            name: "n2".to_owned(),
-            address: address.to_owned(),
-            ..Node::default()
+        let node = |address: &str| {
+            let mut node = Node::default();
+            node.name = "n2".to_owned();
+            node.address = address.to_owned();
+            node
         };
         for (way, at, expected) in [
             ("root@{address}", "10.0.0.2", "ssh://root@10.0.0.2"),
