@@ -101,6 +101,8 @@ pub(crate) fn get_to_the_nodes(bed: &Bed) {
     let first = over_ssh(bed, &small);
     let registry = Registry::start(small.directory.path(), bed);
     through_a_registry(bed, &small, &registry);
+    registry.goes_away();
+    what_runs_needs_no_registry(bed, &small);
 
     small.write(".env", "WAY=root@{name}\n");
     let releases = small.ok(&["releases"]);
@@ -164,9 +166,23 @@ fn through_a_registry(bed: &Bed, small: &Small, registry: &Registry) {
     assert!(built.contains("nothing to build"), "{built}");
 }
 
+/// Nodes have what they run. What is new can't get to them: `up` says why, and changes nothing.
+fn what_runs_needs_no_registry(bed: &Bed, small: &Small) {
+    let before = runs(bed);
+    small.ok(&["restart", "s"]);
+    small.version(3);
+    let refused = small.deploy(&["up"]);
+    refused.assert_code(1);
+    refused.assert_says(&["pushing image", "connection refused", "CAUSEWAY_REGISTRY"]);
+    assert_eq!(runs(bed), before);
+    small.version(2);
+    small.ok(&["up"]);
+    assert_eq!(runs(bed), before);
+}
+
 /// Debian's, where the nodes reach it.
 struct Registry {
-    _process: Process,
+    process: Process,
     address: String,
 }
 
@@ -188,8 +204,12 @@ impl Registry {
             TcpStream::connect(&address).is_ok()
         });
         Self {
-            _process: process,
+            process,
             address,
         }
+    }
+
+    fn goes_away(self) {
+        drop(self.process);
     }
 }
