@@ -166,10 +166,16 @@ async fn until_moved(
             .filter(|(_, task)| node.ready && there(task) && task.is_live())
             .map(|(service, task)| ps::name(&stack, service, task))
             .collect();
+        // From the same look at the tasks: the service's own count is of a moment ago.
+        let runs = |wanted: &Service| {
+            let of_it =
+                |(service, task): &&(&Service, Task)| service.name == wanted.name && task.runs();
+            tasks.iter().filter(of_it).count() as u64
+        };
         let moving: Vec<&str> = stack
             .services
             .values()
-            .filter(|it| it.running < it.desired && others(&stack, it, node).next().is_some())
+            .filter(|it| runs(it) < it.desired && others(&stack, it, node).next().is_some())
             .map(|it| it.name.as_str())
             .collect();
         if left.is_empty() && moving.is_empty() {

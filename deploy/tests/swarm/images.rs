@@ -4,7 +4,6 @@
 use std::env;
 use std::fs;
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -44,7 +43,7 @@ impl Small {
             "compose.yaml",
             "name: small\nservices:\n  s:\n    image: causeway-test/small\n    build: .\n    command: [sleep, '1000']\n    \
              init: true\n    networks: [n]\n    deploy:\n      mode: global\n      endpoint_mode: dnsrr\n      \
-             update_config: {parallelism: 0, monitor: 100ms}\n\
+             update_config: {parallelism: 0, order: start-first, monitor: 100ms}\n\
              networks:\n  n: {driver: overlay}\nx-swarm: {registry: '${REGISTRY:-}', ssh: '${WAY:-}'}\n",
         );
         small
@@ -99,7 +98,7 @@ pub(crate) fn get_to_the_nodes(bed: &Bed) {
     let small = Small::new(bed);
     small.version(1);
     let first = over_ssh(bed, &small);
-    let registry = Registry::start(small.directory.path(), bed);
+    let registry = Registry::start(bed);
     through_a_registry(bed, &small, &registry);
     registry.goes_away();
     what_runs_needs_no_registry(bed, &small);
@@ -140,7 +139,10 @@ fn over_ssh(bed: &Bed, small: &Small) -> String {
         image.starts_with("loaded.invalid/causeway-test/small:small-"),
         "{image}"
     );
-    assert_eq!(on("n3", "loaded.invalid/*/*"), std::slice::from_ref(&image));
+    assert_eq!(
+        on("n3", "loaded.invalid/causeway-test/*"),
+        std::slice::from_ref(&image)
+    );
     let again = small.ok(&["up"]);
     assert!(again.contains("no changes"), "{again}");
     image
@@ -161,7 +163,8 @@ fn through_a_registry(bed: &Bed, small: &Small, registry: &Registry) {
         "{image}"
     );
     assert!(digest.starts_with("sha256:"), "{image}");
-    assert!(small.ok(&["up"]).contains("no changes"));
+    let again = small.ok(&["up"]);
+    assert!(again.contains("no changes"), "{again}");
     let built = small.ok(&["build"]);
     assert!(built.contains("nothing to build"), "{built}");
 }
@@ -183,15 +186,18 @@ fn what_runs_needs_no_registry(bed: &Bed, small: &Small) {
 /// Debian's, where the nodes reach it.
 struct Registry {
     process: Process,
+    _directory: TempDir,
     address: String,
 }
 
 impl Registry {
-    fn start(directory: &Path, bed: &Bed) -> Self {
+    fn start(bed: &Bed) -> Self {
+        // Apart from what images are built from.
+        let directory = tempfile::tempdir().unwrap();
         let (network, _) = bed.nodes()[0].rsplit_once('.').unwrap();
         let address = format!("{network}.1:{}", local_port());
-        let config = directory.join("registry.yml");
-        let root = directory.join("registry");
+        let config = directory.path().join("registry.yml");
+        let root = directory.path().join("registry");
         let text = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
             root.display()
@@ -205,6 +211,7 @@ impl Registry {
         });
         Self {
             process,
+            _directory: directory,
             address,
         }
     }

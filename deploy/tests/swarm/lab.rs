@@ -54,7 +54,7 @@ pub(crate) fn shows_a_packet_between_two_machines() {
         .flat_map(|evidence| evidence["lines"].as_array().unwrap())
         .map(|line| line.as_str().unwrap().trim())
         .collect();
-    for part in ["VXLAN 08", "\"GET / HTTP/1.1\"", "mtu 1450", "mtu 1500"] {
+    for part in ["VXLAN 08", "\"GET / HTTP/1.0\"", "mtu 1450", "mtu 1500"] {
         assert!(
             evidence.iter().any(|it| it.contains(part)),
             "{part}: {evidence:#?}"
