@@ -28,6 +28,12 @@ pub fn is_missing(err: &bollard::errors::Error) -> bool {
     )
 }
 
+/// Whether a Swarm's object has another version by now than the one that was to be changed.
+pub(crate) fn is_outdated(err: &bollard::errors::Error) -> bool {
+    use bollard::errors::Error as Engine;
+    matches!(err, Engine::DockerResponseServerError { message, .. } if said::is_out_of_sequence(message))
+}
+
 /// Of a removal: well where there is nothing any more.
 ///
 /// # Errors

@@ -44,6 +44,11 @@ pub(crate) fn is_no_such_image(reason: &str) -> bool {
     missing.iter().any(|word| reason.contains(word))
 }
 
+/// A Swarm's object was changed since its version was read.
+pub(crate) fn is_out_of_sequence(message: &str) -> bool {
+    message.contains("out of sequence")
+}
+
 /// A node has no image of the name that a task is made from.
 pub fn is_without_image(complaint: &str) -> bool {
     complaint.contains("No such image")

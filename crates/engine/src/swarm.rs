@@ -19,6 +19,9 @@ use bollard::models::LocalNodeState;
 use crate::Engine;
 use crate::error::{EngineContext, Error, Result};
 
+/// So many times a change is tried when the managers change the same object meanwhile.
+const UPDATES: u32 = 5;
+
 /// The id of the node that the engine is, which is a manager.
 ///
 /// # Errors

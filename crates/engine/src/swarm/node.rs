@@ -9,8 +9,9 @@ use bollard::models::{
 use bollard::query_parameters::{ListNodesOptions, UpdateNodeOptionsBuilder};
 use compose_file::model::Constraint;
 
+use super::UPDATES;
 use crate::Engine;
-use crate::error::{EngineContext, Result};
+use crate::error::{EngineContext, Result, is_outdated};
 
 /// A machine of the Swarm.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +93,7 @@ impl Node {
     /// Gives it a label.
     ///
     /// # Errors
-    /// When the engine refuses, as it does when the node was changed meanwhile.
+    /// When the engine refuses.
     pub async fn label(&self, engine: &Engine, key: &str, value: &str) -> Result<()> {
         let change = |spec: &mut NodeSpec| {
             let labels = spec.labels.get_or_insert_default();
@@ -104,7 +105,7 @@ impl Node {
     /// Has the engine give it tasks, or take those that it has away.
     ///
     /// # Errors
-    /// When the engine refuses, as it does when the node was changed meanwhile.
+    /// When the engine refuses.
     pub async fn make(&self, engine: &Engine, availability: Availability) -> Result<()> {
         let change = |spec: &mut NodeSpec| spec.availability = Some(availability);
         let what = if availability == Availability::DRAIN {
@@ -115,19 +116,30 @@ impl Node {
         self.change(engine, what, change).await
     }
 
+    /// Of its specification as it is then: the managers change it, too, as when one is promoted.
     async fn change(
         &self,
         engine: &Engine,
         what: &str,
-        change: impl FnOnce(&mut NodeSpec),
+        change: impl Fn(&mut NodeSpec),
     ) -> Result<()> {
-        let mut spec = self.spec.clone();
-        change(&mut spec);
-        let options = UpdateNodeOptionsBuilder::new()
-            .version(i64::try_from(self.version).unwrap_or(i64::MAX))
-            .build();
-        let updated = engine.docker().update_node(&self.id, spec, options).await;
-        updated.doing(|| format!("{what} node {}", self.name))
+        let doing = || format!("{what} node {}", self.name);
+        let mut now = self.clone();
+        for left in (0..UPDATES).rev() {
+            change(&mut now.spec);
+            let options = UpdateNodeOptionsBuilder::new()
+                .version(i64::try_from(now.version).unwrap_or(i64::MAX))
+                .build();
+            let updated = engine.docker().update_node(&self.id, now.spec, options);
+            match updated.await {
+                Err(err) if left > 0 && is_outdated(&err) => {
+                    let read = engine.docker().inspect_node(&self.id).await;
+                    now = read.doing(doing)?.into();
+                }
+                updated => return updated.doing(doing),
+            }
+        }
+        Ok(())
     }
 }
 

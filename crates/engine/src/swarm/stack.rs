@@ -12,11 +12,12 @@ use compose_file::Project;
 use compose_file::model::Network;
 use terminal::Output;
 
+use super::UPDATES;
 use super::node::{self, Node};
 use super::object::{self, Object};
 use crate::Engine;
 use crate::container;
-use crate::error::{EngineContext, Result, unless_gone};
+use crate::error::{EngineContext, Result, is_outdated, unless_gone};
 use crate::image::pull;
 use crate::labels;
 use crate::owner::Owner;
@@ -211,22 +212,37 @@ impl Service {
     /// Has the engine bring it to another specification, task by task. Returns what it has to remark.
     ///
     /// # Errors
-    /// When the engine refuses, as it does when the service was changed meanwhile.
+    /// When the engine refuses, as it does when somebody else changed the service meanwhile.
     pub async fn update(
         &self,
         engine: &Engine,
         spec: ServiceSpec,
         credentials: Option<DockerCredentials>,
     ) -> Result<Vec<String>> {
-        let options = UpdateServiceOptionsBuilder::new()
-            .version(i32::try_from(self.version).unwrap_or(i32::MAX))
-            .build();
+        let doing = || format!("update service {}", self.name);
         let docker = engine.docker();
-        let updated = docker.update_service(&self.id, spec, options, credentials);
-        let updated = updated
-            .await
-            .doing(|| format!("update service {}", self.name))?;
-        Ok(updated.warnings.unwrap_or_default())
+        let mut version = self.version;
+        for left in (0..UPDATES).rev() {
+            let options = UpdateServiceOptionsBuilder::new()
+                .version(i32::try_from(version).unwrap_or(i32::MAX))
+                .build();
+            let updated =
+                docker.update_service(&self.id, spec.clone(), options, credentials.clone());
+            match updated.await {
+                Err(err) if left > 0 && is_outdated(&err) => {
+                    let options = None::<InspectServiceOptions>;
+                    let now = docker.inspect_service(&self.id, options).await;
+                    let now = now.doing(doing)?;
+                    // The managers write into it how the last update went.
+                    if now.spec.as_ref() != Some(&self.spec) {
+                        return Err(err).doing(doing);
+                    }
+                    version = now.version.and_then(|it| it.index).unwrap_or_default();
+                }
+                updated => return Ok(updated.doing(doing)?.warnings.unwrap_or_default()),
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Takes it away, and its tasks. One that is gone already is removed.
