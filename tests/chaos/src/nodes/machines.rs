@@ -20,6 +20,8 @@ const FILES: [&str; 3] = [
     "compose.swarm.yaml",
     "compose.swarm-replica-set.yaml",
 ];
+/// Of its own: what the checkout records of its user's stack stays as it is.
+const PROJECT: &str = "causeway-nodes";
 /// Of the stack on a node.
 const PLAIN: u16 = 8080;
 const TLS: u16 = 8443;
@@ -152,6 +154,7 @@ impl Machines {
         let (manager, _) = self.manager().await?;
         let mut command = Command::new(&self.deploy);
         command
+            .args(["--project", PROJECT])
             .args(FILES.iter().flat_map(|file| ["-f", file]))
             .args(arguments)
             .env("DOCKER_HOST", self.socket(manager))
@@ -207,8 +210,10 @@ impl Machines {
 
     /// The container of the node's member of the set.
     pub(super) async fn member(&self, node: &Node) -> Result<String> {
-        let list = ["ps", "--quiet", "--filter", "name=causeway_mongo"];
-        let listed = self.docker(node, &list).await?;
+        let filter = format!("name={PROJECT}_mongo");
+        let listed = self
+            .docker(node, &["ps", "--quiet", "--filter", &filter])
+            .await?;
         let member = listed.lines().next().map(str::to_owned);
         member.ok_or_else(|| {
             Error::failed(
