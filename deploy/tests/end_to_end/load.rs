@@ -19,6 +19,10 @@ use crate::stack::Stack;
 /// Clients with a connection for each request, and as many that keep theirs.
 const CLIENTS: usize = 4;
 
+/// Between two requests of a client: about a hundred a second in all, which leave the machine to what is
+/// done to the stack.
+const PAUSE: Duration = Duration::from_millis(60);
+
 /// How many answers show that all clients go on.
 const SOME: usize = 100;
 
@@ -143,6 +147,7 @@ impl Shared {
             if keep { "keep-alive" } else { "close" }
         );
         while !self.done.load(Ordering::SeqCst) {
+            thread::sleep(PAUSE);
             connection.try_send(&request)?;
             let answer = connection.response("GET");
             let answer = answer.map_err(|error| io::Error::other(format!("{error:?}")))?;
