@@ -33,7 +33,7 @@ fn an_engine_is_reached_over_ssh() {
     up.assert_says(&["PROJECT:1: built"
         .replace("PROJECT", &stack.project)
         .as_str()]);
-    assert_eq!(stack.names(), ["other", "web"]);
+    assert_eq!(stack.names(), ["other-1", "web-1"]);
     let ps = there(&stack, &ssh, "engine.test", &["ps", "--json"]);
     ps.assert_code(0);
     // The same engine by its socket has nothing to be changed.
