@@ -70,7 +70,7 @@ SHORT = {
     "deploy down [--volumes]": Try("deploy down --volumes", says="causeway is down", after="deploy up"),
     "deploy ps": Try(says="causeway-mongo-1"),
     "deploy logs [-f] [SERVICE…]": Try("deploy logs mongo", says="causeway-mongo-1"),
-    "deploy backup FILE": Try("deploy backup target/all.zip", before="rm -f target/all.zip", says=" in the file"),
+    "deploy backup FILE": Try("deploy backup target/all.zip", before="mkdir -p target && rm -f target/all.zip", says=" in the file"),
     "deploy restore FILE": Try("deploy restore target/all.zip", says=" there already"),
     "deploy requests [--follow] [--where KEY=VALUE…]": Try(
         "deploy requests --where method=GET", before="curl -s http://127.0.0.1:8080/?seen", says="/?seen"
