@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
-use super::{Holder, description};
+use super::{Holder, description, held};
 use crate::output::{Output, Task};
 
 /// How often a lock that somebody else holds is tried.
@@ -48,24 +48,24 @@ impl Held {
                 let engine = engine.clone();
                 return Ok(Self { engine, lock });
             }
-            let Some(held) = Lock::find(engine, project).await? else {
+            let Some(theirs) = Lock::find(engine, project).await? else {
                 continue;
             };
-            let other: Option<Holder> = serde_json::from_str(&held.holder).ok();
+            let other: Option<Holder> = serde_json::from_str(&theirs.holder).ok();
             let who = description(other.as_ref());
             let place = other.as_ref().and_then(|it| it.place.as_ref());
             if place.is_some() && place == holder.place.as_ref() {
-                held.remove(engine).await?;
+                theirs.remove(engine).await?;
                 output.note(&format!("{who} was killed: its lock on the Swarm is freed"));
                 continue;
             }
             if patience.is_some_and(|patience| begun.elapsed() >= patience) {
-                return Err(refused(project, &who, &held.name));
+                return Err(refused(project, &who, &theirs.name));
             }
             if waiting.is_none() {
                 waiting =
                     Some(output.task(&format!("project {project}"), &format!("waiting for {who}")));
-                output.note(&way_out(&held.name));
+                output.note(&way_out(&theirs.name));
             }
             tokio::time::sleep(INTERVAL).await;
         }
@@ -84,13 +84,9 @@ impl Drop for Held {
 }
 
 fn refused(project: &str, who: &str, name: &str) -> Error {
-    Error::failed(
-        format!("project {project} is being changed by {who}"),
-        format!(
-            "wait until it is done and run again; without --no-wait and --lock-timeout, deploy waits itself; {}",
-            way_out(name)
-        ),
-    )
+    let mut refused = held(project, who);
+    refused.next = format!("{}; {}", refused.next, way_out(name));
+    refused
 }
 
 fn way_out(name: &str) -> String {

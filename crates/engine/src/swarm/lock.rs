@@ -10,7 +10,7 @@ use bollard::models::ConfigSpec;
 
 use super::object::of_project;
 use crate::Engine;
-use crate::error::{EngineContext, Result, unless_gone};
+use crate::error::{EngineContext, Result, is_missing, unless_gone};
 
 /// The key of its name, `<project>_deploy.lock`.
 const KEY: &str = "deploy.lock";
@@ -73,9 +73,7 @@ impl Lock {
                     holder: holder.unwrap_or_default(),
                 }))
             }
-            Err(EngineError::DockerResponseServerError {
-                status_code: 404, ..
-            }) => Ok(None),
+            Err(err) if is_missing(&err) => Ok(None),
             Err(err) => Err(err).doing(|| format!("inspect config {name}")),
         }
     }

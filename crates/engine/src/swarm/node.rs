@@ -125,21 +125,21 @@ impl Node {
     ) -> Result<()> {
         let doing = || format!("{what} node {}", self.name);
         let mut now = self.clone();
-        for left in (0..UPDATES).rev() {
+        let mut again = 1..UPDATES;
+        loop {
             change(&mut now.spec);
             let options = UpdateNodeOptionsBuilder::new()
                 .version(i64::try_from(now.version).unwrap_or(i64::MAX))
                 .build();
             let updated = engine.docker().update_node(&self.id, now.spec, options);
             match updated.await {
-                Err(err) if left > 0 && is_outdated(&err) => {
+                Err(err) if is_outdated(&err) && again.next().is_some() => {
                     let read = engine.docker().inspect_node(&self.id).await;
                     now = read.doing(doing)?.into();
                 }
                 updated => return updated.doing(doing),
             }
         }
-        Ok(())
     }
 }
 

@@ -222,14 +222,15 @@ impl Service {
         let doing = || format!("update service {}", self.name);
         let docker = engine.docker();
         let mut version = self.version;
-        for left in (0..UPDATES).rev() {
+        let mut again = 1..UPDATES;
+        loop {
             let options = UpdateServiceOptionsBuilder::new()
                 .version(i32::try_from(version).unwrap_or(i32::MAX))
                 .build();
             let updated =
                 docker.update_service(&self.id, spec.clone(), options, credentials.clone());
             match updated.await {
-                Err(err) if left > 0 && is_outdated(&err) => {
+                Err(err) if is_outdated(&err) && again.next().is_some() => {
                     let options = None::<InspectServiceOptions>;
                     let now = docker.inspect_service(&self.id, options).await;
                     let now = now.doing(doing)?;
@@ -242,7 +243,6 @@ impl Service {
                 updated => return Ok(updated.doing(doing)?.warnings.unwrap_or_default()),
             }
         }
-        Ok(Vec::new())
     }
 
     /// Takes it away, and its tasks. One that is gone already is removed.
