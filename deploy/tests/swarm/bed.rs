@@ -19,7 +19,7 @@ use testkit::repository;
 const FILES: [&str; 3] = ["compose.yaml", "compose.swarm.yaml", "built.yaml"];
 /// The machines have the images, and there are no sources here.
 const BUILT: &str = "services:\n  listener: {build: !reset null}\n  proxy: {build: !reset null}\n  \
-                     api: {build: !reset null}\n  keeper: {build: !reset null}\n";
+                     api: {build: !reset null}\n  keeper: {build: !reset null}\n  console: {build: !reset null}\n";
 
 pub(crate) struct Bed {
     directory: TempDir,
