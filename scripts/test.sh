@@ -38,6 +38,14 @@ OVER_HTTP2='test(/^(balancing|error_pages|exactly_once|metrics|response_framing)
     | test(/::(interim_responses|methods_and_targets_.*|options_go_.*|trailers_pass_.*|tunnels_are_.*)$/)
     | test(/::(control_characters_.*|failures_are_in_.*|a_backend_that_dies_in_mid_.*)$/)))'
 
+# Most of the tests wait for a container, a clock or a disk.
+NEXTEST_TEST_THREADS=$(($(nproc) * 2))
+export NEXTEST_TEST_THREADS
+
+# Clippy is the compiler with more lints, so that what it compiles can be run: once for both. Its arguments are
+# handed over as `cargo clippy -- -D warnings` does.
+by_clippy=(env RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-Dwarnings__CLIPPY_HACKERY__)
+
 step() { printf '\n\033[1m== %s\033[0m (%ds)\n' "$*" "$(($(date +%s) - TEST_STARTED))"; }
 
 start() {
@@ -52,15 +60,15 @@ quick() {
   step "format and documents"
   cargo fmt --all --check
   scripts/check-docs.py
-  step lints
-  scripts/steps.sh lints cargo clippy --locked --workspace --all-targets -- -D warnings
+  step "lints, and the tests' build"
+  scripts/steps.sh "lints and tests" "${by_clippy[@]}" cargo test --locked --workspace --all-targets --no-run
 }
 
 check() {
   start
   quick
   step "unit tests"
-  cargo nextest run --locked --workspace --lib --bins --status-level fail
+  "${by_clippy[@]}" cargo nextest run --locked --workspace --lib --bins --status-level fail
   step "done"
 }
 
@@ -94,7 +102,6 @@ outside() {
   step "build"
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
   scripts/steps.sh "chaos suite" scripts/tool.sh chaos
-  scripts/steps.sh "tests" cargo nextest run --locked --workspace --no-run
 
   step "scripts and benchmark harness"
   python3 -m unittest discover --start-directory scripts/tests
@@ -115,7 +122,7 @@ engine() {
   begin
   step "build"
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
-  scripts/steps.sh "tests" cargo nextest run --locked -p deploy --no-run
+  scripts/steps.sh "tests" "${by_clippy[@]}" cargo nextest run --locked -p deploy --no-run
   if [ "${2:-}" = member ]; then
     step "left out, since it needs root"
     echo '  lab: it builds with cargo.'
@@ -127,7 +134,7 @@ engine() {
   fi
   step "tests of deploy: engine $1, as ${2:-root}"
   CAUSEWAY_TEST_ENGINE=$1 CAUSEWAY_TEST_USER=${2:-} \
-    scripts/own-engine.sh cargo nextest run --locked -p deploy -E "$tests"
+    scripts/own-engine.sh "${by_clippy[@]}" cargo nextest run --locked -p deploy -E "$tests"
   step "done"
 }
 
@@ -152,18 +159,18 @@ inside() {
   export TEST_MONGO_URI
   scripts/try-console.py
   step "unit and integration tests"
-  cargo nextest run --locked --workspace
+  "${by_clippy[@]}" cargo nextest run --locked --workspace
   # Always the whole workspace: the features of one package alone would have all be compiled again.
   step "what clients may send and get, over TLS"
-  PROXY_TESTS_OVER=tls cargo nextest run --locked --workspace -E "package(proxy) and ($OVER_TLS)"
+  PROXY_TESTS_OVER=tls "${by_clippy[@]}" cargo nextest run --locked --workspace -E "package(proxy) and ($OVER_TLS)"
   step "and over HTTP/2"
-  PROXY_TESTS_OVER=http2 cargo nextest run --locked --workspace -E "package(proxy) and ($OVER_HTTP2)"
+  PROXY_TESTS_OVER=http2 "${by_clippy[@]}" cargo nextest run --locked --workspace -E "package(proxy) and ($OVER_HTTP2)"
 
   step "end to end"
-  cargo nextest run --locked --profile e2e --workspace
+  "${by_clippy[@]}" cargo nextest run --locked --profile e2e --workspace
 
   step "on three machines that are one Swarm"
-  scripts/swarm-bed.sh cargo nextest run --locked --profile swarm --workspace
+  scripts/swarm-bed.sh "${by_clippy[@]}" cargo nextest run --locked --profile swarm --workspace
 
   # What a clone would bring, with the changes that aren't committed yet.
   local clone

@@ -7,6 +7,8 @@ set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 # make's job slots aren't meant for cargo, which counts the processors itself.
 unset MAKEFLAGS MFLAGS
+# Tests may be compiled by another one (scripts/test.sh).
+unset RUSTC_WORKSPACE_WRAPPER CLIPPY_ARGS
 command -v cargo >/dev/null || exec scripts/preflight.sh --build
 target=${CARGO_TARGET_DIR:-target}
 scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev
