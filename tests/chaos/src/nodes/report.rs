@@ -26,6 +26,8 @@ pub(super) struct Line {
     answered: usize,
     /// All others, by how they ended.
     otherwise: BTreeMap<String, usize>,
+    /// Each of those.
+    failures: Vec<Failure>,
     lost: Vec<String>,
     doubled: Vec<String>,
     altered: Vec<String>,
@@ -37,9 +39,39 @@ pub(super) struct Line {
     slowest: Duration,
 }
 
+/// A request that wasn't answered 200.
+#[derive(Debug, Clone, Serialize)]
+struct Failure {
+    /// The node that it was sent to.
+    node: String,
+    how: String,
+    /// Since the fault's beginning.
+    #[serde(serialize_with = "seconds")]
+    sent: Duration,
+    /// Until it had failed.
+    #[serde(serialize_with = "optional_seconds")]
+    waited: Option<Duration>,
+}
+
 impl Line {
-    /// What one load saw.
-    pub(super) fn of(entries: &[Entry], began: Duration, findings: Findings, calm: bool) -> Self {
+    /// What the load on one node saw.
+    pub(super) fn of(
+        node: &str,
+        entries: &[Entry],
+        began: Duration,
+        findings: Findings,
+        calm: bool,
+    ) -> Self {
+        let failed = entries.iter().filter(|it| !it.is_acknowledged());
+        let failures = failed.map(|it| Failure {
+            node: node.to_owned(),
+            how: it
+                .end
+                .as_ref()
+                .map_or_else(|| "open".to_owned(), |(_, how)| how.kind()),
+            sent: it.sent.saturating_sub(began),
+            waited: it.end.as_ref().map(|(end, _)| end.saturating_sub(it.sent)),
+        });
         let otherwise = otherwise(entries);
         let waits = entries.iter().filter(|it| it.is_acknowledged());
         let waits = waits.filter_map(|it| Some(it.end.as_ref()?.0.saturating_sub(it.sent)));
@@ -47,6 +79,7 @@ impl Line {
             sent: entries.len(),
             answered: entries.len() - otherwise.values().sum::<usize>(),
             otherwise,
+            failures: failures.collect(),
             lost: findings.lost,
             doubled: findings.duplicated,
             altered: findings.altered,
@@ -63,6 +96,7 @@ impl Line {
         for (kind, count) in other.otherwise {
             *self.otherwise.entry(kind).or_default() += count;
         }
+        self.failures.extend(other.failures);
         self.lost.extend(other.lost);
         self.doubled.extend(other.doubled);
         self.altered.extend(other.altered);
@@ -210,9 +244,9 @@ mod tests {
             entry(7, 9, ok()),
             entry(9, 10, ok()),
         ];
-        let mut line = Line::of(&fast, began, Findings::default(), true);
+        let mut line = Line::of("n1", &fast, began, Findings::default(), true);
         assert_eq!((line.again(), line.holds()), ("–".to_owned(), true));
-        line.add(Line::of(&slow, began, Findings::default(), true));
+        line.add(Line::of("n2", &slow, began, Findings::default(), true));
         assert_eq!((line.sent, line.answered), (5, 4));
         assert_eq!(line.otherwise(), "503 ×1");
         assert_eq!(line.again(), "5.0 s");
@@ -226,9 +260,9 @@ mod tests {
             ..Findings::default()
         };
         let entries = [entry(5, 6, Outcome::Acknowledged(None))];
-        let lost = Line::of(&entries, Duration::ZERO, findings, true);
+        let lost = Line::of("n1", &entries, Duration::ZERO, findings, true);
         assert!(!lost.holds());
-        let never = Line::of(&entries, Duration::ZERO, Findings::default(), false);
+        let never = Line::of("n1", &entries, Duration::ZERO, Findings::default(), false);
         assert!(!never.holds());
     }
 }

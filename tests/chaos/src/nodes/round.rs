@@ -189,7 +189,7 @@ impl Rounds<'_> {
             let documents = database.documents(&stream.prefix).await?;
             let mut seen = stream.load.ledger().read(|entries| {
                 let findings = Findings::of(entries, &documents);
-                Line::of(entries, stream.began, findings, calm)
+                Line::of(&stream.node.name, entries, stream.began, findings, calm)
             });
             // Whose node is cut off is told apart: there is nobody who could acknowledge.
             let apart = fault.kind == Kind::CutOffPrimary && stream.node == victim;
