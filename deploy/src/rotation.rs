@@ -13,24 +13,43 @@
 //! A file with two values is the record that a rotation is under way. Each step can be
 //! repeated, so what was killed or failed anywhere is finished by the next `up`.
 
+mod machine;
 pub(crate) mod tell;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use compose_file::Project;
-use compose_file::model::{Generate, Secret, SecretName};
-use engine::Engine;
+use compose_file::model::{Generate, Rotate, Secret, SecretName};
 use engine::error::{Error, Result};
 use engine::image::Refresh;
-use engine::state::State;
 use serde_json::json;
 
-use crate::apply::{self, Applied, Options};
+use crate::apply::Options;
 use crate::certificates;
 use crate::output::Output;
 use crate::secrets::{self, Secrets};
-pub(crate) use tell::{Telling, failed, said_by};
+pub(crate) use machine::{Machine, tell};
+pub(crate) use tell::{Telling, failed, input, said_by, what};
+
+/// Where a stack is whose secrets are rotated: on one machine, or on a Swarm.
+pub(crate) trait Place {
+    /// What was done to it.
+    type Applied;
+
+    /// Brings the stack to where the file says.
+    async fn apply(&self, options: &Options) -> Result<Self::Applied>;
+
+    /// Notes that something was changed.
+    fn changed(applied: &mut Self::Applied);
+
+    /// Whether anything may hold the old value: the data of the service that would be told, or what has
+    /// read it.
+    async fn may_know(&self, name: &SecretName, secret: &Secret) -> Result<bool>;
+
+    /// Tells the service that keeps the value in its data of the one in the file.
+    async fn tell(&self, secrets: &Secrets, name: &SecretName, rotate: &Rotate) -> Result<()>;
+}
 
 /// The secrets that the names on the command line choose; without names all that are generated.
 ///
@@ -76,54 +95,29 @@ pub(crate) fn chosen(project: &Project, names: &[String]) -> Result<Vec<SecretNa
     Ok(all.into_iter().filter(wanted).collect())
 }
 
-/// Brings the stack to where the file says, as [`apply::apply`] does; then gives the `chosen`
-/// secrets new values. A rotation that is under way comes to its end either way.
-pub(crate) async fn apply(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    options: &Options,
-    chosen: &[SecretName],
-) -> Result<Applied> {
-    let rotation = Rotation {
-        engine,
-        output,
-        project,
-    };
-    let result = rotation.apply(options, chosen).await;
-    result.map_err(|err| rotation.explained(err))
+/// A stack whose secrets are rotated.
+pub(crate) struct Rotation<'a, P> {
+    pub(crate) place: P,
+    pub(crate) output: &'a Output,
+    pub(crate) project: &'a Project,
 }
 
-/// Tells the service that keeps a secret's value in its data of the one in the file.
-pub(crate) async fn tell(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    name: &SecretName,
-) -> Result<()> {
-    let Some(rotate) = project.secrets.get(name).and_then(|it| it.rotate.as_ref()) else {
-        return Ok(());
-    };
-    let telling = Telling {
-        engine,
-        project,
-        state: &State::observe(engine, &project.name).await?,
-        secrets: &Secrets::read(project)?,
-    };
-    telling.run_aloud(output, name, rotate).await
-}
+impl<P: Place> Rotation<'_, P> {
+    /// Brings the stack to where the file says, then gives the `chosen` secrets new values. A rotation
+    /// that is under way comes to its end either way.
+    pub(crate) async fn apply(
+        &self,
+        options: &Options,
+        chosen: &[SecretName],
+    ) -> Result<P::Applied> {
+        let result = self.rotate(options, chosen).await;
+        result.map_err(|err| self.explained(err))
+    }
 
-struct Rotation<'a> {
-    engine: &'a Engine,
-    output: &'a Output,
-    project: &'a Project,
-}
-
-impl Rotation<'_> {
-    async fn apply(&self, options: &Options, chosen: &[SecretName]) -> Result<Applied> {
+    async fn rotate(&self, options: &Options, chosen: &[SecretName]) -> Result<P::Applied> {
         self.forget_what_nobody_knows().await?;
         let before = Secrets::read(self.project)?;
-        let mut applied = apply::apply(self.engine, self.output, self.project, options).await?;
+        let mut applied = self.place.apply(options).await?;
         // Images were made anew by the first one, if that was asked for.
         let again = Options {
             refresh: Refresh::default(),
@@ -131,12 +125,12 @@ impl Rotation<'_> {
             ..options.clone()
         };
         if self.begin(chosen, &before)? {
-            applied = apply::apply(self.engine, self.output, self.project, &again).await?;
-            applied.changed = true;
+            applied = self.place.apply(&again).await?;
+            P::changed(&mut applied);
         }
         if self.end().await? {
-            applied = apply::apply(self.engine, self.output, self.project, &again).await?;
-            applied.changed = true;
+            applied = self.place.apply(&again).await?;
+            P::changed(&mut applied);
         }
         Ok(applied)
     }
@@ -145,12 +139,8 @@ impl Rotation<'_> {
     /// going to be created must not be given two lines for one password.
     async fn forget_what_nobody_knows(&self) -> Result<()> {
         let secrets = Secrets::read(self.project)?;
-        if secrets.rotating(self.project).next().is_none() {
-            return Ok(());
-        }
-        let state = State::observe(self.engine, &self.project.name).await?;
         for (name, secret) in secrets.rotating(self.project) {
-            if !may_be_known(self.project, &state, name, secret) {
+            if !self.place.may_know(name, secret).await? {
                 let task = self
                     .output
                     .task(&format!("secret {name}"), "ending its rotation");
@@ -207,16 +197,9 @@ impl Rotation<'_> {
         if rotating.is_empty() {
             return Ok(false);
         }
-        let state = State::observe(self.engine, &self.project.name).await?;
-        let telling = Telling {
-            engine: self.engine,
-            project: self.project,
-            state: &state,
-            secrets: &secrets,
-        };
         for (name, secret) in &rotating {
             if let Some(rotate) = &secret.rotate {
-                telling.run_aloud(self.output, name, rotate).await?;
+                self.place.tell(&secrets, name, rotate).await?;
             }
         }
         for (name, secret) in &rotating {
@@ -238,20 +221,6 @@ impl Rotation<'_> {
             return err;
         };
         err.with_details(secrets.rotation_under_way(self.project))
-    }
-}
-
-/// Whether anything may hold the old value: the data of the service that would be told, or
-/// a container that has read it.
-fn may_be_known(project: &Project, state: &State, name: &SecretName, secret: &Secret) -> bool {
-    let has_container = |service: &str| state.of_service(service).next().is_some();
-    match &secret.rotate {
-        None => secrets::consumers(project, name).any(|(service, _)| has_container(service)),
-        Some(rotate) => {
-            let told = project.services.get(&rotate.service);
-            has_container(&rotate.service)
-                || told.is_some_and(|it| secrets::data_of(project, state, it).is_some())
-        }
     }
 }
 

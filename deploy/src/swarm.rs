@@ -18,6 +18,7 @@ mod preflight;
 mod ps;
 mod replica_set;
 mod rollback;
+mod rotation;
 mod scale;
 mod up;
 mod verify;

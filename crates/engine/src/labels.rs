@@ -30,7 +30,9 @@ pub const BUILD_HASH: &str = "dev.causeway.build.hash";
 
 /// Of a Swarm's secret or config: SHA-256 of [`SALT`] and its content.
 pub const CONTENT: &str = "dev.causeway.content";
-/// Of a Swarm's secret or config: what its hash begins with.
+/// Of a Swarm's generated secret: the same of each value in it, as JSON.
+pub const VALUES: &str = "dev.causeway.values";
+/// Of a Swarm's secret or config: what its hashes begin with.
 pub const SALT: &str = "dev.causeway.salt";
 /// Of a Swarm's task: what is in its image, where the name alone doesn't say.
 pub const IMAGE_CONTENT: &str = "dev.causeway.image";

@@ -9,7 +9,7 @@ use crate::apply::Options;
 use crate::cli::Up;
 use crate::lock::Lock;
 use crate::releases::Releases;
-use crate::rotation;
+use crate::rotation::{self, Machine, Rotation};
 use crate::swarm;
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
@@ -31,7 +31,16 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         force: args.force,
         ..Options::default()
     };
-    let applied = rotation::apply(&engine, output, &project, &options, &rotate).await;
+    let rotation = Rotation {
+        place: Machine {
+            engine: &engine,
+            output,
+            project: &project,
+        },
+        output,
+        project: &project,
+    };
+    let applied = rotation.apply(&options, &rotate).await;
     let applied = verified(&engine, output, &project, !args.no_verify, applied).await?;
     let release = Releases::read(&project)?
         .record(&engine, output, &project, &applied.images)

@@ -59,17 +59,9 @@ impl Telling<'_> {
             ));
         }
         let values = self.secrets.read_by(self.project, &rotate.service);
-        let input = serde_json::to_vec(&values).map_err(|_| {
-            Error::failed(
-                format!("secret {name}: its values have no form in JSON"),
-                "report it, without the values",
-            )
-        })?;
+        let input = input(name, &values)?;
         for container in running {
-            let what = format!(
-                "secret {name}: the command that tells {} of its new value",
-                rotate.service
-            );
+            let what = what(name, &rotate.service);
             said_by(
                 self.engine,
                 container,
@@ -82,6 +74,24 @@ impl Telling<'_> {
         }
         Ok(())
     }
+}
+
+/// What the command reads.
+///
+/// # Errors
+/// When the values have no form in JSON.
+pub(crate) fn input(name: &SecretName, values: &BTreeMap<&str, Vec<&str>>) -> Result<Vec<u8>> {
+    serde_json::to_vec(values).map_err(|_| {
+        Error::failed(
+            format!("secret {name}: its values have no form in JSON"),
+            "report it, without the values",
+        )
+    })
+}
+
+/// How the command is named in errors.
+pub(crate) fn what(name: &SecretName, told: &str) -> String {
+    format!("secret {name}: the command that tells {told} of its new value")
 }
 
 /// What a command says that has read secrets; it has to succeed. `what` it is begins the error.

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use compose_file::{self, LoadOptions};
-use engine::state::Resource;
+use engine::state::{Resource, State};
 use tempfile::TempDir;
 
+use super::machine::may_be_known;
 use super::*;
 
 const FILE: &str = "

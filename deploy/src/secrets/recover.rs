@@ -18,7 +18,7 @@ use engine::Engine;
 use engine::error::{Error, Result};
 use engine::exec;
 use engine::state::{Container, State, Status};
-use engine::swarm::object::Object;
+use engine::swarm::object::{self, Object};
 
 use super::lost::fingerprint;
 use super::{Secrets, consumers, lost, store, used};
@@ -37,7 +37,7 @@ pub(crate) struct Recovery<'a> {
     pub(crate) project: &'a Project,
     /// What is on the engine.
     pub(crate) state: &'a State,
-    /// A Swarm's secrets, where a manager was asked: what is in them is in force.
+    /// A Swarm's secrets, where a manager was asked.
     pub(crate) objects: &'a [Object],
 }
 
@@ -211,8 +211,8 @@ impl Recovery<'_> {
             .flat_map(|(service, _)| self.state.of_service(service))
             .any(|it| fingerprint(it, name).is_some());
         let content = secrets.content(name).unwrap_or_default();
-        let mut objects = self.objects.iter();
-        let by_object = objects.any(|it| it.is_secret(name) && it.holds(content));
+        let in_force = object::in_force(self.objects, name);
+        let by_object = in_force.is_some_and(|it| it.holds(content));
         let known = by_fingerprint || by_object;
         let Some(rotate) = secret.rotate.as_ref().filter(|_| !known) else {
             return Ok(());

@@ -329,6 +329,7 @@ mod tests {
                 (labels::RESOURCE.to_owned(), "data.data".to_owned()),
                 (labels::NODE.to_owned(), id.to_owned()),
             ]),
+            order: 0,
         });
         Stack {
             nodes: ["1", "2", "3"].map(node).into(),

@@ -1,31 +1,36 @@
 //! What is in the project's secrets and configs, and which objects of the Swarm have it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use compose_file::Project;
-use compose_file::model::{Config, ConfigName, SecretName};
+use compose_file::model::{Config, ConfigName, Secret, SecretName};
 use engine::error::{Error, Result};
 use engine::swarm::object::{Kind, New, Object};
 use engine::swarm::spec::References;
-use engine::swarm::stack::Stack;
+use engine::swarm::stack::{Service, Stack};
 
 use crate::secrets::Secrets;
 
 /// The contents of all secrets and configs that services see. Of a secret that is yet to be generated
 /// there is none.
-pub(super) struct Contents {
-    secrets: BTreeMap<SecretName, Vec<u8>>,
+pub(super) struct Contents<'a> {
+    /// With the values in it, of a generated one.
+    secrets: BTreeMap<&'a SecretName, (&'a [u8], Vec<&'a str>)>,
     configs: BTreeMap<ConfigName, Vec<u8>>,
 }
 
-impl Contents {
+impl<'a> Contents<'a> {
     /// Reads the configs' files.
     ///
     /// # Errors
     /// When one can't be read.
-    pub(super) fn read(project: &Project, secrets: &Secrets) -> Result<Self> {
-        let contents = |name: &SecretName| Some((name.clone(), secrets.content(name)?.to_vec()));
+    pub(super) fn read(project: &'a Project, secrets: &'a Secrets) -> Result<Self> {
+        let contents = |(name, secret): (&'a SecretName, &'a Secret)| {
+            let generated = secret.is_generated_value();
+            let values = generated.then(|| secrets.values(name, secret));
+            Some((name, (secrets.content(name)?, values.unwrap_or_default())))
+        };
         let mut configs = BTreeMap::new();
         let seen = project.services.values().flat_map(|it| &it.configs);
         for name in seen.map(|mount| &mount.source) {
@@ -42,18 +47,18 @@ impl Contents {
             configs.insert(name.clone(), content);
         }
         Ok(Self {
-            secrets: project.secrets.keys().filter_map(contents).collect(),
+            secrets: project.secrets.iter().filter_map(contents).collect(),
             configs,
         })
     }
 
     /// Finds the objects that have these contents. Returns those that have yet to be made.
-    pub(super) fn find<'a>(
-        &'a self,
+    pub(super) fn find(
+        &self,
         project: &Project,
         stack: &Stack,
         references: &mut References,
-    ) -> Vec<New<'a>> {
+    ) -> Vec<New<'_>> {
         let find = |kind: Kind, key: &str, content: &[u8]| -> Option<(String, String)> {
             let mut objects = stack.objects.iter();
             let object =
@@ -61,9 +66,9 @@ impl Contents {
             Some((object.id.clone(), object.name.clone()))
         };
         let mut new = Vec::new();
-        for (name, content) in &self.secrets {
+        for (&name, (content, values)) in &self.secrets {
             let found = find(Kind::Secret, name, content).unwrap_or_else(|| {
-                let made = New::of(Kind::Secret, &project.name, name, content);
+                let made = New::of(Kind::Secret, &project.name, name, content).with_values(values);
                 let name = made.name().to_owned();
                 new.push(made);
                 (String::new(), name)
@@ -83,14 +88,18 @@ impl Contents {
     }
 }
 
-/// The objects that no service uses any more, and the file's keys don't lead to.
-pub(super) fn unused<'a>(stack: &'a Stack, references: &'a References) -> Vec<&'a Object> {
-    let used = |object: &Object| {
-        let secrets = references.secrets.values();
-        let configs = references.configs.values();
-        let mut ids = secrets.chain(configs).map(|(id, _)| id);
-        ids.any(|id| *id == object.id)
-    };
+/// The objects that neither the file's keys lead to, nor services that stay as they are.
+pub(super) fn unused<'a>(
+    stack: &'a Stack,
+    references: &'a References,
+    staying: impl Iterator<Item = &'a Service>,
+) -> Vec<&'a Object> {
+    let secrets = references.secrets.values();
+    let configs = references.configs.values();
+    let led_to = secrets.chain(configs).map(|(id, _)| id.as_str());
+    let used: BTreeSet<&str> = led_to.chain(staying.flat_map(Service::objects)).collect();
     let objects = stack.objects.iter();
-    objects.filter(|it| it.is_content() && !used(it)).collect()
+    objects
+        .filter(|it| it.is_content() && !used.contains(it.id.as_str()))
+        .collect()
 }

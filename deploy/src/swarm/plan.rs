@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use bollard::models::{ServiceSpec, TaskSpecContainerSpecSecrets};
 use compose_file::Project;
 use compose_file::model::{SecretName, Service, ServiceName};
 use engine::Engine;
@@ -58,8 +59,6 @@ pub(super) struct Plan<'a> {
     pub(super) services: BTreeMap<&'a ServiceName, Step>,
     /// Services that the file doesn't have any more.
     pub(super) gone: Vec<&'a stack::Service>,
-    /// Those that it doesn't have either, and that another file brought.
-    pub(super) kept: Vec<&'a stack::Service>,
     /// All of it, for people and machines.
     pub(super) view: PlanView,
 }
@@ -192,6 +191,7 @@ impl Observed {
             );
         }
         let mut notes = self.notes.clone();
+        notes.extend(self.secrets.rotation_under_way(project));
         notes.extend(outlook.notes.iter().cloned());
         let starting: Vec<&ServiceName> = services.keys().copied().collect();
         notes.extend(images::by_hand(
@@ -218,7 +218,6 @@ impl Observed {
             homeless,
             services,
             gone,
-            kept,
             view: lines.into_view(project, notes),
         })
     }
@@ -235,11 +234,47 @@ impl Observed {
             return Some(Step::Create);
         };
         let wanted = spec::service(project, name, service, references, None);
-        let changes = diff::changes(
-            &settings::of_service(&there.spec),
-            &settings::of_service(&wanted),
-        );
-        (!changes.is_empty() || options.force_recreate).then_some(Step::Update(changes))
+        let is = settings::of_service(&there.spec);
+        let changes = diff::changes(&is, &settings::of_service(&wanted));
+        // A new value of what it is told of is no reason to start it anew.
+        let mut told = wanted;
+        keep_told(project, (name, service), &there.spec, &mut told);
+        let same = settings::of_service(&told) == is;
+        (!same || options.force_recreate).then_some(Step::Update(changes))
+    }
+}
+
+/// Has a service see the secrets that it is told of (`x-rotate`) as `there`, which has them in its data.
+fn keep_told(
+    project: &Project,
+    (name, service): (&ServiceName, &Service),
+    there: &ServiceSpec,
+    wanted: &mut ServiceSpec,
+) {
+    let told = |target: &str| {
+        let mut mounts = service.secrets.iter();
+        let mount = mounts.find(|it| it.target == target);
+        let secret = mount.and_then(|it| project.secrets.get(&it.source));
+        secret.is_some_and(|it| it.is_told_to(name))
+    };
+    let target = |it: &TaskSpecContainerSpecSecrets| it.file.as_ref()?.name.clone();
+    let seen = there.task_template.as_ref();
+    let seen = seen.and_then(|it| it.container_spec.as_ref()?.secrets.as_deref());
+    let template = wanted.task_template.as_mut();
+    let container = template.and_then(|it| it.container_spec.as_mut());
+    for secret in container
+        .into_iter()
+        .flat_map(|it| &mut it.secrets)
+        .flatten()
+    {
+        let Some(path) = target(secret).filter(|it| told(it)) else {
+            continue;
+        };
+        let mut seen = seen.unwrap_or_default().iter();
+        if let Some(seen) = seen.find(|it| target(it).as_ref() == Some(&path)) {
+            secret.secret_id.clone_from(&seen.secret_id);
+            secret.secret_name.clone_from(&seen.secret_name);
+        }
     }
 }
 

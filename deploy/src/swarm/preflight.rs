@@ -5,7 +5,7 @@ use engine::Engine;
 use engine::error::{EngineContext, Result};
 use engine::owner::Kind as Owned;
 use engine::state::State;
-use engine::swarm::object::Kind;
+use engine::swarm::object;
 
 use super::data;
 use super::plan::{Observed, Plan};
@@ -85,25 +85,25 @@ fn networks(project: &Project, now: &Observed, conflicts: &mut Vec<String>) {
 /// Of secrets that a service keeps in its data, another value locks everybody else out.
 fn told(project: &Project, now: &Observed, conflicts: &mut Vec<String>) {
     for (name, secret) in secrets::used(project) {
-        let mut objects = now.stack.objects.iter();
-        let there = objects.any(|it| it.kind == Kind::Secret && it.key() == name.as_str());
-        if !data::is_made_with(secret) || !there {
+        let there = object::in_force(&now.stack.objects, name);
+        let Some(there) = there.filter(|_| data::is_made_with(secret)) else {
             continue;
-        }
+        };
         let file = secret.file.display();
-        let mut objects = now.stack.objects.iter();
         match now.secrets.content(name) {
             None => conflicts.push(format!(
                 "secret {name}: {file} is gone, and data was made with it: bring the file back (from the \
                  machine that deployed before, or from a task: `deploy secrets recover`)"
             )),
-            Some(content) if !objects.any(|it| it.key() == name.as_str() && it.holds(content)) => {
-                conflicts.push(format!(
-                    "secret {name}: {file} holds another value than the data was made with, and on a Swarm deploy \
-                     can't tell the database of a new one yet: put the old value back"
-                ));
+            Some(content) => {
+                let mut values = now.secrets.values(name, secret).into_iter();
+                if !there.holds(content) && !values.any(|it| there.has(it)) {
+                    conflicts.push(format!(
+                        "secret {name}: {file} holds another value than the data was made with: put the old one \
+                         back; `deploy up --rotate-secrets {name}` then gives it a new one"
+                    ));
+                }
             }
-            Some(_) => {}
         }
     }
 }

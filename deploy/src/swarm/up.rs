@@ -5,17 +5,18 @@ use std::time::Duration;
 use compose_file::Project;
 use compose_file::model::ServiceName;
 use engine::Engine;
-use engine::error::{Error, Result};
+use engine::error::Result;
 use engine::image::{self, Images, Need, Refresh};
 use engine::swarm::object::Object;
 use engine::swarm::spec::{self, References};
-use engine::swarm::stack::{self, Stack};
+use engine::swarm::stack::{self, Service, Stack};
 use futures_util::future::{join, join_all};
 use serde_json::json;
 
 use super::converge::Wait;
 use super::objects::{self, Contents};
 use super::plan::{self, Observed, Plan, Step};
+use super::rotation::Cluster;
 use super::{data, images, preflight, verify, waves};
 use crate::apply::Options;
 use crate::cli::Up;
@@ -23,6 +24,7 @@ use crate::commands::{Context, addresses, refresh, some_enabled};
 use crate::lock::Lock;
 use crate::output::Output;
 use crate::releases::{self, Begun, Releases};
+use crate::rotation::{self, Rotation};
 use crate::secrets::{self, Secrets};
 
 /// What was done.
@@ -39,15 +41,12 @@ pub(super) struct Applied {
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let output = &context.output;
-    if args.rotate_secrets.is_some() {
-        return Err(Error::usage(
-            "`deploy up --rotate-secrets` can't do its work on a Swarm yet; nothing was changed",
-            "for a secret that no database keeps (no x-rotate), write the new value into its file and run \
-             `deploy up`: who reads it is updated",
-        ));
-    }
     let project = context.project()?;
     some_enabled(&project)?;
+    let rotate = match &args.rotate_secrets {
+        Some(names) => rotation::chosen(&project, names)?,
+        None => Vec::new(),
+    };
     let engine = Engine::connect().await?;
     let _lock = Lock::of_swarm(&engine, output, &project.name, "up", args.wait.patience()).await?;
     let options = Options {
@@ -58,7 +57,16 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         force: args.force,
         ..Options::default()
     };
-    let applied = apply(&engine, output, &project, &options).await;
+    let rotation = Rotation {
+        place: Cluster {
+            engine: &engine,
+            output,
+            project: &project,
+        },
+        output,
+        project: &project,
+    };
+    let applied = rotation.apply(&options, &rotate).await;
     let applied = applied.map_err(|err| releases::with_way_back(&project, err))?;
     let mut releases = Releases::read(&project)?;
     let release = releases
@@ -228,7 +236,8 @@ async fn place(
         references.networks.insert(network.name.clone(), id);
         task.done("created");
     }
-    let contents = Contents::read(project, &Secrets::read(project)?)?;
+    let secrets = Secrets::read(project)?;
+    let contents = Contents::read(project, &secrets)?;
     let new = contents.find(project, stack, &mut references);
     for object in new {
         let task = output.task(&format!("{} {}", object.kind(), object.name()), "creating");
@@ -307,7 +316,7 @@ impl Work<'_> {
                 "updating",
             ),
             None => (
-                stack::Service::create(self.engine, spec.clone(), credentials).await?,
+                Service::create(self.engine, spec.clone(), credentials).await?,
                 "starting",
             ),
         };
@@ -327,8 +336,8 @@ impl Work<'_> {
     }
 }
 
-/// Removes secrets and configs that nothing refers to any more. One that a service of another file still
-/// uses stays.
+/// Removes secrets and configs that nothing refers to any more. What a service uses that stays as it is
+/// stays too: one of another file, or one that is told of a new value.
 async fn tidy(
     engine: &Engine,
     output: &Output,
@@ -336,10 +345,11 @@ async fn tidy(
     references: &References,
     plan: &Plan<'_>,
 ) -> Result<()> {
-    if !plan.kept.is_empty() {
-        return Ok(());
-    }
-    for object in objects::unused(stack, references) {
+    let updated = |key: &str| plan.services.keys().any(|it| it.as_str() == key);
+    let gone = |service: &Service| plan.gone.iter().any(|it| it.id == service.id);
+    let services = stack.services.iter();
+    let staying = services.filter(|(key, it)| !updated(key) && !gone(it));
+    for object in objects::unused(stack, references, staying.map(|(_, it)| it)) {
         let task = output.task(&format!("{} {}", object.kind, object.name), "removing");
         object.remove(engine).await?;
         task.done("removed");

@@ -135,9 +135,14 @@ impl Bed {
 
     /// What a command that shows something prints with `--json`.
     pub(crate) fn document(&self, arguments: &[&str]) -> Value {
-        let outcome = self.deploy(&FILES, &[&["--json"], arguments].concat());
+        serde_json::from_str(&self.printed(&[&["--json"], arguments].concat())).unwrap()
+    }
+
+    /// What a command prints for others to read.
+    pub(crate) fn printed(&self, arguments: &[&str]) -> String {
+        let outcome = self.deploy(&FILES, arguments);
         outcome.assert_code(0);
-        serde_json::from_str(&outcome.stdout).unwrap()
+        outcome.stdout
     }
 
     /// What `docker` prints, on the manager.
@@ -189,17 +194,36 @@ impl Bed {
 
     /// So many requests of this name are stored.
     pub(crate) fn documents(&self, name: &str) -> usize {
+        let script = format!(
+            "db.getSiblingDB('admin').auth('root', '{}'); \
+             print(db.getSiblingDB('myDatabase').requests.countDocuments({{url: /load={name}$/}}))",
+            self.secret("mongo_root_password")
+        );
+        let counted = self.mongo_shell(&script);
+        let count = counted.parse().ok();
+        count.unwrap_or_else(|| panic!("no number: {counted}"))
+    }
+
+    /// The value in a secret's file.
+    pub(crate) fn secret(&self, name: &str) -> String {
+        let file = self.path().join("secrets").join(name);
+        fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    /// The last line that the database's shell prints.
+    pub(crate) fn mongo_shell(&self, script: &str) -> String {
         let filter = "label=com.docker.swarm.service.name=causeway_mongo";
         let container = self.docker(&["ps", "--quiet", "--filter", filter]);
-        let script = format!(
-            "db.getSiblingDB('admin').auth('root', cat('/run/secrets/mongo_root_password').trim()); \
-             print(db.getSiblingDB('myDatabase').requests.countDocuments({{url: /load={name}$/}}))"
-        );
-        let counted = self.docker(&[
-            "exec", &container, "mongosh", "--quiet", "--norc", "--eval", &script,
+        let said = self.docker(&[
+            "exec", &container, "mongosh", "--quiet", "--norc", "--eval", script,
         ]);
-        let count = counted.lines().last().and_then(|it| it.trim().parse().ok());
-        count.unwrap_or_else(|| panic!("no number: {counted}"))
+        said.lines().last().unwrap_or_default().trim().to_owned()
+    }
+
+    /// Runs a command on a machine.
+    pub(crate) fn inside(&self, node: &str, command: &[&str]) {
+        let (around, machine) = (env::var("BED_AROUND").unwrap(), format!("bed-{node}"));
+        self.docker(&[&["--host", &around, "exec", &machine], command].concat());
     }
 
     /// Takes a machine's power away.

@@ -13,6 +13,8 @@ mod commands;
 mod images;
 mod lab;
 mod load;
+mod rotation;
+mod stack;
 mod verify;
 
 use std::time::Duration;
@@ -28,17 +30,21 @@ fn a_stack_from_nothing_to_nothing() {
     let bed = Bed::new();
     images::get_to_the_nodes(&bed);
     comes_up_on_every_node(&bed);
+    let services = stack::services(&bed);
     stays_as_it_is(&bed);
     verify::is_verified_over_its_nodes(&bed);
     commands::run_where_the_tasks_are(&bed);
     commands::one_deploy_at_a_time(&bed);
     is_updated_without_loss(&bed);
+    rotation::loses_no_request(&bed);
+    rotation::begun_is_finished_by_the_next_up(&bed);
     takes_back_what_never_works(&bed);
     keeps_the_database_where_its_data_is(&bed);
     refuses_the_stack_for_one_machine(&bed);
     drains_a_node_without_loss(&bed);
     outlives_a_node(&bed);
     leaves_nothing(&bed);
+    stack::is_the_same_by_docker(&bed, &services);
 }
 
 fn comes_up_on_every_node(bed: &Bed) {

@@ -37,6 +37,7 @@ pub(crate) fn is_verified_over_its_nodes(bed: &Bed) {
     let hash = image.split(',').next().unwrap_or_default();
     load(&format!("causeway/probe:{hash}"));
 
+    finds_that_long_packets_are_lost(bed);
     let held = bed.ends(0, &["up"]);
     assert!(held.contains("expectations hold ("), "{held}");
     let services = bed.docker(&["service", "ls", "--format", "{{.Name}}"]);
@@ -61,6 +62,25 @@ fn shows_which_node_has_what(bed: &Bed) {
     assert_eq!(overlay["mtu"], 1450);
     assert_eq!(overlay["vxlan"].as_array().unwrap().len(), 1, "{overlay}");
     assert_eq!(overlay["peers"], json!(["n1", "n2", "n3"]), "{overlay}");
+}
+
+/// As on a path through a tunnel, where somebody keeps the machines from being told.
+fn finds_that_long_packets_are_lost(bed: &Bed) {
+    let filter = |change: &str| {
+        let longer = "INPUT -p udp --dport 4789 -m length --length 1451:65535 -j DROP";
+        let words = ["iptables", change].into_iter().chain(longer.split(' '));
+        bed.inside("n2", &words.collect::<Vec<_>>());
+    };
+    filter("-A");
+    let failed = bed.fails(&["verify"]);
+    filter("-D");
+    for told in [
+        "n1 → n2 over public-net-1 (mtu): expected 1450 bytes, saw 1",
+        "longer packets are lost between n1 and n2",
+        "com.docker.network.driver.mtu",
+    ] {
+        assert!(failed.contains(told), "{told}: {failed}");
+    }
 }
 
 /// Into the machines that don't have it.

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use bollard::models::{ConfigSpec, SecretSpec};
 use bollard::query_parameters::{ListConfigsOptionsBuilder, ListSecretsOptionsBuilder};
 use rand::distr::{Alphanumeric, SampleString};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::Engine;
@@ -56,6 +57,8 @@ pub struct Object {
     pub name: String,
     /// What was written on it.
     pub labels: HashMap<String, String>,
+    /// The Swarm's own count: of two, the one that was made later has the higher number.
+    pub order: u64,
 }
 
 impl Object {
@@ -64,7 +67,7 @@ impl Object {
         self.labels.get(labels::RESOURCE).map_or("", String::as_str)
     }
 
-    /// Whether it is the secret with this key.
+    /// Whether it is a secret with this key.
     pub fn is_secret(&self, key: &str) -> bool {
         self.kind == Kind::Secret && self.key() == key
     }
@@ -83,6 +86,26 @@ impl Object {
             return false;
         };
         self::hash(salt, content) == *hash
+    }
+
+    /// Whether this is what is in it, or one of several values.
+    pub fn has(&self, value: &str) -> bool {
+        let ends = ["", "\n", "\r\n"];
+        if ends
+            .iter()
+            .any(|end| self.holds(format!("{value}{end}").as_bytes()))
+        {
+            return true;
+        }
+        let labels = (
+            self.labels.get(labels::SALT),
+            self.labels.get(labels::VALUES),
+        );
+        let (Some(salt), Some(hashes)) = labels else {
+            return false;
+        };
+        let hashes: Vec<String> = serde_json::from_str(hashes).unwrap_or_default();
+        hashes.contains(&hash(salt, value.as_bytes()))
     }
 
     /// Removes it. One that is gone already is removed.
@@ -125,6 +148,17 @@ impl<'a> New<'a> {
             name,
             labels,
         }
+    }
+
+    /// With several values in it, each of which it is known by ([`Object::has`]).
+    #[must_use]
+    pub fn with_values(mut self, values: &[&str]) -> Self {
+        if let (Some(salt), true) = (self.labels.get(labels::SALT), values.len() > 1) {
+            let hashes: Vec<String> = values.iter().map(|it| hash(salt, it.as_bytes())).collect();
+            let hashes = json!(hashes).to_string();
+            self.labels.insert(labels::VALUES.to_owned(), hashes);
+        }
+        self
     }
 
     /// What it will be called.
@@ -176,6 +210,7 @@ impl<'a> New<'a> {
             id,
             name,
             labels,
+            order: u64::MAX,
         })
     }
 }
@@ -229,20 +264,28 @@ pub async fn all(engine: &Engine, project: &str) -> Result<Vec<Object>> {
     .doing(|| "list the Swarm's secrets and configs".into())?;
     let secrets = secrets.into_iter().filter_map(|it| {
         let spec = it.spec?;
-        Some((Kind::Secret, it.id?, spec.name?, spec.labels))
+        Some((Kind::Secret, it.id?, spec.name?, spec.labels, it.version))
     });
     let configs = configs.into_iter().filter_map(|it| {
         let spec = it.spec?;
-        Some((Kind::Config, it.id?, spec.name?, spec.labels))
+        Some((Kind::Config, it.id?, spec.name?, spec.labels, it.version))
     });
     let objects = secrets.chain(configs);
-    let objects = objects.map(|(kind, id, name, labels)| Object {
+    let objects = objects.map(|(kind, id, name, labels, version)| Object {
         kind,
         id,
         name,
         labels: labels.unwrap_or_default(),
+        order: version.and_then(|it| it.index).unwrap_or_default(),
     });
     Ok(objects.collect())
+}
+
+/// Of the secrets with this key, the one that was made last: it has the value that is in force, in the
+/// middle of a rotation beside another one.
+pub fn in_force<'a>(objects: &'a [Object], key: &str) -> Option<&'a Object> {
+    let secrets = objects.iter().filter(|it| it.is_secret(key));
+    secrets.max_by_key(|it| it.order)
 }
 
 /// Salted, since whoever may list objects may not read secrets.
@@ -268,10 +311,28 @@ mod tests {
             id: String::new(),
             name: new.name,
             labels: new.labels,
+            order: 0,
         };
         assert!(object.holds(b"one") && !object.holds(b"two"));
         assert_eq!(object.key(), "token");
         let long = New::of(Kind::Config, &"p".repeat(40), &"k".repeat(40), b"one");
         assert_eq!(long.name().len(), MAX_NAME);
+    }
+    #[test]
+    fn one_that_holds_several_values_is_known_by_each() {
+        let object = |content: &str, values: &[&str]| {
+            let new = New::of(Kind::Secret, "shop", "token", content.as_bytes());
+            Object {
+                kind: Kind::Secret,
+                id: String::new(),
+                name: String::new(),
+                labels: new.with_values(values).labels,
+                order: 0,
+            }
+        };
+        let both = object("new\nold\n", &["new", "old"]);
+        assert!(both.has("new") && both.has("old") && !both.has("other"));
+        let one = object("own\n", &["own"]);
+        assert!(one.has("own") && !one.has("ow"));
     }
 }

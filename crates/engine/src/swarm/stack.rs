@@ -182,6 +182,19 @@ impl Service {
         constraints.unwrap_or_default()
     }
 
+    /// The ids of the secrets and configs that its tasks see.
+    pub fn objects(&self) -> impl Iterator<Item = &str> {
+        let template = self.spec.task_template.as_ref();
+        let container = template.and_then(|it| it.container_spec.as_ref());
+        let secrets = container.and_then(|it| it.secrets.as_deref());
+        let configs = container.and_then(|it| it.configs.as_deref());
+        let secrets = secrets.unwrap_or_default().iter();
+        let configs = configs.unwrap_or_default().iter();
+        let ids = secrets.map(|it| it.secret_id.as_deref());
+        ids.chain(configs.map(|it| it.config_id.as_deref()))
+            .flatten()
+    }
+
     /// As it is now.
     ///
     /// # Errors
