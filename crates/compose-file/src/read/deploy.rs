@@ -52,7 +52,7 @@ pub(super) fn deploy(service: &Fields<'_>) -> Deploy {
         placement: of_swarm("placement")
             .and_then(|c| swarm::placement(&c))
             .unwrap_or_default(),
-        rollback_config: of_swarm("rollback_config").and_then(|c| update_config(&c)),
+        rollback_config: of_swarm("rollback_config").and_then(|c| rollback_config(&c)),
         restart_policy: of_swarm("restart_policy").and_then(|c| swarm::task_restart(&c)),
         labels: of_swarm("labels")
             .and_then(|c| c.labels())
@@ -145,18 +145,37 @@ fn pids(cursor: &Cursor<'_>) -> Option<i64> {
     Some(pids)
 }
 
+/// What may follow a failed replacement, and what may follow one while the engine goes back: from there,
+/// there is no way further back.
+const AFTER_UPDATE: &[(&str, FailureAction)] = &[
+    ("continue", FailureAction::Continue),
+    ("rollback", FailureAction::Rollback),
+    ("pause", FailureAction::Pause),
+];
+const AFTER_ROLLBACK: &[(&str, FailureAction)] = &[
+    ("continue", FailureAction::Continue),
+    ("pause", FailureAction::Pause),
+];
+
 fn update_config(cursor: &Cursor<'_>) -> Option<UpdateConfig> {
+    rollout(cursor, AFTER_UPDATE, FailureAction::default())
+}
+
+fn rollback_config(cursor: &Cursor<'_>) -> Option<UpdateConfig> {
+    rollout(cursor, AFTER_ROLLBACK, FailureAction::Pause)
+}
+
+fn rollout(
+    cursor: &Cursor<'_>,
+    actions: &[(&str, FailureAction)],
+    otherwise: FailureAction,
+) -> Option<UpdateConfig> {
     let fields = Fields::of(cursor)?;
     let default = UpdateConfig::default();
     let time = |key| fields.get(key).and_then(|c| duration(&c));
     let orders = [
         ("start-first", UpdateOrder::StartFirst),
         ("stop-first", UpdateOrder::StopFirst),
-    ];
-    let actions = [
-        ("continue", FailureAction::Continue),
-        ("rollback", FailureAction::Rollback),
-        ("pause", FailureAction::Pause),
     ];
     let config = UpdateConfig {
         parallelism: fields
@@ -170,8 +189,8 @@ fn update_config(cursor: &Cursor<'_>) -> Option<UpdateConfig> {
             .unwrap_or(default.order),
         failure_action: fields
             .get("failure_action")
-            .and_then(|c| c.choice(&actions))
-            .unwrap_or(default.failure_action),
+            .and_then(|c| c.choice(actions))
+            .unwrap_or(otherwise),
         monitor: time("monitor").unwrap_or(default.monitor),
         max_failure_ratio: if cursor.context.swarm {
             fields

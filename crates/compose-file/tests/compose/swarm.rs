@@ -31,6 +31,8 @@ fn what_a_swarm_needs_is_read() {
     assert_eq!(deploy["placement"]["max_replicas_per_node"], 2);
     assert_eq!(deploy["update_config"]["max_failure_ratio"], 0.25);
     assert_eq!(deploy["rollback_config"]["order"], "start-first");
+    // From there, there is no way further back.
+    assert_eq!(deploy["rollback_config"]["failure_action"], "pause");
     let restart =
         json!({"condition": "on-failure", "delay": "3s", "max_attempts": 4, "window": "2m"});
     assert_eq!(deploy["restart_policy"], restart);
@@ -117,6 +119,10 @@ fn what_a_swarm_does_not_carry_out_is_refused() {
         (
             "ports: ['80:80']\ndeploy: {endpoint_mode: dnsrr}",
             "published with mode: host",
+        ),
+        (
+            "deploy: {rollback_config: {failure_action: rollback}}",
+            "expected continue or pause",
         ),
         ("deploy: {mode: sometimes}", "expected replicated or global"),
         (
