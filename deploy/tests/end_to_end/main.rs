@@ -19,6 +19,7 @@ mod load;
 mod proxy_redeploy;
 mod recorded;
 mod replay;
+mod replica_set;
 mod retention;
 mod rotation;
 mod running_stack;

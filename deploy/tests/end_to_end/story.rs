@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::load::Load;
+use crate::replica_set;
 use crate::stack::{PROJECT, Stack, label_filter};
 
 #[test]
@@ -72,6 +73,7 @@ fn deploy_use_redeploy_and_take_down() {
         stack.find_document(id).contains(id),
         "data survives down and deploy"
     );
+    replica_set::it_becomes_one_and_goes_back(&stack, id);
     stack.deploy(&["down", "--volumes"]);
     assert_eq!(
         stack.docker(&["volume", "ls", "-q", "--filter", &label_filter()]),
