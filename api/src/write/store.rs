@@ -37,7 +37,7 @@ const DUPLICATE_KEY: i32 = 11000;
 /// Of a replica set they are labelled as retryable; a server by itself knows no retryable writes.
 const SHUTTING_DOWN: [i32; 2] = [91, 11600];
 
-/// How long a batch waits before it is sent again, so that a server that fails at once isn't asked without end.
+/// How long one waits before the next attempt, so that a server that fails at once isn't asked without end.
 /// Where none is known, the driver waits for one.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -127,14 +127,21 @@ impl MongoStore {
         // While a primary is being elected, writes wait; there is no need to say that nothing works.
         let any_member: SelectionCriteria =
             ReadPreference::PrimaryPreferred { options: None }.into();
+        let mut attempts = Attempts::for_so_long(limit);
         let answer = question.ask(|| {
             self.runtime.spawn(async move {
-                let answer = logins.run(|login| {
-                    let question = login.database.run_command(command.clone());
-                    question.selection_criteria(any_member.clone())
-                });
-                let answer = answer.await.map(drop);
-                answer.map_err(|error| StoreError(logins.describe(&error)))
+                loop {
+                    let answer = logins.run(|login| {
+                        let question = login.database.run_command(command.clone());
+                        question.selection_criteria(any_member.clone())
+                    });
+                    let Err(error) = answer.await else {
+                        return Ok(());
+                    };
+                    if !attempts.go_on_after(&error).await {
+                        return Err(StoreError(logins.describe(&error)));
+                    }
+                }
             })
         });
         tokio::time::timeout(limit, answer)
@@ -211,38 +218,61 @@ impl Store for MongoStore {
     /// a document whose id is taken by then is one that an earlier attempt has stored.
     async fn insert(&self, batch: Vec<RawDocumentBuf>) -> Result<Vec<Rejection>, StoreError> {
         let gone = |error: &dyn std::error::Error| StoreError(error.to_string());
-        let until = Instant::now() + self.write_timeout;
+        let mut attempts = Attempts::for_so_long(self.write_timeout);
         let place = Arc::clone(&self.writes).acquire_owned().await;
         let place = place.map_err(|error| gone(&error))?;
         let logins = Arc::clone(&self.logins);
         let inserted = self.runtime.spawn(async move {
-            let mut attempts = 0;
             let inserted = loop {
-                attempts += 1;
                 let inserted = logins
                     .run(|login| login.collection.insert_many(&batch).ordered(false))
                     .await;
-                match &inserted {
-                    Err(error) if is_passing(error) && Instant::now() + PAUSE < until => {
-                        tracing::warn!(documents = batch.len(), %error, "sending a batch again");
-                    }
-                    _ => break inserted,
+                let Err(error) = &inserted else {
+                    break inserted;
+                };
+                if !attempts.go_on_after(error).await {
+                    break inserted;
                 }
-                tokio::time::sleep(PAUSE).await;
+                tracing::warn!(documents = batch.len(), %error, "sending a batch again");
             };
             drop(place);
-            (inserted, attempts)
+            (inserted, attempts.failed)
         });
-        let (inserted, attempts) = inserted.await.map_err(|error| gone(&error))?;
+        let (inserted, failed) = inserted.await.map_err(|error| gone(&error))?;
         let mut rejections = self.rejections(inserted)?;
-        if attempts > 1 {
+        if failed > 0 {
             rejections.retain(|rejection| !rejection.duplicate_id);
         }
         Ok(rejections)
     }
 }
 
-/// Whether a batch failed for a reason that passes: its server is gone, is no primary any more, or
+/// What is tried again for as long as somebody may be waiting.
+struct Attempts {
+    until: Instant,
+    failed: u32,
+}
+
+impl Attempts {
+    fn for_so_long(limit: Duration) -> Self {
+        Self {
+            until: Instant::now() + limit,
+            failed: 0,
+        }
+    }
+
+    /// Whether to try again, after a pause.
+    async fn go_on_after(&mut self, error: &Error) -> bool {
+        if !is_passing(error) || Instant::now() + PAUSE >= self.until {
+            return false;
+        }
+        self.failed += 1;
+        tokio::time::sleep(PAUSE).await;
+        true
+    }
+}
+
+/// Whether an operation failed for a reason that passes: its server is gone, is no primary any more, or
 /// couldn't reach the majority.
 fn is_passing(error: &Error) -> bool {
     error.contains_label(RETRYABLE_WRITE_ERROR)

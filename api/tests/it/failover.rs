@@ -71,9 +71,10 @@ impl Load {
                 let body = format!("{name} {}", requests.len());
                 let count = Arc::clone(&count);
                 requests.spawn(async move {
-                    let response = post(address, body.as_bytes()).await;
+                    let writes = post(address, body.as_bytes());
+                    let (written, asked) = tokio::join!(writes, get(address, "/hello"));
                     count.fetch_add(1, Ordering::Relaxed);
-                    (body, response.status)
+                    (body, written.status.max(asked.status))
                 });
             }
             requests.join_all().await
@@ -94,7 +95,8 @@ impl Load {
         .await;
     }
 
-    /// The body of each request and the status of its answer.
+    /// The body of each request and the status of its answer, or of one that only asks for a sign of life
+    /// if that is worse.
     async fn stop(self) -> Vec<(String, u16)> {
         self.enough.store(true, Ordering::Relaxed);
         self.sending.await.unwrap()
