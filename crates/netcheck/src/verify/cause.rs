@@ -81,6 +81,11 @@ impl Evidence<'_> {
             return why_refused(target, *port);
         }
         if let Some((from, to)) = self.nodes().filter(|(from, to)| from != to) {
+            // Packets that don't pass take no name away.
+            let mut links = self.links.iter();
+            if links.any(|it| matches!(it.by, By::Name { .. })) {
+                return unheard_of(target, from, to);
+            }
             return format!(
                 "no packet of theirs comes back from node {to}: 4789/udp (VXLAN) has to pass between {from} and {to}, \
                  both ways"
@@ -189,11 +194,7 @@ impl Evidence<'_> {
             }
         }
         if let Some((from, to)) = self.nodes() {
-            return Some(format!(
-                "the engine's name server on node {from} hasn't heard of {}, which is on {to}: 7946/tcp and \
-                 7946/udp have to pass between the nodes",
-                target.container
-            ));
+            return Some(unheard_of(target, from, to));
         }
         // Seen on Docker 20.10 after `docker swarm leave`, for all containers that ran then.
         Some(format!(
@@ -396,6 +397,15 @@ fn why_refused(target: &Sandbox, port: u16) -> String {
             )
         }
     }
+}
+
+/// A name that leads to no task of the target's on another node: what nodes tell each other hasn't arrived.
+fn unheard_of(target: &Sandbox, from: &str, to: &str) -> String {
+    format!(
+        "the engine's name server on node {from} hasn't heard of {}, which is on {to}: 7946/tcp and 7946/udp have to \
+         pass between the nodes",
+        target.container
+    )
 }
 
 /// How a container that isn't running came to that.

@@ -264,6 +264,60 @@ fn a_task_on_a_network_that_the_file_does_not_give_it_is_named_with_its_node() {
     }
 }
 
+/// Whoever isn't told of another node's tasks has neither their names nor a way to them.
+#[test]
+fn what_a_node_was_not_told_of_is_no_closed_path() {
+    let survey = survey();
+    let spoiled = |names: bool| {
+        verification(&survey, |seen| {
+            for answers in &mut seen.answers {
+                let Some(Ok(report)) = answers.get_mut("id-n2") else {
+                    continue;
+                };
+                let connections = report.connected.iter_mut();
+                let echoes = report.pinged.iter_mut();
+                let connections = connections.map(|it| (&mut it.resolution, &mut it.attempts));
+                let echoes = echoes.map(|it| (&mut it.resolution, &mut it.attempts));
+                for (_, attempts) in connections.chain(echoes) {
+                    let elsewhere = attempts
+                        .iter_mut()
+                        .filter(|it| is_of(&survey, "n1", it.address));
+                    elsewhere.for_each(|it| it.reach = Reach::Timeout);
+                }
+                for resolution in report.resolved.iter_mut().filter(|_| names) {
+                    resolution.addresses.retain(|it| !is_of(&survey, "n1", *it));
+                }
+            }
+        })
+    };
+    for (names, words) in [
+        (
+            true,
+            "name server on node n2 hasn't heard of p_api.1, which is on n1: 7946/tcp and 7946/udp",
+        ),
+        (
+            false,
+            "no packet of theirs comes back from node n1: 4789/udp",
+        ),
+    ] {
+        let verification = spoiled(names);
+        let told = findings(&verification).join("\n");
+        assert!(told.contains(words), "{words}: {told}");
+        assert_eq!(told.contains("4789/udp"), !names, "{told}");
+    }
+}
+
+/// Whether a task on this node has the address.
+fn is_of(survey: &Survey, node: &str, address: IpAddr) -> bool {
+    let sandboxes = survey.topology.sandboxes.iter();
+    let mut on_it = sandboxes.filter(|it| it.node.as_deref() == Some(node));
+    on_it.any(|it| {
+        it.endpoints
+            .iter()
+            .any(|on| on.addresses().any(|own| own == address))
+    })
+}
+
 #[test]
 fn a_shorter_path_a_closed_port_and_a_node_that_is_silent_are_told_once() {
     let survey = survey();
