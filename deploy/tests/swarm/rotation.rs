@@ -7,6 +7,7 @@ use crate::load::Load;
 
 const ROOT: &str = "mongo_root_password";
 const API: &str = "mongo_api_password";
+const CONSOLE: &str = "mongo_console_password";
 
 pub(crate) fn loses_no_request(bed: &Bed) {
     let (root, api) = (bed.secret(ROOT), bed.secret(API));
@@ -21,15 +22,18 @@ pub(crate) fn loses_no_request(bed: &Bed) {
     let answered = load.end();
     assert!(told.contains("known to mongo"), "{told}");
     assert_eq!(version(&bed.versions()), before, "the database goes on");
-    for (user, secret, old) in [("root", ROOT, &root), ("causeway-api", API, &api)] {
-        let new = bed.secret(secret);
-        assert!(new != *old && new.lines().count() == 1, "{secret}");
-        assert!(!told.contains(&new) && !told.contains(old), "{secret}");
-        assert!(
-            accepts(bed, user, &new) && !accepts(bed, user, old),
-            "{user}"
-        );
+    let (new_root, new_api) = (bed.secret(ROOT), bed.secret(API));
+    for value in [&root, &api, &new_root, &new_api] {
+        assert!(!told.contains(value.as_str()), "a value is shown");
     }
+    assert_eq!((new_root.lines().count(), new_api.lines().count()), (1, 1));
+    let logins = [
+        ("root", &*root),
+        ("root", &*new_root),
+        ("causeway-api", &*api),
+        ("causeway-api", &*new_api),
+    ];
+    assert_eq!(accepts(bed, logins), [false, true, false, true]);
     assert_eq!(bed.documents("rotation"), answered);
     let again = bed.ok(&["up"]);
     assert!(again.contains("no changes"), "{again}");
@@ -47,29 +51,31 @@ pub(crate) fn loses_no_request(bed: &Bed) {
 
 /// As it is left by one that was killed after its first step.
 pub(crate) fn begun_is_finished_by_the_next_up(bed: &Bed) {
-    let old = bed.secret(API);
+    let old = bed.secret(CONSOLE);
     let new: String = old.chars().rev().collect();
-    let file = bed.path().join("secrets").join(API);
+    let file = bed.path().join("secrets").join(CONSOLE);
     fs::write(&file, format!("{new}\n{old}\n")).unwrap();
     let planned = bed.ok(&["plan"]);
     assert!(
-        planned.contains("a rotation is under way of mongo_api_password"),
+        planned.contains("a rotation is under way of mongo_console_password"),
         "{planned}"
     );
     bed.ok(&["up"]);
-    assert_eq!(bed.secret(API), new);
-    assert!(accepts(bed, "causeway-api", &new) && !accepts(bed, "causeway-api", &old));
+    assert_eq!(bed.secret(CONSOLE), new);
+    let logins = [("causeway-console", &*new), ("causeway-console", &*old)];
+    assert_eq!(accepts(bed, logins), [true, false]);
     assert!(bed.nodes().iter().all(|node| bed.answers(node)));
 }
 
-fn accepts(bed: &Bed, user: &str, password: &str) -> bool {
+/// Whether the database takes these passwords.
+fn accepts<const N: usize>(bed: &Bed, logins: [(&str, &str); N]) -> [bool; N] {
+    let tries = logins.map(|(user, password)| format!("accepts('{user}', '{password}')"));
     let said = bed.mongo_shell(&format!(
-        "let ok; try {{ ok = Boolean(db.getSiblingDB('admin').auth('{user}', '{password}')); }} \
-         catch (refused) {{ ok = false; }} print('accepts ' + ok);"
+        "function accepts(user, password) {{ \
+         try {{ return Boolean(new Mongo('mongodb://localhost/').getDB('admin').auth(user, password)); }} \
+         catch (refused) {{ return false; }} }} print(JSON.stringify([{}]));",
+        tries.join(", ")
     ));
-    match said.as_str() {
-        "accepts true" => true,
-        "accepts false" => false,
-        other => panic!("{other}"),
-    }
+    let accepted: Vec<bool> = serde_json::from_str(&said).unwrap();
+    accepted.try_into().unwrap()
 }
