@@ -56,17 +56,18 @@ start() {
   PATH=$PATH:$(scripts/cargo-tool.sh nextest)
 }
 
-quick() {
+documents() {
   step "format and documents"
   cargo fmt --all --check
   scripts/check-docs.py
-  step "lints, and the tests' build"
-  scripts/steps.sh "lints and tests" "${by_clippy[@]}" cargo test --locked --workspace --all-targets --no-run
 }
 
 check() {
   start
-  quick
+  documents
+  # What is only checked isn't compiled, so that this is quick after a change.
+  step lints
+  scripts/steps.sh lints cargo clippy --locked --workspace --all-targets -- -D warnings
   step "unit tests"
   "${by_clippy[@]}" cargo nextest run --locked --workspace --lib --bins --status-level fail
   step "done"
@@ -94,14 +95,15 @@ begin() {
 
 outside() {
   begin
-  quick
+  documents
   step dependencies
   scripts/deny.sh
   "$COMPOSE2" config --quiet
 
-  step "build"
+  step "build, and lints"
   scripts/steps.sh "deploy command" scripts/tool.sh deploy
   scripts/steps.sh "chaos suite" scripts/tool.sh chaos
+  scripts/steps.sh "lints and tests" "${by_clippy[@]}" cargo test --locked --workspace --all-targets --no-run
 
   step "scripts and benchmark harness"
   python3 -m unittest discover --start-directory scripts/tests
