@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use serde_saphyr::ser_options;
 
 use super::Project;
+use super::model::{FileMode, Mount, Service, TmpfsOptions};
 
 /// What `docker stack deploy` takes of a service (its schema [`VERSION`]). It refuses a file with anything else.
 const OF_A_STACK: &[&str] = &[
@@ -35,7 +36,6 @@ const OF_A_STACK: &[&str] = &[
     "stop_grace_period",
     "stop_signal",
     "sysctls",
-    "tmpfs",
     "tty",
     "ulimits",
     "user",
@@ -82,8 +82,9 @@ impl Project {
             keys.retain(|key, value| {
                 let taken = OF_A_STACK.contains(&key.as_str());
                 // In a Swarm, deploy.restart_policy says it, nodes look for images by themselves, and ports
-                // within networks are open.
-                if !taken && !["expose", "restart", "pull_policy"].contains(&key.as_str()) {
+                // within networks are open. Memory is below.
+                let said = ["expose", "restart", "pull_policy", "tmpfs"];
+                if !taken && !said.contains(&key.as_str()) {
                     left_out.push(format!("{name}.{key}"));
                 }
                 if key == "depends_on"
@@ -93,9 +94,42 @@ impl Project {
                 }
                 taken
             });
+            let Some(service) = self.services.get(name.as_str()) else {
+                continue;
+            };
+            let (memory, modes) = memory(service);
+            left_out.extend(modes.map(|target| format!("{name}.tmpfs.mode of {target}")));
+            if !memory.is_empty() {
+                let volumes = keys.entry("volumes").or_insert_with(|| json!([]));
+                let others = volumes.as_array_mut().into_iter().flat_map(|it| {
+                    it.retain(|mount| mount["type"] != "tmpfs");
+                    it.drain(..)
+                });
+                *volumes = others.chain(memory).collect();
+            }
         }
         Ok((yaml(&file)?, left_out))
     }
+}
+
+/// A service's memory as volumes, the only way in which `docker stack deploy` makes it; and the paths with
+/// a mode, which it has no word for, unless that is the engine's own.
+fn memory(service: &Service) -> (Vec<Value>, impl Iterator<Item = &str>) {
+    let long = service.volumes.iter().filter_map(|mount| match mount {
+        Mount::Tmpfs { target, tmpfs } => Some((target.as_str(), *tmpfs)),
+        _ => None,
+    });
+    let all: Vec<(&str, TmpfsOptions)> = long.chain(service.memory()).collect();
+    let volumes = all.iter().map(|(target, options)| match options.size {
+        Some(size) => json!({"type": "tmpfs", "target": target, "tmpfs": {"size": size}}),
+        None => json!({"type": "tmpfs", "target": target}),
+    });
+    let volumes = volumes.collect();
+    let own = |mode: FileMode| mode.bits() == 0o1777;
+    let other = all
+        .into_iter()
+        .filter(move |(_, it)| it.mode.is_some_and(|mode| !own(mode)));
+    (volumes, other.map(|(target, _)| target))
 }
 
 fn yaml(file: &impl Serialize) -> Result<String, RenderError> {

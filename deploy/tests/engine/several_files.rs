@@ -289,6 +289,9 @@ fn the_stack_for_a_swarm_is_one_that_docker_reads() {
     config.env("COMPOSE_FILE", std::env::join_paths(files).unwrap());
     let told = outcome_of(config.current_dir(testkit::repository()));
     told.assert_code(0);
+    // The short `tmpfs:` would be dropped without a word.
+    told.assert_says(&["- type: tmpfs", "target: /tmp"]);
+    assert!(!told.stdout.contains("tmpfs:"), "{}", told.stdout);
     stack.write("stack.yaml", &told.stdout);
     let mut docker = std::process::Command::new("docker");
     docker.env("DOCKER_HOST", "unix:///nowhere.sock");

@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::mount::tmpfs_list;
-use super::values::optional_duration;
+use super::values::{FileMode, bytes, optional_duration};
 use super::{
     Attachment, ConfigMount, Dependency, Deploy, ExposedPort, ExtraHost, Healthcheck, Hook, Mount,
-    NetworkKey, NetworkMode, Port, Protocol, SecretMount, ServiceName, is_false,
+    NetworkKey, NetworkMode, Port, Protocol, SecretMount, ServiceName, TmpfsOptions, is_false,
 };
 
 /// An entry of `services`. `None` and empty mean "as the image or the engine has it".
@@ -154,6 +154,23 @@ pub struct Service {
 }
 
 impl Service {
+    /// The short `tmpfs:` key as the options of mounts, by their paths: size and mode, all that a Swarm carries
+    /// out.
+    pub fn memory(&self) -> impl Iterator<Item = (&str, TmpfsOptions)> {
+        self.tmpfs.iter().map(|(target, options)| {
+            let option = |name: &str| {
+                let mut options = options.split(',');
+                options.find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
+            };
+            let mode = option("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok());
+            let options = TmpfsOptions {
+                size: option("size").and_then(bytes),
+                mode: mode.map(FileMode),
+            };
+            (target.as_str(), options)
+        })
+    }
+
     /// The services whose containers must be there before this one's: `depends_on`, and the owner
     /// of a shared network namespace.
     pub fn dependencies(&self) -> impl Iterator<Item = &ServiceName> {

@@ -21,7 +21,7 @@ use compose_file::Project;
 use compose_file::model::{
     ConfigName, Cpus, EndpointMode, FailureAction, FileMode, Mode, Mount, Placement, Port,
     Protocol, PublishMode, Ratio, RestartCondition, SecretName, Service, ServiceName, TaskRestart,
-    UpdateConfig, UpdateOrder, Volume,
+    TmpfsOptions, UpdateConfig, UpdateOrder, Volume,
 };
 use serde_json::json;
 
@@ -315,32 +315,21 @@ fn mounts(project: &Project, service: &Service) -> Vec<EngineMount> {
                 ..EngineMount::default()
             }
         }
-        Mount::Tmpfs { target, tmpfs } => memory(
-            target,
-            tmpfs.size.map(signed),
-            tmpfs.mode.map(|mode| i64::from(mode.bits())),
-        ),
+        Mount::Tmpfs { target, tmpfs } => memory(target, *tmpfs, None),
     });
-    let short = service.tmpfs.iter().map(|(target, options)| {
-        let option = |name: &str| {
-            let mut options = options.split(',');
-            options.find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
-        };
-        let size = option("size").and_then(compose_file::model::bytes);
-        // As a tmpfs that is mounted without saying.
-        let mode = option("mode").and_then(|mode| i64::from_str_radix(mode, 8).ok());
-        memory(target, size.map(signed), mode.or(Some(0o1777)))
-    });
+    let short = service.memory();
+    // As a tmpfs that is mounted without saying.
+    let short = short.map(|(target, options)| memory(target, options, Some(0o1777)));
     volumes.chain(short).collect()
 }
 
-fn memory(target: &str, size_bytes: Option<i64>, mode: Option<i64>) -> EngineMount {
+fn memory(target: &str, options: TmpfsOptions, mode: Option<i64>) -> EngineMount {
     EngineMount {
         typ: Some(MountType::TMPFS),
         target: Some(target.to_owned()),
         tmpfs_options: Some(MountTmpfsOptions {
-            size_bytes,
-            mode,
+            size_bytes: options.size.map(signed),
+            mode: options.mode.map(|it| i64::from(it.bits())).or(mode),
             ..MountTmpfsOptions::default()
         }),
         ..EngineMount::default()
