@@ -290,7 +290,7 @@ fn the_stack_for_a_swarm_is_one_that_docker_reads() {
     let told = outcome_of(config.current_dir(testkit::repository()));
     told.assert_code(0);
     // The short `tmpfs:` would be dropped without a word.
-    told.assert_says(&["- type: tmpfs", "target: /tmp"]);
+    told.assert_says(&["- target: /tmp\n", "  type: tmpfs\n"]);
     assert!(!told.stdout.contains("tmpfs:"), "{}", told.stdout);
     stack.write("stack.yaml", &told.stdout);
     let mut docker = std::process::Command::new("docker");
