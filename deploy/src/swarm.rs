@@ -28,6 +28,7 @@ use compose_file::model::ServiceName;
 use engine::Engine;
 use engine::error::{Error, Result};
 use engine::swarm;
+use engine::swarm::job;
 use engine::swarm::stack::Stack;
 
 use crate::cli::Command;
@@ -94,6 +95,14 @@ pub(crate) async fn refuse_stack(engine: &Engine, project: &Project) -> Result<(
             project.name
         ),
     ))
+}
+
+/// Removes the jobs that an interrupted run left: what they read can't go before.
+async fn clear_jobs(engine: &Engine, project: &str) -> Result<()> {
+    for name in [replica_set::JOB, rotation::JOB] {
+        job::remove(engine, project, name).await?;
+    }
+    Ok(())
 }
 
 /// Services that can be seen to at the same time, in the order in which they come up: each after those

@@ -17,7 +17,7 @@ use engine::swarm::task;
 use netcheck::probe::stand_in;
 use serde_json::json;
 
-use super::{data, images, plan, replica_set, rotation, waves};
+use super::{clear_jobs, data, images, plan, waves};
 use crate::cli::Down;
 use crate::commands::Context;
 use crate::lock::Lock;
@@ -42,8 +42,7 @@ pub(super) async fn run(context: &Context, args: Down) -> Result<()> {
     let stack = Stack::observe(&engine, &project.name).await?;
     let reach = Reach::from(args.reach);
 
-    replica_set::clear(&engine, &project.name).await?;
-    rotation::clear(&engine, &project.name).await?;
+    clear_jobs(&engine, &project.name).await?;
     let going = services(&project, &stack, reach);
     for wave in going {
         remove_services(&engine, output, &project, &stack, &wave).await?;

@@ -98,9 +98,12 @@ fn told(project: &Project, now: &Observed, conflicts: &mut Vec<String>) {
             Some(content) => {
                 let mut values = now.secrets.values(name, secret).into_iter();
                 if !there.holds(content) && !values.any(|it| there.has(it)) {
+                    let rotated = format!("; `deploy up --rotate-secrets {name}` then gives it a new one");
+                    let rotated = Some(rotated).filter(|_| secret.is_generated_value());
                     conflicts.push(format!(
                         "secret {name}: {file} holds another value than the data was made with: put the old one \
-                         back; `deploy up --rotate-secrets {name}` then gives it a new one"
+                         back{}",
+                        rotated.unwrap_or_default()
                     ));
                 }
             }

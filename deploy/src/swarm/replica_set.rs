@@ -7,7 +7,7 @@
 use compose_file::model::{ReplicaSet, ServiceName};
 use engine::error::{Error, Result};
 use engine::labels;
-use engine::swarm::job::{self, Job};
+use engine::swarm::job::Job;
 use engine::swarm::spec;
 use engine::swarm::stack::Stack;
 use engine::swarm::task;
@@ -135,9 +135,4 @@ pub(super) fn left_alone(set: Option<&ReplicaSet>, now: &Observed, conflicts: &m
             members.join(", ")
         ));
     }
-}
-
-/// Removes what an interrupted run left.
-pub(super) async fn clear(engine: &engine::Engine, project: &str) -> Result<()> {
-    job::remove(engine, project, JOB).await
 }

@@ -7,7 +7,7 @@ use compose_file::Project;
 use compose_file::model::{Rotate, Secret, SecretName};
 use engine::Engine;
 use engine::error::{Error, Result};
-use engine::swarm::job::{self, Job};
+use engine::swarm::job::Job;
 use engine::swarm::stack::Stack;
 use engine::swarm::task;
 
@@ -19,7 +19,7 @@ use crate::rotation::{Place, failed, input, what};
 use crate::secrets::{self, Secrets};
 
 /// The job's name within the project.
-const JOB: &str = "x-rotate";
+pub(super) const JOB: &str = "x-rotate";
 
 /// The stack on this Swarm.
 pub(super) struct Cluster<'a> {
@@ -94,9 +94,4 @@ impl Place for Cluster<'_> {
         task.done(&format!("known to {told}"));
         Ok(())
     }
-}
-
-/// Removes what an interrupted run left.
-pub(super) async fn clear(engine: &Engine, project: &str) -> Result<()> {
-    job::remove(engine, project, JOB).await
 }

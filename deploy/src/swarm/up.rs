@@ -17,7 +17,7 @@ use super::converge::Wait;
 use super::objects::{self, Contents};
 use super::plan::{self, Observed, Plan, Step};
 use super::rotation::Cluster;
-use super::{data, images, preflight, verify, waves};
+use super::{clear_jobs, data, images, preflight, verify, waves};
 use crate::apply::Options;
 use crate::cli::Up;
 use crate::commands::{Context, addresses, refresh, some_enabled};
@@ -179,7 +179,7 @@ async fn carry_out(
         service.remove(engine).await?;
         task.done("removed");
     }
-    tidy(engine, output, &now.stack, &references, plan).await
+    tidy(engine, output, project, &now.stack, &references, plan).await
 }
 
 /// Makes the files of secrets.
@@ -341,6 +341,7 @@ impl Work<'_> {
 async fn tidy(
     engine: &Engine,
     output: &Output,
+    project: &Project,
     stack: &Stack,
     references: &References,
     plan: &Plan<'_>,
@@ -349,7 +350,11 @@ async fn tidy(
     let gone = |service: &Service| plan.gone.iter().any(|it| it.id == service.id);
     let services = stack.services.iter();
     let staying = services.filter(|(key, it)| !updated(key) && !gone(it));
-    for object in objects::unused(stack, references, staying.map(|(_, it)| it)) {
+    let unused = objects::unused(stack, references, staying.map(|(_, it)| it));
+    if !unused.is_empty() {
+        clear_jobs(engine, &project.name).await?;
+    }
+    for object in unused {
         let task = output.task(&format!("{} {}", object.kind, object.name), "removing");
         object.remove(engine).await?;
         task.done("removed");

@@ -49,22 +49,70 @@ pub(crate) fn loses_no_request(bed: &Bed) {
     fs::write(&file, new).unwrap();
 }
 
-/// As it is left by one that was killed after its first step.
+/// As it is left by one that was killed: after its first step, and while the database was told.
 pub(crate) fn begun_is_finished_by_the_next_up(bed: &Bed) {
     let old = bed.secret(CONSOLE);
     let new: String = old.chars().rev().collect();
     let file = bed.path().join("secrets").join(CONSOLE);
     fs::write(&file, format!("{new}\n{old}\n")).unwrap();
+    leave_a_job(bed);
     let planned = bed.ok(&["plan"]);
     assert!(
         planned.contains("a rotation is under way of mongo_console_password"),
         "{planned}"
     );
     bed.ok(&["up"]);
+    assert_eq!(
+        bed.docker(&[
+            "service",
+            "ls",
+            "--quiet",
+            "--filter",
+            "name=causeway_x-rotate"
+        ]),
+        ""
+    );
+    assert_eq!(
+        bed.docker(&[
+            "secret",
+            "ls",
+            "--quiet",
+            "--filter",
+            "name=causeway_x-rotate"
+        ]),
+        ""
+    );
     assert_eq!(bed.secret(CONSOLE), new);
     let logins = [("causeway-console", &*new), ("causeway-console", &*old)];
     assert_eq!(accepts(bed, logins), [true, false]);
     assert!(bed.nodes().iter().all(|node| bed.answers(node)));
+}
+
+fn leave_a_job(bed: &Bed) {
+    let (job, input) = ("causeway_x-rotate", "causeway_x-rotate_input");
+    let project = "dev.causeway.project=causeway";
+    let mut secret = vec!["secret", "create", "--label", project];
+    secret.extend(["--label", "dev.causeway.resource=x-rotate"]);
+    secret.extend([
+        "--label",
+        "dev.causeway.content=another",
+        input,
+        "/etc/hostname",
+    ]);
+    bed.docker(&secret);
+    let mut service = vec![
+        "service", "create", "--detach", "--quiet", "--label", project,
+    ];
+    service.extend([
+        "--name",
+        job,
+        "--mode",
+        "replicated-job",
+        "--restart-condition",
+        "none",
+    ]);
+    service.extend(["--secret", input, "causeway/api:latest", "--help"]);
+    bed.docker(&service);
 }
 
 /// Whether the database takes these passwords.
