@@ -2,10 +2,12 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
 /// Most idle connections that one worker keeps to one backend.
@@ -68,6 +70,36 @@ impl IdleConnections {
 
 /// An idle connection must have nothing to read: neither the end of the stream, nor bytes that
 /// no request of ours has asked for.
+///
+/// The kernel is asked: `try_read` answers with what the runtime heard when it last looked, which may
+/// be before those bytes came.
 pub(crate) fn is_quiet(stream: &TcpStream) -> bool {
-    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    let seen = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+    seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+
+    use super::*;
+
+    /// Nothing here lets the runtime look at its sockets between the bytes and the question.
+    #[tokio::test]
+    async fn what_came_a_moment_ago_is_seen() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut backend = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        backend.write_all(b"asked for").unwrap();
+        let mut input = [0; 64];
+        assert_eq!(stream.read(&mut input).await.unwrap(), 9);
+        let idle = IdleConnections::default();
+        idle.put(stream);
+        let stream = idle.take().expect("a quiet connection");
+        idle.put(stream);
+        backend.write_all(b"not asked for").unwrap();
+        assert!(idle.take().is_none());
+    }
 }
