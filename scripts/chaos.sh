@@ -24,6 +24,9 @@ fi
 scripts/preflight.sh --build
 scripts/packages.sh cc=gcc /usr/include/stdio.h=libc6-dev python3=python3 iptables=iptables \
   nsenter=util-linux mkfs.ext4=e2fsprogs
+case " $* " in
+  *' --nodes '*) scripts/packages.sh docker-registry=docker-registry ;;
+esac
 scripts/steps.sh "deploy command" scripts/tool.sh deploy
 scripts/steps.sh "chaos suite" scripts/tool.sh chaos
 case " $* " in

@@ -10,6 +10,7 @@
 #   DOCKER_HOST   the first machine's engine, which is the manager
 #   BED           a folder with each machine's socket: n1/docker.sock, n2/…, n3/…
 #   BED_NODES     their addresses
+#   BED_HOST      this machine's, as they see it
 #
 # and may kill a machine: `docker -H "$BED_AROUND" kill bed-n3`.
 set -Eeuo pipefail
@@ -75,7 +76,7 @@ trap 'remove; exit 130' INT
 trap 'remove; exit 143' TERM HUP
 scripts/node-image.sh
 say "the machines' image is there"
-docker network create --subnet 10.77.0.0/24 bed >/dev/null
+docker network create --subnet 10.77.0.0/24 --gateway 10.77.0.1 bed >/dev/null
 jobs=() address=10 addresses=()
 for name in "${nodes[@]}"; do
   address=$((address + 1))
@@ -89,7 +90,7 @@ on n1 swarm init --advertise-addr "${addresses[0]}" >/dev/null
 token=$(on n1 swarm join-token --quiet worker)
 for name in "${nodes[@]:1}"; do on "$name" swarm join --token "$token" "${addresses[0]}:2377" >/dev/null; done
 say "they are one Swarm"
-export BED BED_NODES="${addresses[*]}" BED_AROUND=unix:///var/run/docker.sock DOCKER_HOST="unix://$BED/n1/docker.sock"
+export BED BED_NODES="${addresses[*]}" BED_HOST=10.77.0.1 BED_AROUND=unix:///var/run/docker.sock DOCKER_HOST="unix://$BED/n1/docker.sock"
 status=0
 "$@" &
 wait $! || status=$?

@@ -98,7 +98,7 @@ pub(crate) fn get_to_the_nodes(bed: &Bed) {
     let small = Small::new(bed);
     small.version(1);
     let first = over_ssh(bed, &small);
-    let registry = Registry::start(bed);
+    let registry = Registry::start();
     through_a_registry(bed, &small, &registry);
     registry.goes_away();
     what_runs_needs_no_registry(bed, &small);
@@ -191,11 +191,10 @@ struct Registry {
 }
 
 impl Registry {
-    fn start(bed: &Bed) -> Self {
+    fn start() -> Self {
         // Apart from what images are built from.
         let directory = tempfile::tempdir().unwrap();
-        let (network, _) = bed.nodes()[0].rsplit_once('.').unwrap();
-        let address = format!("{network}.1:{}", local_port());
+        let address = format!("{}:{}", env::var("BED_HOST").unwrap(), local_port());
         let config = directory.path().join("registry.yml");
         let root = directory.path().join("registry");
         let text = format!(

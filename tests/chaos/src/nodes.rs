@@ -6,6 +6,7 @@
 
 mod faults;
 mod machines;
+mod registry;
 mod report;
 mod round;
 
@@ -27,7 +28,10 @@ pub(crate) async fn run(
     interrupt: &CancellationToken,
     output: &Output,
 ) -> Result<bool> {
-    let machines = Machines::of_bed(&options.deploy)?;
+    let mut machines = Machines::of_bed(&options.deploy)?;
+    if faults.iter().any(|it| it.takes_registry()) {
+        machines = machines.with_registry().await?;
+    }
     let pace = options.pace();
     let task = output.task("the stack", "bringing it up on three nodes");
     let up = async {

@@ -31,6 +31,16 @@ pub(super) enum Kind {
     CutOffPrimary,
     /// A node without the primary loses its power while API and proxy are updated.
     Update,
+    /// The registry is gone while API and proxy are updated, and then a node without the primary loses its
+    /// power and gets it back.
+    Registry,
+}
+
+impl Fault {
+    /// Whether there has to be a registry to lose.
+    pub(super) fn takes_registry(&self) -> bool {
+        self.kind == Kind::Registry
+    }
 }
 
 impl Kind {
@@ -46,7 +56,12 @@ impl Kind {
     pub(super) fn loses_node(self) -> bool {
         matches!(
             self,
-            Self::Kill | Self::CutOff | Self::Drain | Self::KillLeader | Self::Update
+            Self::Kill
+                | Self::CutOff
+                | Self::Drain
+                | Self::KillLeader
+                | Self::Update
+                | Self::Registry
         )
     }
 }
@@ -97,5 +112,11 @@ pub(crate) const ALL: &[Fault] = &[
         name: "update-while-node-dies",
         about: "API and proxy are updated, and a node with a secondary loses its power meanwhile",
         kind: Kind::Update,
+    },
+    Fault {
+        name: "registry-away",
+        about: "the registry is gone: API and proxy are updated, then a node with a secondary loses its power and \
+                comes back",
+        kind: Kind::Registry,
     },
 ];

@@ -10,6 +10,7 @@ use engine::error::{Error, Result};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::registry::Registry;
 use crate::database::Database;
 use crate::host;
 use crate::load::carrier::Published;
@@ -37,6 +38,8 @@ pub(super) struct Machines {
     deploy: PathBuf,
     /// All of them.
     pub(super) nodes: Vec<Node>,
+    /// Where they get their images; none where each has them already.
+    registry: Option<Registry>,
 }
 
 /// A machine.
@@ -63,14 +66,6 @@ impl Node {
 impl Machines {
     /// Those that `scripts/swarm-bed.sh` tells of.
     pub(super) fn of_bed(deploy: &Path) -> Result<Self> {
-        let variable = |name: &str| {
-            env::var(name).map_err(|_| {
-                Error::usage(
-                    format!("{name} isn't set: the nodes are those of a bed"),
-                    "`make chaos CHAOS=--nodes` makes one",
-                )
-            })
-        };
         let addresses = variable("BED_NODES")?;
         let nodes = addresses.split_whitespace().zip(1..);
         let nodes: Vec<Node> = nodes
@@ -91,7 +86,26 @@ impl Machines {
             around: variable("BED_AROUND")?,
             deploy: deploy.to_owned(),
             nodes,
+            registry: None,
         })
+    }
+
+    /// From now on, `deploy` brings the images to the nodes through a registry on this host.
+    pub(super) async fn with_registry(self) -> Result<Self> {
+        let host = variable("BED_HOST")?;
+        let host = host.parse().map_err(|_| {
+            Error::usage(
+                format!("BED_HOST={host}: expected the address of this host on the nodes' network"),
+                "`make chaos CHAOS=--nodes` sets it",
+            )
+        })?;
+        let registry = Some(Registry::start(host, &self.folder).await?);
+        Ok(Self { registry, ..self })
+    }
+
+    /// That one.
+    pub(super) fn registry(&self) -> Result<&Registry> {
+        self.registry.as_ref().ok_or_else(nobody)
     }
 
     fn socket(&self, node: &Node) -> String {
@@ -159,6 +173,11 @@ impl Machines {
             .args(arguments)
             .env("DOCKER_HOST", self.socket(manager))
             .envs(environment.iter().copied())
+            .envs(
+                self.registry
+                    .as_ref()
+                    .map(|it| ("CAUSEWAY_REGISTRY", it.address.to_string())),
+            )
             .stdin(Stdio::null())
             .process_group(0)
             .kill_on_drop(true);
@@ -276,6 +295,15 @@ impl Machines {
         let few = serving < self.nodes.len();
         Ok(few.then(|| format!("{serving} members serve")))
     }
+}
+
+fn variable(name: &str) -> Result<String> {
+    env::var(name).map_err(|_| {
+        Error::usage(
+            format!("{name} isn't set: the nodes are those of a bed"),
+            "`make chaos CHAOS=--nodes` makes one",
+        )
+    })
 }
 
 async fn docker(host: &str, arguments: &[&str]) -> Result<String> {

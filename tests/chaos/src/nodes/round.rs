@@ -128,6 +128,17 @@ impl Rounds<'_> {
                 // It may say that a node was lost; what clients saw is what counts.
                 _ = updated;
             }
+            Kind::Registry => {
+                machines.registry()?.go_away().await;
+                let update = machines.deploy(&["up", "--no-verify"], &[("RUST_LOG", "error")]);
+                update.await?;
+                machines.kill(victim).await?;
+                sleep(away).await;
+                machines.start(victim).await?;
+                // What was there comes back from what the nodes have.
+                self.whole().await?;
+                machines.registry()?.come_back().await?;
+            }
         }
         // The load goes on: what comes back may cost something, too.
         let whole = self.whole().await;
