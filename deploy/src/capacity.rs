@@ -112,7 +112,6 @@ pub(crate) async fn lack(
     only: Option<&[ServiceName]>,
 ) -> Result<Option<String>> {
     let info = engine
-        .docker()
         .info()
         .await
         .doing(|| "ask how much memory the engine's machine has".into())?;

@@ -175,11 +175,7 @@ fn description(holder: Option<&Holder>) -> String {
 
 /// An engine may be reached by several addresses; its id is one.
 async fn identity(engine: &Engine) -> Result<String> {
-    let info = engine
-        .docker()
-        .info()
-        .await
-        .doing(|| "ask the engine's id".into())?;
+    let info = engine.info().await.doing(|| "ask the engine's id".into())?;
     Ok(info
         .id
         .filter(|id| !id.is_empty())

@@ -308,8 +308,7 @@ async fn guests(
 /// Names of the containers on a network that aren't the project's.
 async fn foreign_endpoints(engine: &Engine, state: &State, network: &str) -> Result<Vec<String>> {
     let found = engine
-        .docker()
-        .inspect_network(network, None)
+        .inspect_network(network)
         .await
         .doing(|| format!("inspect network {network}"))?;
     let ours = |id: &String| state.containers.iter().any(|container| container.id == *id);

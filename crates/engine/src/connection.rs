@@ -66,12 +66,12 @@ impl Engine {
     }
 
     /// The Engine API client.
-    pub fn docker(&self) -> &Docker {
+    pub(crate) fn docker(&self) -> &Docker {
         &self.docker
     }
 
     /// A client for one call that may rightly stay silent for up to `silence`.
-    pub fn patient(&self, silence: Duration) -> Docker {
+    pub(crate) fn patient(&self, silence: Duration) -> Docker {
         self.docker.clone().with_timeout(silence.max(TIMEOUT))
     }
 

@@ -1,5 +1,6 @@
 //! What the engine refuses, said so that the reader knows what to do next.
 
+pub use bollard::errors::Error as EngineError;
 pub use terminal::error::{Error, Exit, Result, chain};
 
 use crate::said;
@@ -10,28 +11,36 @@ pub trait EngineContext<T> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T>;
 }
 
-impl<T> EngineContext<T> for std::result::Result<T, bollard::errors::Error> {
+impl<T> EngineContext<T> for std::result::Result<T, EngineError> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|err| from_engine(&doing(), &err))
     }
 }
 
+/// What the engine itself refused: the status of its answer, and why.
+pub fn refused(err: &EngineError) -> Option<(u16, &str)> {
+    match err {
+        EngineError::DockerResponseServerError {
+            status_code,
+            message,
+        } => Some((*status_code, message)),
+        _ => None,
+    }
+}
+
 /// Whether what was asked for isn't there.
-pub fn is_missing(err: &bollard::errors::Error) -> bool {
-    use bollard::errors::Error as Engine;
-    matches!(
-        err,
-        Engine::DockerResponseServerError {
-            status_code: 404,
-            ..
-        }
-    )
+pub fn is_missing(err: &EngineError) -> bool {
+    refused(err).is_some_and(|(status, _)| status == 404)
+}
+
+/// Whether something else has, or is doing, what was asked for: a name, a removal.
+pub fn is_conflict(err: &EngineError) -> bool {
+    refused(err).is_some_and(|(status, _)| status == 409)
 }
 
 /// Whether a Swarm's object has another version by now than the one that was to be changed.
-pub(crate) fn is_outdated(err: &bollard::errors::Error) -> bool {
-    use bollard::errors::Error as Engine;
-    matches!(err, Engine::DockerResponseServerError { message, .. } if said::is_out_of_sequence(message))
+pub(crate) fn is_outdated(err: &EngineError) -> bool {
+    refused(err).is_some_and(|(_, message)| said::is_out_of_sequence(message))
 }
 
 /// Of a removal: well where there is nothing any more.
@@ -39,8 +48,8 @@ pub(crate) fn is_outdated(err: &bollard::errors::Error) -> bool {
 /// # Errors
 /// Any other refusal.
 pub fn unless_gone(
-    removed: std::result::Result<(), bollard::errors::Error>,
-) -> std::result::Result<(), bollard::errors::Error> {
+    removed: std::result::Result<(), EngineError>,
+) -> std::result::Result<(), EngineError> {
     match removed {
         Err(err) if is_missing(&err) => Ok(()),
         removed => removed,
@@ -48,10 +57,9 @@ pub fn unless_gone(
 }
 
 /// What the engine refused or how it failed, while `doing` was tried.
-pub fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
-    use bollard::errors::Error as Engine;
+pub fn from_engine(doing: &str, err: &EngineError) -> Error {
     match err {
-        Engine::DockerResponseServerError {
+        EngineError::DockerResponseServerError {
             status_code,
             message,
         } => {
@@ -71,18 +79,18 @@ pub fn from_engine(doing: &str, err: &bollard::errors::Error) -> Error {
             };
             Error::failed(format!("could not {doing}: {}", message.trim()), next)
         }
-        Engine::DockerStreamError { error } => Error::failed(
+        EngineError::DockerStreamError { error } => Error::failed(
             format!("could not {doing}: {}", error.trim()),
             "read the engine's message above and run `deploy up` again",
         ),
-        Engine::RequestTimeoutError => Error::failed(
+        EngineError::RequestTimeoutError => Error::failed(
             format!("could not {doing}: the engine did not answer in time"),
             "see whether the engine is overloaded (`docker info`), then run `deploy up` again",
         ),
-        Engine::HyperLegacyError { .. }
-        | Engine::IOError { .. }
-        | Engine::SocketNotFoundError(_)
-        | Engine::HyperResponseError { .. } => Error::no_engine(
+        EngineError::HyperLegacyError { .. }
+        | EngineError::IOError { .. }
+        | EngineError::SocketNotFoundError(_)
+        | EngineError::HyperResponseError { .. } => Error::no_engine(
             format!(
                 "could not {doing}: the connection to the engine broke: {}",
                 chain(err)

@@ -1,6 +1,7 @@
 //! The Docker engine: what is on it, whose it is, and how images, containers and commands get there.
-//! Nothing else speaks to it.
+//! Nothing else speaks to it, and only this crate knows the client that does.
 
+pub mod api;
 pub mod concurrency;
 mod connection;
 pub mod container;

@@ -8,18 +8,14 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
-use bollard::models::{
+use engine::Engine;
+use engine::api::{
     ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, Ipam,
-    IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
-    NetworkInspect, NetworkingConfig, PortBinding,
-};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
-    LogsOptionsBuilder, StartContainerOptions,
+    IpamConfig, LogOptions, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    NetworkInspect, NetworkingConfig, PortBinding, Printed,
 };
 use engine::error::{EngineContext, Error, Result};
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use netcheck::probe::{Report, Request};
 use terminal::text;
 use tokio::time::timeout;
@@ -122,8 +118,8 @@ impl<'a> Bench<'a> {
         self.run.labels(self.lesson)
     }
 
-    fn docker(&self) -> &bollard::Docker {
-        self.run.docker()
+    fn engine(&self) -> &Engine {
+        self.run.engine()
     }
 
     /// Creates and starts a container, and waits until it serves what it is to serve.
@@ -164,14 +160,13 @@ impl<'a> Bench<'a> {
     ) -> Result<Container> {
         self.run.may_go_on()?;
         let name = self.name(name);
-        let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let created = self
-            .docker()
-            .create_container(Some(options), body)
+            .engine()
+            .create_container(Some(&name), body)
             .await
             .doing(|| format!("create the container {name}"))?;
-        self.docker()
-            .start_container(&created.id, None::<StartContainerOptions>)
+        self.engine()
+            .start_container(&created.id)
             .await
             .doing(|| format!("start the container {name}"))?;
         Ok(Container {
@@ -199,16 +194,12 @@ impl<'a> Bench<'a> {
     }
 
     /// What it prints, from its start on.
-    pub(super) fn lines(
-        &self,
-        container: &Container,
-    ) -> impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Unpin {
-        let options = LogsOptionsBuilder::default()
-            .follow(true)
-            .stdout(true)
-            .stderr(true)
-            .build();
-        Box::pin(self.docker().logs(&container.id, Some(options)))
+    pub(super) fn lines(&self, container: &Container) -> Printed {
+        let all = LogOptions {
+            follow: true,
+            ..LogOptions::default()
+        };
+        self.engine().logs(&container.id, all)
     }
 
     fn body(&self, setup: Setup) -> ContainerCreateBody {
@@ -292,7 +283,7 @@ impl<'a> Bench<'a> {
             labels: Some(self.labels()),
             ..NetworkCreateRequest::default()
         };
-        self.docker()
+        self.engine()
             .create_network(request)
             .await
             .doing(|| format!("create the network {name}"))?;
@@ -315,7 +306,7 @@ impl<'a> Bench<'a> {
                 ..EndpointSettings::default()
             }),
         };
-        self.docker()
+        self.engine()
             .connect_network(network, request)
             .await
             .doing(|| format!("connect {} to {network}", container.name))
@@ -328,7 +319,7 @@ impl<'a> Bench<'a> {
             container: container.id.clone(),
             force: Some(false),
         };
-        self.docker()
+        self.engine()
             .disconnect_network(network, request)
             .await
             .doing(|| format!("disconnect {} from {network}", container.name))
@@ -336,16 +327,16 @@ impl<'a> Bench<'a> {
 
     /// What the engine knows of a container.
     pub(super) async fn inspect(&self, container: &Container) -> Result<ContainerInspectResponse> {
-        self.docker()
-            .inspect_container(&container.id, None::<InspectContainerOptions>)
+        self.engine()
+            .inspect_container(&container.id)
             .await
             .doing(|| format!("inspect {}", container.name))
     }
 
     /// What the engine knows of a network, by its name.
     pub(super) async fn inspect_network(&self, network: &str) -> Result<NetworkInspect> {
-        self.docker()
-            .inspect_network(network, None::<InspectNetworkOptions>)
+        self.engine()
+            .inspect_network(network)
             .await
             .doing(|| format!("inspect the network {network}"))
     }

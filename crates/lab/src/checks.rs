@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bollard::models::NetworkInspect;
+use engine::api::NetworkInspect;
 use netcheck::probe::Report;
 use netcheck::probe::report::{Connection, Resolution};
 

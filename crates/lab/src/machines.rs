@@ -8,11 +8,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use bollard::Docker;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum};
+use engine::Engine;
+use engine::api::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum};
 use engine::error::{EngineContext, Error, Result};
 use engine::exec::{self, Within};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use netcheck::probe::{Report, Request};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
@@ -35,8 +35,8 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// Why there is none, and can't be.
-pub(super) async fn image(docker: &Docker, note: impl Fn(&str)) -> Result<(), String> {
-    if docker.inspect_image(IMAGE).await.is_ok() {
+pub(super) async fn image(engine: &Engine, note: impl Fn(&str)) -> Result<(), String> {
+    if engine.inspect_image(IMAGE).await.is_ok() {
         return Ok(());
     }
     if !Path::new(SCRIPT).is_file() {
@@ -50,7 +50,7 @@ pub(super) async fn image(docker: &Docker, note: impl Fn(&str)) -> Result<(), St
     ));
     let output = Command::new(SCRIPT).kill_on_drop(true).output().await;
     let output = output.map_err(|err| format!("{SCRIPT} could not be run: {err}"))?;
-    if output.status.success() && docker.inspect_image(IMAGE).await.is_ok() {
+    if output.status.success() && engine.inspect_image(IMAGE).await.is_ok() {
         return Ok(());
     }
     let said = [output.stdout, output.stderr].concat();
@@ -125,15 +125,9 @@ impl<'a> Machine<'a> {
     /// The image goes from the one engine into the other.
     async fn load(&self) -> Result<()> {
         let image = self.bench.run().image();
-        let pieces: Vec<_> = self
-            .bench
-            .run()
-            .docker()
-            .export_image(image)
-            .try_collect()
-            .await
-            .doing(|| format!("read the image {image}"))?;
-        let loaded = self.run(&["docker", "load"], &pieces.concat()).await?;
+        let exported = self.bench.run().engine().export_image(image).await;
+        let exported = exported.doing(|| format!("read the image {image}"))?;
+        let loaded = self.run(&["docker", "load"], &exported).await?;
         if loaded.status == 0 {
             return Ok(());
         }

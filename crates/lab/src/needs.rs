@@ -1,8 +1,7 @@
 //! What a lesson needs of the engine, and why this engine can't serve it.
 
-use bollard::Docker;
-use bollard::models::{NetworkInspect, SystemInfo};
-use bollard::query_parameters::InspectNetworkOptions;
+use engine::Engine;
+use engine::api::{NetworkInspect, SystemInfo};
 use engine::error::{EngineContext, Result};
 use serde::Serialize;
 
@@ -48,15 +47,12 @@ pub struct Facts {
 
 impl Facts {
     /// Asks the engine.
-    pub async fn ask(docker: &Docker) -> Result<Self> {
-        let info = docker
+    pub async fn ask(engine: &Engine) -> Result<Self> {
+        let info = engine
             .info()
             .await
             .doing(|| "ask the engine what it is".into())?;
-        let bridge = docker
-            .inspect_network(DEFAULT_BRIDGE, None::<InspectNetworkOptions>)
-            .await
-            .ok();
+        let bridge = engine.inspect_network(DEFAULT_BRIDGE).await.ok();
         Ok(Self::from_engine(info, bridge.as_ref()))
     }
 

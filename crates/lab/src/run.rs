@@ -12,17 +12,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use bollard::Docker;
-use bollard::container::LogOutput;
-use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListImagesOptionsBuilder,
-    StartContainerOptions,
-};
 use engine::Engine;
+use engine::api::{ContainerCreateBody, HostConfig, ImageConfig};
 use engine::error::{EngineContext, Error, Result};
-use futures_util::TryStreamExt;
+use engine::exec::{self, Within};
 use netcheck::probe::image::{self, Image};
 use netcheck::probe::{Report, Request};
 use rand::distr::{Alphanumeric, SampleString};
@@ -73,10 +66,9 @@ impl Run {
         left: Vec<String>,
         stop: CancellationToken,
     ) -> Result<Self> {
-        let docker = engine.docker();
-        let before = probe_images(docker).await?;
-        let image = Image::ensure(docker).await?;
-        let found = docker
+        let before = probe_images(engine).await?;
+        let image = Image::ensure(engine).await?;
+        let found = engine
             .inspect_image(image.name())
             .await
             .doing(|| format!("inspect the image {}", image.name()))?;
@@ -100,7 +92,7 @@ impl Run {
             stop,
         };
         for image in left.iter().filter(|left| *left != &run.image) {
-            sweep::remove_image(docker, image).await;
+            sweep::remove_image(engine, image).await;
         }
         if let Err(error) = run.start_keeper().await {
             run.finish().await?;
@@ -121,26 +113,21 @@ impl Run {
             body.labels.get_or_insert_default().extend([image]);
         }
         let name = format!("lab-{}-keeper", self.id);
-        let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let doing = || "start the lab's keeper".to_owned();
         self.keeper = self
-            .docker()
-            .create_container(Some(options), body)
+            .engine()
+            .create_container(Some(&name), body)
             .await
             .doing(doing)?
             .id;
-        let attach = AttachContainerOptionsBuilder::default()
-            .stream(true)
-            .stdin(true)
-            .build();
-        let attached = self
-            .docker()
-            .attach_container(&self.keeper, Some(attach))
+        let input = self
+            .engine()
+            .attach_input(&self.keeper)
             .await
             .doing(doing)?;
-        self.lifeline = Some(attached.input);
-        self.docker()
-            .start_container(&self.keeper, None::<StartContainerOptions>)
+        self.lifeline = Some(input);
+        self.engine()
+            .start_container(&self.keeper)
             .await
             .doing(doing)
     }
@@ -150,9 +137,9 @@ impl Run {
     /// # Errors
     /// Something couldn't be removed; it is named.
     pub(super) async fn finish(self) -> Result<()> {
-        sweep::remove(self.docker(), &self.id).await?;
+        sweep::remove(self.engine(), &self.id).await?;
         if self.image_is_new {
-            sweep::remove_image(self.docker(), &self.image).await;
+            sweep::remove_image(self.engine(), &self.image).await;
         }
         Ok(())
     }
@@ -164,10 +151,6 @@ impl Run {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
-    }
-
-    pub(super) fn docker(&self) -> &Docker {
-        self.engine.docker()
     }
 
     /// The image that guests are made of.
@@ -219,52 +202,15 @@ impl Run {
             )
         };
         let request = serde_json::to_string(request).map_err(|err| no_report(&err.to_string()))?;
-        let output = timeout(longest, self.exec(container, request))
+        let command = [&self.probe[..], &[request]].concat();
+        let within = Within {
+            id: container,
+            name: container,
+        };
+        let said = timeout(longest, exec::read(self.engine(), within, &command))
             .await
             .map_err(|_| no_report("no answer in time"))??;
-        serde_json::from_slice(&output.stdout).map_err(|err| {
-            let said = String::from_utf8_lossy(&output.stderr);
-            if said.trim().is_empty() {
-                no_report(&err.to_string())
-            } else {
-                no_report(said.trim())
-            }
-        })
-    }
-
-    async fn exec(&self, container: &str, request: String) -> Result<ExecOutput> {
-        let doing = || format!("look into container {container}");
-        let mut command = self.probe.clone();
-        command.push(request);
-        let options = CreateExecOptions {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(command),
-            ..CreateExecOptions::default()
-        };
-        let exec = self
-            .docker()
-            .create_exec(container, options)
-            .await
-            .doing(doing)?;
-        let started = self
-            .docker()
-            .start_exec(&exec.id, None::<StartExecOptions>)
-            .await
-            .doing(doing)?;
-        let mut output = ExecOutput::default();
-        if let StartExecResults::Attached {
-            output: mut chunks, ..
-        } = started
-        {
-            while let Some(chunk) = chunks.try_next().await.doing(doing)? {
-                match chunk {
-                    LogOutput::StdErr { message } => output.stderr.extend_from_slice(&message),
-                    other => output.stdout.extend_from_slice(&other.into_bytes()),
-                }
-            }
-        }
-        Ok(output)
+        serde_json::from_slice(&said).map_err(|err| no_report(&err.to_string()))
     }
 }
 
@@ -294,28 +240,18 @@ fn guest_body(
     }
 }
 
-#[derive(Default)]
-struct ExecOutput {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
 /// The ids of the probe images that are there.
-async fn probe_images(docker: &Docker) -> Result<Vec<String>> {
-    let filters = HashMap::from([("label", vec![image::LABEL])]);
-    let options = ListImagesOptionsBuilder::default()
-        .all(true)
-        .filters(&filters)
-        .build();
-    let images = docker
-        .list_images(Some(options))
+async fn probe_images(engine: &Engine) -> Result<Vec<String>> {
+    let ours = [("label", image::LABEL)];
+    let images = engine
+        .list_images(&ours)
         .await
         .doing(|| "list the images".into())?;
     Ok(images.into_iter().map(|image| image.id).collect())
 }
 
 /// An image that the user named (`CAUSEWAY_PROBE_IMAGE`) isn't ours to remove.
-fn made_by_us(config: &bollard::models::ImageConfig) -> bool {
+fn made_by_us(config: &ImageConfig) -> bool {
     std::env::var_os(image::IMAGE).is_none_or(|name| name.is_empty())
         && config
             .labels

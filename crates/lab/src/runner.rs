@@ -42,9 +42,8 @@ pub async fn run(
     progress: &impl Progress,
 ) -> Result<Report> {
     let started = Instant::now();
-    let docker = engine.docker();
     let left = clear_up(engine, progress).await?;
-    let facts = Facts::ask(docker).await?;
+    let facts = Facts::ask(engine).await?;
     let run = Run::start(engine, left, stop.clone()).await?;
     let id = run.id().to_owned();
     let reports: Vec<LessonReport> = stream::iter(lessons)
@@ -77,7 +76,7 @@ async fn teach(
     let mut steps: Vec<Step> = Vec::new();
     let mut skipped = facts.reason_to_skip(lesson.needs, allow_swarm);
     if skipped.is_none() && lesson.needs.contains(&Need::Machines) {
-        let image = machines::image(run.docker(), |text| progress.note(text));
+        let image = machines::image(run.engine(), |text| progress.note(text));
         skipped = image.await.err();
     }
     let place = lessons::ALL.iter().position(|it| it.name == lesson.name);
@@ -95,8 +94,8 @@ async fn teach(
 /// along; those are returned.
 async fn clear_up(engine: &Engine, progress: &impl Progress) -> Result<Vec<String>> {
     let mut images = Vec::new();
-    for leftover in sweep::leftovers(engine.docker()).await? {
-        sweep::remove(engine.docker(), &leftover.run).await?;
+    for leftover in sweep::leftovers(engine).await? {
+        sweep::remove(engine, &leftover.run).await?;
         progress.note(&sentence(&leftover));
         images.extend(leftover.image);
     }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use bollard::models::{EndpointSettings, NetworkInspect};
+use engine::api::{EndpointSettings, NetworkInspect};
 use ipnet::IpNet;
 
 use netcheck::probe::ECHO_DATA;

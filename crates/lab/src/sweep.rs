@@ -3,12 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::Docker;
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, Network};
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptions,
-};
+use engine::Engine;
+use engine::api::{ContainerSummary, ContainerSummaryStateEnum, Network};
 use engine::error::{EngineContext, Error, Result, is_missing};
 use tokio::time::{Instant, sleep};
 
@@ -31,9 +27,9 @@ pub(super) struct Leftover {
 }
 
 /// Finds runs of which something is left and whose keeper doesn't live.
-pub(super) async fn leftovers(docker: &Docker) -> Result<Vec<Leftover>> {
-    let containers = containers(docker, labels::RUN).await?;
-    let networks = networks(docker, labels::RUN).await?;
+pub(super) async fn leftovers(engine: &Engine) -> Result<Vec<Leftover>> {
+    let containers = containers(engine, labels::RUN).await?;
+    let networks = networks(engine, labels::RUN).await?;
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -103,12 +99,12 @@ fn label<'a>(labels: Option<&'a HashMap<String, String>>, name: &str) -> Option<
 ///
 /// # Errors
 /// Something is still there after a while; it is named, with the engine's reason.
-pub(super) async fn remove(docker: &Docker, run: &str) -> Result<()> {
+pub(super) async fn remove(engine: &Engine, run: &str) -> Result<()> {
     let deadline = Instant::now() + REMOVED_WITHIN;
     let filter = format!("{}={run}", labels::RUN);
     loop {
         let mut reasons = Vec::new();
-        let (keepers, others): (Vec<_>, Vec<_>) = containers(docker, &filter)
+        let (keepers, others): (Vec<_>, Vec<_>) = containers(engine, &filter)
             .await?
             .into_iter()
             .partition(|container| {
@@ -116,19 +112,19 @@ pub(super) async fn remove(docker: &Docker, run: &str) -> Result<()> {
             });
         let removals = others
             .iter()
-            .map(|container| remove_container(docker, container));
+            .map(|container| remove_container(engine, container));
         reasons.extend(
             futures_util::future::join_all(removals)
                 .await
                 .into_iter()
                 .flatten(),
         );
-        for network in networks(docker, &filter).await? {
-            reasons.extend(remove_network(docker, &network).await);
+        for network in networks(engine, &filter).await? {
+            reasons.extend(remove_network(engine, &network).await);
         }
         if reasons.is_empty() {
             for keeper in &keepers {
-                reasons.extend(remove_container(docker, keeper).await);
+                reasons.extend(remove_container(engine, keeper).await);
             }
         }
         if reasons.is_empty() && others.is_empty() {
@@ -150,50 +146,37 @@ pub(super) async fn remove(docker: &Docker, run: &str) -> Result<()> {
 
 /// Removes an image that a run brought along. Where another process uses it by
 /// now, it stays with that one.
-pub(super) async fn remove_image(docker: &Docker, image: &str) {
-    _ = docker
-        .remove_image(image, None::<RemoveImageOptions>, None)
-        .await;
+pub(super) async fn remove_image(engine: &Engine, image: &str) {
+    _ = engine.remove_image(image).await;
 }
 
-async fn containers(docker: &Docker, label: &str) -> Result<Vec<ContainerSummary>> {
-    let filters = HashMap::from([("label", vec![label])]);
-    let options = ListContainersOptionsBuilder::default()
-        .all(true)
-        .filters(&filters)
-        .build();
-    docker
-        .list_containers(Some(options))
+async fn containers(engine: &Engine, label: &str) -> Result<Vec<ContainerSummary>> {
+    let ours = [("label", label)];
+    engine
+        .list_containers(&ours)
         .await
         .doing(|| "list the lab's containers".into())
 }
 
-async fn networks(docker: &Docker, label: &str) -> Result<Vec<Network>> {
-    let filters = HashMap::from([("label", vec![label])]);
-    let options = ListNetworksOptionsBuilder::default()
-        .filters(&filters)
-        .build();
-    docker
-        .list_networks(Some(options))
+async fn networks(engine: &Engine, label: &str) -> Result<Vec<Network>> {
+    let ours = [("label", label)];
+    engine
+        .list_networks(&ours)
         .await
         .doing(|| "list the lab's networks".into())
 }
 
 /// Why it is still there, if it is.
-async fn remove_container(docker: &Docker, container: &ContainerSummary) -> Option<String> {
+async fn remove_container(engine: &Engine, container: &ContainerSummary) -> Option<String> {
     let id = container.id.as_deref()?;
-    let options = RemoveContainerOptionsBuilder::default()
-        .force(true)
-        .v(true)
-        .build();
-    let error = docker.remove_container(id, Some(options)).await.err()?;
+    let error = engine.remove_container(id).await.err()?;
     (!is_missing(&error)).then(|| format!("container {id}: {error}"))
 }
 
-async fn remove_network(docker: &Docker, network: &Network) -> Option<String> {
+async fn remove_network(engine: &Engine, network: &Network) -> Option<String> {
     let id = network.id.as_deref()?;
     let name = network.name.as_deref().unwrap_or(id);
-    let error = docker.remove_network(id).await.err()?;
+    let error = engine.remove_network(id).await.err()?;
     (!is_missing(&error)).then(|| format!("network {name}: {error}"))
 }
 

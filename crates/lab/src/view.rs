@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use bollard::models::{ContainerInspectResponse, EndpointSettings, NetworkInspect};
+use engine::api::{ContainerInspectResponse, EndpointSettings, NetworkInspect};
 use ipnet::IpNet;
 
 use netcheck::probe::Report;

@@ -69,7 +69,7 @@ impl Subject<'_> {
     async fn image(&self) -> Result<Image> {
         match &self.image {
             Some(image) => Ok(image.clone()),
-            None => Image::ensure(self.engine.docker()).await,
+            None => Image::ensure(self.engine).await,
         }
     }
 }

@@ -16,7 +16,7 @@ pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
     let project = context.project()?;
     let engine = Engine::connect().await?;
     let project = as_it_runs(&engine, project).await?;
-    let image = Image::ensure(engine.docker()).await?;
+    let image = Image::ensure(&engine).await?;
     let mut topology = Topology::of_engine(&engine, &project).await?;
     topology.look(&engine, &image).await;
     show(&context.output, &topology, args)

@@ -4,9 +4,8 @@
 
 use std::io;
 
-use bollard::container::LogOutput;
-use bollard::query_parameters::LogsOptionsBuilder;
 use engine::Engine;
+use engine::api::{LogOptions, LogOutput};
 use engine::error::{EngineContext, Result};
 use engine::state::State;
 use futures_util::stream::{SelectAll, StreamExt};
@@ -41,21 +40,17 @@ pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
         .iter()
         .filter(|it| args.services.is_empty() || args.services.contains(&it.service))
         .collect();
-    let tail = args
-        .tail
-        .map_or_else(|| "all".to_owned(), |lines| lines.to_string());
     let width = chosen.iter().map(|it| it.name.len()).max().unwrap_or(0);
 
     let mut streams = SelectAll::new();
     for container in chosen {
-        let options = LogsOptionsBuilder::new()
-            .follow(args.follow)
-            .stdout(true)
-            .stderr(true)
-            .timestamps(args.timestamps)
-            .tail(&tail)
-            .build();
-        let stream = engine.docker().logs(&container.id, Some(options));
+        let options = LogOptions {
+            follow: args.follow,
+            timestamps: args.timestamps,
+            tail: args.tail,
+            ..LogOptions::default()
+        };
+        let stream = engine.logs(&container.id, options);
         streams.push(stream.map(move |chunk| (container, chunk)).boxed());
     }
     while let Some((container, chunk)) = streams.next().await {

@@ -3,14 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use bollard::errors::Error as EngineError;
-use bollard::models::{NetworkConnectRequest, NetworkDisconnectRequest};
-use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptionsBuilder};
 use compose_file::Project;
 use compose_file::model::{NetworkKey, NetworkMode, ServiceName};
 use engine::Engine;
+use engine::api::{NetworkConnectRequest, NetworkDisconnectRequest};
 use engine::container::{self, Blueprint};
-use engine::error::{EngineContext, Error, Result, unless_gone};
+use engine::error::{EngineContext, Error, Result, is_conflict, refused, unless_gone};
 use engine::state::{Container, Status};
 
 use crate::output::Output;
@@ -70,20 +68,14 @@ pub(super) async fn create(
         connect,
     } = blueprint;
     body.image = Some(creation.image.clone());
-    let options = CreateContainerOptions {
-        name: Some(name.clone()),
-        ..CreateContainerOptions::default()
-    };
-    let docker = engine.docker();
     let deadline = Instant::now() + BEGUN;
     let created = loop {
-        match docker
-            .create_container(Some(options.clone()), body.clone())
-            .await
-        {
-            Err(EngineError::DockerResponseServerError {
-                status_code: 409, ..
-            }) if Instant::now() < deadline && leftover(engine, project, &name).await? => {
+        match engine.create_container(Some(&name), body.clone()).await {
+            Err(err)
+                if is_conflict(&err)
+                    && Instant::now() < deadline
+                    && leftover(engine, project, &name).await? =>
+            {
                 tokio::time::sleep(PAUSE).await;
             }
             result => break result.doing(|| format!("create container {name}"))?,
@@ -94,7 +86,7 @@ pub(super) async fn create(
     }
     for (network, mut request) in connect {
         request.container.clone_from(&created.id);
-        docker
+        engine
             .connect_network(&network, request)
             .await
             .doing(|| format!("connect container {name} to network {network}"))?;
@@ -140,12 +132,9 @@ fn withhold(project: &Project, blueprint: &mut Blueprint, networks: &[NetworkKey
 
 /// Starts a container, or lets one that is paused go on.
 pub(super) async fn start(engine: &Engine, id: &str, name: &str) -> Result<()> {
-    let docker = engine.docker();
-    match docker.start_container(id, None).await {
-        Err(EngineError::DockerResponseServerError { message, .. })
-            if engine::said::is_paused(&message) =>
-        {
-            docker.unpause_container(id).await
+    match engine.start_container(id).await {
+        Err(err) if refused(&err).is_some_and(|(_, why)| engine::said::is_paused(why)) => {
+            engine.unpause_container(id).await
         }
         result => result,
     }
@@ -161,7 +150,6 @@ pub(super) async fn give_names(
     service_name: &ServiceName,
     networks: &[NetworkKey],
 ) -> Result<()> {
-    let docker = engine.docker();
     let service = project.services.get(service_name);
     for key in networks {
         let (Some(network), Some(attachment)) = (
@@ -175,7 +163,7 @@ pub(super) async fn give_names(
             container: id.to_owned(),
             force: Some(false),
         };
-        docker
+        engine
             .disconnect_network(network, nameless)
             .await
             .doing(|| format!("disconnect container {name} from network {network}"))?;
@@ -183,7 +171,7 @@ pub(super) async fn give_names(
             container: id.to_owned(),
             endpoint_config: Some(container::endpoint(service_name, attachment)),
         };
-        docker
+        engine
             .connect_network(network, named)
             .await
             .doing(|| format!("connect container {name} to network {network}"))?;
@@ -193,24 +181,17 @@ pub(super) async fn give_names(
 
 /// Stops a container with the stop signal and grace period it was created with.
 pub(super) async fn stop(engine: &Engine, id: &str, name: &str) -> Result<()> {
-    let stopped = engine.patient(STOP).stop_container(id, None).await;
+    let stopped = engine.stop_container(id, STOP).await;
     unless_gone(stopped).doing(|| format!("stop container {name}"))
 }
 
 /// Removes a container together with its anonymous volumes.
 pub(super) async fn remove(engine: &Engine, id: &str, name: &str) -> Result<()> {
-    let options = RemoveContainerOptionsBuilder::new()
-        .v(true)
-        .force(true)
-        .build();
     let deadline = Instant::now() + BEGUN;
     loop {
-        let docker = engine.docker();
-        match docker.remove_container(id, Some(options.clone())).await {
+        match engine.remove_container(id).await {
             // Begun by a `deploy` that was killed meanwhile, or by somebody else.
-            Err(EngineError::DockerResponseServerError {
-                status_code: 409, ..
-            }) if Instant::now() < deadline => {
+            Err(err) if is_conflict(&err) && Instant::now() < deadline => {
                 tokio::time::sleep(PAUSE).await;
             }
             result => return unless_gone(result).doing(|| format!("remove container {name}")),

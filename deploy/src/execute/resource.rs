@@ -1,15 +1,11 @@
 //! Networks and volumes. What is gone already counts as removed, so that a removal killed half way
 //! can be repeated.
 
-use std::collections::HashMap;
-
-use bollard::errors::Error as EngineError;
-use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
-use bollard::query_parameters::{ListNetworksOptionsBuilder, RemoveVolumeOptions};
 use compose_file::Project;
 use engine::Engine;
+use engine::api::{NetworkCreateRequest, VolumeCreateRequest};
 use engine::container;
-use engine::error::{EngineContext, Error, Result, unless_gone};
+use engine::error::{EngineContext, Error, Result, refused, unless_gone};
 use engine::labels;
 
 use crate::spec;
@@ -39,7 +35,6 @@ pub(super) async fn create_network(engine: &Engine, project: &Project, key: &str
         ..NetworkCreateRequest::default()
     };
     let created = engine
-        .docker()
         .create_network(request)
         .await
         .doing(|| format!("create network {}", network.name))?;
@@ -50,9 +45,8 @@ pub(super) async fn create_network(engine: &Engine, project: &Project, key: &str
 /// the `deploy` that had asked for it was killed, and so nobody saw it. Nothing is on it.
 async fn remove_twins(engine: &Engine, project: &Project, name: &str, kept: &str) -> Result<()> {
     let label = format!("{}={}", labels::PROJECT, project.name);
-    let filters = HashMap::from([("name", vec![name]), ("label", vec![label.as_str()])]);
-    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-    let networks = engine.docker().list_networks(Some(options)).await;
+    let pass = [("name", name), ("label", label.as_str())];
+    let networks = engine.list_networks(&pass).await;
     let networks = networks.doing(|| "list the engine's networks".into())?;
     // The filter takes parts of names.
     let twins = networks
@@ -66,13 +60,11 @@ async fn remove_twins(engine: &Engine, project: &Project, name: &str, kept: &str
 
 /// Removes a network; one that something is connected to stays.
 pub(super) async fn remove_network(engine: &Engine, name: &str) -> Result<()> {
-    let docker = engine.docker();
-    let removed = docker.remove_network(name).await;
-    if let Err(EngineError::DockerResponseServerError {
-        status_code: 403, ..
-    }) = &removed
+    let removed = engine.remove_network(name).await;
+    if let Err(err) = &removed
+        && matches!(refused(err), Some((403, _)))
     {
-        let found = docker.inspect_network(name, None).await;
+        let found = engine.inspect_network(name).await;
         let found = found.doing(|| format!("inspect network {name}"))?;
         let endpoints = found.containers.unwrap_or_default().into_iter();
         let guests: Vec<String> = endpoints
@@ -110,7 +102,6 @@ pub(super) async fn create_volume(engine: &Engine, project: &Project, key: &str)
         ..VolumeCreateRequest::default()
     };
     engine
-        .docker()
         .create_volume(request)
         .await
         .doing(|| format!("create volume {}", volume.name))?;
@@ -119,14 +110,9 @@ pub(super) async fn create_volume(engine: &Engine, project: &Project, key: &str)
 
 /// Removes a volume and what is in it.
 pub(super) async fn remove_volume(engine: &Engine, name: &str) -> Result<()> {
-    let removed = engine
-        .docker()
-        .remove_volume(name, None::<RemoveVolumeOptions>)
-        .await;
-    if let Err(EngineError::DockerResponseServerError {
-        status_code: 409,
-        message,
-    }) = &removed
+    let removed = engine.remove_volume(name).await;
+    if let Err(err) = &removed
+        && let Some((409, message)) = refused(err)
     {
         return Err(Error::failed(
             format!("could not remove volume {name}: {}", message.trim()),

@@ -50,8 +50,8 @@ enum Host {
 impl Host {
     async fn of(engine: &Engine) -> Self {
         let seen = async {
-            let image = Image::ensure(engine.docker()).await?;
-            one(engine.docker(), &image, &Place::Host, &Request::default()).await
+            let image = Image::ensure(engine).await?;
+            one(engine, &image, &Place::Host, &Request::default()).await
         };
         let report = seen.await.ok();
         let theirs = report.as_ref().and_then(|it| it.namespace.as_deref());

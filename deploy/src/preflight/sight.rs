@@ -7,13 +7,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bollard::errors::Error as EngineError;
-use bollard::models::{ContainerCreateBody, HostConfig, Mount as EngineMount, MountType};
-use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use compose_file::Project;
 use compose_file::model::Mount;
 use engine::Engine;
-use engine::error::{EngineContext, Result, is_missing};
+use engine::api::{ContainerCreateBody, HostConfig, Mount as EngineMount, MountType};
+use engine::error::{EngineContext, Result, is_missing, refused};
 
 use crate::secrets;
 
@@ -90,20 +88,15 @@ async fn sees(engine: &Engine, paths: &[PathBuf]) -> Result<bool> {
         ..ContainerCreateBody::default()
     };
     let doing = || "ask the engine which paths it sees".to_owned();
-    let docker = engine.docker();
-    match docker
-        .create_container(None::<CreateContainerOptions>, body)
-        .await
-    {
+    match engine.create_container(None, body).await {
         Err(err) if is_missing(&err) => Ok(true),
-        Err(EngineError::DockerResponseServerError {
-            status_code: 400,
-            message,
-        }) if engine::said::is_not_there(&message) => Ok(false),
+        Err(err) if matches!(refused(&err), Some((400, why)) if engine::said::is_not_there(why)) => {
+            Ok(false)
+        }
         Err(err) => Err(err).doing(doing),
         // Somebody gave an image this name.
         Ok(created) => {
-            let removed = docker.remove_container(&created.id, None::<RemoveContainerOptions>);
+            let removed = engine.remove_container(&created.id);
             removed.await.doing(doing)?;
             Ok(true)
         }

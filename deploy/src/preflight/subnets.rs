@@ -1,6 +1,5 @@
 //! Subnets that the file asks for: no other network may have a part of one.
 
-use bollard::query_parameters::ListNetworksOptions;
 use engine::error::{EngineContext, Result};
 use ipnet::IpNet;
 
@@ -34,8 +33,7 @@ pub(super) async fn check(preflight: Preflight<'_>, conflicts: &mut Vec<String>)
     }
     let networks = preflight
         .engine
-        .docker()
-        .list_networks(None::<ListNetworksOptions>)
+        .list_networks(&[])
         .await
         .doing(|| "list the engine's networks".into())?;
     for network in networks {

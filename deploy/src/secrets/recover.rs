@@ -188,7 +188,7 @@ impl Recovery<'_> {
 
     /// The same where this is root on the engine's machine, in its namespace of processes.
     async fn read_by_proc(&self, container: &Container, target: &str) -> Option<Vec<u8>> {
-        let inspected = self.engine.docker().inspect_container(&container.id, None);
+        let inspected = self.engine.inspect_container(&container.id);
         let process = inspected.await.ok()?.state?.pid.filter(|pid| *pid > 0)?;
         let process = PathBuf::from(format!("/proc/{process}"));
         // Elsewhere the number may be another process's.

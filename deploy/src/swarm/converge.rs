@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use bollard::models::{ServiceSpec, ServiceUpdateStatusStateEnum as Update, TaskState};
-use bollard::query_parameters::LogsOptionsBuilder;
 use compose_file::model::{Healthcheck, Mode, Service};
 use engine::Engine;
+use engine::api::{LogOptions, ServiceSpec, ServiceUpdateStatusStateEnum as Update, TaskState};
 use engine::error::{Error, Result};
 use engine::said;
 use engine::swarm::node::Node;
@@ -29,7 +28,7 @@ const FAILURES: usize = 3;
 /// So many of their complaints are shown.
 const SHOWN: usize = 4;
 /// Lines of a log that a failure shows, and how long they are waited for.
-const LINES: &str = "10";
+const LINES: u32 = 10;
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is waited for.
@@ -255,12 +254,11 @@ impl Wait<'_> {
 impl Wait<'_> {
     /// What a task printed last; nothing where its node can't be asked.
     async fn last_lines(&self, task: &SwarmTask) -> Vec<String> {
-        let options = LogsOptionsBuilder::new()
-            .stdout(true)
-            .stderr(true)
-            .tail(LINES)
-            .build();
-        let lines = self.engine.docker().task_logs(&task.id, Some(options));
+        let last = LogOptions {
+            tail: Some(LINES),
+            ..LogOptions::default()
+        };
+        let lines = self.engine.task_logs(&task.id, last);
         let lines = lines.filter_map(async |it| Some(text::printable(&it.ok()?.into_bytes())));
         let lines: Vec<String> = tokio::time::timeout(LOG_TIMEOUT, lines.map(Into::into).collect())
             .await

@@ -273,10 +273,10 @@ fn commands(pins: &[&Constraint], node: &str) -> String {
 mod tests {
     use std::collections::HashMap;
 
-    use bollard::models::{
+    use compose_file::LoadOptions;
+    use engine::api::{
         self, NodeDescription, NodeSpec, NodeSpecAvailabilityEnum, NodeState, NodeStatus,
     };
-    use compose_file::LoadOptions;
     use engine::swarm::object::Kind;
 
     use super::*;
@@ -303,7 +303,7 @@ mod tests {
             let label = labelled
                 .contains(&id)
                 .then(|| ("db".to_owned(), "1".to_owned()));
-            Node::from(models::Node {
+            Node::from(api::Node {
                 id: Some(id.to_owned()),
                 description: Some(NodeDescription {
                     hostname: Some(format!("n{id}")),
@@ -318,7 +318,7 @@ mod tests {
                     state: Some(NodeState::READY),
                     ..NodeStatus::default()
                 }),
-                ..models::Node::default()
+                ..api::Node::default()
             })
         };
         let record = recorded.map(|id| Object {

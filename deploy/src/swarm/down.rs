@@ -4,12 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use bollard::errors::Error as EngineError;
-use bollard::query_parameters::RemoveVolumeOptions;
 use compose_file::Project;
 use compose_file::model::ServiceName;
 use engine::Engine;
-use engine::error::{EngineContext, Result, is_missing};
+use engine::error::{EngineContext, Result, is_conflict, is_missing};
 use engine::swarm;
 use engine::swarm::object::{Kind, Object};
 use engine::swarm::stack::{self, Stack};
@@ -169,7 +167,7 @@ async fn remove_networks(
         let task = output.task(&format!("network {}", network.name), "removing");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match engine.docker().remove_network(&there.id).await {
+            match engine.remove_network(&there.id).await {
                 Ok(()) => break,
                 Err(err) if is_missing(&err) => break,
                 // Tasks that have just ended are still on it for a moment.
@@ -202,19 +200,16 @@ async fn remove_volumes(
         let task = output.task(&format!("volume {}", volume.name), "removing");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let removed = engine
-                .docker()
-                .remove_volume(&volume.name, None::<RemoveVolumeOptions>)
-                .await;
+            let removed = engine.remove_volume(&volume.name).await;
             match removed {
                 Ok(()) => {
                     task.done("removed");
                     break;
                 }
                 Err(err) if is_missing(&err) => break,
-                Err(EngineError::DockerResponseServerError {
-                    status_code: 409, ..
-                }) if Instant::now() < deadline => tokio::time::sleep(INTERVAL).await,
+                Err(err) if is_conflict(&err) && Instant::now() < deadline => {
+                    tokio::time::sleep(INTERVAL).await;
+                }
                 Err(err) => return Err(err).doing(|| format!("remove volume {}", volume.name)),
             }
         }

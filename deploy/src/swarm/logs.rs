@@ -4,10 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
-use bollard::errors::Error as EngineError;
-use bollard::query_parameters::LogsOptionsBuilder;
 use engine::Engine;
+use engine::api::{Answer, LogOptions, LogOutput};
 use engine::error::{EngineContext, Result};
 use engine::swarm;
 use engine::swarm::stack::Stack;
@@ -23,7 +21,7 @@ use crate::commands::{Context, known_services};
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Where lines come from, and one of them.
-type Piece = (Source, std::result::Result<LogOutput, EngineError>);
+type Piece = (Source, Answer<LogOutput>);
 
 pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
     let output = &context.output;
@@ -34,50 +32,46 @@ pub(super) async fn run(context: &Context, args: Logs) -> Result<()> {
     let mut streams: SelectAll<BoxStream<'_, Piece>> = SelectAll::new();
     let mut known = BTreeSet::new();
     let mut ticks = tokio::time::interval(INTERVAL);
-    let tail = args
-        .tail
-        .map_or_else(|| "all".to_owned(), |it| it.to_string());
     let mut first = true;
     loop {
         tokio::select! {
-            Some((source, chunk)) = streams.next() => {
-                let chunk = chunk.doing(|| format!("read the log of {}", source.name))?;
-                if print(output, &source, chunk, args.timestamps).is_err() {
-                    // The reader left (`deploy logs | head`).
-                    return Ok(());
-                }
-            }
-            _ = ticks.tick(), if first || args.follow => {
-                let stack = Stack::observe(&engine, &project.name).await?;
-                for (key, service) in &stack.services {
-                    if !args.services.is_empty() && !args.services.contains(key) {
-                        continue;
-                    }
-                    for task in task::of_service(&engine, &service.name).await? {
-                        let new = task.container.is_some() && !known.contains(&task.id);
-                        if !new || !(task.wanted || first) {
-                            continue;
+                    Some((source, chunk)) = streams.next() => {
+                        let chunk = chunk.doing(|| format!("read the log of {}", source.name))?;
+                        if print(output, &source, chunk, args.timestamps).is_err() {
+                            // The reader left (`deploy logs | head`).
+                            return Ok(());
                         }
-                        let options = LogsOptionsBuilder::new()
-                            .follow(args.follow && task.wanted)
-                            .stdout(true)
-                            .stderr(true)
-                            .timestamps(args.timestamps)
-                            .tail(&tail)
-                            .build();
-                        let source = Source {
-                            service: key.clone(),
-                            name: ps::name(&stack, service, &task),
-                            width: 0,
-                        };
-                        let lines = engine.docker().task_logs(&task.id, Some(options));
-                        streams.push(lines.map(move |chunk| (source.clone(), chunk)).boxed());
-                        known.insert(task.id);
                     }
+                    _ = ticks.tick(), if first || args.follow => {
+                        let stack = Stack::observe(&engine, &project.name).await?;
+                        for (key, service) in &stack.services {
+                            if !args.services.is_empty() && !args.services.contains(key) {
+                                continue;
+                            }
+                            for task in task::of_service(&engine, &service.name).await? {
+                                let new = task.container.is_some() && !known.contains(&task.id);
+                                if !new || !(task.wanted || first) {
+                                    continue;
+                                }
+                                let options = LogOptions {
+            follow: args.follow && task.wanted,
+            timestamps: args.timestamps,
+            tail: args.tail,
+            ..LogOptions::default()
+        };
+                                let source = Source {
+                                    service: key.clone(),
+                                    name: ps::name(&stack, service, &task),
+                                    width: 0,
+                                };
+                                let lines = engine.task_logs(&task.id, options);
+                                streams.push(lines.map(move |chunk| (source.clone(), chunk)).boxed());
+                                known.insert(task.id);
+                            }
+                        }
+                        first = false;
+                    }
+                    else => return Ok(()),
                 }
-                first = false;
-            }
-            else => return Ok(()),
-        }
     }
 }

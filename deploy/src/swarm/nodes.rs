@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bollard::models::NodeSpecAvailabilityEnum as Availability;
 use compose_file::Project;
 use engine::Engine;
+use engine::api::NodeSpecAvailabilityEnum as Availability;
 use engine::error::{Error, Result};
 use engine::swarm::node::{self, Node, Role};
 use engine::swarm::stack::{Service, Stack};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use bollard::models::{ServiceSpec, TaskSpecContainerSpecSecrets};
 use compose_file::Project;
 use compose_file::model::{SecretName, Service, ServiceName};
 use engine::Engine;
+use engine::api::{ServiceSpec, TaskSpecContainerSpecSecrets};
 use engine::error::Result;
 use engine::image::{Images, Need};
 use engine::labels;

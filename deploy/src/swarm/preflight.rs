@@ -116,7 +116,7 @@ async fn privileges(engine: &Engine, project: &Project, conflicts: &mut Vec<Stri
     let Some((name, _)) = services.find(|(_, it)| !it.security_opt.is_empty()) else {
         return Ok(());
     };
-    let version = engine.docker().version().await;
+    let version = engine.version().await;
     let version = version.doing(|| "ask for the engine's version".into())?;
     let spoken = version.api_version.unwrap_or_default();
     let parsed = spoken

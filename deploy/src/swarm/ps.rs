@@ -1,7 +1,7 @@
 //! `deploy ps` on a Swarm: tasks, with the node of each.
 
-use bollard::models::TaskState;
 use engine::Engine;
+use engine::api::TaskState;
 use engine::error::Result;
 use engine::swarm;
 use engine::swarm::stack::{Service, Stack};

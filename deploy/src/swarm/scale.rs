@@ -1,10 +1,10 @@
 //! `deploy scale` and `deploy restart` on a Swarm: what runs, with another number of tasks, or started
 //! anew. Changes of the file are for `up`.
 
-use bollard::models::ServiceSpec;
 use compose_file::Project;
 use compose_file::model::{Mode, ServiceName};
 use engine::Engine;
+use engine::api::ServiceSpec;
 use engine::error::{Error, Result};
 use engine::swarm;
 use engine::swarm::stack::{self, Stack};

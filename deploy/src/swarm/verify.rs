@@ -56,7 +56,7 @@ pub(super) async fn after_deploy(
 /// doesn't have it then is named by the look.
 async fn place(engine: &Engine, output: &Output, project: &Project) -> Result<Image> {
     let here = swarm::manager(engine).await?;
-    let image = Image::ensure(engine.docker()).await?;
+    let image = Image::ensure(engine).await?;
     let stack = Stack::observe(engine, &project.name).await?;
     let wanted = Wanted {
         name: image.name(),
@@ -75,7 +75,7 @@ async fn place(engine: &Engine, output: &Output, project: &Project) -> Result<Im
 /// # Errors
 /// When it can't be made, or the engine doesn't answer.
 pub(super) async fn content(engine: &Engine) -> Result<Option<String>> {
-    let image = Image::ensure(engine.docker()).await?;
+    let image = Image::ensure(engine).await?;
     image::content_of(engine, image.name()).await
 }
 

@@ -8,10 +8,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkingConfig};
-use bollard::query_parameters::{
-    CreateContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions,
+use engine::api::{
+    ContainerCreateBody, EndpointSettings, HostConfig, LogOptions, NetworkingConfig,
 };
 use engine::error::{EngineContext, Error, Result};
 use futures_util::StreamExt as _;
@@ -72,14 +70,14 @@ impl Helper {
     pub(crate) async fn start(stack: &Stack, role: Role) -> Result<Self> {
         let image = image(stack).await?;
         let created = stack
-            .docker()
-            .create_container(None::<CreateContainerOptions>, body(stack, &image, role))
+            .engine()
+            .create_container(None, body(stack, &image, role))
             .await
             .doing(|| "create a helper of the suite".to_owned())?;
         let helper = Self { id: created.id };
         stack
-            .docker()
-            .start_container(&helper.id, None::<StartContainerOptions>)
+            .engine()
+            .start_container(&helper.id)
             .await
             .doing(|| "start a helper of the suite".to_owned())?;
         Ok(helper)
@@ -90,12 +88,11 @@ impl Helper {
     /// # Errors
     /// When the engine doesn't hand it over.
     pub(crate) async fn says(&self, stack: &Stack) -> Result<String> {
-        let options = LogsOptionsBuilder::default()
-            .stdout(true)
-            .stderr(true)
-            .follow(true)
-            .build();
-        let mut lines = stack.docker().logs(&self.id, Some(options));
+        let all = LogOptions {
+            follow: true,
+            ..LogOptions::default()
+        };
+        let mut lines = stack.engine().logs(&self.id, all);
         match lines.next().await {
             Some(line) => line
                 .map(|line| line.to_string())
@@ -121,19 +118,15 @@ pub(crate) async fn image(stack: &Stack) -> Result<Image> {
             "run target/chaos by its path",
         )
     })?;
-    Image::from_executable(stack.docker(), &executable).await
+    Image::from_executable(stack.engine(), &executable).await
 }
 
 /// Removes the project's helpers, also those of a suite that was killed.
 pub(crate) async fn remove_all(stack: &Stack) -> Result<()> {
-    let filters = HashMap::from([("label", vec![format!("{LABEL}={}", stack.project)])]);
-    let options = ListContainersOptionsBuilder::default()
-        .all(true)
-        .filters(&filters)
-        .build();
+    let label = format!("{LABEL}={}", stack.project);
     let helpers = stack
-        .docker()
-        .list_containers(Some(options))
+        .engine()
+        .list_containers(&[("label", &label)])
         .await
         .doing(|| "list the helpers of the suite".to_owned())?;
     for id in helpers.into_iter().filter_map(|helper| helper.id) {
@@ -143,10 +136,9 @@ pub(crate) async fn remove_all(stack: &Stack) -> Result<()> {
 }
 
 async fn remove(stack: &Stack, id: &str) -> Result<()> {
-    let options = RemoveContainerOptionsBuilder::default().force(true).build();
     stack
-        .docker()
-        .remove_container(id, Some(options))
+        .engine()
+        .remove_container(id)
         .await
         .doing(|| "remove a helper of the suite".to_owned())
 }

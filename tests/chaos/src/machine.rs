@@ -27,7 +27,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Asks the engine.
     pub(crate) async fn look(engine: &Engine) -> Result<Self> {
-        let info = engine.docker().info().await;
+        let info = engine.info().await;
         let info = info.doing(|| "ask about its host".to_owned())?;
         Ok(Self {
             cpus: available_parallelism().map_or(1, Into::into),

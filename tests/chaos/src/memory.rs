@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bollard::query_parameters::StatsOptionsBuilder;
 use engine::error::{EngineContext, Result};
-use futures_util::StreamExt;
 use tokio::time::{Instant, sleep};
 
 use crate::stack::Stack;
@@ -26,15 +24,7 @@ pub(crate) type Levels = BTreeMap<String, u64>;
 pub(crate) async fn levels(stack: &Stack) -> Result<Levels> {
     let mut levels = Levels::new();
     for container in stack.containers().await? {
-        let options = StatsOptionsBuilder::default()
-            .stream(false)
-            .one_shot(true)
-            .build();
-        let answer = stack
-            .docker()
-            .stats(&container.id, Some(options))
-            .next()
-            .await;
+        let answer = stack.engine().stats(&container.id).await;
         let Some(stats) = answer else { continue };
         let memory = stats
             .doing(|| format!("measure the memory of {}", container.name))?

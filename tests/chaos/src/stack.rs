@@ -4,10 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::Docker;
-use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{InspectContainerOptions, LogsOptions};
 use engine::Engine;
+use engine::api::{ContainerInspectResponse, LogOptions};
 use engine::error::{EngineContext, Error, Result};
 use engine::state::{Container, Health, State, Status};
 use futures_util::StreamExt as _;
@@ -77,12 +75,6 @@ impl Stack {
         &self.engine
     }
 
-    /// The Engine API client.
-    pub(crate) fn docker(&self) -> &Docker {
-        self.engine.docker()
-    }
-
-    /// Every container of the project.
     pub(crate) async fn containers(&self) -> Result<Vec<Container>> {
         Ok(State::observe(&self.engine, &self.project)
             .await?
@@ -117,8 +109,8 @@ impl Stack {
 
     /// All that the engine knows of a container.
     pub(crate) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse> {
-        self.docker()
-            .inspect_container(id, None::<InspectContainerOptions>)
+        self.engine()
+            .inspect_container(id)
             .await
             .doing(|| format!("inspect container {id}"))
     }
@@ -148,16 +140,13 @@ impl Stack {
         limit: Duration,
     ) -> Result<bool> {
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let options = LogsOptions {
-            stdout: true,
-            stderr: true,
-            follow: false,
+        let part = LogOptions {
             since: i32::try_from(since.as_secs()).unwrap_or(i32::MAX),
-            ..LogsOptions::default()
+            ..LogOptions::default()
         };
         let deadline = Instant::now() + limit;
         loop {
-            let mut lines = self.docker().logs(&container.id, Some(options.clone()));
+            let mut lines = self.engine().logs(&container.id, part);
             while let Some(line) = lines.next().await {
                 let line = line.doing(|| format!("read the log of {}", container.name))?;
                 let line = line.to_string();

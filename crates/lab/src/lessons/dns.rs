@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bollard::models::ContainerInspectResponse;
+use engine::api::ContainerInspectResponse;
 
 use super::prelude::*;
 

@@ -1,6 +1,6 @@
 //! The `host` network: no sandbox of its own, and what that costs.
 
-use bollard::models::ContainerInspectResponse;
+use engine::api::ContainerInspectResponse;
 use netcheck::probe::report::Interface;
 
 use super::prelude::*;

@@ -1,6 +1,6 @@
 //! A container's host name: its id, unless it is told otherwise.
 
-use bollard::models::ContainerInspectResponse;
+use engine::api::ContainerInspectResponse;
 
 use super::prelude::*;
 

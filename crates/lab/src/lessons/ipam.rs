@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use bollard::models::{ContainerInspectResponse, NetworkInspect};
+use engine::api::{ContainerInspectResponse, NetworkInspect};
 use engine::error::Error;
 use ipnet::{IpNet, Ipv4Net};
 use rand::RngExt;

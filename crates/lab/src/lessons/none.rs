@@ -1,6 +1,6 @@
 //! The `none` network: a sandbox with nothing but loopback.
 
-use bollard::models::ContainerInspectResponse;
+use engine::api::ContainerInspectResponse;
 
 use super::prelude::*;
 

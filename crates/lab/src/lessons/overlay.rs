@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bollard::models::NetworkInspect;
+use engine::api::NetworkInspect;
 use futures_util::future::try_join;
 use netcheck::probe::report::Interface;
 use serde::Deserialize;

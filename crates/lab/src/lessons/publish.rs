@@ -1,6 +1,6 @@
 //! EXPOSE documents a port, `-p` publishes it.
 
-use bollard::models::ContainerInspectResponse;
+use engine::api::ContainerInspectResponse;
 
 use super::prelude::*;
 

@@ -6,7 +6,7 @@ mod tests;
 
 use std::net::IpAddr;
 
-use bollard::models::{ContainerInspectResponse, NetworkInspect};
+use engine::api::{ContainerInspectResponse, NetworkInspect};
 
 use super::prelude::*;
 use connected::{connected, dns_after, new_network, ping_both};

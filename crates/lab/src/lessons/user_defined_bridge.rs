@@ -1,7 +1,7 @@
 //! User-defined bridges: names that resolve, networks that are apart, and
 //! containers that come and go while they run.
 
-use bollard::models::ContainerInspectResponse;
+use engine::api::ContainerInspectResponse;
 
 use super::prelude::*;
 

@@ -1,16 +1,13 @@
 //! What the Engine API tells of a stack's network.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, NetworkInspect, PortMap,
-};
-use bollard::query_parameters::{
-    InspectContainerOptions, InspectNetworkOptionsBuilder, ListContainersOptionsBuilder,
-};
 use compose_file::Project;
 use engine::Engine;
+use engine::api::{
+    ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings, NetworkInspect, PortMap,
+};
 use engine::concurrency;
 use engine::error::{EngineContext, Result, is_missing};
 use engine::labels;
@@ -25,16 +22,10 @@ const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 impl Topology {
     /// What the Engine API alone tells.
     pub async fn of_engine(engine: &Engine, project: &Project) -> Result<Self> {
-        let docker = engine.docker();
         // The label that Docker Compose gives as well, so that its stacks can be looked at too.
         let label = format!("{}={}", labels::COMPOSE_PROJECT, project.name);
-        let filters = HashMap::from([("label", vec![label])]);
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let listed = docker
-            .list_containers(Some(options))
+        let listed = engine
+            .list_containers(&[("label", &label)])
             .await
             .doing(|| "list the containers".to_owned())?;
         let listed = with_owners(engine, &project.name, listed).await?;
@@ -44,10 +35,7 @@ impl Topology {
             .filter(|(_, owner)| owner.is_deploy(&project.name) || owner.is_compose(&project.name));
         let inspected =
             concurrency::try_all(part.filter_map(|(listed, _)| listed.id).map(async |id| {
-                match docker
-                    .inspect_container(&id, None::<InspectContainerOptions>)
-                    .await
-                {
+                match engine.inspect_container(&id).await {
                     Err(gone) if is_missing(&gone) => Ok(None),
                     other => other.map(Some).doing(|| format!("inspect container {id}")),
                 }
@@ -109,8 +97,12 @@ pub(super) async fn networks(
     let own: Vec<String> = sandboxes.iter().map(|it| it.id.clone()).collect();
     let (own, read) = (&own, &read);
     let networks = concurrency::try_all(wanted.into_iter().map(async |(key, name)| {
-        let options = InspectNetworkOptionsBuilder::new().verbose(verbose).build();
-        match engine.docker().inspect_network(&name, Some(options)).await {
+        let found = if verbose {
+            engine.inspect_network_verbosely(&name).await
+        } else {
+            engine.inspect_network(&name).await
+        };
+        match found {
             Ok(found) => Ok(read(key, found, own)),
             Err(missing) if is_missing(&missing) => Ok(Network {
                 key,

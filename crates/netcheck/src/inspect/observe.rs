@@ -19,7 +19,7 @@ impl Topology {
             .into_iter()
             .map(|place| (place, Request::default()))
             .collect();
-        let answers = many(engine.docker(), image, &questions).await;
+        let answers = many(engine, image, &questions).await;
         for ((place, _), answer) in questions.iter().zip(answers) {
             self.add(place, answer.as_ref());
         }

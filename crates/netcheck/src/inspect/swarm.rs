@@ -10,10 +10,10 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use bollard::models::{NetworkInspect, PeerInfo};
 use compose_file::Project;
 use compose_file::model::{Mode, PublishMode};
 use engine::Engine;
+use engine::api::{NetworkInspect, PeerInfo};
 use engine::error::Result;
 use engine::image;
 use engine::state::Status;

@@ -3,22 +3,18 @@
 //! It is named after the content of the executable, `causeway/probe:<hash>`, so that it is made
 //! once for each build of `deploy` and reused from then on.
 
-use std::collections::HashMap;
 use std::env;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::Docker;
-use bollard::query_parameters::{CreateImageOptions, ListImagesOptionsBuilder, RemoveImageOptions};
-use bytes::Bytes;
 use elf::ElfBytes;
 use elf::abi::{EM_AARCH64, EM_X86_64, PT_INTERP};
 use elf::endian::AnyEndian;
-use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
+use engine::Engine;
 use engine::error::{EngineContext, Error, Result};
 
 /// Label of the images and containers that are probes of ours.
@@ -43,9 +39,9 @@ impl Image {
     ///
     /// # Errors
     /// When the running executable can't run in a container of this engine, or the engine refuses.
-    pub async fn ensure(docker: &Docker) -> Result<Self> {
+    pub async fn ensure(engine: &Engine) -> Result<Self> {
         if let Some(name) = env::var(IMAGE).ok().filter(|name| !name.is_empty()) {
-            docker.inspect_image(&name).await.map_err(|error| {
+            engine.inspect_image(&name).await.map_err(|error| {
                 Error::failed(
                     format!("{IMAGE}={name}: {error}"),
                     "pull or build that image first, or unset the variable",
@@ -53,14 +49,14 @@ impl Image {
             })?;
             return Ok(Self { name });
         }
-        Self::from_executable(docker, &executable()?).await
+        Self::from_executable(engine, &executable()?).await
     }
 
     /// As [`ensure`](Self::ensure), of the executable at `path`.
     ///
     /// # Errors
     /// When it can't run in a container of this engine, or the engine refuses.
-    pub async fn from_executable(docker: &Docker, path: &Path) -> Result<Self> {
+    pub async fn from_executable(engine: &Engine, path: &Path) -> Result<Self> {
         let path = path.to_owned();
         let executable = tokio::task::spawn_blocking(move || Executable::read(&path))
             .await
@@ -68,11 +64,11 @@ impl Image {
         let image = Self {
             name: format!("{REPOSITORY}:{}", executable.hash),
         };
-        if docker.inspect_image(&image.name).await.is_err() {
-            executable.check(&architecture(docker).await?)?;
-            load(docker, &executable).await?;
+        if engine.inspect_image(&image.name).await.is_err() {
+            executable.check(&architecture(engine).await?)?;
+            load(engine, &executable).await?;
         }
-        remove_others(docker, &image.name).await;
+        remove_others(engine, &image.name).await;
         Ok(image)
     }
 
@@ -172,8 +168,8 @@ fn executable() -> Result<PathBuf> {
 }
 
 /// The engine's architecture as `uname -m` says it.
-async fn architecture(docker: &Docker) -> Result<String> {
-    let info = docker
+async fn architecture(engine: &Engine) -> Result<String> {
+    let info = engine
         .info()
         .await
         .doing(|| "ask about its host".to_owned())?;
@@ -185,7 +181,7 @@ async fn architecture(docker: &Docker) -> Result<String> {
 }
 
 /// Imports a file system of one file (Engine API, `POST /images/create?fromSrc=-`).
-async fn load(docker: &Docker, executable: &Executable) -> Result<()> {
+async fn load(engine: &Engine, executable: &Executable) -> Result<()> {
     let mut archive = tar::Builder::new(Vec::with_capacity(executable.content.len() + 4_096));
     let mut header = tar::Header::new_gnu();
     header.set_size(executable.content.len() as u64);
@@ -194,34 +190,21 @@ async fn load(docker: &Docker, executable: &Executable) -> Result<()> {
         .append_data(&mut header, "deploy", executable.content.as_slice())
         .and_then(|()| archive.into_inner())
         .map_err(|error| Error::failed(format!("can't pack the probe: {error}"), "run it again"))?;
-    let options = CreateImageOptions {
-        from_src: Some("-".to_owned()),
-        repo: Some(REPOSITORY.to_owned()),
-        tag: Some(executable.hash.clone()),
-        changes: vec![
-            r#"ENTRYPOINT ["/deploy", "probe"]"#.to_owned(),
-            format!("LABEL {LABEL}=1"),
-        ],
-        ..CreateImageOptions::default()
-    };
-    let body = bollard::body_full(Bytes::from(archive));
-    docker
-        .create_image(Some(options), Some(body), None)
-        .try_collect::<Vec<_>>()
+    let changes = vec![
+        r#"ENTRYPOINT ["/deploy", "probe"]"#.to_owned(),
+        format!("LABEL {LABEL}=1"),
+    ];
+    engine
+        .import_image(REPOSITORY, &executable.hash, changes, archive)
         .await
-        .map(drop)
         .doing(|| "load the probe's image".to_owned())
 }
 
 /// Removes images of other builds. That it can't be done (a container still uses it) harms nobody
 /// and is tried again next time.
-async fn remove_others(docker: &Docker, current: &str) {
-    let filters = HashMap::from([("label", vec![LABEL])]);
-    let options = ListImagesOptionsBuilder::default()
-        .all(true)
-        .filters(&filters)
-        .build();
-    let Ok(images) = docker.list_images(Some(options)).await else {
+async fn remove_others(engine: &Engine, current: &str) {
+    let ours = [("label", LABEL)];
+    let Ok(images) = engine.list_images(&ours).await else {
         return;
     };
     let now = SystemTime::now()
@@ -237,8 +220,6 @@ async fn remove_others(docker: &Docker, current: &str) {
         if image.repo_tags.is_empty() || !image.repo_tags.iter().all(ours) || age < SPARED {
             continue;
         }
-        let _ = docker
-            .remove_image(&image.id, None::<RemoveImageOptions>, None)
-            .await;
+        let _ = engine.remove_image(&image.id).await;
     }
 }

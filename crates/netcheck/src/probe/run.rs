@@ -8,16 +8,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::Docker;
-use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
-use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptions, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions,
-};
+use engine::Engine;
+use engine::api::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use engine::concurrency;
 use engine::error::{EngineContext, Error, Result, from_engine};
-use futures_util::stream::TryStreamExt;
 
 use super::image::{Image, LABEL};
 use super::{Report, Request};
@@ -64,13 +58,13 @@ impl fmt::Display for Place {
 /// # Errors
 /// Each place has its own: a container that isn't running has no sandbox to join.
 pub async fn many(
-    docker: &Docker,
+    engine: &Engine,
     image: &Image,
     questions: &[(Place, Request)],
 ) -> Vec<Result<Report>> {
-    remove_abandoned(docker).await;
+    remove_abandoned(engine).await;
     let questions = questions.iter();
-    concurrency::all(questions.map(|(place, request)| one(docker, image, place, request))).await
+    concurrency::all(questions.map(|(place, request)| one(engine, image, place, request))).await
 }
 
 /// Asks in one place.
@@ -78,7 +72,7 @@ pub async fn many(
 /// # Errors
 /// When the sandbox can't be joined, or the probe doesn't answer in time.
 pub async fn one(
-    docker: &Docker,
+    engine: &Engine,
     image: &Image,
     place: &Place,
     request: &Request,
@@ -87,19 +81,19 @@ pub async fn one(
     let request = serde_json::to_string(request).map_err(|error| {
         Error::failed(format!("can't write the request: {error}"), "report this")
     })?;
-    let created = docker
-        .create_container(None::<CreateContainerOptions>, body(image, place, &request))
+    let created = engine
+        .create_container(None, body(image, place, &request))
         .await
         .doing(|| "create a probe".to_owned())?;
 
-    let output = match tokio::time::timeout(longest, start(docker, &created.id)).await {
+    let output = match tokio::time::timeout(longest, engine.run_container(&created.id)).await {
         Ok(Ok(output)) => output,
         Ok(Err(error)) => {
-            remove(docker, &created.id).await;
+            remove(engine, &created.id).await;
             return Err(from_engine(&format!("look into {place}"), &error));
         }
         Err(_) => {
-            remove(docker, &created.id).await;
+            remove(engine, &created.id).await;
             return Err(Error::failed(
                 format!("the look into {place} took longer than {longest:?}"),
                 "see whether the engine's host is overloaded, and run it again",
@@ -116,40 +110,6 @@ pub async fn one(
             format!("the look into {place} gave no report: {}", said.trim()),
             "run it again; if it stays, report it with this message",
         )
-    })
-}
-
-#[derive(Default)]
-struct Output {
-    stdout: String,
-    stderr: String,
-}
-
-/// Starts the container and reads what it writes until it ends. Attached before the start, so
-/// that nothing is missed and no log is needed.
-async fn start(docker: &Docker, id: &str) -> Result<Output, bollard::errors::Error> {
-    let attach = AttachContainerOptionsBuilder::default()
-        .stream(true)
-        .stdout(true)
-        .stderr(true)
-        .build();
-    let mut attached = docker.attach_container(id, Some(attach)).await?;
-    docker
-        .start_container(id, None::<StartContainerOptions>)
-        .await?;
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    while let Some(chunk) = attached.output.try_next().await? {
-        match chunk {
-            LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
-            LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                stdout.extend_from_slice(&message);
-            }
-            LogOutput::StdIn { .. } => {}
-        }
-    }
-    Ok(Output {
-        stdout: String::from_utf8_lossy(&stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&stderr).into_owned(),
     })
 }
 
@@ -208,26 +168,20 @@ pub(super) fn questions_take(request: &Request) -> Duration {
     Duration::from_millis(request.timeout_ms).saturating_mul(rounds)
 }
 
-async fn remove(docker: &Docker, id: &str) {
-    let options = RemoveContainerOptionsBuilder::default()
-        .force(true)
-        .v(true)
-        .build();
+async fn remove(engine: &Engine, id: &str) {
     // The engine may have removed it already.
-    let _ = docker.remove_container(id, Some(options)).await;
+    let _ = engine.remove_container(id).await;
 }
 
-async fn remove_abandoned(docker: &Docker) {
+async fn remove_abandoned(engine: &Engine) {
     let looking = format!("{LABEL}={LOOKING}");
-    let filters = HashMap::from([
-        ("label", vec![looking.as_str()]),
-        ("status", vec!["created", "exited", "dead"]),
-    ]);
-    let options = ListContainersOptionsBuilder::default()
-        .all(true)
-        .filters(&filters)
-        .build();
-    let Ok(containers) = docker.list_containers(Some(options)).await else {
+    let pass = [
+        ("label", looking.as_str()),
+        ("status", "created"),
+        ("status", "exited"),
+        ("status", "dead"),
+    ];
+    let Ok(containers) = engine.list_containers(&pass).await else {
         return;
     };
     let now = SystemTime::now()
@@ -240,7 +194,7 @@ async fn remove_abandoned(docker: &Docker) {
             .unwrap_or(0);
         let Some(id) = container.id else { continue };
         if now.saturating_sub(Duration::from_secs(created)) > ABANDONED {
-            remove(docker, &id).await;
+            remove(engine, &id).await;
         }
     }
 }

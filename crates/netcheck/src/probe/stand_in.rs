@@ -11,14 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-use bollard::container::LogOutput;
-use bollard::models::{
+use engine::api::LogOutput;
+use engine::api::{
     EndpointSpec, EndpointSpecModeEnum, Limit, NetworkAttachmentConfig, ServiceSpec,
     ServiceSpecMode, TaskSpec, TaskSpecContainerSpec, TaskSpecContainerSpecDnsConfig,
     TaskSpecContainerSpecPrivileges, TaskSpecLogDriver, TaskSpecPlacement, TaskSpecResources,
     TaskSpecRestartPolicy, TaskSpecRestartPolicyConditionEnum, TaskState,
 };
-use bollard::query_parameters::ListServicesOptionsBuilder;
 use engine::error::{EngineContext, Error, Result};
 use engine::swarm::node::Node;
 use engine::swarm::stack::{Service, remove_service};
@@ -303,9 +302,8 @@ async fn remove_abandoned(engine: &Engine, project: &str) -> Result<()> {
 /// Stand-ins with this label that are older than `age`, by the clock of the engine.
 async fn remove_all(engine: &Engine, label: &str, age: Duration) -> Result<()> {
     let looking = format!("{LABEL}={LOOKING}");
-    let filters = HashMap::from([("label", vec![label, looking.as_str()])]);
-    let options = ListServicesOptionsBuilder::new().filters(&filters).build();
-    let found = engine.docker().list_services(Some(options)).await;
+    let pass = [("label", label), ("label", looking.as_str())];
+    let found = engine.list_services(&pass).await;
     let found = found.doing(|| "list what looks at the network".to_owned())?;
     if found.is_empty() {
         return Ok(());
@@ -314,7 +312,7 @@ async fn remove_all(engine: &Engine, label: &str, age: Duration) -> Result<()> {
     let now = if age.is_zero() {
         None
     } else {
-        let info = engine.docker().info().await;
+        let info = engine.info().await;
         let info = info.doing(|| "ask the engine for its time".to_owned())?;
         info.system_time.as_deref().and_then(moment)
     };

@@ -90,7 +90,7 @@ pub(super) async fn observe(
             (place, request)
         })
         .collect();
-    let answers = many(engine.docker(), &image, &questions).await;
+    let answers = many(engine, &image, &questions).await;
     let mut reports = HashMap::new();
     for ((place, _), (end, answer)) in questions.iter().zip(ends.into_iter().zip(answers)) {
         match answer {

@@ -4,7 +4,6 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bollard::Docker;
 use bytes::Bytes;
 use compose_file::model::{Document, ServiceName};
 use engine::Engine;
@@ -46,7 +45,7 @@ pub(super) enum Vantage<'a> {
     /// This process.
     Here,
     /// A probe on the engine's host: the target's address is that host's alone.
-    Host(&'a Docker, &'a Image),
+    Host(&'a Engine, &'a Image),
 }
 
 /// Why a target gave no answer.
@@ -84,7 +83,7 @@ impl<'a> Vantage<'a> {
         if here {
             Self::Here
         } else {
-            Self::Host(engine.docker(), image)
+            Self::Host(engine, image)
         }
     }
 
@@ -92,12 +91,12 @@ impl<'a> Vantage<'a> {
     pub(super) async fn connects(self, service: &ServiceName, target: &Target) -> Check {
         let observed = match self {
             Self::Here => connect(target).await.map_err(Silence::Seen),
-            Self::Host(docker, image) => {
+            Self::Host(engine, image) => {
                 let request = probe::Request {
                     connect: vec![target.clone()],
                     ..question()
                 };
-                let report = ask(docker, image, &request).await;
+                let report = ask(engine, image, &request).await;
                 report.and_then(|report| {
                     let mut attempts = report.connected.into_iter().flat_map(|it| it.attempts);
                     match attempts.next().map(|it| it.reach) {
@@ -141,7 +140,7 @@ impl<'a> Vantage<'a> {
             Self::Here => Ok(tokio::time::timeout(TIMEOUT, exchange(target, path))
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))?),
-            Self::Host(docker, image) => {
+            Self::Host(engine, image) => {
                 let resource = Resource {
                     host: target.host.clone(),
                     port: target.port,
@@ -151,7 +150,7 @@ impl<'a> Vantage<'a> {
                     get: vec![resource],
                     ..question()
                 };
-                let report = ask(docker, image, &request).await?;
+                let report = ask(engine, image, &request).await?;
                 let not_asked =
                     || Silence::NotAsked("the probe on the engine's machine was silent".to_owned());
                 let fetched = report.fetched.into_iter().next().ok_or_else(not_asked)?;
@@ -217,8 +216,8 @@ fn question() -> probe::Request {
     }
 }
 
-async fn ask(docker: &Docker, image: &Image, request: &probe::Request) -> Result<Report, Silence> {
-    let report = one(docker, image, &Place::Host, request).await;
+async fn ask(engine: &Engine, image: &Image, request: &probe::Request) -> Result<Report, Silence> {
+    let report = one(engine, image, &Place::Host, request).await;
     report.map_err(|error| {
         Silence::NotAsked(format!(
             "it is an address of the engine's machine alone, and a look from there failed: {}",

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use bollard::models::ImageSummary;
-use bollard::query_parameters::ListImagesOptions;
 use compose_file::Project;
 use engine::Engine;
+use engine::api::ImageSummary;
 use engine::error::{EngineContext, Result};
 use engine::image::tag;
 use engine::swarm::stack::Stack;
@@ -56,7 +55,7 @@ async fn of_engine(
     host: &str,
     kept: &BTreeSet<String>,
 ) -> Result<()> {
-    let images = engine.docker().list_images(None::<ListImagesOptions>).await;
+    let images = engine.list_images(&[]).await;
     let images = images.doing(|| "list images".into())?;
     for name in images.iter().flat_map(|it| old(it, project, host, kept)) {
         // One that a task still has stays until it hasn't.

@@ -76,8 +76,8 @@ async fn host_has_brackets_around_an_ipv6_address() {
         stream.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n").unwrap();
         String::from_utf8_lossy(&head[..length]).into_owned()
     });
-    let docker = engine();
-    let image = Image::from_executable(&docker, &probe_binary())
+    let engine = engine().await;
+    let image = Image::from_executable(&engine, &probe_binary())
         .await
         .unwrap();
     let request = Request {
@@ -88,7 +88,7 @@ async fn host_has_brackets_around_an_ipv6_address() {
         }],
         ..Request::default()
     };
-    let report = one(&docker, &image, &Place::Host, &request).await.unwrap();
+    let report = one(&engine, &image, &Place::Host, &request).await.unwrap();
     assert_eq!(report.fetched[0].status, Some(404));
     let asked = asked.join().unwrap();
     assert!(

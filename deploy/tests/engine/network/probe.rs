@@ -23,7 +23,7 @@ fn target(host: &str, port: u16) -> Target {
 #[tokio::test]
 async fn a_sandbox_and_the_host_are_reported_as_they_are() {
     let image = image().await;
-    let engine = engine();
+    let engine = engine().await;
     let mut things = Things::default();
     let (open, closed) = (things.network(&[]), things.network(&["--internal"]));
     let web = things.server(
@@ -202,7 +202,7 @@ async fn a_stopped_container_has_no_sandbox_to_look_into() {
     let stopped = things.container(&[], &["true"]);
     docker(&["wait", &stopped]);
     let error = one(
-        &engine(),
+        &engine().await,
         &image,
         &Place::Sandbox(stopped.clone()),
         &Request::default(),
@@ -214,19 +214,19 @@ async fn a_stopped_container_has_no_sandbox_to_look_into() {
 
 #[tokio::test]
 async fn an_executable_that_needs_libraries_is_refused_with_what_to_do() {
-    let error = Image::from_executable(&engine(), Path::new("/bin/true"))
+    let error = Image::from_executable(&engine().await, Path::new("/bin/true"))
         .await
         .unwrap_err();
     assert!(error.message.contains("linked dynamically"), "{error}");
     assert!(error.next.contains("make tool"), "{}", error.next);
-    let error = Image::from_executable(&engine(), Path::new("/etc/passwd"))
+    let error = Image::from_executable(&engine().await, Path::new("/etc/passwd"))
         .await
         .unwrap_err();
     assert!(error.message.contains("no Linux executable"), "{error}");
 }
 
 async fn image() -> Image {
-    Image::from_executable(&engine(), &probe_binary())
+    Image::from_executable(&engine().await, &probe_binary())
         .await
         .unwrap()
 }

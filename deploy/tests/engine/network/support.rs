@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use engine::Engine;
 use testkit::engine::{LABEL, import_busybox, succeeds};
 use testkit::wait::wait_within;
 
@@ -20,8 +21,8 @@ pub(crate) fn probe_binary() -> PathBuf {
 }
 
 /// A connection to the engine, from a process that probes with [`probe_binary`].
-pub(crate) fn engine() -> bollard::Docker {
-    bollard::Docker::connect_with_local_defaults().unwrap()
+pub(crate) async fn engine() -> Engine {
+    Engine::connect().await.unwrap()
 }
 
 /// The image of Debian's static busybox (package busybox-static), imported once.

@@ -1,7 +1,7 @@
 //! A container loses its endpoint on a network, and gets a new one at the end.
 
 use async_trait::async_trait;
-use bollard::models::{EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest};
+use engine::api::{EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest};
 use engine::error::{EngineContext, Result};
 use engine::state::Container;
 
@@ -55,7 +55,7 @@ impl Injection for Disconnect {
             force: Some(false),
         };
         self.stack
-            .docker()
+            .engine()
             .disconnect_network(self.network, request)
             .await
             .doing(|| format!("disconnect {} from {}", self.victim.name, self.network))?;
@@ -75,7 +75,7 @@ impl Injection for Disconnect {
             }),
         };
         self.stack
-            .docker()
+            .engine()
             .connect_network(self.network, request)
             .await
             .doing(|| format!("connect {} to {}", self.victim.name, self.network))

@@ -1,7 +1,7 @@
 //! A container reaches its memory limit: the kernel ends its process.
 
 use async_trait::async_trait;
-use bollard::models::ContainerUpdateBody;
+use engine::api::ContainerUpdateBody;
 use engine::error::{EngineContext, Error, Result};
 use engine::state::Container;
 
@@ -44,7 +44,7 @@ impl Limit {
             ..ContainerUpdateBody::default()
         };
         self.stack
-            .docker()
+            .engine()
             .update_container(&self.victim.id, limits)
             .await
             .doing(|| format!("set the memory limit of {}", self.victim.name))

@@ -34,8 +34,8 @@ impl Injection for Pause {
     }
 
     async fn inject(&mut self, _: &Load) -> Result<()> {
-        let docker = self.stack.docker();
-        let paused = docker.pause_container(&self.victim.id).await;
+        let engine = self.stack.engine();
+        let paused = engine.pause_container(&self.victim.id).await;
         paused.doing(|| format!("pause {}", self.victim.name))?;
         self.paused = true;
         Ok(())
@@ -45,8 +45,8 @@ impl Injection for Pause {
         if !std::mem::take(&mut self.paused) {
             return Ok(());
         }
-        let docker = self.stack.docker();
-        let unpaused = docker.unpause_container(&self.victim.id).await;
+        let engine = self.stack.engine();
+        let unpaused = engine.unpause_container(&self.victim.id).await;
         unpaused.doing(|| format!("unpause {}", self.victim.name))
     }
 }

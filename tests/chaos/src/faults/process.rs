@@ -1,9 +1,8 @@
 //! A container's process ends: killed, stopped or restarted.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use bollard::query_parameters::{
-    RestartContainerOptions, StartContainerOptions, StopContainerOptions,
-};
 use engine::error::{EngineContext, Error, Result};
 use engine::state::Container;
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,6 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::Injection;
 use crate::load::Load;
 use crate::stack::{Service, Stack};
+
+/// Longer than any container's grace.
+const STOP: Duration = Duration::from_secs(60);
 
 /// SIGKILL from outside the container.
 ///
@@ -113,8 +115,8 @@ impl Injection for Restart {
 
     async fn inject(&mut self, _: &Load) -> Result<()> {
         self.stack
-            .docker()
-            .restart_container(&self.victim.id, None::<RestartContainerOptions>)
+            .engine()
+            .restart_container(&self.victim.id)
             .await
             .doing(|| format!("restart {}", self.victim.name))
     }
@@ -123,8 +125,8 @@ impl Injection for Restart {
 /// Stops a container as its `stop_grace_period` says.
 pub(super) async fn stop(stack: &Stack, container: &Container) -> Result<()> {
     stack
-        .docker()
-        .stop_container(&container.id, None::<StopContainerOptions>)
+        .engine()
+        .stop_container(&container.id, STOP)
         .await
         .doing(|| format!("stop {}", container.name))
 }
@@ -132,8 +134,8 @@ pub(super) async fn stop(stack: &Stack, container: &Container) -> Result<()> {
 /// Starts it; one that runs already is left as it is.
 pub(super) async fn start(stack: &Stack, container: &Container) -> Result<()> {
     stack
-        .docker()
-        .start_container(&container.id, None::<StartContainerOptions>)
+        .engine()
+        .start_container(&container.id)
         .await
         .doing(|| format!("start {}", container.name))
 }

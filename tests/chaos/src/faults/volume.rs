@@ -69,7 +69,7 @@ impl Full {
                     "leave this fault out with --only",
                 )
             })?;
-        let volume = stack.docker().inspect_volume(&name).await;
+        let volume = stack.engine().inspect_volume(&name).await;
         let directory = volume
             .doing(|| format!("inspect volume {name}"))?
             .mountpoint;

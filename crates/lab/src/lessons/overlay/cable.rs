@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bollard::models::NetworkInspect;
+use engine::api::NetworkInspect;
 use netcheck::probe::report::Interface;
 
 use super::on_overlay;

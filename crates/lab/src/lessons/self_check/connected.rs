@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bollard::models::{ContainerInspectResponse, NetworkInspect};
+use engine::api::{ContainerInspectResponse, NetworkInspect};
 
 use crate::lessons::prelude::*;
 

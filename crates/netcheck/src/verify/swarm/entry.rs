@@ -67,7 +67,7 @@ pub(super) async fn checks(
         get: doors.iter().filter_map(Door::resource).collect(),
         ..Request::default()
     };
-    let report = one(engine.docker(), image, &Place::Host, &request).await;
+    let report = one(engine, image, &Place::Host, &request).await;
     let mut checks = match &report {
         Ok(report) => doors
             .iter()

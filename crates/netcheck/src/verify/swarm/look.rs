@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use bollard::models::TaskSpecContainerSpecDnsConfig;
 use compose_file::Project;
 use engine::Engine;
+use engine::api::TaskSpecContainerSpecDnsConfig;
 use engine::error::Result;
 use engine::swarm::stack::Service;
 use ipnet::IpNet;

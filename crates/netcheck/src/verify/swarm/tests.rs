@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use bollard::models::{self, ServiceSpec, ServiceSpecMode, ServiceSpecModeReplicated};
 use compose_file::{LoadOptions, Project};
+use engine::api::{self, ServiceSpec, ServiceSpecMode, ServiceSpecModeReplicated};
 use engine::error::Error;
 use engine::swarm::stack::{Service, Stack};
 
@@ -58,9 +58,9 @@ fn survey() -> Survey {
             mode: Some(mode),
             ..ServiceSpec::default()
         };
-        let service = Service::from(models::Service {
+        let service = Service::from(api::Service {
             spec: Some(spec),
-            ..models::Service::default()
+            ..api::Service::default()
         });
         (name.to_owned(), service)
     };
