@@ -75,6 +75,7 @@ impl Stack {
         &self.engine
     }
 
+    /// Every container of the project.
     pub(crate) async fn containers(&self) -> Result<Vec<Container>> {
         Ok(State::observe(&self.engine, &self.project)
             .await?
