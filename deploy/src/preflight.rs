@@ -16,6 +16,7 @@ use engine::state::{State, Status};
 
 use crate::capacity;
 use crate::origin::{self, Origin};
+use crate::replica_set;
 use crate::plan::{self, Changes, NetworkAction, Step};
 use crate::secrets::{self, Exchanged, Lost, Secrets};
 use crate::spec;
@@ -64,6 +65,9 @@ impl Preflight<'_> {
             }
         }
         names(project, state, changes, &mut conflicts);
+        let members = state.containers.iter().filter(|it| it.replica_set.is_some());
+        let members = members.map(|it| it.service.as_str()).collect();
+        conflicts.extend(replica_set::left_alone(project.replica_set.as_ref(), members));
         volumes(project, state, &mut conflicts);
         ports::check(self, &mut conflicts).await;
         sight::check(engine, project, &mut conflicts).await?;

@@ -5,7 +5,7 @@
 //! ([`Wanted`]), and its last line says what it changed ([`Said`]). It has to work as often as it is run.
 //! On a Swarm it runs beside the members (`swarm/replica_set.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compose_file::Project;
 use compose_file::model::{ReplicaSet, ServiceName};
@@ -52,6 +52,20 @@ impl Said {
             output.note(&format!("replica set {}: {pending}", set.name));
         }
     }
+}
+
+/// What keeps a set of these `members` from being given up: as long as several may have what one of them hasn't,
+/// none can go on alone.
+pub(crate) fn left_alone(set: Option<&ReplicaSet>, members: BTreeSet<&str>) -> Option<String> {
+    let several = set.is_none() && members.len() > 1;
+    several.then(|| {
+        let members: Vec<&str> = members.into_iter().collect();
+        format!(
+            "the database is a replica set of {}, and the file has none: what was written last may be on some of \
+             them only. Take out all but one first, which copies it (docs/replica-set.md, The way back)",
+            members.join(", ")
+        )
+    })
 }
 
 /// How the command is named in errors.

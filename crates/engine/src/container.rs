@@ -144,7 +144,7 @@ fn container_labels(
         .iter()
         .map(|it| it.display().to_string())
         .collect();
-    labels::all(
+    let mut labels = labels::all(
         project,
         service_name,
         settings,
@@ -161,7 +161,11 @@ fn container_labels(
             ),
             (labels::COMPOSE_FILES, files.join(",")),
         ],
-    )
+    );
+    if let Some(set) = project.replica_set_of(service_name) {
+        labels.insert(labels::REPLICA_SET.to_owned(), set.name.clone());
+    }
+    labels
 }
 
 fn host_config(project: &Project, service: &Service, network_mode: Option<String>) -> HostConfig {

@@ -38,7 +38,7 @@ pub const SALT: &str = "dev.causeway.salt";
 pub const IMAGE_CONTENT: &str = "dev.causeway.image";
 /// Of a Swarm's service: its health check as JSON, which the client that we use doesn't read back.
 pub const HEALTH: &str = "dev.causeway.healthcheck";
-/// Of a Swarm's service: the replica set that it is a member of.
+/// The replica set that a container, or a Swarm's service, is a member of.
 pub const REPLICA_SET: &str = "dev.causeway.replica-set";
 /// The id of the node that has a service's data.
 pub const NODE: &str = "dev.causeway.node";

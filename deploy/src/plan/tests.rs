@@ -82,6 +82,7 @@ impl Scene {
         });
         Container {
             secrets: BTreeMap::new(),
+            replica_set: None,
             id: format!("{name}-{number}"),
             name: format!("test-{name}-{number}"),
             service: name.to_string(),

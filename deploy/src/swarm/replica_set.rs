@@ -14,7 +14,7 @@ use engine::swarm::task;
 
 use super::plan::{Observed, Plan, Step};
 use super::up::Work;
-use crate::replica_set::{Said, heard, wanted, what};
+use crate::replica_set::{self, Said, heard, wanted, what};
 use crate::rotation;
 use crate::secrets::Secrets;
 
@@ -120,19 +120,11 @@ fn is_member(stack: &Stack, name: &str) -> bool {
     labels.is_some_and(|it| it.contains_key(labels::REPLICA_SET))
 }
 
-/// What keeps a set from being given up: as long as several members may have what one of them hasn't,
-/// none can go on alone.
+/// What keeps a set from being given up.
 pub(super) fn left_alone(set: Option<&ReplicaSet>, now: &Observed, conflicts: &mut Vec<String>) {
     let names = now.stack.services.keys();
-    let members: Vec<&str> = names
+    let members = names
         .map(String::as_str)
-        .filter(|it| is_member(&now.stack, it))
-        .collect();
-    if set.is_none() && members.len() > 1 {
-        conflicts.push(format!(
-            "the database is a replica set of {}, and the file has none: what was written last may be on some of \
-             them only. Take out all but one first, which copies it (docs/replica-set.md, The way back)",
-            members.join(", ")
-        ));
-    }
+        .filter(|it| is_member(&now.stack, it));
+    conflicts.extend(replica_set::left_alone(set, members.collect()));
 }

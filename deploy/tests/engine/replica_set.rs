@@ -66,3 +66,24 @@ fn a_key_is_not_rotated() {
     let refused = stack.fails(2, &key);
     refused.assert_says(&["the secret key is a key, which isn't rotated"]);
 }
+
+/// Of several members, one alone may lack what the others have just written.
+#[test]
+fn several_members_are_not_given_up_at_once() {
+    let stack = Stack::new("replicaback");
+    stack.compose(SET);
+    stack.ok(&["up"]);
+    let standalone = SET.split("x-replica-set:").next().unwrap();
+    let standalone = standalone.replace("  db-2: {<<: *app, secrets: [key]}\n", "");
+    stack.compose(&standalone);
+    let refused = stack.fails(1, &["up"]);
+    refused.assert_says(&["is a replica set of db, db-2, and the file has none"]);
+    assert!(stack.names().iter().any(|name| name == "db-2-1"));
+
+    let (_, set) = SET.split_once("x-replica-set:").unwrap();
+    let one = set.replace("[db, db-2]", "[db]");
+    stack.compose(&format!("{standalone}x-replica-set:{one}"));
+    stack.ok(&["up"]);
+    stack.compose(&standalone);
+    stack.ok(&["up"]);
+}

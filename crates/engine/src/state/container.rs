@@ -46,6 +46,8 @@ pub struct Container {
     pub config: Option<Value>,
     /// Fingerprints of the values of the generated secrets that it was made with.
     pub secrets: BTreeMap<String, Vec<String>>,
+    /// The replica set that it was made a member of.
+    pub replica_set: Option<String>,
     /// Endpoints: network name → names it answers to there.
     pub endpoints: BTreeMap<String, Vec<String>>,
     /// `HostConfig.NetworkMode`, e.g. `container:<id>`.
@@ -182,6 +184,7 @@ impl Container {
                 .get(labels::SECRETS)
                 .and_then(|text| serde_json::from_str(text).ok())
                 .unwrap_or_default(),
+            replica_set: labels.get(labels::REPLICA_SET).cloned(),
             endpoints: settings
                 .networks
                 .unwrap_or_default()
