@@ -23,7 +23,7 @@ use compose_file::model::{Certificate, CertificateName, Secret, SecretName};
 use engine::error::{Error, Result};
 use engine::file;
 
-use crate::secrets::{self, Made};
+use crate::secrets::file::{self as secret_file, Made};
 use authority::Authority;
 use key::PrivateKey;
 use leaf::Leaf;
@@ -109,7 +109,7 @@ pub(crate) fn outlook(project: &Project, now: SystemTime) -> Outlook {
 
 /// The pairs of which a service reads one.
 fn used(project: &Project) -> impl Iterator<Item = Certificate<'_>> {
-    let read = |name| secrets::consumers(project, name).next().is_some();
+    let read = |name| secret_file::consumers(project, name).next().is_some();
     let pairs = project.certificates();
     pairs.filter(move |it| read(it.name) || read(it.key_name))
 }
@@ -215,8 +215,8 @@ fn readable(project: &Project, name: &SecretName, secret: &Secret) -> Result<(),
     let found = fs::metadata(&secret.file).map_err(|err| format!("{file}: {err}"))?;
     // Beyond, they are those of an engine with user namespaces, which knows which container's they are.
     let known = found.uid() < 1 << 16;
-    for (service, reader) in secrets::consumers(project, name) {
-        let Some((user, group)) = secrets::numeric_user(reader) else {
+    for (service, reader) in secret_file::consumers(project, name) {
+        let Some((user, group)) = secret_file::numeric_user(reader) else {
             continue;
         };
         let bits = match () {
@@ -260,7 +260,7 @@ pub(crate) fn make(project: &Project, name: &SecretName, now: SystemTime) -> Res
         key
     } else {
         let key = PrivateKey::generate();
-        note = secrets::store(project, pair.key_name, pair.key, key.to_pem()?.as_bytes())?;
+        note = secret_file::store(project, pair.key_name, pair.key, key.to_pem()?.as_bytes())?;
         key
     };
     if name == pair.key_name {
@@ -282,7 +282,7 @@ pub(crate) fn make(project: &Project, name: &SecretName, now: SystemTime) -> Res
             note,
         });
     }
-    let own = secrets::store(project, name, pair.certificate, certificate.as_bytes())?;
+    let own = secret_file::store(project, name, pair.certificate, certificate.as_bytes())?;
     Ok(Made {
         how: "generated",
         note: note.or(own),
@@ -316,7 +316,7 @@ fn pair<'a>(project: &'a Project, name: &SecretName) -> Option<Certificate<'a>> 
 }
 
 fn replace(name: &SecretName, secret: &Secret, content: &[u8]) -> Result<()> {
-    file::replace(&secret.file, content).map_err(|err| secrets::unwritable(name, secret, &err))
+    file::replace(&secret.file, content).map_err(|err| secret_file::unwritable(name, secret, &err))
 }
 
 /// What is in a file; `None` where there is none.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lab::Lab;
 
-use crate::commands::replay::{Target, target};
+use crate::commands::replay::target::{Target, target};
 use crate::origin;
 
 /// Brings a Compose stack up on a Docker engine and proves its network

@@ -27,7 +27,7 @@ use crate::hooks;
 use crate::output::{Output, Task};
 use crate::plan::{Act, Graph, Need, NodeId, Operation, Plan, Target, TransactionId};
 use crate::replica_set;
-use crate::rotation;
+use crate::rotation::tell::tell;
 use crate::secrets;
 
 /// Carries plans out.
@@ -312,7 +312,7 @@ impl<'a> Executor<'a> {
                 }
             }
             Operation::TellSecret { name, .. } => {
-                Box::pin(rotation::tell(engine, output, project, name)).await?;
+                Box::pin(tell(engine, output, project, name)).await?;
             }
             Operation::JoinReplicaSet { members } => {
                 Box::pin(replica_set::join(engine, output, project, members)).await?;

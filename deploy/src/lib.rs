@@ -11,6 +11,7 @@ mod certificates;
 pub mod cli;
 mod commands;
 mod console;
+mod context;
 mod diff;
 mod execute;
 mod hooks;

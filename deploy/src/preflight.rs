@@ -16,8 +16,9 @@ use engine::state::{State, Status};
 
 use crate::capacity;
 use crate::origin::{self, Origin};
-use crate::replica_set;
 use crate::plan::{self, Changes, NetworkAction, Step};
+use crate::replica_set;
+use crate::secrets::file::consumers;
 use crate::secrets::{self, Exchanged, Lost, Secrets};
 use crate::spec;
 
@@ -65,9 +66,15 @@ impl Preflight<'_> {
             }
         }
         names(project, state, changes, &mut conflicts);
-        let members = state.containers.iter().filter(|it| it.replica_set.is_some());
+        let members = state
+            .containers
+            .iter()
+            .filter(|it| it.replica_set.is_some());
         let members = members.map(|it| it.service.as_str()).collect();
-        conflicts.extend(replica_set::left_alone(project.replica_set.as_ref(), members));
+        conflicts.extend(replica_set::left_alone(
+            project.replica_set.as_ref(),
+            members,
+        ));
         volumes(project, state, &mut conflicts);
         ports::check(self, &mut conflicts).await;
         sight::check(engine, project, &mut conflicts).await?;
@@ -139,9 +146,8 @@ fn exchanged_secret(project: &Project, state: &State, exchanged: &Exchanged<'_>)
 /// The three ways out of a lost secret.
 fn lost_secret(project: &Project, state: &State, lost: &Lost<'_>) -> String {
     let file = lost.secret.file.display().to_string();
-    let readers = || {
-        secrets::consumers(project, lost.name).flat_map(|(service, _)| state.of_service(service))
-    };
+    let readers =
+        || consumers(project, lost.name).flat_map(|(service, _)| state.of_service(service));
     let put_back = match readers().find_map(|it| Some((it, secrets::path_in(it, lost.name)?))) {
         Some((container, path)) if path != file => {
             format!(
@@ -164,7 +170,7 @@ fn lost_secret(project: &Project, state: &State, lost: &Lost<'_>) -> String {
 
 /// A container that still has a secret mounted.
 fn running_reader(project: &Project, state: &State, name: &SecretName) -> String {
-    let readers = secrets::consumers(project, name);
+    let readers = consumers(project, name);
     let mut readers = readers.flat_map(|(service, _)| state.of_service(service));
     readers.find(|it| it.status == Status::Running).map_or_else(
         || "a running container, of which there is none".to_owned(),

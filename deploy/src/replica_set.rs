@@ -15,7 +15,7 @@ use engine::state::{State, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::output::Output;
-use crate::rotation::said_by;
+use crate::rotation::tell::said_by;
 use crate::secrets::Secrets;
 
 /// What the command reads.

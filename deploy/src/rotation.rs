@@ -29,8 +29,7 @@ use crate::apply::Options;
 use crate::certificates;
 use crate::output::Output;
 use crate::secrets::{self, Secrets};
-pub(crate) use machine::{Machine, tell};
-pub(crate) use tell::{Telling, failed, input, said_by, what};
+pub(crate) use machine::Machine;
 
 /// Where a stack is whose secrets are rotated: on one machine, or on a Swarm.
 pub(crate) trait Place {

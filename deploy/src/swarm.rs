@@ -5,6 +5,8 @@
 //! release. What differs is who acts on containers: `deploy` makes and changes services, and waits; the
 //! engine starts, replaces, watches and takes back tasks, on whichever nodes.
 
+mod apply;
+pub(crate) mod beside;
 mod converge;
 mod data;
 mod down;
@@ -26,13 +28,11 @@ mod verify;
 use compose_file::Project;
 use compose_file::model::ServiceName;
 use engine::Engine;
-use engine::error::{Error, Result};
-use engine::swarm;
+use engine::error::Result;
 use engine::swarm::job;
-use engine::swarm::stack::Stack;
 
 use crate::cli::Command;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::plan as machine;
 
 pub(crate) use verify::clean_up;
@@ -44,7 +44,7 @@ pub(crate) use verify::clean_up;
 pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Command>> {
     match command {
         Command::Up(args) => up::run(context, args).await?,
-        Command::Plan(args) => plan::run(context, args).await?,
+        Command::Plan(args) => up::plan(context, args).await?,
         Command::Down(args) => down::run(context, args).await?,
         Command::Ps => ps::run(context).await?,
         Command::Logs(args) => logs::run(context, args).await?,
@@ -68,33 +68,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Option<Co
         | Command::Secrets(_)) => return Ok(Some(command)),
     }
     Ok(None)
-}
-
-/// Refuses to bring up beside a Swarm's stack of this name what would run twice.
-///
-/// # Errors
-/// When there is one.
-pub(crate) async fn refuse_stack(engine: &Engine, project: &Project) -> Result<()> {
-    if !swarm::is_manager(engine).await? {
-        return Ok(());
-    }
-    let stack = Stack::observe(engine, &project.name).await?;
-    let service = stack.services.values().next().map(|it| &it.name);
-    let Some(service) = service.or(stack.foreign.first()) else {
-        return Ok(());
-    };
-    Err(Error::failed(
-        format!(
-            "a Swarm's stack of the name {} runs here (service {service}), and the file describes one for \
-             this machine alone; nothing was changed",
-            project.name
-        ),
-        format!(
-            "name the Swarm's file too (`-f`), or take that stack down first (`docker stack rm {}`), or give \
-             this one another name (`-p`)",
-            project.name
-        ),
-    ))
 }
 
 /// Removes the jobs that an interrupted run left: what they read can't go before.

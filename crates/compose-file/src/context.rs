@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::interpolate::{Budget, InterpolationError, LoneDollar, interpolate};
 use super::model::ProjectName;
-use super::profiles::Active;
+use super::profiles::active::Active;
 use super::yaml::{Node, Value};
 use super::{Position, Problem};
 

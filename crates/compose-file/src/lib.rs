@@ -38,6 +38,7 @@ use interpolate::Budget;
 pub use model::Project;
 use model::{Network, NetworkKey, ProjectName};
 pub use options::LoadOptions;
+use profiles::active::{self, Active};
 use read::Sections;
 pub use render::RenderError;
 use yaml::{Node, Value};
@@ -110,7 +111,7 @@ fn project(options: &LoadOptions, chosen: Chosen, texts: &[String]) -> Result<Pr
     }
     let root = merge::merge(roots, &context);
     context.swarm = read::is_for_swarm(&cursor(&root, &context));
-    context.profiles = profiles::Active::new(options, &root, &context);
+    context.profiles = Active::new(options, &root, context.variable(active::VARIABLE));
     let mut sections = read::project(&cursor(&root, &context));
     add_default_network(&mut sections, &context);
     let disabled = profiles::set_aside(&mut sections, options, &root, &context);

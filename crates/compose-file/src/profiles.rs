@@ -4,11 +4,14 @@
 //! The whole file is read, interpolated and judged key by key; whether it fits together is asked of what
 //! is enabled alone. That is what Docker Compose 2 does too.
 
+pub(crate) mod active;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+use self::active::Active;
 use super::check::locate;
 use super::context::Context;
 use super::model::{
@@ -16,57 +19,7 @@ use super::model::{
 };
 use super::options::LoadOptions;
 use super::read::Sections;
-use super::yaml::{Node, Value};
-
-/// Enables all.
-const ALL: &str = "*";
-/// Names the profiles, where the command line doesn't.
-const VARIABLE: &str = "COMPOSE_PROFILES";
-
-/// The profiles that are enabled.
-#[derive(Debug, Default)]
-pub(super) struct Active {
-    /// By the command line or the variable.
-    given: HashSet<String>,
-    /// Those of the services that are enabled by themselves.
-    of_targets: HashSet<String>,
-}
-
-impl Active {
-    pub(super) fn new(options: &LoadOptions, root: &Node, context: &Context) -> Self {
-        let given = if options.profiles.is_empty() {
-            let variable = context.variable(VARIABLE).unwrap_or_default();
-            let names = variable.split(',').map(str::trim);
-            let names = names.filter(|name| !name.is_empty());
-            names.map(str::to_owned).collect()
-        } else {
-            options.profiles.iter().cloned().collect()
-        };
-        let services = root.get("services");
-        let targets = options.targets.iter();
-        let profiles = targets.filter_map(|name| services?.get(name)?.get("profiles"));
-        let items = profiles.flat_map(|profiles| match &profiles.value {
-            Value::List(items) => &items[..],
-            _ => &[],
-        });
-        let of_targets = items.filter_map(|it| it.text().map(str::to_owned));
-        Self {
-            given,
-            of_targets: of_targets.collect(),
-        }
-    }
-
-    /// Whether a service of these profiles is enabled, or would be as what an enabled one depends on.
-    pub(super) fn may_enable(&self, profiles: &[String]) -> bool {
-        let mut all = profiles.iter();
-        self.enables(profiles) || all.any(|it| self.of_targets.contains(it))
-    }
-
-    fn enables(&self, profiles: &[String]) -> bool {
-        let mut all = profiles.iter();
-        profiles.is_empty() || self.given.contains(ALL) || all.any(|it| self.given.contains(it))
-    }
-}
+use super::yaml::Node;
 
 /// Takes what isn't enabled out of `sections`. Reports to `context` what can't do without it.
 pub(super) fn set_aside(

@@ -2,7 +2,6 @@
 //! which is kept to sign the certificates to come, and which no container ever sees.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -32,9 +31,10 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
 use x509_cert::time::{Time, Validity};
 
-use super::key::PrivateKey;
+use super::key::{PrivateKey, unsigned};
 use super::leaf::Leaf;
 use super::{MARK, days};
+use crate::secrets::file as secret_file;
 
 /// Of an authority. Whoever trusts it has to be told of another one.
 const AUTHORITY_LIFETIME: Duration = days(3650);
@@ -96,7 +96,7 @@ impl Authority {
         let store = |file, content: &[u8], mode| {
             let access = Access { mode, owner: None };
             file::create(file, content, access)
-                .map_err(|err| crate::secrets::unwritable(pair.name, pair.certificate, &err))
+                .map_err(|err| secret_file::unwritable(pair.name, pair.certificate, &err))
         };
         let failed = |fault: String| Error::failed(fault, "move it away, then run again");
         let key = if let Some(key) = PrivateKey::read(&key_file).map_err(failed)? {
@@ -174,14 +174,6 @@ fn certificate(
     let certificate = builder.build::<_, DerSignature>(&signer);
     let pem = certificate.map_err(unsigned)?.to_pem(LineEnding::LF);
     pem.map_err(unsigned)
-}
-
-/// What can only be an error of ours.
-pub(super) fn unsigned(reason: impl Display) -> Error {
-    Error::failed(
-        format!("a certificate can't be made: {reason}"),
-        "report it with this message",
-    )
 }
 
 /// An authority: it signs certificates of servers, and no other authorities.

@@ -1,10 +1,11 @@
 //! Private keys in PEM: those that are generated, and those of one's own, of which it is only asked
 //! whether a certificate is theirs.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use compose_file::model::Certificate;
-use engine::error::Result;
+use engine::error::{Error, Result};
 use p256::SecretKey;
 use p256::elliptic_curve::Generate;
 use p256::elliptic_curve::zeroize::Zeroizing;
@@ -15,7 +16,6 @@ use sec1::EcPrivateKey;
 use x509_cert::der::asn1::UintRef;
 use x509_cert::der::{Decode, Header, SliceReader, oid::ObjectIdentifier};
 
-use super::authority::unsigned;
 use super::leaf::Leaf;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -148,4 +148,12 @@ fn first_number(der: &[u8], after: usize) -> Option<&[u8]> {
         number()?;
     }
     number().map(|it| it.as_bytes())
+}
+
+/// What can only be an error of ours.
+pub(super) fn unsigned(reason: impl Display) -> Error {
+    Error::failed(
+        format!("a certificate can't be made: {reason}"),
+        "report it with this message",
+    )
 }

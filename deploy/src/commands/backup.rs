@@ -13,11 +13,11 @@ use serde_json::json;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::task::spawn_blocking;
 
-use super::Context;
 use crate::backup::{
     self, Done, Keeper, PIECES, Pieces, Source, Target, ended_well, joined, remove_left, size,
 };
 use crate::cli::Backup;
+use crate::context::Context;
 use crate::output::Task;
 
 /// Between two looks at how far it is.

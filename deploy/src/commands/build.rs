@@ -5,8 +5,8 @@ use engine::error::Result;
 use engine::image::{self, Images, Need, Refresh};
 use serde_json::json;
 
-use super::{Context, known_services};
 use crate::cli::Build;
+use crate::context::{Context, known_services};
 use crate::lock::Lock;
 
 pub(super) async fn run(context: &Context, args: Build) -> Result<()> {

@@ -3,8 +3,8 @@
 use compose_file::{Project, RenderError};
 use engine::error::{Error, Result};
 
-use super::Context;
 use crate::cli::Config;
+use crate::context::Context;
 use crate::output::Output;
 
 pub(super) fn run(context: &Context, args: &Config) -> Result<()> {

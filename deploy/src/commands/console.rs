@@ -10,9 +10,9 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Context;
 use crate::cli;
 use crate::console::{Console, PORT, Relay};
+use crate::context::Context;
 
 /// What the console answers.
 #[derive(Deserialize)]

@@ -10,8 +10,8 @@ use engine::image::Images;
 use engine::state::State;
 use serde_json::json;
 
-use super::Context;
 use crate::cli::Down;
+use crate::context::Context;
 use crate::execute::Executor;
 use crate::lock::Lock;
 use crate::origin;

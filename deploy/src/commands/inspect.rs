@@ -4,11 +4,12 @@ use std::fs;
 
 use engine::Engine;
 use engine::error::{Error, Result};
-use netcheck::inspect::{Topology, mermaid, svg, table};
+use netcheck::inspect::Topology;
 use netcheck::probe::image::Image;
 
-use super::{Context, as_it_runs};
+use super::as_it_runs;
 use crate::cli::{Format, Inspect};
+use crate::context::Context;
 use crate::output::Output;
 use crate::output::style::Style;
 
@@ -42,11 +43,11 @@ pub(crate) fn show(output: &Output, topology: &Topology, args: Inspect) -> Resul
         output.style()
     };
     let text = match format {
-        Format::Table => table::render(topology, style),
+        Format::Table => topology.table(style),
         Format::Json => serde_json::to_string_pretty(topology)
             .map_err(|error| Error::failed(error.to_string(), "report this"))?,
-        Format::Mermaid => mermaid::render(topology),
-        Format::Svg => svg::render(topology),
+        Format::Mermaid => topology.mermaid(),
+        Format::Svg => topology.svg(),
     };
     let text = text.trim_end();
     match args.output {

@@ -11,8 +11,8 @@ use engine::state::State;
 use futures_util::stream::{SelectAll, StreamExt};
 use serde::Serialize;
 
-use super::{Context, known_services};
 use crate::cli::Logs;
+use crate::context::{Context, known_services};
 use crate::output::{Output, text};
 
 /// A line of `logs --json`.

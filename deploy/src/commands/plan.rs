@@ -3,9 +3,9 @@
 use engine::Engine;
 use engine::error::Result;
 
-use super::{Context, refresh, some_enabled};
 use crate::apply::{self, Options};
 use crate::cli::Plan;
+use crate::context::{Context, refresh, some_enabled};
 use crate::output::plan::PlanView;
 
 pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {

@@ -5,7 +5,7 @@ use engine::error::Result;
 use engine::state::{Container, Health, State, Status};
 use serde::Serialize;
 
-use super::Context;
+use crate::context::Context;
 use crate::origin;
 use crate::output::style::Tone;
 use crate::output::{table, text};

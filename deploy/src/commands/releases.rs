@@ -8,7 +8,7 @@ use engine::swarm::{self, stack::Stack};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Context;
+use crate::context::Context;
 use crate::diff;
 use crate::output::style::Tone;
 use crate::output::table;

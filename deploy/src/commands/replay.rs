@@ -9,7 +9,7 @@ mod pace;
 mod report;
 mod send;
 mod source;
-mod target;
+pub(crate) mod target;
 
 use std::sync::Arc;
 
@@ -24,11 +24,10 @@ use self::pace::Pace;
 use self::report::Report;
 use self::send::{Answer, Sender};
 use self::source::Source;
-pub(crate) use self::target::{Target, target};
-use super::Context;
 use super::requests::query;
 use crate::cli::Replay;
 use crate::console::Console;
+use crate::context::Context;
 
 /// Bodies on their way at a time. A larger one is on its way alone.
 const MOST_BYTES: usize = 64 << 20;

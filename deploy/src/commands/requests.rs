@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::rows::{Rows, Summary};
-use super::Context;
 use crate::cli::{RequestFormat, Requests};
 use crate::console::{Console, SERVICE};
+use crate::context::Context;
 use crate::output::text;
 
 /// How many are listed where nothing is said, and how many before those that come.

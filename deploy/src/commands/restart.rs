@@ -8,9 +8,9 @@ use engine::image::Images;
 use engine::state::State;
 use serde_json::json;
 
-use super::{Context, known_services};
 use crate::apply;
 use crate::cli::Restart;
+use crate::context::{Context, known_services};
 use crate::execute::Executor;
 use crate::hooks;
 use crate::lock::Lock;

@@ -13,10 +13,10 @@ use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Context;
 use super::backup::watch;
 use crate::backup::{Archive, Done, Keeper, PIECES, ended_well, joined, size};
 use crate::cli::Restore;
+use crate::context::Context;
 
 /// What to do where it stopped half way.
 const AGAIN: &str = "run the same command again: what is there already isn't stored twice (`deploy logs` may say more)";

@@ -5,19 +5,20 @@ use engine::Engine;
 use engine::error::{Error, Result};
 use serde_json::json;
 
-use super::{Context, addresses, file_error, verified};
+use super::verified;
 use crate::apply::{Options, apply};
 use crate::cli::Rollback;
+use crate::context::{Context, addresses, file_error};
 use crate::lock::Lock;
 use crate::releases::{Release, Releases};
-use crate::swarm;
+use crate::swarm::beside;
 
 pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
     let output = &context.output;
     // The file as it is now says whose releases, and where they are recorded.
     let project = context.project()?;
     let engine = Engine::connect().await?;
-    swarm::refuse_stack(&engine, &project).await?;
+    beside::refuse_stack(&engine, &project).await?;
     let patience = args.wait.patience();
     let _lock = Lock::acquire(&engine, output, &project.name, "rollback", patience).await?;
     let (mut record, release, project) = chosen(context, &project, args.to)?;

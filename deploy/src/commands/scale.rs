@@ -4,10 +4,10 @@
 use engine::Engine;
 use engine::error::Result;
 
-use super::{Context, known_services};
 use crate::apply::{Options, apply};
 use crate::capacity;
 use crate::cli::Scale;
+use crate::context::{Context, known_services};
 use crate::lock::Lock;
 
 pub(super) async fn run(context: &Context, args: Scale) -> Result<()> {

@@ -5,8 +5,8 @@ use engine::error::Result;
 use engine::swarm;
 use engine::swarm::object;
 
-use super::Context;
 use crate::cli::{Recover, Secrets};
+use crate::context::Context;
 use crate::lock::Lock;
 use crate::running;
 use crate::secrets::Recovery;

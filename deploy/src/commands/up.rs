@@ -4,13 +4,14 @@ use engine::Engine;
 use engine::error::Result;
 use serde_json::json;
 
-use super::{Context, addresses, refresh, some_enabled, verified};
+use super::verified;
 use crate::apply::Options;
 use crate::cli::Up;
+use crate::context::{Context, addresses, refresh, some_enabled};
 use crate::lock::Lock;
 use crate::releases::Releases;
 use crate::rotation::{self, Machine, Rotation};
-use crate::swarm;
+use crate::swarm::beside;
 
 pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let output = &context.output;
@@ -21,7 +22,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
         None => Vec::new(),
     };
     let engine = Engine::connect().await?;
-    swarm::refuse_stack(&engine, &project).await?;
+    beside::refuse_stack(&engine, &project).await?;
     let _lock = Lock::acquire(&engine, output, &project.name, "up", args.wait.patience()).await?;
     let options = Options {
         refresh: refresh(args.images),

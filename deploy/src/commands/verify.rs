@@ -6,8 +6,9 @@ use engine::Engine;
 use engine::error::Result;
 use netcheck::verify::{self, Subject};
 
-use super::{Context, as_it_runs, secret_values};
+use super::as_it_runs;
 use crate::cli::Verify;
+use crate::context::{Context, secret_values};
 use crate::output::Output;
 
 pub(super) async fn run(context: &Context, args: Verify) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::capacity;
 use crate::diff::{self, Change};
 use crate::origin::{self, Origin};
 use crate::secrets;
+use crate::secrets::file::consumers;
 use crate::spec;
 
 /// Everything that differs, in the order in which it is brought about.
@@ -174,7 +175,7 @@ impl Changes {
     /// Whether there is a service beside the one that is told of the secret, which reads it and of
     /// which anything changes.
     fn starts_readers(&self, project: &Project, secret: &SecretName, told: &ServiceName) -> bool {
-        let mut readers = secrets::consumers(project, secret).filter(|(it, _)| *it != told);
+        let mut readers = consumers(project, secret).filter(|(it, _)| *it != told);
         readers.any(|(reader, _)| {
             let mut plans = self.services.iter().filter(|it| it.service == *reader);
             plans.any(|it| !it.containers.iter().all(ContainerAction::is_keep))

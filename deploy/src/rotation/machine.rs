@@ -6,9 +6,11 @@ use engine::Engine;
 use engine::error::Result;
 use engine::state::State;
 
-use super::{Place, Telling};
+use super::Place;
+use super::tell::Telling;
 use crate::apply::{self, Applied, Options};
 use crate::output::Output;
+use crate::secrets::file::consumers;
 use crate::secrets::{self, Secrets};
 
 /// The stack on this engine.
@@ -45,24 +47,6 @@ impl Place for Machine<'_> {
     }
 }
 
-/// Tells the service that keeps a secret's value in its data of the one in the file.
-pub(crate) async fn tell(
-    engine: &Engine,
-    output: &Output,
-    project: &Project,
-    name: &SecretName,
-) -> Result<()> {
-    let Some(rotate) = project.secrets.get(name).and_then(|it| it.rotate.as_ref()) else {
-        return Ok(());
-    };
-    let machine = Machine {
-        engine,
-        output,
-        project,
-    };
-    machine.tell(&Secrets::read(project)?, name, rotate).await
-}
-
 /// Whether anything may hold the old value: the data of the service that would be told, or
 /// a container that has read it.
 pub(super) fn may_be_known(
@@ -73,7 +57,7 @@ pub(super) fn may_be_known(
 ) -> bool {
     let has_container = |service: &str| state.of_service(service).next().is_some();
     match &secret.rotate {
-        None => secrets::consumers(project, name).any(|(service, _)| has_container(service)),
+        None => consumers(project, name).any(|(service, _)| has_container(service)),
         Some(rotate) => {
             let told = project.services.get(&rotate.service);
             has_container(&rotate.service)

@@ -76,6 +76,25 @@ impl Telling<'_> {
     }
 }
 
+/// Tells the service that keeps a secret's value in its data of the one in the file.
+pub(crate) async fn tell(
+    engine: &Engine,
+    output: &Output,
+    project: &Project,
+    name: &SecretName,
+) -> Result<()> {
+    let Some(rotate) = project.secrets.get(name).and_then(|it| it.rotate.as_ref()) else {
+        return Ok(());
+    };
+    let telling = Telling {
+        engine,
+        project,
+        state: &State::observe(engine, &project.name).await?,
+        secrets: &Secrets::read(project)?,
+    };
+    telling.run_aloud(output, name, rotate).await
+}
+
 /// What the command reads.
 ///
 /// # Errors

@@ -9,7 +9,8 @@ use compose_file::Project;
 use compose_file::model::{Generate, Mount, Rotate, Secret, SecretName, Service, Volume};
 use engine::state::{Container, State};
 
-use super::{Secrets, consumers, print, used, values};
+use super::file::consumers;
+use super::{Secrets, print, used, values};
 use crate::diff;
 use crate::spec;
 

@@ -20,10 +20,11 @@ use engine::exec;
 use engine::state::{Container, State, Status};
 use engine::swarm::object::{self, Object};
 
+use super::file::{consumers, store};
 use super::lost::fingerprint;
-use super::{Secrets, consumers, lost, store, used};
+use super::{Secrets, lost, used};
 use crate::output::Output;
-use crate::rotation::Telling;
+use crate::rotation::tell::Telling;
 use crate::running;
 
 /// Where files are recovered.

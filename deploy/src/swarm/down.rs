@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::{clear_jobs, data, images, plan, waves};
 use crate::cli::Down;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::lock::Lock;
 use crate::origin::Reach;
 use crate::output::Output;

@@ -7,8 +7,8 @@ use engine::swarm::stack::Stack;
 use netcheck::inspect::Topology;
 
 use crate::cli::Inspect;
-use crate::commands::Context;
 use crate::commands::inspect::show;
+use crate::context::Context;
 
 pub(super) async fn run(context: &Context, args: Inspect) -> Result<()> {
     let project = context.project()?;

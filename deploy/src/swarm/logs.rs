@@ -15,7 +15,7 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use super::ps;
 use crate::cli::Logs;
 use crate::commands::logs::{Source, print};
-use crate::commands::{Context, known_services};
+use crate::context::{Context, known_services};
 
 /// How often new tasks are looked for.
 const INTERVAL: Duration = Duration::from_secs(2);

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{data, ps};
 use crate::cli::{Drain, NodeRole, Nodes};
-use crate::commands::Context;
+use crate::context::Context;
 use crate::lock::Lock;
 use crate::output::style::Tone;
 use crate::output::table;

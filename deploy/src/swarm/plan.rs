@@ -1,4 +1,4 @@
-//! What differs between the file and the Swarm, and `deploy plan`.
+//! What differs between the file and the Swarm.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -17,11 +17,8 @@ use engine::swarm::{self, settings};
 use super::data::{self, Home};
 use super::images::{self, Outlook};
 use super::objects::Contents;
-use super::preflight;
 use crate::apply::Options;
 use crate::certificates;
-use crate::cli;
-use crate::commands::{Context, refresh, some_enabled};
 use crate::diff::{self, Change};
 use crate::origin::Reach;
 use crate::output::plan::{Line, PlanView};
@@ -368,28 +365,4 @@ impl Lines {
             takes_over_from: None,
         }
     }
-}
-
-/// `deploy plan`.
-pub(super) async fn run(context: &Context, args: cli::Plan) -> Result<()> {
-    let output = &context.output;
-    let project = context.project()?;
-    some_enabled(&project)?;
-    let engine = Engine::connect().await?;
-    let options = Options {
-        refresh: refresh(args.images),
-        reach: args.reach.into(),
-        force: args.force,
-        ..Options::default()
-    };
-    let now = Observed::look(&engine, &project, &options).await?;
-    let plan = now.plan(&engine, &project, &options).await?;
-    let fit = preflight::check(&engine, &project, &now, &plan).await;
-    if output.is_json() {
-        fit?;
-        output.document(&plan.view);
-        return Ok(());
-    }
-    plan.view.show(output);
-    fit
 }

@@ -9,8 +9,8 @@ use engine::swarm::object;
 
 use super::data;
 use super::plan::{Observed, Plan};
-use super::replica_set;
 use crate::preflight::settled;
+use crate::replica_set;
 use crate::secrets;
 
 /// The first Engine API that keeps processes from gaining privileges in a Swarm's tasks. An older one
@@ -46,7 +46,13 @@ pub(super) async fn check(
     }
     networks(project, now, &mut conflicts);
     told(project, now, &mut conflicts);
-    replica_set::left_alone(project.replica_set.as_ref(), now, &mut conflicts);
+    let services = now.stack.services.iter();
+    let members = services.filter(|(_, it)| it.replica_set().is_some());
+    let members = members.map(|(name, _)| name.as_str()).collect();
+    conflicts.extend(replica_set::left_alone(
+        project.replica_set.as_ref(),
+        members,
+    ));
     let machine = State::observe(engine, &project.name).await?;
     if let Some(container) = machine.containers.first() {
         conflicts.push(format!(

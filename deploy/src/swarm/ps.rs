@@ -8,7 +8,7 @@ use engine::swarm::stack::{Service, Stack};
 use engine::swarm::task::{self, Task};
 use serde::Serialize;
 
-use crate::commands::Context;
+use crate::context::Context;
 use crate::output::style::Tone;
 use crate::output::{table, text};
 

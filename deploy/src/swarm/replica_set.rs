@@ -6,16 +6,15 @@
 
 use compose_file::model::{ReplicaSet, ServiceName};
 use engine::error::{Error, Result};
-use engine::labels;
 use engine::swarm::job::Job;
 use engine::swarm::spec;
 use engine::swarm::stack::Stack;
 use engine::swarm::task;
 
-use super::plan::{Observed, Plan, Step};
-use super::up::Work;
-use crate::replica_set::{self, Said, heard, wanted, what};
-use crate::rotation;
+use super::apply::Work;
+use super::plan::{Plan, Step};
+use crate::replica_set::{Said, heard, wanted, what};
+use crate::rotation::tell::failed;
 use crate::secrets::Secrets;
 
 /// The job's name within the project.
@@ -54,7 +53,12 @@ impl Work<'_> {
     /// that has none is not kept from being updated.
     async fn primary(&self, set: &ReplicaSet, steps: &[(&ServiceName, &Step)]) -> Option<String> {
         let updates = steps.iter().any(|(_, it)| matches!(it, Step::Update(_)));
-        let there = set.members.iter().filter(|it| is_member(self.stack, it));
+        let there = set.members.iter().filter(|it| {
+            self.stack
+                .services
+                .get(it.as_str())
+                .is_some_and(|it| it.replica_set().is_some())
+        });
         if !updates || there.count() < 2 {
             return None;
         }
@@ -106,25 +110,9 @@ impl Work<'_> {
         if ended.status != 0 {
             let place = format!("on {}", stack.node_name(node));
             let (status, said) = (ended.status, &ended.said);
-            let failed = rotation::failed(status, said, &values, &what(set), &place);
+            let failed = failed(status, said, &values, &what(set), &place);
             return Err(failed);
         }
         heard(self.output, set, &ended.said)
     }
-}
-
-/// Whether a service that is there was made as a member.
-fn is_member(stack: &Stack, name: &str) -> bool {
-    let service = stack.services.get(name);
-    let labels = service.and_then(|it| it.spec.labels.as_ref());
-    labels.is_some_and(|it| it.contains_key(labels::REPLICA_SET))
-}
-
-/// What keeps a set from being given up.
-pub(super) fn left_alone(set: Option<&ReplicaSet>, now: &Observed, conflicts: &mut Vec<String>) {
-    let names = now.stack.services.keys();
-    let members = names
-        .map(String::as_str)
-        .filter(|it| is_member(&now.stack, it));
-    conflicts.extend(replica_set::left_alone(set, members.collect()));
 }

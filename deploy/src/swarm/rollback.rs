@@ -8,11 +8,11 @@ use engine::image::{self, Images};
 use engine::swarm;
 use serde_json::json;
 
-use super::{up, verify};
+use super::{apply, verify};
 use crate::apply::Options;
 use crate::cli::Rollback;
-use crate::commands::Context;
 use crate::commands::rollback::{begin, chosen};
+use crate::context::Context;
 use crate::lock::Lock;
 use crate::releases;
 
@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, args: Rollback) -> Result<()> {
         reach: args.take_over.into(),
         ..Options::default()
     };
-    let applied = up::apply(&engine, output, &project, &options).await;
+    let applied = apply::apply(&engine, output, &project, &options).await;
     let applied = applied.map_err(|err| releases::with_way_back(&project, err))?;
     record.went_back(&project, release.number)?;
     output.note("`deploy plan` shows what `deploy up` would change again");

@@ -11,12 +11,14 @@ use engine::swarm::job::Job;
 use engine::swarm::stack::Stack;
 use engine::swarm::task;
 
+use super::apply::{self, Applied};
 use super::data;
-use super::up::{self, Applied};
 use crate::apply::Options;
 use crate::output::Output;
-use crate::rotation::{Place, failed, input, what};
-use crate::secrets::{self, Secrets};
+use crate::rotation::Place;
+use crate::rotation::tell::{failed, input, what};
+use crate::secrets::Secrets;
+use crate::secrets::file::consumers;
 
 /// The job's name within the project.
 pub(super) const JOB: &str = "x-rotate";
@@ -32,7 +34,7 @@ impl Place for Cluster<'_> {
     type Applied = Applied;
 
     async fn apply(&self, options: &Options) -> Result<Applied> {
-        up::apply(self.engine, self.output, self.project, options).await
+        apply::apply(self.engine, self.output, self.project, options).await
     }
 
     fn changed(applied: &mut Applied) {
@@ -43,7 +45,7 @@ impl Place for Cluster<'_> {
         let stack = Stack::observe(self.engine, &self.project.name).await?;
         let runs = |service: &str| stack.services.contains_key(service);
         Ok(match &secret.rotate {
-            None => secrets::consumers(self.project, name).any(|(service, _)| runs(service)),
+            None => consumers(self.project, name).any(|(service, _)| runs(service)),
             Some(rotate) => {
                 let mut keepers = data::keepers(self.project);
                 let has_data = |(service, volume): (&str, &str)| {

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::converge::Wait;
 use super::{data, waves};
 use crate::cli::{Restart, Scale};
-use crate::commands::{Context, known_services};
+use crate::context::{Context, known_services};
 use crate::lock::Lock;
 
 pub(super) async fn scale(context: &Context, args: Scale) -> Result<()> {

@@ -15,7 +15,7 @@ use netcheck::verify::{self, Subject};
 use super::images::{self, Wanted};
 use crate::cli::Verify;
 use crate::commands::verify::look;
-use crate::commands::{Context, secret_values};
+use crate::context::{Context, secret_values};
 use crate::output::Output;
 
 /// How long what looked is being removed when the command was interrupted.

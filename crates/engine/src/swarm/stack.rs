@@ -174,6 +174,12 @@ impl From<models::Service> for Service {
 }
 
 impl Service {
+    /// The replica set that it was made a member of.
+    pub fn replica_set(&self) -> Option<&str> {
+        let name = self.spec.labels.as_ref()?.get(labels::REPLICA_SET);
+        name.map(String::as_str)
+    }
+
     /// Of the nodes that its tasks may be on.
     pub fn constraints(&self) -> &[String] {
         let template = self.spec.task_template.as_ref();

@@ -3,21 +3,9 @@
 use std::fmt::Write;
 
 use super::model::{Sandbox, Topology};
-use super::swarm;
 
-/// The diagram's source.
-pub fn render(topology: &Topology) -> String {
-    let mut text = String::from("flowchart TB\n");
-    // Writing to a string can't fail.
-    let _ = if topology.is_of_swarm() {
-        swarm::mermaid::draw(topology, &mut text)
-    } else {
-        draw(topology, &mut text)
-    };
-    text
-}
-
-fn draw(topology: &Topology, text: &mut String) -> std::fmt::Result {
+/// The lines below the first.
+pub(super) fn draw(topology: &Topology, text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
         "  host([\"host {}\"])",

@@ -5,7 +5,6 @@
 use std::fmt::Write;
 
 use super::model::{Endpoint, Network, Sandbox, Topology};
-use super::swarm;
 
 const MARGIN: i32 = 28;
 const BOX: i32 = 268;
@@ -33,10 +32,7 @@ const COLOURS: [(&str, &str); 5] = [
 ];
 
 /// A whole SVG document.
-pub fn render(topology: &Topology) -> String {
-    if topology.is_of_swarm() {
-        return swarm::svg::render(topology);
-    }
+pub(super) fn render(topology: &Topology) -> String {
     let mut picture = Picture {
         topology,
         text: String::new(),

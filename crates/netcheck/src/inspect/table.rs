@@ -5,13 +5,9 @@ use terminal::table::{Cell, lines};
 use terminal::text::escape;
 
 use super::model::{Endpoint, Network, Sandbox, Topology};
-use super::swarm;
 
 /// All tables, with what couldn't be looked at below.
-pub fn render(topology: &Topology, style: Style) -> String {
-    if topology.is_of_swarm() {
-        return swarm::table::render(topology, style);
-    }
+pub(super) fn render(topology: &Topology, style: Style) -> String {
     let mut text = Vec::new();
     let networks: Vec<_> = topology.networks.iter().map(network).collect();
     section(

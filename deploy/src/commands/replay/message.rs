@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     fn message(told: Value, keep_host: bool) -> Result<Message, Unsendable> {
-        let to = super::super::target("http://to.test:81").unwrap();
+        let to = super::super::target::target("http://to.test:81").unwrap();
         Message::of(&serde_json::from_value(told).unwrap(), &to, keep_host)
     }
 

@@ -15,8 +15,9 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::rows::{Rows, Summary};
-use super::{Context, PAGE, Page};
+use super::{PAGE, Page};
 use crate::console::Console;
+use crate::context::Context;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Between one try to reach the console again and the next.

@@ -81,12 +81,11 @@ pub(super) fn lines(network: &Network) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::mermaid::render;
     use super::super::of_two_nodes;
 
     #[test]
     fn nodes_are_frames_around_their_tasks() {
-        let text = render(&of_two_nodes());
+        let text = of_two_nodes().mermaid();
         for words in [
             "subgraph n0[\"n1 10.77.0.11\"]",
             "VXLAN 4098, not encrypted",
