@@ -15,6 +15,7 @@ use engine::state::State;
 use serde_json::json;
 
 use crate::certificates;
+use crate::cli;
 use crate::execute::Executor;
 use crate::hooks;
 use crate::origin::Reach;
@@ -43,6 +44,30 @@ pub(crate) struct Options {
     pub(crate) release: Option<Release>,
     /// What may be done to what other Compose files brought up.
     pub(crate) reach: Reach,
+}
+
+impl From<&cli::Up> for Options {
+    fn from(args: &cli::Up) -> Self {
+        Self {
+            refresh: args.images.into(),
+            timeout: args.timeout,
+            reach: args.reach.into(),
+            force_recreate: args.force_recreate,
+            force: args.force,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&cli::Plan> for Options {
+    fn from(args: &cli::Plan) -> Self {
+        Self {
+            refresh: args.images.into(),
+            reach: args.reach.into(),
+            force: args.force,
+            ..Self::default()
+        }
+    }
 }
 
 /// What was done.

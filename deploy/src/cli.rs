@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use engine::image::Refresh;
 use lab::Lab;
 
 use crate::commands::replay::target::{Target, target};
@@ -152,6 +153,12 @@ pub(crate) struct Plan {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) reach: Reach,
+}
+
+impl From<Images> for Refresh {
+    fn from(Images { build, pull }: Images) -> Self {
+        Self { build, pull }
+    }
 }
 
 /// What may be done to what another Compose file brought up.

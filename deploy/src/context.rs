@@ -6,9 +6,7 @@ use compose_file::model::{SecretName, ServiceName};
 use compose_file::{self, LoadOptions, Project};
 use engine::Engine;
 use engine::error::{Error, Result, chain};
-use engine::image::Refresh;
 
-use crate::cli::Images;
 use crate::console::service_of;
 use crate::origin::profiles;
 use crate::output::Output;
@@ -57,13 +55,6 @@ impl Context {
             self.output.note(&warning.in_file());
         }
         Ok(project)
-    }
-}
-
-pub(crate) fn refresh(images: Images) -> Refresh {
-    Refresh {
-        build: images.build,
-        pull: images.pull,
     }
 }
 

@@ -3,15 +3,14 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bollard::container::LogOutput;
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as Status, HealthConfig, HealthStatusEnum,
 };
-use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use terminal::{Task, text};
 
 use crate::Engine;
+use crate::api::LogOptions;
 use crate::error::{EngineContext, Error, Result};
 
 /// How often the engine is asked.
@@ -28,7 +27,7 @@ const JOB: Duration = Duration::from_secs(15 * 60);
 /// So many restarts while we wait are a crash loop.
 const CRASH_LOOP: i64 = 3;
 /// Lines of the container's log that a failure shows.
-const LAST_LINES: &str = "20";
+const LAST_LINES: u32 = 20;
 
 /// Of such a line; structured logs have very long ones.
 const WIDTH: usize = 240;
@@ -248,15 +247,14 @@ async fn failure(
 }
 
 async fn last_log_lines(engine: &Engine, id: &str) -> Result<Vec<String>> {
-    let options = LogsOptionsBuilder::new()
-        .stdout(true)
-        .stderr(true)
-        .tail(LAST_LINES)
-        .build();
-    let mut stream = Box::pin(engine.docker().logs(id, Some(options)));
+    let last = LogOptions {
+        tail: Some(LAST_LINES),
+        ..LogOptions::default()
+    };
+    let mut stream = engine.logs(id, last);
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk: LogOutput = chunk.doing(|| format!("read the log of {id}"))?;
+        let chunk = chunk.doing(|| format!("read the log of {id}"))?;
         bytes.extend_from_slice(&chunk.into_bytes());
     }
     Ok(String::from_utf8_lossy(&bytes)

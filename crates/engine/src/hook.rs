@@ -1,13 +1,12 @@
 //! Runs the commands of `post_start` and `pre_stop` in a container.
 
-use bollard::errors::Error as EngineError;
 use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
 use compose_file::model::Hook;
 use futures_util::StreamExt;
 
 use crate::Engine;
-use crate::error::{EngineContext, Result};
+use crate::error::{EngineContext, EngineError, Result, is_conflict, is_missing};
 use crate::exec::{self, Ended, Tail, Within};
 
 /// Runs a command to its end, however long that takes: its status, and the end of what it wrote. `None`:
@@ -55,11 +54,5 @@ pub async fn run(engine: &Engine, container: Within<'_>, hook: &Hook) -> Result<
 
 /// Whether there is no container, or none that runs.
 fn is_over(error: &EngineError) -> bool {
-    matches!(
-        error,
-        EngineError::DockerResponseServerError {
-            status_code: 404 | 409,
-            ..
-        }
-    )
+    is_missing(error) || is_conflict(error)
 }

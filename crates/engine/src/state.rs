@@ -9,9 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::mem;
 
 use bollard::models::{ContainerSummary, Volume};
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
-};
+use bollard::query_parameters::ListVolumesOptions;
 use compose_file::{Files, Project};
 use serde_json::{Value, json};
 
@@ -83,12 +81,10 @@ impl Aside {
 impl State {
     /// Asks the engine for everything, sorted into ours and not.
     pub async fn observe(engine: &Engine, project: &str) -> Result<Self> {
-        let docker = engine.docker();
-        let all = ListContainersOptionsBuilder::new().all(true).build();
         let (containers, networks, volumes) = tokio::try_join!(
-            docker.list_containers(Some(all)),
-            docker.list_networks(None::<ListNetworksOptions>),
-            docker.list_volumes(None::<ListVolumesOptions>),
+            engine.list_containers(&[]),
+            engine.list_networks(&[]),
+            engine.docker().list_volumes(None::<ListVolumesOptions>),
         )
         .doing(|| "list what is on the engine".into())?;
 

@@ -5,7 +5,7 @@ use engine::error::Result;
 
 use crate::apply::{self, Options};
 use crate::cli::Plan;
-use crate::context::{Context, refresh, some_enabled};
+use crate::context::{Context, some_enabled};
 use crate::output::plan::PlanView;
 
 pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {
@@ -13,12 +13,7 @@ pub(super) async fn run(context: &Context, args: Plan) -> Result<()> {
     let project = context.project()?;
     some_enabled(&project)?;
     let engine = Engine::connect().await?;
-    let options = Options {
-        refresh: refresh(args.images),
-        reach: args.reach.into(),
-        force: args.force,
-        ..Options::default()
-    };
+    let options = Options::from(&args);
     let planned = apply::plan(&engine, &project, &options).await?;
     let view = PlanView::new(&project, &planned.changes);
     if output.is_json() {

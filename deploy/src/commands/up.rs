@@ -7,7 +7,7 @@ use serde_json::json;
 use super::verified;
 use crate::apply::Options;
 use crate::cli::Up;
-use crate::context::{Context, addresses, refresh, some_enabled};
+use crate::context::{Context, addresses, some_enabled};
 use crate::lock::Lock;
 use crate::releases::Releases;
 use crate::rotation::{self, Machine, Rotation};
@@ -24,14 +24,7 @@ pub(super) async fn run(context: &Context, args: Up) -> Result<()> {
     let engine = Engine::connect().await?;
     beside::refuse_stack(&engine, &project).await?;
     let _lock = Lock::acquire(&engine, output, &project.name, "up", args.wait.patience()).await?;
-    let options = Options {
-        refresh: refresh(args.images),
-        timeout: args.timeout,
-        reach: args.reach.into(),
-        force_recreate: args.force_recreate,
-        force: args.force,
-        ..Options::default()
-    };
+    let options = Options::from(&args);
     let rotation = Rotation {
         place: Machine {
             engine: &engine,

@@ -10,7 +10,7 @@ use super::rotation::Cluster;
 use super::{images, preflight, verify};
 use crate::apply::Options;
 use crate::cli;
-use crate::context::{Context, addresses, refresh, some_enabled};
+use crate::context::{Context, addresses, some_enabled};
 use crate::lock::Lock;
 use crate::releases::{self, Releases};
 use crate::rotation::{self, Rotation};
@@ -25,14 +25,7 @@ pub(super) async fn run(context: &Context, args: cli::Up) -> Result<()> {
     };
     let engine = Engine::connect().await?;
     let _lock = Lock::of_swarm(&engine, output, &project.name, "up", args.wait.patience()).await?;
-    let options = Options {
-        refresh: refresh(args.images),
-        timeout: args.timeout,
-        reach: args.reach.into(),
-        force_recreate: args.force_recreate,
-        force: args.force,
-        ..Options::default()
-    };
+    let options = Options::from(&args);
     let rotation = Rotation {
         place: Cluster {
             engine: &engine,
@@ -83,12 +76,7 @@ pub(super) async fn plan(context: &Context, args: cli::Plan) -> Result<()> {
     let project = context.project()?;
     some_enabled(&project)?;
     let engine = Engine::connect().await?;
-    let options = Options {
-        refresh: refresh(args.images),
-        reach: args.reach.into(),
-        force: args.force,
-        ..Options::default()
-    };
+    let options = Options::from(&args);
     let now = Observed::look(&engine, &project, &options).await?;
     let plan = now.plan(&engine, &project, &options).await?;
     let fit = preflight::check(&engine, &project, &now, &plan).await;

@@ -1,10 +1,9 @@
 //! Further names of an image, which keep it on the engine when its first one moves on.
 
-use bollard::errors::Error as EngineError;
-use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
+use bollard::query_parameters::TagImageOptionsBuilder;
 
 use crate::Engine;
-use crate::error::{EngineContext, Result, is_missing};
+use crate::error::{EngineContext, Result, is_conflict, is_missing};
 
 /// Gives `image` a second tag in its repository. Returns the full name.
 pub async fn add(engine: &Engine, image: &str, tag: &str) -> Result<String> {
@@ -31,15 +30,9 @@ pub async fn add_as(engine: &Engine, image: &str, repository: &str, tag: &str) -
 /// Takes one name away, and the image with it if that was its last. Returns a note where
 /// the engine keeps it because a container still uses it.
 pub async fn remove(engine: &Engine, name: &str) -> Result<Option<String>> {
-    let removed = engine
-        .docker()
-        .remove_image(name, None::<RemoveImageOptions>, None)
-        .await;
-    match removed {
+    match engine.remove_image(name).await {
         Err(err) if is_missing(&err) => Ok(None),
-        Err(EngineError::DockerResponseServerError {
-            status_code: 409, ..
-        }) => Ok(Some(format!(
+        Err(err) if is_conflict(&err) => Ok(Some(format!(
             "image {name} is kept, a container uses it; `docker image rm {name}` removes it later"
         ))),
         removed => {

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bollard::errors::Error as EngineError;
 use bollard::models::ConfigSpec;
 
 use super::object::of_project;
 use crate::Engine;
-use crate::error::{EngineContext, Result, is_missing, unless_gone};
+use crate::error::{EngineContext, Result, is_conflict, is_missing, unless_gone};
 
 /// The key of its name, `<project>_deploy.lock`.
 const KEY: &str = "deploy.lock";
@@ -50,9 +49,7 @@ impl Lock {
                 name,
                 holder: holder.to_owned(),
             })),
-            Err(EngineError::DockerResponseServerError {
-                status_code: 409, ..
-            }) => Ok(None),
+            Err(err) if is_conflict(&err) => Ok(None),
             Err(err) => Err(err).doing(|| format!("create config {name}")),
         }
     }

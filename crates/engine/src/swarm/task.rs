@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::models::{self, TaskSpec, TaskState};
-use bollard::query_parameters::{ListTasksOptions, ListTasksOptionsBuilder, LogsOptionsBuilder};
+use bollard::query_parameters::{ListTasksOptions, ListTasksOptionsBuilder};
 use futures_util::TryStreamExt;
 
 use super::settings;
 use crate::Engine;
+use crate::api::LogOptions;
 use crate::error::{EngineContext, Error, Result};
 
 /// For a log, which comes from another node.
@@ -98,8 +99,7 @@ impl Task {
     /// # Errors
     /// When the engine refuses, or the log doesn't come.
     pub async fn log(&self, engine: &Engine) -> Result<Vec<LogOutput>> {
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
-        let pieces = engine.docker().task_logs(&self.id, Some(options));
+        let pieces = engine.task_logs(&self.id, LogOptions::default());
         match tokio::time::timeout(LOG_TIMEOUT, pieces.try_collect()).await {
             Ok(read) => read.doing(|| "read a task's log".to_owned()),
             Err(_) => Err(Error::failed("a task's log didn't come", "run it again")),

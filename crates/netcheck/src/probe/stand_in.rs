@@ -11,9 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-use engine::api::LogOutput;
 use engine::api::{
-    EndpointSpec, EndpointSpecModeEnum, Limit, NetworkAttachmentConfig, ServiceSpec,
+    EndpointSpec, EndpointSpecModeEnum, Limit, LogOutput, NetworkAttachmentConfig, ServiceSpec,
     ServiceSpecMode, TaskSpec, TaskSpecContainerSpec, TaskSpecContainerSpecDnsConfig,
     TaskSpecContainerSpecPrivileges, TaskSpecLogDriver, TaskSpecPlacement, TaskSpecResources,
     TaskSpecRestartPolicy, TaskSpecRestartPolicyConditionEnum, TaskState,

@@ -19,16 +19,16 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Debian's, with what it stores in a folder.
 #[derive(Debug)]
-pub(crate) struct Registry {
+pub(super) struct Registry {
     /// Where the nodes reach it.
-    pub(crate) address: SocketAddr,
+    pub(super) address: SocketAddr,
     config: PathBuf,
     process: Mutex<Option<Child>>,
 }
 
 impl Registry {
     /// Starts one at that address of this host, on any free port.
-    pub(crate) async fn start(ip: IpAddr, folder: &Path) -> Result<Self> {
+    pub(super) async fn start(ip: IpAddr, folder: &Path) -> Result<Self> {
         let failed = |error: std::io::Error| {
             Error::failed(
                 format!("could not set up a registry at {ip}: {error}"),
@@ -55,7 +55,7 @@ impl Registry {
     }
 
     /// Ends as if killed.
-    pub(crate) async fn go_away(&self) {
+    pub(super) async fn go_away(&self) {
         if let Some(mut process) = self.process.lock().await.take() {
             // One that has ended by itself is away, too.
             _ = process.kill().await;
@@ -63,7 +63,7 @@ impl Registry {
     }
 
     /// Starts again, with what it had stored.
-    pub(crate) async fn come_back(&self) -> Result<()> {
+    pub(super) async fn come_back(&self) -> Result<()> {
         let process = Command::new(PROGRAM)
             .arg("serve")
             .arg(&self.config)
